@@ -1,0 +1,133 @@
+#include "protocol/frame.h"
+
+#include <algorithm>
+
+namespace ws {
+namespace {
+
+constexpr HeaderResult need_more() {
+  return {HeaderResult::Status::kNeedMore, Error::kNone, 0};
+}
+constexpr HeaderResult fault(Error e) {
+  return {HeaderResult::Status::kError, e, 0};
+}
+
+constexpr bool is_defined(unsigned opcode) {
+  return opcode <= 0x2 || (opcode >= 0x8 && opcode <= 0xA);
+}
+
+/// Network byte order: most significant byte first.
+std::uint64_t read_big_endian(std::span<const std::byte> bytes) {
+  std::uint64_t value = 0;
+  for (const std::byte b : bytes)
+    value = value << 8U | std::to_integer<std::uint64_t>(b);
+  return value;
+}
+
+void write_big_endian(std::uint64_t value, std::span<std::byte> out) {
+  for (std::size_t i = out.size(); i-- > 0; value >>= 8U)
+    out[i] = static_cast<std::byte>(value & 0xFFU);
+}
+
+}  // namespace
+
+// region parse-frame-header
+HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header) {
+  // Byte 0: FIN, RSV1-3, opcode.
+  if (in.empty())
+    return need_more();
+  const auto byte0 = std::to_integer<unsigned>(in[0]);
+  header.fin = (byte0 & 0x80U) != 0;
+  header.rsv1 = (byte0 & 0x40U) != 0;
+  header.rsv2 = (byte0 & 0x20U) != 0;
+  header.rsv3 = (byte0 & 0x10U) != 0;
+  header.opcode = static_cast<Opcode>(byte0 & 0x0FU);
+  // [6455-5.2-RSV] no extension is in use that gives the reserved bits a meaning
+  if ((byte0 & 0x70U) != 0)
+    return fault(Error::kReservedBit);
+  // [6455-5.2-OPCODE] an unknown opcode fails the connection
+  if (!is_defined(byte0 & 0x0FU))
+    return fault(Error::kReservedOpcode);
+  // [6455-5.5-FIN] a control frame is whole
+  if (is_control(header.opcode) && !header.fin)
+    return fault(Error::kControlFragmented);
+
+  // Byte 1: MASK, 7-bit length.
+  if (in.size() < 2)
+    return need_more();
+  const auto byte1 = std::to_integer<unsigned>(in[1]);
+  header.masked = (byte1 & 0x80U) != 0;
+  // [6455-5.1-MASK] a client masks every frame, [6455-5.1-NOMASK] a server none
+  if (role == Role::kServer && !header.masked)
+    return fault(Error::kNotMasked);
+  if (role == Role::kClient && header.masked)
+    return fault(Error::kMasked);
+  header.payload_length = byte1 & 0x7FU;
+  // [6455-5.5-LENGTH] 126 and 127 announce longer payloads than a control frame may have
+  if (is_control(header.opcode) && header.payload_length > kMaxControlPayload) {
+    return fault(Error::kControlTooLong);
+  }
+
+  // Bytes 2 to 9: the extended length. Shortest form first, then the top bit.
+  std::size_t size = 2;
+  if (header.payload_length == 126) {
+    if (in.size() < size + 2)
+      return need_more();
+    header.payload_length = read_big_endian(in.subspan(size, 2));
+    size += 2;
+    // [6455-5.2-MINLEN] 0 to 125 have no business in 16 bits
+    if (header.payload_length < 126)
+      return fault(Error::kLengthNotMinimal);
+  } else if (header.payload_length == 127) {
+    if (in.size() < size + 8)
+      return need_more();
+    header.payload_length = read_big_endian(in.subspan(size, 8));
+    size += 8;
+    // [6455-5.2-MINLEN] nor has what fits 16 bits in 64
+    if (header.payload_length <= 0xFFFFU)
+      return fault(Error::kLengthNotMinimal);
+    // [6455-5.2-TOPBIT] lengths are 63-bit numbers, so that a signed reader cannot go wrong
+    if (header.payload_length >> 63U != 0)
+      return fault(Error::kLengthTopBit);
+  }
+
+  // The masking key, which is part of the header: it lies before the payload. §5.3
+  if (header.masked) {
+    if (in.size() < size + 4)
+      return need_more();
+    std::copy_n(in.begin() + static_cast<std::ptrdiff_t>(size), 4, header.masking_key.begin());
+    size += 4;
+  }
+  return {HeaderResult::Status::kHeader, Error::kNone, size};
+}
+// endregion
+
+// region serialize-frame-header
+std::size_t serialize_frame_header(const FrameHeader& header,
+                                   std::span<std::byte, kMaxHeaderSize> out) {
+  const unsigned byte0 = (header.fin ? 0x80U : 0U) | (header.rsv1 ? 0x40U : 0U) |
+                         (header.rsv2 ? 0x20U : 0U) | (header.rsv3 ? 0x10U : 0U) |
+                         static_cast<unsigned>(header.opcode);
+  out[0] = static_cast<std::byte>(byte0);
+  const unsigned mask_bit = header.masked ? 0x80U : 0U;
+  std::size_t size = 2;
+  if (header.payload_length <= 125) {
+    out[1] = static_cast<std::byte>(mask_bit | static_cast<unsigned>(header.payload_length));
+  } else if (header.payload_length <= 0xFFFFU) {
+    out[1] = static_cast<std::byte>(mask_bit | 126U);
+    write_big_endian(header.payload_length, out.subspan(2, 2));
+    size += 2;
+  } else {
+    out[1] = static_cast<std::byte>(mask_bit | 127U);
+    write_big_endian(header.payload_length, out.subspan(2, 8));
+    size += 8;
+  }
+  if (header.masked) {
+    std::ranges::copy(header.masking_key, out.begin() + static_cast<std::ptrdiff_t>(size));
+    size += 4;
+  }
+  return size;
+}
+// endregion
+
+}  // namespace ws
