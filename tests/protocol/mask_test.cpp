@@ -1,0 +1,89 @@
+// Masking: RFC 6455 §5.3.
+#include "protocol/mask.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+#include "tests/support/bytes.h"
+
+namespace ws::test {
+namespace {
+
+constexpr MaskingKey kExampleKey = {std::byte{0x37}, std::byte{0xfa}, std::byte{0x21},
+                                    std::byte{0x3d}};
+
+/// §5.3 in its own words: octet i of the result is octet i XOR key octet (i modulo 4).
+Bytes reference(Bytes payload, std::size_t offset) {
+  for (std::size_t i = 0; i < payload.size(); ++i) {
+    payload[i] = static_cast<char>(payload[i] ^ kKey[(offset + i) % 4]);
+  }
+  return payload;
+}
+
+Bytes sample(std::size_t size) {
+  Bytes bytes;
+  for (std::size_t i = 0; i < size; ++i)
+    bytes += static_cast<char>(i * 7 + 1);
+  return bytes;
+}
+
+TEST(Mask, IsThatOfTheExample) {
+  // [6455-5.3-MASK] §5.7: 7f 9f 4d 51 58 is "Hello" under 37 fa 21 3d
+  Bytes bytes = hex("7f 9f 4d 51 58");
+  apply_mask(std::as_writable_bytes(std::span(bytes)), kExampleKey);
+  EXPECT_EQ(bytes, "Hello");
+  apply_mask(std::as_writable_bytes(std::span(bytes)), kExampleKey);  // and back
+  EXPECT_EQ(bytes, hex("7f 9f 4d 51 58"));
+}
+
+TEST(Mask, EqualsTheReferenceForEachSizeOffsetAndAlignmentAndTouchesNothingElse) {
+  // The fast loop takes eight bytes a step: sizes on both sides of many steps, at all alignments.
+  for (std::size_t size = 0; size <= 70; ++size) {
+    const Bytes expected[] = {reference(sample(size), 0), reference(sample(size), 1),
+                              reference(sample(size), 2), reference(sample(size), 3)};
+    for (std::size_t offset = 0; offset < 8; ++offset) {
+      for (std::size_t alignment = 0; alignment <= 8; ++alignment) {
+        alignas(8) char room[96];
+        std::ranges::fill(room, '!');
+        std::ranges::copy(sample(size), room + alignment);
+        apply_mask(std::as_writable_bytes(std::span(room)).subspan(alignment, size), kExampleKey,
+                   offset);
+        const Bytes wanted =
+            Bytes(alignment, '!') + expected[offset % 4] + Bytes(96 - alignment - size, '!');
+        ASSERT_EQ(Bytes(room, sizeof room), wanted)
+            << size << " bytes at " << alignment << ", offset " << offset;
+      }
+    }
+  }
+}
+
+TEST(Mask, ReadsAndWritesNothingBeyondTheGuardPages) {
+  GuardedMemory memory(70);
+  for (std::size_t size = 0; size <= 70; ++size) {
+    for (const auto place : {&GuardedMemory::before_guard, &GuardedMemory::behind_guard}) {
+      const std::span<std::byte> bytes = (memory.*place)(sample(size));
+      apply_mask(bytes, kExampleKey, 3);
+      EXPECT_EQ(to_bytes(bytes), reference(sample(size), 3));
+    }
+  }
+}
+
+TEST(Mask, GoesOnWhereThePieceBeforeEnded) {
+  // A masking key survives a split read: the offset counts from the start of the frame's payload.
+  for (std::size_t cut = 0; cut <= 40; ++cut) {
+    Bytes bytes = sample(40);
+    const auto span = std::as_writable_bytes(std::span(bytes));
+    apply_mask(span.first(cut), kExampleKey);
+    apply_mask(span.subspan(cut), kExampleKey, cut);
+    EXPECT_EQ(bytes, reference(sample(40), 0)) << "cut at " << cut;
+  }
+  for (const std::size_t offset : {SIZE_MAX, SIZE_MAX - 1, std::size_t{1} << 62U}) {
+    Bytes bytes = sample(20);
+    apply_mask(std::as_writable_bytes(std::span(bytes)), kExampleKey, offset);
+    EXPECT_EQ(bytes, reference(sample(20), offset % 4)) << "the offset may be as large as a length";
+  }
+}
+
+}  // namespace
+}  // namespace ws::test
