@@ -1,0 +1,82 @@
+// Bytes on their way out, in order: what one turn of work has to say, gathered for one write.
+//
+// Small parts are copied into one block; large ones may be lent, so that a big payload goes from
+// where it lies to the socket without a copy. Either way the order is that of the calls.
+//
+// Invariants:
+//  1. Lent bytes must stay where they are until `clear`.
+//  2. `clear` keeps the block: an Output in steady use allocates nothing.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace ws {
+
+class Output {
+ public:
+  using Bytes = std::span<const std::byte>;
+
+  /// Room for `size` bytes, which are counted as written: the caller fills all of them at once.
+  std::span<std::byte> extend(std::size_t size) {
+    if (size > capacity_ - used_)
+      grow(size);
+    const std::span<std::byte> room{block_.get() + used_, size};
+    used_ += size;
+    size_ += size;
+    return room;
+  }
+  /// Takes back the last `size` bytes that `extend` gave and nobody needed.
+  void shrink(std::size_t size) {
+    used_ -= size;
+    size_ -= size;
+  }
+  /// Copies `bytes` (characters likewise).
+  void append(Bytes bytes);
+  void append(std::string_view text) { append(std::as_bytes(std::span(text))); }
+  /// Adds `bytes` by reference.
+  void lend(Bytes bytes);
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  /// True if any part is lent, and so must leave before its bytes are used for something else.
+  [[nodiscard]] bool lends() const { return !pieces_.empty(); }
+
+  /// Calls `visit(Bytes)` with each piece in order; there are as few of them as possible.
+  template <typename Visit>
+  void for_each_piece(Visit visit) const {
+    std::size_t begin = 0;
+    for (const Piece& piece : pieces_) {
+      if (piece.block_end > begin)
+        visit(Bytes{block_.get() + begin, piece.block_end - begin});
+      begin = piece.block_end;
+      visit(piece.lent);
+    }
+    if (used_ > begin)
+      visit(Bytes{block_.get() + begin, used_ - begin});
+  }
+
+  void clear() {
+    used_ = 0;
+    size_ = 0;
+    pieces_.clear();
+  }
+
+ private:
+  struct Piece {
+    std::size_t block_end;  ///< what is in the block up to here goes first
+    Bytes lent;
+  };
+  void grow(std::size_t size);
+
+  std::unique_ptr<std::byte[]> block_;
+  std::size_t capacity_ = 0;
+  std::size_t used_ = 0;  ///< bytes in the block
+  std::size_t size_ = 0;  ///< bytes in all
+  std::vector<Piece> pieces_;
+};
+
+}  // namespace ws
