@@ -1,0 +1,63 @@
+// From fragments to messages: RFC 6455 §5.4, §5.6.
+//
+// A message is one data frame with FIN, or a first frame without it, continuation frames, and a
+// last one with it. Only a message that is cut, by fragments or by reads, is gathered here; one
+// that lies whole in the receive buffer never is.
+//
+// Invariants:
+//  1. A declared length allocates nothing: memory follows the bytes that came, at most doubled.
+//  2. What is held is taken from the budget first, and is given back with the message.
+//  3. Text is validated as it comes, so that it fails at its first bad byte, not at its end.
+//  4. Empty fragments count: a peer cannot keep a message open for ever with them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "protocol/error.h"
+#include "protocol/frame.h"
+#include "protocol/limits.h"
+#include "protocol/utf8.h"
+
+namespace ws {
+
+class MessageAssembler {
+ public:
+  /// `budget` may be null: no limit but the message's own.
+  MessageAssembler(const Limits& limits, Budget* budget) : limits_(limits), budget_(budget) {}
+  ~MessageAssembler();
+  MessageAssembler(const MessageAssembler&) = delete;
+  MessageAssembler& operator=(const MessageAssembler&) = delete;
+
+  /// The first frame's header came, and `judge_data_frame` has let it pass.
+  void begin(Opcode opcode);
+  /// A further data frame's header came: may it stand here, and is it within the limits?
+  [[nodiscard]] Error begin_frame(const FrameHeader& header);
+  /// The next bytes of that frame's payload, unmasked.
+  [[nodiscard]] Error append(std::span<const std::byte> payload);
+  /// That frame's payload is complete. Afterwards `is_open` says whether the message is not.
+  [[nodiscard]] Error end_frame(bool fin);
+
+  /// True between a first fragment and the last one.
+  [[nodiscard]] bool is_open() const { return is_open_; }
+  /// Text or binary: of the message that is open, or was ended last.
+  [[nodiscard]] Opcode opcode() const { return opcode_; }
+  [[nodiscard]] std::span<std::byte> payload() { return payload_; }
+
+ private:
+  const Limits& limits_;
+  Budget* budget_;
+  std::vector<std::byte> payload_;
+  std::uint32_t fragments_ = 0;
+  Opcode opcode_ = Opcode::kText;
+  bool is_open_ = false;
+  Utf8Validator utf8_;
+};
+
+/// Whether a data frame may come now (§5.4), `open` saying that a message is unfinished; and
+/// whether its payload fits `room`, the bytes that the message limit leaves (§10.4).
+[[nodiscard]] Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room);
+
+}  // namespace ws

@@ -1,0 +1,194 @@
+// From fragments to messages: RFC 6455 §5.4; and the budget that they share.
+#include "protocol/message.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "tests/support/bytes.h"
+
+namespace ws::test {
+namespace {
+
+FrameHeader data_frame(Opcode opcode, bool fin, std::uint64_t payload_length) {
+  return {.fin = fin, .opcode = opcode, .payload_length = payload_length};
+}
+
+/// One frame with its payload, whole.
+Error add(MessageAssembler& message, Opcode opcode, bool fin, std::string_view payload) {
+  if (!message.is_open()) {
+    message.begin(opcode);
+  } else if (const Error e = message.begin_frame(data_frame(opcode, fin, payload.size()));
+             e != Error::kNone) {
+    return e;
+  }
+  if (const Error e = message.append(as_span(payload)); e != Error::kNone)
+    return e;
+  return message.end_frame(fin);
+}
+
+TEST(DataFrame, MayStandWhereItsOpcodeSays) {
+  const struct {
+    const char* rule;
+    Opcode opcode;
+    bool open;
+    std::uint64_t payload_length;
+    Error error;
+  } kRows[] = {
+      {"text begins a message", Opcode::kText, false, 0, Error::kNone},
+      {"binary begins a message", Opcode::kBinary, false, 10, Error::kNone},
+      {"a continuation goes on", Opcode::kContinuation, true, 10, Error::kNone},
+      {"[6455-5.4-CONTINUATION]", Opcode::kContinuation, false, 0, Error::kLoneContinuation},
+      {"[6455-5.4-INTERLEAVE] text", Opcode::kText, true, 0, Error::kInterleavedMessage},
+      {"[6455-5.4-INTERLEAVE] binary", Opcode::kBinary, true, 0, Error::kInterleavedMessage},
+      {"[6455-10.4-MESSAGE] N + 1", Opcode::kText, false, 11, Error::kMessageTooBig},
+      {"[6455-10.4-MESSAGE] N + 1, going on", Opcode::kContinuation, true, 11,
+       Error::kMessageTooBig},
+      {"its place is judged before its length", Opcode::kContinuation, false, 11,
+       Error::kLoneContinuation},
+  };
+  for (const auto& row : kRows) {
+    EXPECT_EQ(judge_data_frame(data_frame(row.opcode, true, row.payload_length), row.open, 10),
+              row.error)
+        << row.rule;
+  }
+}
+
+TEST(Message, IsTheFragmentsInOrder) {
+  const Limits limits;
+  MessageAssembler message(limits, nullptr);
+  EXPECT_FALSE(message.is_open());
+  EXPECT_EQ(add(message, Opcode::kText, false, "Hel"), Error::kNone);
+  EXPECT_TRUE(message.is_open());
+  EXPECT_EQ(add(message, Opcode::kContinuation, false, ""), Error::kNone);
+  EXPECT_EQ(add(message, Opcode::kContinuation, true, "lo"), Error::kNone);
+  EXPECT_FALSE(message.is_open());
+  EXPECT_EQ(message.opcode(), Opcode::kText) << "the first fragment's, not the continuation's";
+  EXPECT_EQ(to_bytes(message.payload()), "Hello");
+}
+
+TEST(Message, HasALimitOfBytesAcrossItsFragments) {
+  Limits limits;
+  limits.message = 10;
+  for (const std::size_t first : {0U, 1U, 9U, 10U}) {
+    SCOPED_TRACE("[6455-10.4-MESSAGE] " + std::to_string(first) + " bytes in the first fragment");
+    MessageAssembler fits(limits, nullptr);
+    EXPECT_EQ(add(fits, Opcode::kBinary, false, Bytes(first, 'a')), Error::kNone);
+    EXPECT_EQ(add(fits, Opcode::kContinuation, true, Bytes(10 - first, 'b')), Error::kNone) << "N";
+    MessageAssembler does_not(limits, nullptr);
+    EXPECT_EQ(add(does_not, Opcode::kBinary, false, Bytes(first, 'a')), Error::kNone);
+    EXPECT_EQ(does_not.begin_frame(data_frame(Opcode::kContinuation, true, 11 - first)),
+              Error::kMessageTooBig)
+        << "N + 1, judged by the header";
+  }
+}
+
+TEST(Message, SumsItsFragmentsWithoutOverflow) {
+  Limits limits;
+  limits.message = std::numeric_limits<std::uint64_t>::max();
+  MessageAssembler message(limits, nullptr);
+  EXPECT_EQ(add(message, Opcode::kBinary, false, "0123456789"), Error::kNone);
+  EXPECT_EQ(message.begin_frame(data_frame(Opcode::kContinuation, true, 0x7fffffffffffffff)),
+            Error::kNone);
+  limits.message = 0x7fffffffffffffff;
+  MessageAssembler smaller(limits, nullptr);
+  EXPECT_EQ(add(smaller, Opcode::kBinary, false, "0123456789"), Error::kNone);
+  EXPECT_EQ(smaller.begin_frame(data_frame(Opcode::kContinuation, true, 0x7fffffffffffffff - 9)),
+            Error::kMessageTooBig);
+  EXPECT_EQ(smaller.begin_frame(data_frame(Opcode::kContinuation, true, 0x7fffffffffffffff - 10)),
+            Error::kNone);
+}
+
+TEST(Message, HasALimitOfFragmentsThatCountsEmptyOnes) {
+  Limits limits;
+  limits.fragments = 3;
+  MessageAssembler message(limits, nullptr);
+  EXPECT_EQ(add(message, Opcode::kText, false, ""), Error::kNone);
+  EXPECT_EQ(add(message, Opcode::kContinuation, false, ""), Error::kNone);
+  EXPECT_EQ(add(message, Opcode::kContinuation, false, ""), Error::kNone) << "N";
+  EXPECT_EQ(add(message, Opcode::kContinuation, true, ""), Error::kTooManyFragments)
+      << "[6455-10.4-FRAGMENTS] N + 1";
+}
+
+TEST(Message, MayHaveOneFrameWhateverTheLimit) {
+  // A message that lies whole in the input is not asked how many frames it has: it has one.
+  for (const std::uint32_t fragments : {0U, 1U}) {
+    Limits limits;
+    limits.fragments = fragments;
+    MessageAssembler message(limits, nullptr);
+    EXPECT_EQ(add(message, Opcode::kText, false, "a"), Error::kNone);
+    EXPECT_EQ(add(message, Opcode::kContinuation, true, "b"), Error::kTooManyFragments)
+        << fragments;
+  }
+}
+
+TEST(Message, FailsAtTheFirstBadByteOfItsText) {
+  // [6455-8.1-UTF8] U+20AC is e2 82 ac: cut in it the text may go on, or not
+  const Limits limits;
+  MessageAssembler message(limits, nullptr);
+  EXPECT_EQ(add(message, Opcode::kText, false, hex("e2 82")), Error::kNone);
+  EXPECT_EQ(message.begin_frame(data_frame(Opcode::kContinuation, false, 1000)), Error::kNone);
+  EXPECT_EQ(message.append(as_span(hex("ac"))), Error::kNone);
+  EXPECT_EQ(message.append(as_span(hex("e2 41"))), Error::kTextNotUtf8)
+      << "long before the frame is complete";
+
+  MessageAssembler torn(limits, nullptr);
+  EXPECT_EQ(add(torn, Opcode::kText, true, hex("e2 82")), Error::kTextNotUtf8)
+      << "ends inside a character";
+
+  MessageAssembler binary(limits, nullptr);
+  EXPECT_EQ(add(binary, Opcode::kBinary, true, hex("ff fe")), Error::kNone);
+}
+
+TEST(Message, TakesFromTheBudgetWhatItHoldsAndGivesItBack) {
+  const Limits limits;
+  Budget budget(1 << 20);
+  {
+    MessageAssembler message(limits, &budget);
+    message.begin(Opcode::kBinary);
+    for (std::size_t came = 1; came <= 5000; ++came) {
+      ASSERT_EQ(message.append(as_span("x")), Error::kNone);
+      ASSERT_GE(budget.used(), came);
+      ASSERT_LE(budget.used(), 2 * came) << "memory follows the bytes that came, at most doubled";
+    }
+  }
+  EXPECT_EQ(budget.used(), 0U);
+}
+
+TEST(Message, IsRefusedWhatTheBudgetCannotBear) {
+  const Limits limits;
+  for (const std::size_t size : {100U, 101U}) {
+    Budget budget(100);
+    {
+      MessageAssembler message(limits, &budget);
+      message.begin(Opcode::kBinary);
+      // [6455-10.4-BUDGET] N and N + 1
+      EXPECT_EQ(message.append(as_span(Bytes(size, 'x'))),
+                size <= 100 ? Error::kNone : Error::kOverBudget);
+      EXPECT_EQ(budget.used(), size <= 100 ? 100U : 0U) << "what was refused was not taken";
+    }
+    EXPECT_EQ(budget.used(), 0U);
+  }
+}
+
+TEST(Budget, HasALimit) {
+  // [6455-10.4-LIMITS]
+  Budget budget(10);
+  EXPECT_TRUE(budget.take(4));
+  EXPECT_FALSE(budget.take(7)) << "N + 1";
+  EXPECT_EQ(budget.used(), 4U) << "nothing taken";
+  EXPECT_FALSE(budget.is_spent());
+  EXPECT_TRUE(budget.take(6)) << "N";
+  EXPECT_TRUE(budget.is_spent());
+  EXPECT_TRUE(budget.take(0));
+  budget.force(5);  // held already, whatever the limit
+  EXPECT_EQ(budget.used(), 15U);
+  EXPECT_FALSE(budget.take(1));
+  EXPECT_FALSE(budget.take(std::numeric_limits<std::size_t>::max())) << "no overflow";
+  budget.give(6);
+  EXPECT_TRUE(budget.take(1));
+  EXPECT_EQ(budget.used(), 10U);
+}
+
+}  // namespace
+}  // namespace ws::test
