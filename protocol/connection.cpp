@@ -1,0 +1,279 @@
+#include "protocol/connection.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+
+#include "protocol/mask.h"
+#include "protocol/message.h"
+#include "protocol/utf8.h"
+
+namespace ws {
+
+/// Exists from the first byte of a cut payload, or the first fragment, to the end of the message.
+struct Connection::Partial {
+  explicit Partial(const ConnectionSettings& settings)
+      : message(settings.limits, settings.budget) {}
+
+  MessageAssembler message;
+  FrameHeader frame;  ///< the frame whose payload is coming
+  bool is_frame_open = false;
+  bool is_delivered = false;   ///< the message was handed out: free on the next call
+  std::uint64_t received = 0;  ///< bytes of the open frame's payload so far
+  std::array<std::byte, kMaxControlPayload>
+      control;  ///< the open frame's payload, if it is control
+};
+
+Connection::Connection(const ConnectionSettings& settings) : settings_(&settings) {
+  assert(settings.role == Role::kServer || settings.new_masking_key != nullptr);
+}
+Connection::~Connection() = default;
+
+Connection::Partial& Connection::partial() {
+  if (partial_ == nullptr)
+    partial_ = std::make_unique<Partial>(*settings_);
+  return *partial_;
+}
+
+void Connection::release() {
+  if (partial_ != nullptr && partial_->is_delivered)
+    partial_.reset();
+}
+
+// region next
+Event Connection::next(std::span<std::byte>& in, Output& out) {
+  release();
+  for (;;) {
+    if (state_ == State::kFinished)
+      in = {};  // [6455-5.5.1-DISCARD]
+    if (in.empty() && !is_mid_message())
+      return {};
+
+    if (partial_ != nullptr && partial_->is_frame_open) {
+      const Event event = take_payload(in, out);
+      if (event.type != Event::Type::kNeedMore || partial_->is_frame_open)
+        return event;
+      continue;  // a fragment is complete, its message is not
+    }
+
+    FrameHeader header;
+    const HeaderResult result = take_header(in, header);
+    if (result.status == HeaderResult::Status::kError)
+      return fail(result.error, out);
+    if (result.status == HeaderResult::Status::kNeedMore)
+      return {};
+
+    if (!is_control(header.opcode)) {
+      const bool open = partial_ != nullptr;
+      const Error error = open ? partial_->message.begin_frame(header)
+                               : judge_data_frame(header, false, settings_->limits.message);
+      if (error != Error::kNone)
+        return fail(error, out);
+    }
+    const bool is_whole = in.size() >= header.payload_length;
+    const bool is_message = header.fin && partial_ == nullptr;
+    if (is_whole && (is_message || is_control(header.opcode))) {
+      const auto payload = in.first(static_cast<std::size_t>(header.payload_length));
+      in = in.subspan(payload.size());
+      return take_whole_frame(header, payload, out);
+    }
+
+    Partial& p = partial();
+    p.frame = header;
+    p.received = 0;
+    p.is_frame_open = true;
+    if (!is_control(header.opcode) && !p.message.is_open())
+      p.message.begin(header.opcode);
+  }
+}
+// endregion
+
+/// The header at the front of `in`, or one whose first bytes came earlier and lie in header_.
+HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& header) {
+  std::span<const std::byte> bytes = in;
+  const std::size_t before = header_size_;
+  if (before != 0) {
+    const std::size_t more = std::min(in.size(), kMaxHeaderSize - before);
+    std::copy_n(in.begin(), more, header_.begin() + static_cast<std::ptrdiff_t>(before));
+    bytes = std::span(header_).first(before + more);
+  }
+  const HeaderResult result = parse_frame_header(bytes, settings_->role, header);
+  if (result.status == HeaderResult::Status::kNeedMore) {
+    if (before == 0)
+      std::ranges::copy(bytes, header_.begin());
+    header_size_ = static_cast<std::uint8_t>(bytes.size());
+    in = {};
+  } else if (result.status == HeaderResult::Status::kHeader) {
+    if (settings_->observer != nullptr) {
+      settings_->observer->on_header(Direction::kIn, header, bytes.first(result.size));
+    }
+    in = in.subspan(result.size - before);
+    header_size_ = 0;
+  }
+  return result;
+}
+
+// region take-whole-frame
+/// The fast path: a message, or a control frame, that lies whole in the caller's bytes.
+Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
+                                   Output& out) {
+  if (settings_->observer != nullptr && !payload.empty()) {
+    settings_->observer->on_payload(Direction::kIn, payload);
+  }
+  if (header.masked)
+    apply_mask(payload, header.masking_key);
+  if (is_control(header.opcode))
+    return control_event(header.opcode, payload, out);
+  if (header.opcode == Opcode::kBinary)
+    return {.type = Event::Type::kBinary, .payload = payload};
+  if (!is_utf8(payload))
+    return fail(Error::kTextNotUtf8, out);
+  return {.type = Event::Type::kText, .payload = payload};
+}
+// endregion
+
+/// The slow path: the next bytes of a frame that reads or fragments have cut.
+Event Connection::take_payload(std::span<std::byte>& in, Output& out) {
+  Partial& p = *partial_;
+  const std::uint64_t lacking = p.frame.payload_length - p.received;
+  const auto bytes =
+      in.first(static_cast<std::size_t>(std::min<std::uint64_t>(lacking, in.size())));
+  in = in.subspan(bytes.size());
+  if (settings_->observer != nullptr && !bytes.empty()) {
+    settings_->observer->on_payload(Direction::kIn, bytes);
+  }
+  if (p.frame.masked) {
+    apply_mask(bytes, p.frame.masking_key, static_cast<std::size_t>(p.received));
+  }
+  if (is_control(p.frame.opcode)) {
+    std::ranges::copy(bytes, p.control.begin() + static_cast<std::ptrdiff_t>(p.received));
+  } else if (const Error e = p.message.append(bytes); e != Error::kNone) {
+    return fail(e, out);
+  }
+  p.received += bytes.size();
+  if (p.received < p.frame.payload_length)
+    return {};
+
+  p.is_frame_open = false;
+  if (!is_control(p.frame.opcode))
+    return end_data_frame(p.frame.fin, out);
+  // A control frame between fragments leaves the message as it is. [6455-5.4-CONTROL]
+  p.is_delivered = !p.message.is_open();
+  return control_event(p.frame.opcode,
+                       std::span(p.control).first(static_cast<std::size_t>(p.received)), out);
+}
+
+Event Connection::end_data_frame(bool fin, Output& out) {
+  MessageAssembler& message = partial_->message;
+  if (const Error e = message.end_frame(fin); e != Error::kNone)
+    return fail(e, out);
+  if (!fin)
+    return {};
+  partial_->is_delivered = true;
+  return {.type = message.opcode() == Opcode::kText ? Event::Type::kText : Event::Type::kBinary,
+          .payload = message.payload()};
+}
+
+// region control-event
+Event Connection::control_event(Opcode opcode, std::span<std::byte> payload, Output& out) {
+  if (opcode == Opcode::kPing) {
+    // [6455-5.5.2-PONG] the answer carries what the ping carried
+    send_control(Opcode::kPong, payload, out);
+    return {.type = Event::Type::kPing, .payload = payload};
+  }
+  // [6455-5.5.3-UNSOLICITED] a pong that nobody asked for needs no answer
+  if (opcode == Opcode::kPong)
+    return {.type = Event::Type::kPong, .payload = payload};
+
+  const ClosePayload received = parse_close_payload(payload);
+  if (received.error != Error::kNone)
+    return fail(received.error, out);
+  // [6455-5.5.1-ANSWER] a Close is answered with a Close, its code given back (§5.5.1)
+  close(received.code, {}, out);
+  state_ = State::kFinished;
+  if (partial_ != nullptr)
+    partial_->is_delivered = true;  // an unfinished message ends here
+  const std::size_t reason_size = received.reason.size();
+  return {.type = Event::Type::kClose, .code = received.code, .payload = payload.last(reason_size)};
+}
+// endregion
+
+Event Connection::fail(Error error, Output& out) {
+  // [6455-7.1.7-FAIL] say why, then process nothing more
+  const ErrorInfo& info = describe(error);
+  close(info.code, info.text, out);
+  state_ = State::kFinished;
+  header_size_ = 0;
+  partial_.reset();
+  return {.type = Event::Type::kFailed, .error = error, .code = info.code};
+}
+
+bool Connection::send(Opcode opcode, std::initializer_list<std::span<const std::byte>> parts,
+                      Output& out) {
+  if (state_ != State::kOpen)
+    return false;  // [6455-5.5.1-LAST]
+  append_frame(opcode, parts, out);
+  return true;
+}
+
+bool Connection::send_control(Opcode opcode, std::span<const std::byte> payload, Output& out) {
+  assert(payload.size() <= kMaxControlPayload);
+  return send(opcode, {payload}, out);
+}
+
+bool Connection::close(std::uint16_t code, std::string_view reason, Output& out) {
+  if (state_ != State::kOpen)
+    return false;
+  const std::byte code_bytes[] = {static_cast<std::byte>(code >> 8U),
+                                  static_cast<std::byte>(code & 0xFFU)};
+  if (code == close_code::kNoStatus) {
+    append_frame(Opcode::kClose, {}, out);
+  } else {
+    assert(may_be_sent(code));
+    const auto text = std::as_bytes(std::span(fit_close_reason(reason)));
+    append_frame(Opcode::kClose,
+                 std::initializer_list<std::span<const std::byte>>{code_bytes, text}, out);
+  }
+  state_ = State::kCloseSent;
+  return true;
+}
+
+// region append-frame
+void Connection::append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts,
+                              Output& out) {
+  FrameHeader header{.opcode = opcode};
+  for (const auto part : parts)
+    header.payload_length += part.size();
+  // [6455-5.1-MASK], [6455-5.3-KEY] a client takes a fresh key for each frame
+  if (settings_->role == Role::kClient) {
+    header.masked = true;
+    header.masking_key = settings_->new_masking_key();
+  }
+  std::array<std::byte, kMaxHeaderSize> bytes;
+  const auto header_bytes = std::span(bytes).first(serialize_frame_header(header, bytes));
+  out.append(header_bytes);
+  if (settings_->observer != nullptr) {
+    settings_->observer->on_header(Direction::kOut, header, header_bytes);
+  }
+
+  std::size_t offset = 0;
+  for (const auto part : parts) {
+    std::span<const std::byte> sent = part;
+    if (!header.masked && part.size() >= kLendFrom) {
+      out.lend(part);
+    } else if (!part.empty()) {
+      const std::span<std::byte> copy = out.extend(part.size());
+      std::memcpy(copy.data(), part.data(), part.size());
+      if (header.masked)
+        apply_mask(copy, header.masking_key, offset);
+      sent = copy;
+    }
+    offset += part.size();
+    if (settings_->observer != nullptr && !sent.empty()) {
+      settings_->observer->on_payload(Direction::kOut, sent);
+    }
+  }
+}
+// endregion
+
+}  // namespace ws

@@ -1,0 +1,140 @@
+// The WebSocket connection after the opening handshake, for either role, sans I/O: RFC 6455 §5-§8.
+//
+// Bytes in, events out; commands in, bytes out. It knows no socket, no clock, no thread and no log:
+// the server, the client, the tests and the fuzzers drive the same calls.
+//
+//      while ((event = connection.next(in, out)).type != Event::Type::kNeedMore) { ... }
+//
+// Pull, not push: the caller may stop between two events, and nothing queues in here.
+//
+// Its states, and what moves it (§7.1):
+//
+//      kOpen ── close() ──▶ kCloseSent ── the peer's Close ──▶ kFinished
+//        │                      └──── a broken rule ─────────────▲
+//        └── the peer's Close (answered), or a broken rule ──────┘
+//
+// Invariants:
+//  1. How the bytes are cut into calls changes neither the events nor the output.
+//  2. A Close frame is the last that is sent: no data frame (§5.5.1), and no pong either, since
+//     browsers treat any frame behind a Close as an error. [6455-5.5.1-LAST]
+//  3. Nothing behind the peer's Close, or behind a broken rule, is looked at. [6455-5.5.1-DISCARD]
+//  4. A connection with nothing half-received owns no memory but its own bytes.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "protocol/close.h"
+#include "protocol/error.h"
+#include "protocol/frame.h"
+#include "protocol/limits.h"
+#include "protocol/output.h"
+
+namespace ws {
+
+enum class Direction : std::uint8_t { kIn, kOut };
+
+/// Sees each frame as it is on the wire, before unmasking. `header_bytes` is the header; the
+/// payload follows in one call or several, in none if it is empty.
+class Observer {
+ public:
+  virtual void on_header(Direction direction, const FrameHeader& header,
+                         std::span<const std::byte> header_bytes) = 0;
+  virtual void on_payload(Direction direction, std::span<const std::byte> bytes) = 0;
+
+ protected:
+  ~Observer() = default;
+};
+
+/// What connections have in common; it must outlive them.
+struct ConnectionSettings {
+  Role role = Role::kServer;
+  Limits limits{};
+  MaskingKey (*new_masking_key)() = nullptr;  ///< unpredictable (§5.3); a client needs it
+  Budget* budget = nullptr;                   ///< null: unlimited
+  Observer* observer = nullptr;               ///< null: nobody looks
+};
+
+struct Event {
+  enum class Type : std::uint8_t {
+    kNeedMore,  ///< all of the input was taken
+    kText,      ///< `payload` is valid UTF-8
+    kBinary,
+    kPing,  ///< answered already, unless our Close was sent
+    kPong,
+    kClose,   ///< the peer's Close, answered unless it is an answer: `code`, `payload` its reason
+    kFailed,  ///< the peer broke `error`; its Close, with `code`, is in the output
+  };
+  Type type = Type::kNeedMore;
+  Error error = Error::kNone;
+  std::uint16_t code = 0;
+  /// Valid until the next call of `next` or until the caller reuses the input.
+  std::span<std::byte> payload{};
+};
+
+class Connection {
+ public:
+  explicit Connection(const ConnectionSettings& settings);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  /// Parses from the front of `in`, unmasks there in place, shrinks `in` by what it consumed, and
+  /// returns one event. What the protocol itself answers (pong, Close) is appended to `out`, at
+  /// most one frame a call. Throws std::bad_alloc alone; `fail(kOutOfMemory)` is then the way out.
+  Event next(std::span<std::byte>& in, Output& out);
+
+  /// Appends one message, its payload the `parts` in order. On a server, parts of `kLendFrom` bytes
+  /// and more are lent, not copied. False, and nothing sent, once a Close was sent. Text must be
+  /// UTF-8.
+  bool send(Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, Output& out);
+  /// Appends a ping or an unsolicited pong; `payload` is at most 125 bytes. False once a Close was
+  /// sent.
+  bool send_control(Opcode opcode, std::span<const std::byte> payload, Output& out);
+  /// Starts the closing handshake (§7.1.2). `code` is one that may_be_sent, or kNoStatus for an
+  /// empty Close; `reason`, UTF-8, is cut to 123 bytes. False once a Close was sent.
+  bool close(std::uint16_t code, std::string_view reason, Output& out);
+  /// Fails the connection (§7.1.7) for `error`, as `next` does by itself for a broken rule.
+  Event fail(Error error, Output& out);
+
+  /// May messages be sent?
+  [[nodiscard]] bool is_open() const { return state_ == State::kOpen; }
+  /// True between our Close and the peer's: the caller sets a deadline.
+  [[nodiscard]] bool awaits_close() const { return state_ == State::kCloseSent; }
+  /// Nothing more will be sent or understood. A server now ends TCP first: half-close behind the
+  /// output, read to EOF within a deadline. A client waits for the server to do so. §7.1.1
+  [[nodiscard]] bool is_finished() const { return state_ == State::kFinished; }
+  /// True while part of a frame or message is held.
+  [[nodiscard]] bool is_mid_message() const { return header_size_ != 0 || partial_ != nullptr; }
+  /// Frees what backs the last event's payload; `next` does so first of all.
+  void release();
+
+  /// A part of this size is worth a piece of its own in a vectored write.
+  static constexpr std::size_t kLendFrom = 16 * 1024;
+
+ private:
+  enum class State : std::uint8_t { kOpen, kCloseSent, kFinished };
+  struct Partial;  // the half-received frame and message
+
+  HeaderResult take_header(std::span<std::byte>& in, FrameHeader& header);
+  Event take_whole_frame(const FrameHeader& header, std::span<std::byte> payload, Output& out);
+  Event take_payload(std::span<std::byte>& in, Output& out);
+  Event end_data_frame(bool fin, Output& out);
+  Event control_event(Opcode opcode, std::span<std::byte> payload, Output& out);
+  Partial& partial();
+  void append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts, Output& out);
+  void append_close(std::uint16_t code, std::string_view reason, Output& out);
+
+  const ConnectionSettings* settings_;
+  std::unique_ptr<Partial> partial_;
+  State state_ = State::kOpen;
+  std::uint8_t header_size_ = 0;  ///< bytes of a cut header that lie in header_
+  std::array<std::byte, kMaxHeaderSize> header_{};
+};
+
+}  // namespace ws

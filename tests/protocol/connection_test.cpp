@@ -1,0 +1,818 @@
+// The connection after the handshake, for either role: RFC 6455 §5 to §8.
+//
+// Each stream runs whole, byte by byte, cut at every point and against guard pages: see stream.h.
+#include "protocol/connection.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/stream.h"
+
+namespace ws::test {
+namespace {
+
+/// An unmasked frame of up to 125 bytes as a client would send it.
+Bytes masked_frame(const Bytes& frame) {
+  return frame.substr(0, 1) + static_cast<char>(frame[1] | '\x80') + Bytes(kKey) +
+         masked(frame.substr(2));
+}
+
+// ------------------------------------------------------------------ §5.7, the examples
+
+TEST(Section5_7, ASingleFrameUnmaskedTextMessage) {
+  expect_stream({.role = Role::kClient,
+                 .input = hex("81"                // FIN, text
+                              "05"                // not masked, 5 bytes
+                              "48 65 6c 6c 6f"),  // "Hello"
+                 .events = {text("Hello")}});
+}
+
+TEST(Section5_7, ASingleFrameMaskedTextMessage) {
+  expect_stream({.input = hex("81"                // FIN, text
+                              "85"                // masked, 5 bytes
+                              "37 fa 21 3d"       // masking key
+                              "7f 9f 4d 51 58"),  // "Hello"
+                 .events = {text("Hello")}});
+}
+
+TEST(Section5_7, AFragmentedUnmaskedTextMessage) {
+  expect_stream({.role = Role::kClient,
+                 .input = hex("01 03 48 65 6c"  // text, 3 bytes: "Hel"
+                              "80 02 6c 6f"),   // FIN, continuation, 2 bytes: "lo"
+                 .events = {text("Hello")}});
+}
+
+TEST(Section5_7, AnUnmaskedPingRequestAndAMaskedPingResponse) {
+  // [6455-5.5.2-PONG] what the ping carried comes back, masked by a client, not by a server
+  expect_stream({.role = Role::kClient,
+                 .input = hex("89 05 48 65 6c 6c 6f"),  // FIN, ping, 5 bytes: "Hello"
+                 .events = {ping("Hello")},
+                 .sent = hex("8a 85 37 fa 21 3d 7f 9f 4d 51 58")});  // FIN, pong, masked
+  expect_stream({.input = hex("89 85 37 fa 21 3d 7f 9f 4d 51 58"),
+                 .events = {ping("Hello")},
+                 .sent = hex("8a 05 48 65 6c 6c 6f")});
+  expect_stream({.input = hex("8a 85 37 fa 21 3d 7f 9f 4d 51 58"), .events = {pong("Hello")}});
+}
+
+TEST(Section5_7, A256ByteBinaryMessage) {
+  const Bytes payload = repeat(16, "0123456789\xff\xfe\xfd\xfc\xfb\xfa");
+  expect_stream({.role = Role::kClient,
+                 .input = hex("82 7e 0100") + payload,  // FIN, binary; 256 bytes
+                 .events = {binary(payload)}});
+  expect_stream(
+      {.input = hex("82 fe 0100 37 fa 21 3d") + masked(payload), .events = {binary(payload)}});
+}
+
+TEST(Section5_7, A64KibibyteBinaryMessage) {
+  const Bytes payload = repeat(4096, "0123456789\xff\xfe\xfd\xfc\xfb\xfa");
+  expect_stream({.role = Role::kClient,
+                 .input = hex("82 7f 0000000000010000") + payload,  // FIN, binary; 65,536 bytes
+                 .events = {binary(payload)}});
+  expect_stream({.input = hex("82 ff 0000000000010000 37 fa 21 3d") + masked(payload),
+                 .events = {binary(payload)}});
+}
+
+// ------------------------------------------------------------------ §5.2, §5.5: a frame's header
+
+TEST(Header, ThatBreaksARuleFailsTheConnectionWithItsFirstBadByte) {
+  // [6455-7.1.7-FAIL] What follows the bad byte is never looked at: here it would be a text
+  // message.
+  const Bytes behind = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58");
+  const struct {
+    const char* rule;
+    Bytes bytes;  // all of them needed, none too many
+    Error error;
+  } kRows[] = {
+      {"[6455-5.2-RSV] RSV1", hex("c1"), Error::kReservedBit},
+      {"[6455-5.2-RSV] RSV2", hex("a2"), Error::kReservedBit},
+      {"[6455-5.2-RSV] RSV3", hex("99"), Error::kReservedBit},
+      {"[6455-5.2-RSV] RSV1 and RSV2", hex("e8"), Error::kReservedBit},
+      {"[6455-5.2-RSV] RSV1 and RSV3", hex("d0"), Error::kReservedBit},
+      {"[6455-5.2-RSV] RSV2 and RSV3", hex("ba"), Error::kReservedBit},
+      {"[6455-5.2-RSV] all three", hex("71"), Error::kReservedBit},
+      {"[6455-5.2-OPCODE] 3", hex("83"), Error::kReservedOpcode},
+      {"[6455-5.2-OPCODE] 4", hex("04"), Error::kReservedOpcode},
+      {"[6455-5.2-OPCODE] 5", hex("85"), Error::kReservedOpcode},
+      {"[6455-5.2-OPCODE] 6", hex("86"), Error::kReservedOpcode},
+      {"[6455-5.2-OPCODE] 7", hex("87"), Error::kReservedOpcode},
+      {"[6455-5.2-OPCODE] B", hex("8b"), Error::kReservedOpcode},
+      {"[6455-5.2-OPCODE] C", hex("8c"), Error::kReservedOpcode},
+      {"[6455-5.2-OPCODE] D", hex("8d"), Error::kReservedOpcode},
+      {"[6455-5.2-OPCODE] E", hex("8e"), Error::kReservedOpcode},
+      {"[6455-5.2-OPCODE] F", hex("0f"), Error::kReservedOpcode},
+      {"[6455-5.5-FIN] a close in fragments", hex("08"), Error::kControlFragmented},
+      {"[6455-5.5-FIN] a ping in fragments", hex("09"), Error::kControlFragmented},
+      {"[6455-5.5-FIN] a pong in fragments", hex("0a"), Error::kControlFragmented},
+      {"[6455-5.1-MASK] text without a mask", hex("81 05"), Error::kNotMasked},
+      {"[6455-5.1-MASK] an empty ping without one", hex("89 00"), Error::kNotMasked},
+      {"[6455-5.5-LENGTH] a ping of 126 bytes", hex("89 fe"), Error::kControlTooLong},
+      {"[6455-5.5-LENGTH] a close of 126 bytes", hex("88 fe"), Error::kControlTooLong},
+      {"[6455-5.5-LENGTH] a pong of 64 KiB", hex("8a ff"), Error::kControlTooLong},
+      {"[6455-5.2-MINLEN] 0 in 16 bits", hex("81 fe 00 00"), Error::kLengthNotMinimal},
+      {"[6455-5.2-MINLEN] 125 in 16 bits", hex("81 fe 00 7d"), Error::kLengthNotMinimal},
+      {"[6455-5.2-MINLEN] 5 in 64 bits", hex("81 ff 00 00 00 00 00 00 00 05"),
+       Error::kLengthNotMinimal},
+      {"[6455-5.2-MINLEN] 65535 in 64 bits", hex("81 ff 00 00 00 00 00 00 ff ff"),
+       Error::kLengthNotMinimal},
+      {"[6455-5.2-TOPBIT]", hex("81 ff 80 00 00 00 00 01 00 00"), Error::kLengthTopBit},
+      {"[6455-5.4-CONTINUATION]", hex("80 82 37 fa 21 3d"), Error::kLoneContinuation},
+      {"[6455-5.4-CONTINUATION] not the last one", hex("00 80 37 fa 21 3d"),
+       Error::kLoneContinuation},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.rule);
+    for (const Bytes& rest : {Bytes(), behind}) {
+      expect_stream({.input = row.bytes + rest,
+                     .events = {failed(row.error, row.bytes.size())},
+                     .sent = failing_close(row.error)});
+    }
+    // The same behind a message: that one is delivered first.
+    const Bytes before = hex("81 82 37 fa 21 3d 5f 93");  // "hi"
+    expect_stream({.input = before + row.bytes,
+                   .events = {text("hi"), failed(row.error, before.size() + row.bytes.size())},
+                   .sent = failing_close(row.error)});
+  }
+}
+
+TEST(Header, ThatBreaksARuleFailsAClientToo) {
+  // The same rules but one, turned round; the client's Close is masked, as all that it sends.
+  const struct {
+    const char* rule;
+    Bytes bytes;
+    Error error;
+  } kRows[] = {
+      {"[6455-5.2-RSV] RSV1", hex("c1"), Error::kReservedBit},
+      {"[6455-5.2-OPCODE] 3", hex("83"), Error::kReservedOpcode},
+      {"[6455-5.5-FIN] a ping in fragments", hex("09"), Error::kControlFragmented},
+      {"[6455-5.1-NOMASK] text with a mask", hex("81 85"), Error::kMasked},
+      {"[6455-5.1-NOMASK] an empty close with one", hex("88 80"), Error::kMasked},
+      {"[6455-5.5-LENGTH] a ping of 126 bytes", hex("89 7e"), Error::kControlTooLong},
+      {"[6455-5.2-MINLEN] 125 in 16 bits", hex("81 7e 00 7d"), Error::kLengthNotMinimal},
+      {"[6455-5.2-TOPBIT]", hex("82 7f 80 00 00 00 00 01 00 00"), Error::kLengthTopBit},
+      {"[6455-5.4-CONTINUATION]", hex("80 02"), Error::kLoneContinuation},
+      {"[6455-8.1-UTF8]", hex("81 03 61 ff"), Error::kTextNotUtf8},
+      {"[6455-5.5.1-BODY]", hex("88 01 03"), Error::kCloseLength},
+      {"[6455-7.4-CODE] 1005", hex("88 02 03 ed"), Error::kCloseCode},
+      {"[6455-5.5.1-REASON]", hex("88 03 03 e8 ff"), Error::kCloseReasonNotUtf8},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.rule);
+    for (const Bytes& rest : {Bytes(), hex("81 02 68 69")}) {  // never looked at
+      expect_stream({.role = Role::kClient,
+                     .input = hex("81 02 68 69") + row.bytes + rest,  // behind "hi"
+                     .events = {text("hi"), failed(row.error, 4 + row.bytes.size())},
+                     .sent = masked_frame(failing_close(row.error))});
+    }
+  }
+}
+
+TEST(Frame, OfAnyLengthIsWhole) {
+  for (const std::size_t size :
+       {0U, 1U, 2U, 7U, 8U, 124U, 125U, 126U, 127U, 255U, 256U, 300U, 65535U, 65536U, 65537U}) {
+    SCOPED_TRACE(size);
+    const auto byte = [](std::size_t value) { return static_cast<char>(value & 0xFF); };
+    const Bytes payload = repeat(size, "*");
+    Bytes length;
+    if (size < 126) {
+      length = {byte(size)};
+    } else if (size < 65536) {
+      length = {126, byte(size >> 8), byte(size)};
+    } else {
+      length = {127, 0, 0, 0, 0, 0, byte(size >> 16), byte(size >> 8), byte(size)};
+    }
+    expect_stream(
+        {.role = Role::kClient, .input = hex("81") + length + payload, .events = {text(payload)}});
+    length[0] = static_cast<char>(length[0] | '\x80');
+    expect_stream(
+        {.input = hex("82") + length + Bytes(kKey) + masked(payload), .events = {binary(payload)}});
+  }
+}
+
+TEST(ControlFrame, CarriesUpTo125Bytes) {
+  const Bytes payload(125, 'p');  // N; for N + 1, [6455-5.5-LENGTH] is a header that breaks a rule
+  expect_stream({.input = hex("89 fd 37 fa 21 3d") + masked(payload),
+                 .events = {ping(payload)},
+                 .sent = hex("8a 7d") + payload});
+  expect_stream({.input = hex("89 80 37 fa 21 3d"), .events = {ping("")}, .sent = hex("8a 00")});
+}
+
+TEST(Pong, ThatNobodyAskedForIsNotAnswered) {
+  // [6455-5.5.3-UNSOLICITED]
+  expect_stream({.input = hex("8a 80 37 fa 21 3d"), .events = {pong("")}});
+  expect_stream({.role = Role::kClient, .input = hex("8a 02 68 69"), .events = {pong("hi")}});
+}
+
+// ------------------------------------------------------------------ §5.4: fragments
+
+TEST(Fragments, MayHaveControlFramesBetweenThem) {
+  // [6455-5.4-CONTROL]
+  expect_stream({.role = Role::kClient,
+                 .input = hex("01 03 48 65 6c"  // text, "Hel"
+                              "89 02 68 69"     // ping, "hi"
+                              "8a 00"           // pong, empty
+                              "00 00"           // continuation, empty
+                              "8a 01 21"        // pong, "!"
+                              "80 02 6c 6f"),   // FIN, continuation, "lo"
+                 .events = {ping("hi"), pong(""), pong("!"), text("Hello")},
+                 .sent = hex("8a 82 37 fa 21 3d 5f 93")});
+}
+
+TEST(Fragments, MayBeEmpty) {
+  expect_stream({.role = Role::kClient,
+                 .input = hex("02 00"             // binary, empty
+                              "00 00"             // continuation, empty
+                              "80 00"             // FIN, continuation, empty
+                              "01 00 80 01 61"),  // text, empty; FIN, continuation, "a"
+                 .events = {binary(""), text("a")}});
+}
+
+TEST(Fragments, OfTwoMessagesNeverMix) {
+  // [6455-5.4-INTERLEAVE] known from the header alone
+  expect_stream({.role = Role::kClient,
+                 .input = hex("01 03 48 65 6c"  // text, "Hel"
+                              "81 02 6c 6f"),   // FIN, text
+                 .events = {failed(Error::kInterleavedMessage, 7)},
+                 .sent = masked_frame(failing_close(Error::kInterleavedMessage))});
+}
+
+TEST(Fragments, EndWithTheirMessage) {
+  // [6455-5.4-CONTINUATION] behind a message that is complete there is nothing to continue
+  const Bytes start =
+      hex("02 81 37 fa 21 3d 56"    // binary, "a"
+          "80 81 37 fa 21 3d 55");  // FIN, continuation, "b"
+  expect_stream({.input = start + hex("80 81 37 fa 21 3d 54"),
+                 .events = {binary("ab"), failed(Error::kLoneContinuation, start.size() + 6)},
+                 .sent = failing_close(Error::kLoneContinuation)});
+}
+
+TEST(Messages, FollowEachOtherInOneRead) {
+  expect_stream({.role = Role::kClient,
+                 .input = hex("81 01 61"           // text, "a"
+                              "82 01 62"           // binary, "b"
+                              "01 01 63 80 01 64"  // text in two fragments, "cd"
+                              "81 00"              // text, empty
+                              "82 00"              // binary, empty
+                              "81 03 e2 82 ac"),   // text, "€"
+                 .events = {text("a"), binary("b"), text("cd"), text(""), binary(""), text("€")}});
+}
+
+// ------------------------------------------------------------------ §8.1: UTF-8
+
+TEST(Text, FailsAtItsFirstBadByteEvenInAnUnfinishedFrame) {
+  // [6455-8.1-UTF8] Each frame declares 100 bytes that never come.
+  const struct {
+    const char* name;
+    Bytes text;  // its last byte is the one that no UTF-8 could have there
+  } kRows[] = {
+      {"no first byte", hex("80")},
+      {"no first byte, after ASCII", Bytes("Hello, world") + hex("ff")},
+      {"overlong slash, two bytes", hex("c0")},
+      {"overlong slash, three bytes", hex("e0 80")},
+      {"overlong, four bytes", hex("f0 8f")},
+      {"a surrogate", Bytes("κόσμε") + hex("ed a0")},
+      {"beyond U+10FFFF", hex("f4 90")},
+      {"no continuation", hex("e2 82 41")},
+      {"a continuation too many", Bytes("é") + hex("80")},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.name);
+    const Bytes close = failing_close(Error::kTextNotUtf8);
+    expect_stream(
+        {.input = hex("81 e4 37 fa 21 3d") + masked(row.text),  // FIN, text; masked, 100 bytes
+         .events = {failed(Error::kTextNotUtf8, 6 + row.text.size())},
+         .sent = close});
+    // In a continuation, the character begun in the fragment before.
+    const Bytes head = row.text.substr(0, row.text.size() - 1);
+    const Bytes first =
+        hex("01") + static_cast<char>(0x80 + head.size()) + Bytes(kKey) + masked(head);
+    expect_stream({.input = first + hex("00 e4 37 fa 21 3d") + masked(row.text.substr(head.size())),
+                   .events = {failed(Error::kTextNotUtf8, first.size() + 7)},
+                   .sent = close});
+    // Whole in its frame: the same answer, once the byte is there.
+    expect_stream({.input = hex("81") + static_cast<char>(0x80 + row.text.size()) + Bytes(kKey) +
+                            masked(row.text),
+                   .events = {failed(Error::kTextNotUtf8, 6 + row.text.size())},
+                   .sent = close});
+    // In binary nobody minds.
+    expect_stream({.input = hex("82") + static_cast<char>(0x80 + row.text.size()) + Bytes(kKey) +
+                            masked(row.text),
+                   .events = {binary(row.text)}});
+  }
+}
+
+TEST(Text, MayBeCutInsideACharacterButNotEndThere) {
+  expect_stream({.input = hex("01 82 37 fa 21 3d d5 78"  // text, e2 82
+                              "00 80 37 fa 21 3d"        // continuation, empty
+                              "80 81 37 fa 21 3d 9b"),   // FIN, continuation, ac
+                 .events = {text("€")}});
+  // [6455-8.1-UTF8] whole, in fragments, and in a last fragment that brings nothing
+  expect_stream({.input = hex("81 82 37 fa 21 3d d5 78"),
+                 .events = {failed(Error::kTextNotUtf8, 8)},
+                 .sent = failing_close(Error::kTextNotUtf8)});
+  expect_stream({.input = hex("01 81 37 fa 21 3d d5"
+                              "80 81 37 fa 21 3d b5"),
+                 .events = {failed(Error::kTextNotUtf8, 14)},
+                 .sent = failing_close(Error::kTextNotUtf8)});
+  expect_stream({.input = hex("01 82 37 fa 21 3d d5 78"
+                              "80 80 37 fa 21 3d"),
+                 .events = {failed(Error::kTextNotUtf8, 14)},
+                 .sent = failing_close(Error::kTextNotUtf8)});
+}
+
+// ------------------------------------------------------------------ §10.4: limits, at N and N + 1
+
+TEST(MessageLimit, HoldsForAWholeMessageAndAcrossFragments) {
+  Limits limits;
+  limits.message = 4;
+  const Bytes close = failing_close(Error::kMessageTooBig);
+  expect_stream({.limits = limits,
+                 .input = hex("82 84 37 fa 21 3d 56 98 42 59"),  // N: "abcd"
+                 .events = {binary("abcd")}});
+  // [6455-10.4-MESSAGE] N + 1: the header alone is enough, and nothing is kept for it
+  expect_stream({.limits = limits,
+                 .input = hex("82 85 37 fa 21 3d 56 98 42 59 52"),
+                 .events = {failed(Error::kMessageTooBig, 6)},
+                 .sent = close});
+  expect_stream({.limits = limits,
+                 .input = hex("02 83 37 fa 21 3d 56 98 42"  // "abc"
+                              "80 81 37 fa 21 3d 53"),      // "d": N
+                 .events = {binary("abcd")}});
+  expect_stream({.limits = limits,
+                 .input = hex("02 83 37 fa 21 3d 56 98 42"  // "abc"
+                              "80 82 37 fa 21 3d 53 9f"),   // "de": N + 1
+                 .events = {failed(Error::kMessageTooBig, 15)},
+                 .sent = close});
+  // It is a message's, not a connection's; and control frames do not count.
+  expect_stream({.limits = limits,
+                 .input = hex("8a 85 37 fa 21 3d 7f 9f 4d 51 58"
+                              "82 84 37 fa 21 3d 56 98 42 59"
+                              "82 84 37 fa 21 3d 56 98 42 59"),
+                 .events = {pong("Hello"), binary("abcd"), binary("abcd")}});
+  // None of a byte: only empty messages.
+  limits.message = 0;
+  expect_stream({.limits = limits,
+                 .input = hex("82 80 37 fa 21 3d 82 81 37 fa 21 3d 56"),
+                 .events = {binary(""), failed(Error::kMessageTooBig, 12)},
+                 .sent = close});
+}
+
+TEST(FragmentLimit, CountsEmptyFragmentsAndStartsAgainWithEachMessage) {
+  Limits limits;
+  limits.fragments = 3;
+  const Bytes message =
+      hex("01 00"     // text, empty
+          "00 01 61"  // continuation, "a"
+          "80 00");   // FIN, continuation, empty: N
+  expect_stream({.role = Role::kClient,
+                 .limits = limits,
+                 .input = message + message + hex("81 01 61") + message,
+                 .events = {text("a"), text("a"), text("a"), text("a")}});
+  // [6455-10.4-FRAGMENTS] N + 1, empty or not, the last one or not
+  for (const Bytes& last :
+       {hex("80 80 37 fa 21 3d"), hex("00 80 37 fa 21 3d"), hex("80 81 37 fa 21 3d")}) {
+    expect_stream({.limits = limits,
+                   .input = hex("01 80 37 fa 21 3d"
+                                "00 80 37 fa 21 3d"
+                                "89 80 37 fa 21 3d"  // a ping does not count
+                                "00 80 37 fa 21 3d") +
+                            last,
+                   .events = {ping(""), failed(Error::kTooManyFragments, 30)},
+                   .sent = hex("8a 00") + failing_close(Error::kTooManyFragments)});
+  }
+}
+
+TEST(FragmentLimit, OfTheDefaultsHolds) {
+  const std::size_t n = Limits{}.fragments;
+  for (const std::size_t extra : {0U, 1U}) {
+    Bytes bytes =
+        hex("02 00") + repeat(n - 2 + extra, std::string_view("\x00\x00", 2)) + hex("80 00");
+    const ConnectionSettings settings{.role = Role::kClient,
+                                      .new_masking_key = key_of_the_examples};
+    Connection connection(settings);
+    Output out;
+    std::span<std::byte> in = std::as_writable_bytes(std::span(bytes));
+    const Event event = connection.next(in, out);
+    EXPECT_EQ(event.type, extra == 0 ? Event::Type::kBinary : Event::Type::kFailed);
+    EXPECT_EQ(event.code, extra == 0 ? 0 : 1008);
+  }
+}
+
+TEST(DeclaredLength, AllocatesNothing) {
+  // From 64 KiB to 2^63 - 1: with the default limit the header is refused; with a boundless one, or
+  // a boundless one and a budget, only what came is held.
+  for (unsigned bits = 16; bits <= 62; ++bits) {
+    SCOPED_TRACE("2^" + std::to_string(bits));
+    Bytes header = hex("82 ff 00 00 00 00 00 00 00 00 37 fa 21 3d");
+    header[9 - bits / 8] = static_cast<char>(1U << bits % 8);
+    Bytes bytes = header + masked(Bytes(1000, 'x'));
+
+    Limits boundless;
+    boundless.message = UINT64_MAX;
+    for (const Limits& limits : {Limits{}, boundless}) {
+      Budget budget(1 << 20);
+      const ConnectionSettings settings{.limits = limits, .budget = &budget};
+      Connection connection(settings);
+      Output out;
+      Bytes copy = bytes;
+      std::span<std::byte> in = std::as_writable_bytes(std::span(copy));
+      const Event event = connection.next(in, out);
+      if ((std::uint64_t{1} << bits) <= limits.message) {
+        EXPECT_EQ(event.type, Event::Type::kNeedMore);
+        EXPECT_GE(budget.used(), 1000U);
+        EXPECT_LE(budget.used(), 2000U);
+      } else {
+        EXPECT_EQ(event.error, Error::kMessageTooBig);
+        EXPECT_EQ(budget.used(), 0U);
+      }
+    }
+  }
+}
+
+TEST(Budget, EndsTheMessageThatWouldGoOverIt) {
+  // [6455-10.4-BUDGET] Only what is cut is held, so only that can go over: here 100 bytes in two
+  // reads.
+  const Bytes bytes = hex("82 e4 37 fa 21 3d") + masked(Bytes(100, 'x'));
+  for (const std::size_t limit : {99U, 100U}) {
+    SCOPED_TRACE(limit);
+    Budget budget(limit);
+    const ConnectionSettings settings{.budget = &budget};
+    Connection connection(settings);
+    Output out;
+    Bytes copy = bytes;
+    const auto all = std::as_writable_bytes(std::span(copy));
+    std::span<std::byte> in = all.first(6);
+    EXPECT_EQ(connection.next(in, out).type, Event::Type::kNeedMore);
+    EXPECT_EQ(budget.used(), 0U);
+    in = all.subspan(6);
+    const Event event = connection.next(in, out);
+    if (limit == 100) {
+      EXPECT_EQ(event.type, Event::Type::kBinary);
+      EXPECT_EQ(budget.used(), 100U) << "held while the application looks at it";
+      connection.release();
+    } else {
+      EXPECT_EQ(event.error, Error::kOverBudget);
+      EXPECT_EQ(event.code, 1013);
+      EXPECT_EQ(flatten(out), failing_close(Error::kOverBudget));
+    }
+    EXPECT_EQ(budget.used(), 0U);
+  }
+}
+
+TEST(Memory, IsHeldOnlyInTheMiddleOfAMessage) {
+  Budget budget(1 << 20);
+  const ConnectionSettings settings{
+      .role = Role::kClient, .new_masking_key = key_of_the_examples, .budget = &budget};
+  Output out;
+  const struct {
+    const char* name;
+    Bytes bytes;
+    bool is_mid_message;
+    bool is_held;
+  } kRows[] = {
+      {"nothing", "", false, false},
+      {"a message whole", hex("81 02 68 69"), false, false},
+      {"part of a header", hex("81"), true, false},
+      {"a header", hex("81 02"), true, false},
+      {"part of a payload", hex("81 02 68"), true, true},
+      {"a first fragment", hex("01 02 68 69"), true, true},
+      {"a first fragment, empty", hex("01 00"), true, false},
+      {"part of a ping", hex("89 02 68"), true, false},
+      {"a ping", hex("89 02 68 69"), false, false},
+      {"a message in fragments", hex("01 01 68 80 01 69"), false, false},
+      {"a fragment, then a broken rule", hex("01 01 68 81 01 69"), false, false},
+      {"a fragment, then a close", hex("01 01 68 88 00"), false, false},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.name);
+    {
+      Connection connection(settings);
+      Bytes copy = row.bytes;
+      std::span<std::byte> in = std::as_writable_bytes(std::span(copy));
+      while (connection.next(in, out).type != Event::Type::kNeedMore) {
+      }
+      EXPECT_EQ(connection.is_mid_message(), row.is_mid_message);
+      EXPECT_EQ(budget.used() != 0, row.is_held);
+    }
+    EXPECT_EQ(budget.used(), 0U) << "given back with the connection";
+  }
+}
+
+// ------------------------------------------------------------------ §5.5.1, §7: closing
+
+TEST(PeersClose, IsAnsweredWithItsCodeAndEndsTheConnection) {
+  // [6455-5.5.1-ANSWER]
+  const struct {
+    const char* name;
+    Bytes payload;
+    Step event;
+    Bytes sent;
+  } kRows[] = {
+      {"empty", "", closed(1005), hex("88 00")},
+      {"1000", hex("03 e8"), closed(1000), hex("88 02 03 e8")},
+      {"1001 with a reason", hex("03 e9") + "bye", closed(1001, "bye"), hex("88 02 03 e9")},
+      {"3000", hex("0b b8"), closed(3000), hex("88 02 0b b8")},
+      {"4999, the longest reason", hex("13 87") + Bytes(123, 'r'), closed(4999, Bytes(123, 'r')),
+       hex("88 02 13 87")},
+      {"1 byte [6455-5.5.1-BODY]", hex("03"), failed(Error::kCloseLength),
+       failing_close(Error::kCloseLength)},
+      {"999 [6455-7.4-CODE]", hex("03 e7"), failed(Error::kCloseCode),
+       failing_close(Error::kCloseCode)},
+      {"1004", hex("03 ec"), failed(Error::kCloseCode), failing_close(Error::kCloseCode)},
+      {"1005", hex("03 ed"), failed(Error::kCloseCode), failing_close(Error::kCloseCode)},
+      {"1006", hex("03 ee"), failed(Error::kCloseCode), failing_close(Error::kCloseCode)},
+      {"1015", hex("03 f7"), failed(Error::kCloseCode), failing_close(Error::kCloseCode)},
+      {"5000", hex("13 88"), failed(Error::kCloseCode), failing_close(Error::kCloseCode)},
+      {"a reason that is not UTF-8 [6455-5.5.1-REASON]", hex("03 e8 c3 28"),
+       failed(Error::kCloseReasonNotUtf8), failing_close(Error::kCloseReasonNotUtf8)},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.name);
+    Step event = row.event;
+    event.with = 6 + row.payload.size();
+    const Bytes bytes = hex("88") + static_cast<char>(0x80 + row.payload.size()) + Bytes(kKey) +
+                        masked(row.payload);
+    expect_stream({.input = bytes, .events = {event}, .sent = row.sent});
+    // [6455-5.5.1-DISCARD] what follows is not looked at: a ping, then bytes that are no frame
+    expect_stream(
+        {.input = bytes + hex("89 80 37 fa 21 3d ff ff ff"), .events = {event}, .sent = row.sent});
+    // The same inside an unfinished message, which is lost.
+    const Bytes fragment = hex("01 81 37 fa 21 3d 56");
+    event.with += fragment.size();
+    expect_stream({.input = fragment + bytes + hex("80 80 37 fa 21 3d"),
+                   .events = {event},
+                   .sent = row.sent});
+  }
+}
+
+TEST(PeersClose, IsAnsweredByAClientWithAMask) {
+  expect_stream({.role = Role::kClient,
+                 .input = hex("88 05 03 e8 62 79 65"),  // 1000, "bye"
+                 .events = {closed(1000, "bye")},
+                 .sent = hex("88 82 37 fa 21 3d 34 12")});
+}
+
+TEST(OurClose, IsAnsweredAndNotAnsweredAgain) {
+  const auto close = [](Connection& connection, Output& out) {
+    EXPECT_TRUE(connection.close(1001, "bye", out));
+    EXPECT_TRUE(connection.awaits_close());
+    EXPECT_FALSE(connection.is_open());
+    EXPECT_FALSE(connection.close(1000, "", out)) << "one is enough";
+  };
+  const Bytes ours = hex("88 05 03 e9 62 79 65");
+  expect_stream({.input = hex("88 82 37 fa 21 3d 34 13"),  // 1001
+                 .events = {closed(1001)},
+                 .sent = ours,
+                 .first = close});
+  // What the peer had sent before it saw our Close is still delivered; a ping is told, not
+  // answered. [6455-5.5.1-LAST]
+  expect_stream({.input = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58"  // text, "Hello"
+                              "89 80 37 fa 21 3d"                 // ping
+                              "88 80 37 fa 21 3d"                 // close, empty
+                              "81 85 37 fa 21 3d"),               // never looked at
+                 .events = {text("Hello"), ping(""), closed(1005)},
+                 .sent = ours,
+                 .first = close});
+  // [6455-7.1.7-FAIL] a rule broken while closing: no second Close
+  expect_stream({.input = hex("83"),
+                 .events = {failed(Error::kReservedOpcode, 1)},
+                 .sent = ours,
+                 .first = close});
+  expect_stream({.input = hex("88 82 37 fa 21 3d 34 11"),  // 1003, whatever ours was
+                 .events = {closed(1003)},
+                 .sent = ours,
+                 .first = close});
+}
+
+TEST(OurClose, IsAnsweredToAClient) {
+  // What the server had said before it saw the Close is still delivered; its ping is not answered.
+  expect_stream({.role = Role::kClient,
+                 .input = hex("81 02 68 69"    // text, "hi"
+                              "89 00"          // ping
+                              "88 02 03 e8"    // close, 1000
+                              "81 02 68 69"),  // never looked at
+                 .events = {text("hi"), ping(""), closed(1000)},
+                 .sent = hex("88 85 37 fa 21 3d") + masked(hex("03 e8 62 79 65")),
+                 .first = [](Connection& connection, Output& out) {
+                   EXPECT_TRUE(connection.close(1000, "bye", out));
+                 }});
+}
+
+TEST(OurClose, IsTheLastThatWeSend) {
+  // [6455-5.5.1-LAST]
+  const ConnectionSettings settings;
+  Connection connection(settings);
+  Output out;
+  ASSERT_TRUE(connection.close(1000, "", out));
+  EXPECT_FALSE(connection.send(Opcode::kText, {as_span("late")}, out));
+  EXPECT_FALSE(connection.send_control(Opcode::kPing, {}, out));
+  EXPECT_FALSE(connection.send_control(Opcode::kPong, {}, out));
+  EXPECT_FALSE(connection.close(1000, "", out));
+  EXPECT_FALSE(connection.is_finished()) << "the peer's Close is still to come";
+  EXPECT_EQ(flatten(out), hex("88 02 03 e8"));
+}
+
+TEST(OurClose, HasACodeAndAReasonThatFit) {
+  const struct {
+    std::uint16_t code;
+    Bytes reason;
+    Bytes sent;
+  } kRows[] = {
+      {1005, "", hex("88 00")},
+      {1000, "", hex("88 02 03 e8")},
+      {4321, "so", hex("88 04 10 e1 73 6f")},
+      {1000, Bytes(123, 'r'), hex("88 7d 03 e8") + Bytes(123, 'r')},  // N
+      {1000, Bytes(124, 'r'), hex("88 7d 03 e8") + Bytes(123, 'r')},  // N + 1
+      {1000, Bytes(122, 'r') + "é",
+       hex("88 7c 03 e8") + Bytes(122, 'r')},  // not inside a character
+  };
+  for (const auto& row : kRows) {
+    const ConnectionSettings settings;
+    Connection connection(settings);
+    Output out;
+    EXPECT_TRUE(connection.close(row.code, row.reason, out));
+    EXPECT_EQ(flatten(out), row.sent);
+  }
+}
+
+TEST(Failing, ByTheApplicationSendsOneClose) {
+  const ConnectionSettings settings;
+  Connection connection(settings);
+  Output out;
+  const Event event = connection.fail(Error::kOutOfMemory, out);
+  EXPECT_EQ(event.type, Event::Type::kFailed);
+  EXPECT_EQ(event.code, 1011);
+  EXPECT_TRUE(connection.is_finished());
+  EXPECT_FALSE(connection.awaits_close());
+  connection.fail(Error::kTextNotUtf8, out);
+  EXPECT_EQ(flatten(out), failing_close(Error::kOutOfMemory));
+}
+
+TEST(MessagesBeforeAnError, AreDeliveredAndMayBeAnsweredBeforeTheClose) {
+  expect_stream({.input = hex("81 81 37 fa 21 3d 56"  // text, "a"
+                              "81 81 37 fa 21 3d 55"  // text, "b"
+                              "83"                    // a reserved opcode
+                              "81 81 37 fa 21 3d 54"),
+                 .events = {text("a"), text("b"), failed(Error::kReservedOpcode, 15)},
+                 .sent = hex("81 01 61  81 01 62") + failing_close(Error::kReservedOpcode),
+                 .then = [](Connection& connection, const Event& event, Output& out) {
+                   connection.send(Opcode::kText, {event.payload}, out);
+                 }});
+}
+
+TEST(Application, MayCloseBetweenTwoEvents) {
+  // Pull, not push: what it did with one event holds for the next, however both arrived.
+  expect_stream({.input = hex("81 81 37 fa 21 3d 56"  // text, "a"
+                              "89 80 37 fa 21 3d"     // ping: after our Close, no pong
+                              "88 80 37 fa 21 3d"),   // close
+                 .events = {text("a"), ping(""), closed(1005)},
+                 .sent = hex("88 02 0f a0"),
+                 .then = [](Connection& connection, const Event& event, Output& out) {
+                   if (event.type == Event::Type::kText)
+                     connection.close(4000, "", out);
+                 }});
+}
+
+// ------------------------------------------------------------------ sending
+
+TEST(Sending, MasksAsAClientWithAFreshKeyForEachFrame) {
+  // [6455-5.1-MASK] [6455-5.3-KEY]
+  static int calls = 0;
+  const ConnectionSettings settings{
+      .role = Role::kClient, .new_masking_key = [] {
+        const std::byte first{static_cast<unsigned char>(++calls)};
+        return MaskingKey{first, std::byte{0}, std::byte{0}, std::byte{0}};
+      }};
+  Connection connection(settings);
+  Output out;
+  connection.send(Opcode::kText, {as_span("AA")}, out);
+  connection.send_control(Opcode::kPing, as_span("AA"), out);
+  connection.close(1005, "", out);
+  EXPECT_EQ(flatten(out), hex("81 82 01 00 00 00 40 41"  // 41 ^ 01, 41
+                              "89 82 02 00 00 00 43 41"
+                              "88 80 03 00 00 00"));
+}
+
+TEST(Sending, KeepsThePartsOfAMessageInOrder) {
+  const ConnectionSettings server;
+  const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
+  Output out;
+  Connection(server).send(Opcode::kText, {as_span("Echo: "), as_span(""), as_span("Hello")}, out);
+  EXPECT_EQ(flatten(out), hex("81 0b") + "Echo: Hello");
+  out.clear();
+  // The key goes on across the parts: 6 bytes, then 5 from key byte 2.
+  Connection(client).send(Opcode::kText, {as_span("Echo: "), as_span(""), as_span("Hello")}, out);
+  EXPECT_EQ(flatten(out), hex("81 8b 37 fa 21 3d") + masked("Echo: Hello"));
+  out.clear();
+  Connection(server).send(Opcode::kBinary, {}, out);
+  EXPECT_EQ(flatten(out), hex("82 00"));
+}
+
+TEST(Sending, MasksPartsOfAnySizes) {
+  const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
+  const Bytes text = repeat(10, "0123456789");
+  for (std::size_t a = 0; a <= 20; ++a) {
+    for (std::size_t b = a; b <= a + 20; ++b) {
+      Output out;
+      const auto all = as_span(text);
+      Connection(client).send(Opcode::kText, {all.first(a), all.subspan(a, b - a), all.subspan(b)},
+                              out);
+      ASSERT_EQ(flatten(out), hex("81 e4 37 fa 21 3d") + masked(text)) << a << " " << b;
+    }
+  }
+}
+
+TEST(Sending, LendsLargePartsOnAServerAndCopiesSmallOnes) {
+  const ConnectionSettings server;
+  const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
+  const Bytes n(Connection::kLendFrom, 'N');
+  const Bytes less(Connection::kLendFrom - 1, 'n');
+  EXPECT_EQ(Connection::kLendFrom, 16384U);
+
+  Output out;
+  Connection(server).send(Opcode::kBinary, {as_span(less)}, out);
+  EXPECT_FALSE(out.lends());
+  EXPECT_TRUE(flatten(out) == hex("82 7e 3f ff") + less);
+
+  out.clear();
+  Connection(server).send(Opcode::kBinary,
+                          {as_span("a"), as_span(n), as_span("b"), as_span(less), as_span(n)}, out);
+  EXPECT_TRUE(out.lends());
+  // 1 + 16384 + 1 + 16383 + 16384 = 49153 = c001
+  EXPECT_TRUE(flatten(out) == hex("82 7e c0 01") + "a" + n + "b" + less + n);
+  std::vector<const std::byte*> lent;
+  out.for_each_piece([&](Output::Bytes piece) { lent.push_back(piece.data()); });
+  ASSERT_EQ(lent.size(), 4U);  // header and a, n, b and less, n
+  EXPECT_EQ(lent[1], as_span(n).data());
+  EXPECT_EQ(lent[3], as_span(n).data());
+
+  out.clear();
+  Connection(client).send(Opcode::kBinary, {as_span(n)}, out);
+  EXPECT_FALSE(out.lends()) << "what is masked is another's bytes no more";
+  EXPECT_TRUE(flatten(out) == hex("82 fe 40 00 37 fa 21 3d") + masked(n));
+}
+
+TEST(Sending, UsesTheLengthFormsAtTheirEdges) {
+  const ConnectionSettings server;
+  const struct {
+    std::size_t size;
+    Bytes header;
+  } kRows[] = {
+      {0, hex("81 00")},
+      {125, hex("81 7d")},
+      {126, hex("81 7e 00 7e")},
+      {65535, hex("81 7e ff ff")},
+      {65536, hex("81 7f 00 00 00 00 00 01 00 00")},
+  };
+  for (const auto& row : kRows) {
+    const Bytes payload(row.size, 'x');
+    Output out;
+    Connection(server).send(Opcode::kText, {as_span(payload)}, out);
+    EXPECT_TRUE(flatten(out) == row.header + payload) << row.size;
+  }
+}
+
+// ------------------------------------------------------------------ in place
+
+TEST(Payload, OfAMessageThatLiesWholeInTheInputIsAViewIntoIt) {
+  const ConnectionSettings settings;
+  Connection connection(settings);
+  Output out;
+  Bytes bytes = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58");
+  const auto all = std::as_writable_bytes(std::span(bytes));
+  std::span<std::byte> in = all;
+  const Event event = connection.next(in, out);
+  EXPECT_EQ(event.payload.data(), all.data() + 6);
+  EXPECT_EQ(to_bytes(event.payload), "Hello") << "unmasked where it lies";
+  EXPECT_TRUE(in.empty());
+  EXPECT_FALSE(connection.is_mid_message());
+}
+
+TEST(Payload, OfACutMessageIsValidUntilTheNextCall) {
+  Budget budget(1000);
+  const ConnectionSettings settings{.budget = &budget};
+  Connection connection(settings);
+  Output out;
+  Bytes bytes =
+      hex("81 85 37 fa 21 3d 7f 9f 4d 51 58"
+          "8a 80 37 fa 21 3d");
+  const auto all = std::as_writable_bytes(std::span(bytes));
+  std::span<std::byte> in = all.first(8);
+  EXPECT_EQ(connection.next(in, out).type, Event::Type::kNeedMore);
+  in = all.subspan(8);
+  const Event event = connection.next(in, out);
+  std::ranges::fill(all.first(11), std::byte{0xEE});  // the caller reuses those bytes
+  EXPECT_EQ(to_bytes(event.payload), "Hello");
+  EXPECT_NE(budget.used(), 0U);
+  EXPECT_EQ(connection.next(in, out).type, Event::Type::kPong);
+  EXPECT_EQ(budget.used(), 0U);
+}
+
+TEST(Connection, IsSmall) {
+  // A connection with nothing half-received is no more than this; design: protocol state 64 bytes.
+  EXPECT_LE(sizeof(Connection), 64U);
+}
+
+}  // namespace
+}  // namespace ws::test

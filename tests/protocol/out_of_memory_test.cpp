@@ -1,0 +1,104 @@
+// When there is no memory left, one connection ends with 1011, and gives back what it held.
+//
+// Each stream runs as often as it allocates, and each time another allocation fails.
+// [6455-7.4.1-1011]
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "tests/support/run.h"
+
+namespace {
+
+/// How many allocations from now on succeed; negative: all.
+long allocations_left = -1;
+
+}  // namespace
+
+// The whole program's. The array forms call these. (Not inlined: g++ 12 would see free() meet what
+// `new` gave, and warn.)
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (allocations_left == 0)
+    throw std::bad_alloc();
+  if (allocations_left > 0)
+    --allocations_left;
+  if (void* p = std::malloc(size == 0 ? 1 : size))
+    return p;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept {
+  std::free(p);
+}
+[[gnu::noinline]] void operator delete(void* p, std::size_t /*size*/) noexcept {
+  std::free(p);
+}
+
+namespace ws::test {
+namespace {
+
+/// True if `allocations` are enough for the stream, in single bytes, to come to its end.
+bool is_enough_for(const Bytes& stream, long allocations) {
+  Budget budget(1 << 20);
+  {
+    const ConnectionSettings settings{.budget = &budget};
+    Connection connection(settings);
+    Output out;
+    out.extend(1000);  // the loop's block is there before the connection is
+    out.clear();
+    Bytes copy = stream;
+    const auto all = std::as_writable_bytes(std::span(copy));
+    allocations_left = allocations;
+    try {
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        std::span<std::byte> in = all.subspan(i, 1);
+        while (connection.next(in, out).type != Event::Type::kNeedMore) {
+        }
+      }
+      allocations_left = -1;
+      return true;
+    } catch (const std::bad_alloc&) {
+      allocations_left = -1;
+      out.clear();
+      const Event event = connection.fail(Error::kOutOfMemory, out);
+      EXPECT_EQ(event.code, 1011);
+      EXPECT_EQ(flatten(out), failing_close(Error::kOutOfMemory));
+      EXPECT_TRUE(connection.is_finished());
+      EXPECT_FALSE(connection.is_mid_message());
+      EXPECT_EQ(budget.used(), 0U) << "after " << allocations;
+    }
+  }
+  EXPECT_EQ(budget.used(), 0U) << "after " << allocations;
+  return false;
+}
+
+TEST(OutOfMemory, EndsTheConnectionWith1011WhicheverAllocationFails) {
+  const Bytes fragments =
+      hex("01 85 37 fa 21 3d 7f 9f 4d 51 58"    // text, "Hello"
+          "89 81 37 fa 21 3d 56"                // ping, "a"
+          "80 85 37 fa 21 3d 7f 9f 4d 51 58");  // FIN, continuation, "Hello"
+  long allocations = 0;
+  while (!is_enough_for(fragments, allocations))
+    ++allocations;
+  EXPECT_GE(allocations, 3) << "the half-received message, its bytes, more of them";
+}
+
+TEST(OutOfMemory, DoesNotTouchAConnectionThatHoldsNothing) {
+  Bytes stream = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58 89 81 37 fa 21 3d 56");
+  const ConnectionSettings settings;
+  Connection connection(settings);
+  Output out;
+  out.extend(1000);
+  out.clear();
+  std::span<std::byte> in = std::as_writable_bytes(std::span(stream));
+  allocations_left = 0;  // none will do
+  const Event text = connection.next(in, out);
+  const Event ping = connection.next(in, out);
+  allocations_left = -1;
+  EXPECT_EQ(to_bytes(text.payload), "Hello");
+  EXPECT_EQ(ping.type, Event::Type::kPing);
+  EXPECT_EQ(flatten(out), hex("8a 01 61"));
+}
+
+}  // namespace
+}  // namespace ws::test

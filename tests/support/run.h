@@ -1,0 +1,235 @@
+// One stream, given to a connection in one way: what comes of it, and what no stream may do.
+//
+// Tests (stream.h) and fuzzers alike; no GoogleTest here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "protocol/connection.h"
+#include "tests/support/bytes.h"
+
+namespace ws::test {
+
+/// An event, its payload copied.
+struct Step {
+  Event::Type type = Event::Type::kNeedMore;
+  Bytes payload{};
+  Error error = Error::kNone;
+  std::uint16_t code = 0;
+  std::size_t with = 0;  ///< bytes of the stream that had come; as an expectation, 0: do not care
+};
+inline Step text(Bytes payload) {
+  return {.type = Event::Type::kText, .payload = std::move(payload)};
+}
+inline Step binary(Bytes payload) {
+  return {.type = Event::Type::kBinary, .payload = std::move(payload)};
+}
+inline Step ping(Bytes payload) {
+  return {.type = Event::Type::kPing, .payload = std::move(payload)};
+}
+inline Step pong(Bytes payload) {
+  return {.type = Event::Type::kPong, .payload = std::move(payload)};
+}
+inline Step closed(std::uint16_t code, Bytes reason = {}) {
+  return {.type = Event::Type::kClose, .payload = std::move(reason), .code = code};
+}
+/// `with`: how many bytes of the stream are enough to see that the rule is broken.
+inline Step failed(Error error, std::size_t with = 0) {
+  return {.type = Event::Type::kFailed, .error = error, .code = describe(error).code, .with = with};
+}
+
+/// The Close frame that a server sends: 88, length, code, reason.
+inline Bytes close_frame(std::uint16_t code, std::string_view reason = {}) {
+  Bytes bytes = "\x88";
+  bytes += static_cast<char>(2 + reason.size());
+  bytes += static_cast<char>(code >> 8);
+  bytes += static_cast<char>(code & 0xFF);
+  return bytes.append(reason);
+}
+/// The one it sends when it fails the connection.
+inline Bytes failing_close(Error error) {
+  return close_frame(describe(error).code, describe(error).text);
+}
+
+/// A client's frames carry the key of RFC 6455 §5.7.
+inline MaskingKey key_of_the_examples() {
+  return {std::byte{0x37}, std::byte{0xfa}, std::byte{0x21}, std::byte{0x3d}};
+}
+
+inline Bytes flatten(const Output& out) {
+  Bytes bytes;
+  out.for_each_piece([&](Output::Bytes piece) { bytes += to_bytes(piece); });
+  return bytes;
+}
+
+struct Stream {
+  Role role = Role::kServer;
+  Limits limits{};
+  Bytes input{};
+  std::vector<Step> events{};
+  Bytes sent{};
+  /// What the application does before the first byte, and after each event.
+  std::function<void(Connection&, Output&)> first{};
+  std::function<void(Connection&, const Event&, Output&)> then{};
+};
+
+/// How a stream is given to a connection.
+struct Way {
+  std::string name;
+  std::vector<std::size_t> cuts;  ///< where a read ends and the next begins
+  bool behind_guard = false;      ///< else it ends before one
+  bool is_observed = true;
+  bool has_empty_reads = false;
+  bool releases = false;  ///< calls release() after each event
+};
+
+struct Outcome {
+  std::vector<Step> steps;
+  Bytes sent;
+  bool is_open = false;
+  bool is_finished = false;
+  bool is_mid_message = false;
+  std::string complaint;  ///< what no stream may do
+};
+
+/// All bytes that cross the wire, as the observer sees them.
+class WireBytes final : public Observer {
+ public:
+  void on_header(Direction direction, const FrameHeader& header,
+                 std::span<const std::byte> bytes) override {
+    if (lacking(direction) != 0)
+      is_sound_ = false;  // the frame before has lost a part of its payload
+    lacking(direction) = header.payload_length;
+    add(direction, bytes);
+  }
+  void on_payload(Direction direction, std::span<const std::byte> bytes) override {
+    if (bytes.empty() || bytes.size() > lacking(direction))
+      is_sound_ = false;
+    lacking(direction) -= bytes.size();
+    add(direction, bytes);
+  }
+  const Bytes& in() const { return bytes_[0]; }
+  const Bytes& out() const { return bytes_[1]; }
+  bool is_sound() const { return is_sound_ && lacking_[1] == 0; }
+
+ private:
+  static std::size_t index(Direction direction) { return direction == Direction::kIn ? 0 : 1; }
+  std::uint64_t& lacking(Direction direction) { return lacking_[index(direction)]; }
+  void add(Direction direction, std::span<const std::byte> bytes) {
+    bytes_[index(direction)] += to_bytes(bytes);
+  }
+  Bytes bytes_[2];
+  std::uint64_t lacking_[2] = {0, 0};
+  bool is_sound_ = true;
+};
+
+inline Outcome run(const Stream& stream, const Way& way, GuardedMemory& memory) {
+  Outcome outcome;
+  Budget budget(std::size_t{1} << 40U);
+  WireBytes wire;
+  {
+    const ConnectionSettings settings{.role = stream.role,
+                                      .limits = stream.limits,
+                                      .new_masking_key = key_of_the_examples,
+                                      .budget = &budget,
+                                      .observer = way.is_observed ? &wire : nullptr};
+    Connection connection(settings);
+    Output out;
+    const auto take_output = [&] {
+      outcome.sent += flatten(out);
+      out.clear();
+    };
+    const auto read = [&](std::size_t begin, std::size_t end) {
+      const std::string_view part = std::string_view(stream.input).substr(begin, end - begin);
+      const std::span<std::byte> all =
+          way.behind_guard ? memory.behind_guard(part) : memory.before_guard(part);
+      std::span<std::byte> in = all;
+      for (;;) {
+        const std::size_t left = in.size();
+        const Event event = connection.next(in, out);
+        if (in.size() > left)
+          outcome.complaint = "the input grew";
+        if (event.type == Event::Type::kNeedMore) {
+          if (!in.empty())
+            outcome.complaint = "asked for more and left some";
+          if (!out.empty())
+            outcome.complaint = "sent something without an event";
+          break;
+        }
+        outcome.steps.push_back({.type = event.type,
+                                 .payload = to_bytes(event.payload),
+                                 .error = event.error,
+                                 .code = event.code,
+                                 .with = end});
+        if (stream.then)
+          stream.then(connection, event, out);
+        take_output();
+        if (way.releases)
+          connection.release();
+      }
+      std::ranges::fill(all, std::byte{0xEE});  // what is still needed of it must have been kept
+    };
+
+    if (stream.first)
+      stream.first(connection, out);
+    take_output();
+    std::size_t begin = 0;
+    for (const std::size_t cut : way.cuts) {
+      read(begin, cut);
+      if (way.has_empty_reads)
+        read(cut, cut);
+      begin = cut;
+    }
+    read(begin, stream.input.size());
+    outcome.is_open = connection.is_open();
+    outcome.is_finished = connection.is_finished();
+    outcome.is_mid_message = connection.is_mid_message();
+    if (!outcome.is_mid_message && budget.used() != 0)
+      outcome.complaint = "holds memory for nothing";
+    if (outcome.is_finished && outcome.is_mid_message)
+      outcome.complaint = "holds bytes for ever";
+  }
+  if (budget.used() != 0)
+    outcome.complaint = "kept memory beyond its life";
+  if (way.is_observed) {
+    if (!wire.is_sound())
+      outcome.complaint = "showed the observer less or more than a frame";
+    if (wire.out() != outcome.sent)
+      outcome.complaint = "showed the observer other bytes than it sent";
+    if (!stream.input.starts_with(wire.in()))
+      outcome.complaint = "showed the observer other bytes than came";
+  }
+  return outcome;
+}
+
+inline std::string to_string(const Step& step) {
+  static constexpr const char* kNames[] = {"need more", "text",  "binary", "ping",
+                                           "pong",      "close", "failed"};
+  std::string line = kNames[static_cast<std::size_t>(step.type)];
+  if (step.code != 0)
+    line += " " + std::to_string(step.code);
+  if (step.error != Error::kNone) {
+    line += " [" + std::string(describe(step.error).tag) + "] " +
+            std::string(describe(step.error).text);
+  }
+  if (!step.payload.empty())
+    line += ", " + std::to_string(step.payload.size()) + " bytes";
+  if (step.with != 0)
+    line += ", with byte " + std::to_string(step.with);
+  if (!step.payload.empty())
+    line += "\n" + dump(step.payload);
+  return line;
+}
+
+inline std::string to_string(const std::vector<Step>& steps) {
+  std::string lines;
+  for (const Step& step : steps)
+    lines += "  " + to_string(step) + "\n";
+  return steps.empty() ? "  (none)\n" : lines;
+}
+
+}  // namespace ws::test
