@@ -1,0 +1,224 @@
+#include "protocol/handshake.h"
+
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace ws {
+namespace {
+
+/// [6455-4.2.2-GUID] a constant that no one who does not speak WebSocket would append
+constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// [6455-4.2.1-KEY] 16 bytes in Base64 are 22 characters and two of padding.
+bool is_key(std::string_view key) {
+  return key.size() == 24 && key.ends_with("==") &&
+         std::ranges::all_of(key.substr(0, 22), [](char c) {
+           return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                  c == '+' || c == '/';
+         });
+}
+
+std::string base64(std::span<const std::byte> bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock adds a NUL
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                  reinterpret_cast<const unsigned char*>(bytes.data()),
+                  static_cast<int>(bytes.size()));
+  text.pop_back();
+  return text;
+}
+
+/// [6455-4.1-SUBPROTOCOL] the client's list, over all its fields: distinct tokens. Sets the first
+/// of them that is supported.
+Error choose_subprotocol(const HttpRequest& request, std::span<const std::string> supported,
+                         std::string_view& chosen) {
+  std::vector<std::string_view> asked;
+  for (std::size_t i = 0; i < request.field_count(); ++i) {
+    if (!equals_ignoring_case(request.field_name(i), "Sec-WebSocket-Protocol"))
+      continue;
+    std::string_view rest = request.field_value(i);
+    while (const auto element = next_list_element(rest)) {
+      if (!is_token(*element))
+        return Error::kSubprotocolSyntax;
+      asked.push_back(*element);
+    }
+  }
+  for (const std::string_view name : asked) {
+    const auto found = std::ranges::find(supported, name);
+    if (found != supported.end() && chosen.empty())
+      chosen = *found;
+  }
+  std::ranges::sort(asked);
+  return std::ranges::adjacent_find(asked) == asked.end() ? Error::kNone
+                                                          : Error::kSubprotocolSyntax;
+}
+
+}  // namespace
+
+// region accept-key
+AcceptKey accept_key(std::string_view key) {
+  std::string text(key);
+  text += kGuid;
+  std::array<unsigned char, SHA_DIGEST_LENGTH> digest;
+  SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+  std::array<unsigned char, 29> encoded;  // 28 characters and a NUL
+  EVP_EncodeBlock(encoded.data(), digest.data(), SHA_DIGEST_LENGTH);
+  AcceptKey accept;
+  std::copy_n(encoded.begin(), accept.size(), accept.begin());
+  return accept;
+}
+// endregion
+
+// region judge-upgrade
+Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> supported) {
+  Upgrade upgrade;
+  const auto refuse = [&](Error error) {
+    upgrade.error = error;
+    return upgrade;
+  };
+  // [6455-4.2.1-GET]
+  if (request.method() != "GET")
+    return refuse(Error::kMethod);
+  // [6455-4.2.1-UPGRADE] HTTP/1.0 has no Upgrade; the names are tokens in lists, in any case
+  if (request.minor_version() < 1 || !request.lists("Upgrade", "websocket") ||
+      !request.lists("Connection", "Upgrade")) {
+    return refuse(Error::kNotAnUpgrade);
+  }
+  // [6455-4.2.2-VERSION] the answer names the version that would do
+  if (request.count("Sec-WebSocket-Version") != 1 ||
+      request.find("Sec-WebSocket-Version") != "13") {
+    return refuse(Error::kVersion);
+  }
+  // [6455-4.2.1-KEY]
+  const auto key = request.find("Sec-WebSocket-Key");
+  if (request.count("Sec-WebSocket-Key") != 1 || !is_key(*key))
+    return refuse(Error::kKey);
+  // [6455-4.1-NOBODY] or its first bytes would be taken for frames
+  if (request.has_body())
+    return refuse(Error::kBodyWithUpgrade);
+
+  upgrade.error = choose_subprotocol(request, supported, upgrade.subprotocol);
+  if (upgrade.error == Error::kNone)
+    upgrade.accept = accept_key(*key);
+  return upgrade;
+}
+// endregion
+
+// region switching-protocols
+void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out) {
+  // Names in lower case, as the article's server (Reactor Netty) writes them.
+  out.append("HTTP/1.1 101 Switching Protocols\r\n");
+  out.append(fields);
+  out.append("upgrade: websocket\r\nconnection: upgrade\r\n");
+  if (!upgrade.subprotocol.empty()) {
+    out.append("sec-websocket-protocol: ");
+    out.append(upgrade.subprotocol);
+    out.append("\r\n");
+  }
+  out.append("sec-websocket-accept: ");
+  out.append(std::string_view(upgrade.accept.data(), upgrade.accept.size()));
+  out.append("\r\n\r\n");
+}
+// endregion
+
+std::optional<Uri> parse_uri(std::string_view text) {
+  Uri uri;
+  // [6455-3-URI] "ws:" "//" host [ ":" port ] path [ "?" query ], and never a fragment
+  constexpr std::string_view kScheme = "ws://";
+  if (text.size() < kScheme.size() ||
+      !equals_ignoring_case(text.substr(0, kScheme.size()), kScheme) ||
+      !std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; }) ||
+      text.find('#') != std::string_view::npos) {
+    return std::nullopt;
+  }
+  text.remove_prefix(kScheme.size());
+  const std::size_t end = std::min(text.find_first_of("/?"), text.size());
+  std::string_view authority = text.substr(0, end);
+  const std::string_view resource = text.substr(end);
+  if (authority.find('@') != std::string_view::npos)
+    return std::nullopt;
+
+  std::string_view port;
+  std::string_view host = authority;
+  if (authority.starts_with('[')) {  // an IPv6 address has colons of its own
+    const std::size_t bracket = authority.find(']');
+    if (bracket == std::string_view::npos)
+      return std::nullopt;
+    host = authority.substr(1, bracket - 1);
+    port = authority.substr(bracket + 1);
+  } else {
+    host = authority.substr(0, authority.find(':'));
+    port = authority.substr(host.size());
+  }
+  if (host.empty() || (!port.empty() && port.front() != ':'))
+    return std::nullopt;
+  uri.host = host;
+  uri.authority = authority.substr(0, authority.size() - port.size());
+  if (port.size() > 1) {
+    port.remove_prefix(1);
+    const auto [rest, error] = std::from_chars(port.data(), port.data() + port.size(), uri.port);
+    if (error != std::errc() || rest != port.data() + port.size() || uri.port == 0) {
+      return std::nullopt;
+    }
+  }
+  if (uri.port != 80)
+    uri.authority.append(1, ':').append(std::to_string(uri.port));
+  if (!resource.starts_with('/'))
+    uri.resource = '/';
+  uri.resource += resource;
+  return uri;
+}
+
+void ClientHandshake::write_request(Output& out) const {
+  std::string request =
+      "GET " + uri.resource + " HTTP/1.1\r\nHost: " + uri.authority +
+      "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + base64(nonce) +
+      "\r\nSec-WebSocket-Version: 13\r\n";
+  if (!origin.empty())
+    request += "Origin: " + origin + "\r\n";
+  for (std::size_t i = 0; i < subprotocols.size(); ++i) {
+    request += (i == 0 ? "Sec-WebSocket-Protocol: " : ", ") + subprotocols[i];
+  }
+  if (!subprotocols.empty())
+    request += "\r\n";
+  for (const std::string& field : fields)
+    request += field + "\r\n";
+  request += "\r\n";
+  out.append(request);
+}
+
+// region judge-response
+Error ClientHandshake::judge_response(const HttpResponse& response,
+                                      std::string& subprotocol) const {
+  if (response.status() != 101)
+    return Error::kStatus;  // [6455-4.1-STATUS]
+  if (!response.lists("Upgrade", "websocket"))
+    return Error::kUpgradeField;
+  if (!response.lists("Connection", "Upgrade"))
+    return Error::kConnectionField;
+  // [6455-4.1-ACCEPT] whoever answered has read the question
+  const AcceptKey wanted = accept_key(base64(nonce));
+  if (response.count("Sec-WebSocket-Accept") != 1 ||
+      response.find("Sec-WebSocket-Accept") != std::string_view(wanted.data(), wanted.size())) {
+    return Error::kAccept;
+  }
+  // [6455-4.1-EXTENSION] none is offered, so none may be in use
+  if (response.count("Sec-WebSocket-Extensions") != 0)
+    return Error::kUnofferedExtension;
+  // [6455-4.1-SUBPROTOCOL-OFFERED] at most one, and one of ours
+  const std::size_t chosen = response.count("Sec-WebSocket-Protocol");
+  if (chosen > 1)
+    return Error::kUnofferedSubprotocol;
+  if (chosen == 1) {
+    subprotocol = *response.find("Sec-WebSocket-Protocol");
+    if (std::ranges::find(subprotocols, subprotocol) == subprotocols.end()) {
+      return Error::kUnofferedSubprotocol;
+    }
+  }
+  return Error::kNone;
+}
+// endregion
+
+}  // namespace ws

@@ -1,0 +1,75 @@
+// The opening handshake: RFC 6455 §4. One HTTP request that asks to leave HTTP, and its answer.
+//
+//      client                                   server
+//      GET /echo HTTP/1.1                       HTTP/1.1 101 Switching Protocols
+//      Host: localhost:8080                     upgrade: websocket
+//      Upgrade: websocket                       connection: upgrade
+//      Connection: Upgrade                      sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+//      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+//      Sec-WebSocket-Version: 13
+//
+// The key proves nothing about who asks. It proves that whoever answers understood the question: no
+// cache and no other protocol gives back its hash.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/error.h"
+#include "protocol/http_request.h"
+#include "protocol/output.h"
+
+namespace ws {
+
+/// Base64 of the SHA-1 of key and GUID: always 28 characters. §4.2.2, step 5.4
+using AcceptKey = std::array<char, 28>;
+[[nodiscard]] AcceptKey accept_key(std::string_view key);
+
+/// What an upgrade request comes to. §4.2.1
+struct Upgrade {
+  Error error = Error::kNone;  ///< why not, if not
+  AcceptKey accept{};
+  std::string_view subprotocol;  ///< the chosen one, a view into `supported`; empty: none
+};
+
+/// Judges a complete request whose path is an endpoint's. `supported`: the server's subprotocols;
+/// the first of the client's that is among them is chosen, since the client lists them by
+/// preference.
+[[nodiscard]] Upgrade judge_upgrade(const HttpRequest& request,
+                                    std::span<const std::string> supported);
+
+/// Appends the 101. `fields`: further field lines, each with its CRLF.
+void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out);
+
+/// A ws:// URI taken apart. §3
+struct Uri {
+  std::string host;  ///< without the brackets of an IPv6 address
+  std::uint16_t port = 80;
+  std::string authority;  ///< for the Host field: the port only if it is not 80
+  std::string resource;   ///< path and query, at least "/"
+};
+/// nullopt if it is malformed, has a fragment, or is not ws: (wss: is not spoken here).
+[[nodiscard]] std::optional<Uri> parse_uri(std::string_view uri);
+
+/// What a client asks for. §4.1
+struct ClientHandshake {
+  Uri uri;
+  std::array<std::byte, 16> nonce{};  ///< random, fresh for each connection
+  std::vector<std::string> subprotocols;
+  std::string origin;               ///< empty: none
+  std::vector<std::string> fields;  ///< further field lines, "Name: value"
+
+  /// Appends the request.
+  void write_request(Output& out) const;
+  /// Judges a complete response: kNone if the connection is established, `subprotocol` then being
+  /// the chosen one.
+  [[nodiscard]] Error judge_response(const HttpResponse& response, std::string& subprotocol) const;
+};
+
+}  // namespace ws
