@@ -1,0 +1,7 @@
+// What a server sends a client.
+#include "tests/fuzz/connection.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  ws::fuzz::check_connection(ws::Role::kClient, {data, size});
+  return 0;
+}

@@ -1,0 +1,32 @@
+// A response's head, and what a client makes of it.
+#include "protocol/handshake.h"
+#include "tests/fuzz/http.h"
+
+namespace {
+
+std::string start_and_judgement(const ws::HttpResponse& response) {
+  ws::fuzz::require(response.status() >= 100 && response.status() <= 999, "no status");
+  static const ws::ClientHandshake kClient = [] {
+    ws::ClientHandshake client;
+    client.subprotocols = {"chat"};
+    std::ranges::copy(ws::test::as_span("the sample nonce"), client.nonce.begin());
+    return client;
+  }();
+  std::string text;
+  const ws::Error error = kClient.judge_response(response, text);
+  const std::uint16_t code = ws::describe(error).code;
+  ws::fuzz::require(code == 0 || code == 1002, "an undocumented judgement");
+  text.append(ws::describe(error).tag).append(std::to_string(response.status()));
+  return text.append(response.reason());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using ws::Error;
+  static const std::set<Error> kErrors = {
+      Error::kNotHttp,     Error::kStatusLine,   Error::kBareControl,   Error::kRequestLineTooLong,
+      Error::kFieldSyntax, Error::kFieldFolding, Error::kFieldsTooLarge};
+  ws::fuzz::check_head<ws::HttpResponse>({data, size}, kErrors, start_and_judgement);
+  return 0;
+}

@@ -1,0 +1,57 @@
+// UTF-8, whole and cut, beside a decoder that knows no table of ranges.
+#include "protocol/utf8.h"
+
+#include "tests/fuzz/input.h"
+#include "tests/support/bytes.h"
+
+namespace {
+
+/// RFC 3629 §3 by arithmetic: decodes, and asks whether the value needed that many bytes.
+bool is_utf8_by_value(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto first = static_cast<unsigned char>(text[i++]);
+    if (first < 0x80)
+      continue;
+    const unsigned tail = first >> 5U == 6 ? 1 : first >> 4U == 14 ? 2 : first >> 3U == 30 ? 3 : 0;
+    if (tail == 0 || text.size() - i < tail)
+      return false;
+    std::uint32_t value = first & (0x3FU >> tail);
+    for (unsigned k = 0; k < tail; ++k) {
+      const auto next = static_cast<unsigned char>(text[i++]);
+      if (next >> 6U != 2)
+        return false;
+      value = value << 6U | (next & 0x3FU);
+    }
+    constexpr std::uint32_t kLeast[] = {0, 0x80, 0x800, 0x10000};
+    if (value < kLeast[tail] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
+      return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using ws::fuzz::require;
+  const ws::fuzz::Input input(data, size);
+  const bool is_valid = is_utf8_by_value(input.stream);
+
+  static ws::test::GuardedMemory memory(1 << 16);
+  if (input.stream.size() > 1 << 16)
+    return 0;
+  require(ws::is_utf8(memory.before_guard(input.stream)) == is_valid, "whole: another judgement");
+
+  ws::Utf8Validator validator;
+  bool is_accepted = true;
+  std::size_t begin = 0;
+  const auto accept_up_to = [&](std::size_t end) {
+    is_accepted = is_accepted &&
+                  validator.accept(memory.before_guard(input.stream.substr(begin, end - begin)));
+    begin = end;
+  };
+  for (const std::size_t cut : input.cuts)
+    accept_up_to(cut);
+  accept_up_to(input.stream.size());
+  require((is_accepted && validator.is_complete()) == is_valid, "cut: another judgement");
+  return 0;
+}
