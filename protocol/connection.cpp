@@ -241,14 +241,24 @@ bool Connection::close(std::uint16_t code, std::string_view reason, Output& out)
 // region append-frame
 void Connection::append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                               Output& out) {
-  FrameHeader header{.opcode = opcode};
-  for (const auto part : parts)
+  FrameHeader header{.opcode = opcode, .masked = settings_->role == Role::kClient};
+  // A client masks what it sends, and so a copy of it.
+  const auto is_lent = [&](std::span<const std::byte> part) {
+    return !header.masked && part.size() >= kLendFrom;
+  };
+  std::size_t copied = kMaxHeaderSize;
+  std::size_t lends = 0;
+  for (const auto part : parts) {
     header.payload_length += part.size();
-  // [6455-5.1-MASK], [6455-5.3-KEY] a client takes a fresh key for each frame
-  if (settings_->role == Role::kClient) {
-    header.masked = true;
-    header.masking_key = settings_->new_masking_key();
+    if (is_lent(part))
+      ++lends;
+    else
+      copied += part.size();
   }
+  out.reserve(copied, lends);
+  // [6455-5.1-MASK], [6455-5.3-KEY] a client takes a fresh key for each frame
+  if (header.masked)
+    header.masking_key = settings_->new_masking_key();
   std::array<std::byte, kMaxHeaderSize> bytes;
   const auto header_bytes = std::span(bytes).first(serialize_frame_header(header, bytes));
   out.append(header_bytes);
@@ -259,7 +269,7 @@ void Connection::append_frame(Opcode opcode, std::span<const std::span<const std
   std::size_t offset = 0;
   for (const auto part : parts) {
     std::span<const std::byte> sent = part;
-    if (!header.masked && part.size() >= kLendFrom) {
+    if (is_lent(part)) {
       out.lend(part);
     } else if (!part.empty()) {
       const std::span<std::byte> copy = out.extend(part.size());

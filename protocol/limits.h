@@ -4,6 +4,7 @@
 // wsd and each has a test at N and at N + 1. [6455-10.4-LIMITS]
 #pragma once
 
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
 
@@ -49,16 +50,20 @@ class Budget {
 
   /// Takes `bytes`; false, and nothing taken, if that would go over the limit.
   [[nodiscard]] bool take(std::size_t bytes) {
-    if (bytes > limit_ - (used_ < limit_ ? used_ : limit_))
+    if (bytes > room())
       return false;
     used_ += bytes;
     return true;
   }
-  /// Takes `bytes` that are held already, over the limit if need be: `is_spent` then says so, and
-  /// whoever would add to them is refused.
+  /// Takes `bytes` that are held already, over the limit if need be: `room` is then 0, and whoever
+  /// would add to them is refused.
   void force(std::size_t bytes) { used_ += bytes; }
-  void give(std::size_t bytes) { used_ -= bytes; }
-  [[nodiscard]] bool is_spent() const { return used_ >= limit_; }
+  void give(std::size_t bytes) {
+    assert(bytes <= used_);
+    used_ -= bytes;
+  }
+  /// Bytes that may still be taken.
+  [[nodiscard]] std::size_t room() const { return used_ < limit_ ? limit_ - used_ : 0; }
   [[nodiscard]] std::size_t used() const { return used_; }
 
  private:

@@ -29,6 +29,14 @@ class Output {
     size_ += size;
     return room;
   }
+  /// What follows, up to `size` bytes and `lends` parts by reference, will not throw: so a frame is
+  /// appended whole or, by bad_alloc here, not at all.
+  void reserve(std::size_t size, std::size_t lends) {
+    if (size > capacity_ - used_)
+      grow(size);
+    if (lends != 0)
+      pieces_.reserve(pieces_.size() + lends);
+  }
   /// Takes back the last `size` bytes that `extend` gave and nobody needed.
   void shrink(std::size_t size) {
     used_ -= size;

@@ -100,5 +100,28 @@ TEST(OutOfMemory, DoesNotTouchAConnectionThatHoldsNothing) {
   EXPECT_EQ(flatten(out), hex("8a 01 61"));
 }
 
+// Half a frame in the output would make garbage of the Close behind it.
+TEST(OutOfMemory, LeavesAFrameInTheOutputWholeOrNotAtAll) {
+  const Bytes small(2000, 's');
+  const Bytes large(Connection::kLendFrom, 'l');
+  const ConnectionSettings settings;
+  const auto bytes = [](const Bytes& text) { return std::as_bytes(std::span(text)); };
+  bool was_sent = false;
+  long allocations = 0;
+  for (; !was_sent; ++allocations) {
+    Connection connection(settings);
+    Output out;
+    allocations_left = allocations;
+    try {
+      was_sent = connection.send(Opcode::kText, {bytes(small), bytes(large), bytes(small)}, out);
+    } catch (const std::bad_alloc&) {
+      was_sent = false;
+    }
+    allocations_left = -1;
+    EXPECT_EQ(out.size(), was_sent ? 4 + 4000 + large.size() : 0U) << allocations;
+  }
+  EXPECT_GE(allocations, 3) << "the block, and the list of what is lent";
+}
+
 }  // namespace
 }  // namespace ws::test
