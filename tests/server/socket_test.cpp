@@ -1,0 +1,169 @@
+// The few POSIX calls, and their errors as values.
+#include "server/socket.h"
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace ws {
+namespace {
+
+TEST(SocketAddress, IsReadAndWrittenInNumbers) {
+  const auto ipv4 = SocketAddress::parse("127.0.0.1", 8080);
+  ASSERT_TRUE(ipv4.has_value());
+  EXPECT_EQ(ipv4->to_string(), "127.0.0.1:8080");
+  EXPECT_EQ(ipv4->host_bytes(), std::string_view("\x7F\x00\x00\x01", 4));
+  const auto ipv6 = SocketAddress::parse("::1", 65535);
+  ASSERT_TRUE(ipv6.has_value());
+  EXPECT_EQ(ipv6->to_string(), "[::1]:65535");
+  EXPECT_EQ(ipv6->host_bytes().size(), 16U);
+  for (const std::string_view no :
+       {"", "localhost", "127.0.0.1:80", "256.0.0.1", "[::1]", "1.2.3", "::1%lo"}) {
+    EXPECT_FALSE(SocketAddress::parse(no, 1).has_value()) << no;
+  }
+}
+
+/// Both ends of a TCP connection on loopback.
+struct Connection {
+  explicit Connection(std::string_view address = "127.0.0.1") {
+    std::error_code error;
+    listener = listen_on(*SocketAddress::parse(address, 0), error);
+    EXPECT_FALSE(error) << error.message();
+    const SocketAddress server = SocketAddress::local(listener);
+    client = Fd(::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(client.get(), server.data(), server.size()), 0);
+    accepted = accept_connection(listener, peer, error);
+    EXPECT_TRUE(accepted.is_open()) << error.message();
+  }
+  /// Waits until something has come to the accepted end: data, FIN or a reset.
+  void wait() const {
+    pollfd entry{accepted.get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&entry, 1, 10'000), 1);
+  }
+  void send(std::string_view text) const {
+    EXPECT_EQ(::send(client.get(), text.data(), text.size(), 0), static_cast<ssize_t>(text.size()));
+  }
+
+  Fd listener;
+  Fd client;
+  Fd accepted;
+  SocketAddress peer;
+  std::array<std::byte, 100> buffer{};
+};
+
+TEST(Listener, AcceptsOnBothFamiliesAndKnowsWhoCame) {
+  for (const std::string_view address : {"127.0.0.1", "::1"}) {
+    const Connection connection(address);
+    EXPECT_EQ(connection.peer.to_string(), SocketAddress::local(connection.client).to_string());
+    EXPECT_EQ(SocketAddress::peer(connection.accepted).to_string(), connection.peer.to_string());
+    SocketAddress peer;
+    std::error_code error;
+    EXPECT_FALSE(accept_connection(connection.listener, peer, error).is_open());
+    EXPECT_EQ(error, std::errc::operation_would_block) << "nobody waits";
+  }
+}
+
+TEST(Listener, HandsDownItsOptions) {
+  const Connection connection;
+  constexpr std::pair<int, int> kOptions[] = {{IPPROTO_TCP, TCP_NODELAY},
+                                              {SOL_SOCKET, SO_KEEPALIVE}};
+  for (const auto& [level, option] : kOptions) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    ASSERT_EQ(::getsockopt(connection.accepted.get(), level, option, &value, &size), 0);
+    EXPECT_NE(value, 0) << option;
+  }
+}
+
+TEST(Listener, SaysWhyItCannotListen) {
+  const Connection connection;
+  std::error_code error;
+  EXPECT_FALSE(listen_on(SocketAddress::local(connection.listener), error).is_open());
+  EXPECT_EQ(error, std::errc::address_in_use);
+  EXPECT_FALSE(listen_on(*SocketAddress::parse("192.0.2.1", 0), error).is_open());
+  EXPECT_EQ(error, std::errc::address_not_available);
+}
+
+TEST(Receiving, TellsDataFromNothingFromTheEndFromALoss) {
+  Connection connection;
+  EXPECT_EQ(receive(connection.accepted, connection.buffer).status, IoResult::Status::kWouldBlock);
+  connection.send("hello");
+  connection.wait();
+  const IoResult data = receive(connection.accepted, connection.buffer);
+  EXPECT_EQ(data.status, IoResult::Status::kDone);
+  EXPECT_EQ(data.size, 5U);
+  connection.client.reset();
+  connection.wait();
+  EXPECT_EQ(receive(connection.accepted, connection.buffer).status, IoResult::Status::kEnd);
+
+  Connection lost;
+  make_reset_on_close(lost.client);
+  lost.client.reset();
+  lost.wait();
+  const IoResult error = receive(lost.accepted, lost.buffer);
+  EXPECT_EQ(error.status, IoResult::Status::kError);
+  EXPECT_EQ(error.error, std::errc::connection_reset);
+}
+
+TEST(Sending, GathersItsPiecesAndTellsWhatTheSocketTook) {
+  const Connection connection;
+  std::string one = "one";
+  std::string two = "two";
+  const std::array<iovec, 2> pieces = {iovec{one.data(), 3}, iovec{two.data(), 3}};
+  EXPECT_EQ(send_pieces(connection.accepted, pieces).size, 6U);
+  EXPECT_EQ(send_pieces(connection.accepted, std::span(pieces).first(1)).size, 3U);
+  std::array<char, 9> received{};
+  EXPECT_EQ(::recv(connection.client.get(), received.data(), 9, MSG_WAITALL), 9);
+  EXPECT_EQ(std::string_view(received.data(), 9), "onetwoone");
+
+  // Nobody reads: at some time the socket takes no more, and says so.
+  std::string much(1 << 20, 'x');
+  const std::array<iovec, 1> large = {iovec{much.data(), much.size()}};
+  IoResult result{IoResult::Status::kDone};
+  for (int i = 0; i < 100 && result.status == IoResult::Status::kDone; ++i) {
+    result = send_pieces(connection.accepted, large);
+  }
+  EXPECT_EQ(result.status, IoResult::Status::kWouldBlock);
+}
+
+TEST(Sending, ToAPeerThatIsGoneIsAnErrorAndNoSignal) {
+  Connection connection;
+  make_reset_on_close(connection.client);
+  connection.client.reset();
+  connection.wait();
+  EXPECT_EQ(pending_error(connection.accepted), std::errc::connection_reset);
+  std::string text = "x";
+  const std::array<iovec, 1> piece = {iovec{text.data(), 1}};
+  const IoResult result = send_pieces(connection.accepted, piece);
+  EXPECT_EQ(result.status, IoResult::Status::kError);
+  EXPECT_EQ(result.error, std::errc::broken_pipe);
+}
+
+TEST(FinishingWriting, SendsFinAndReadsOn) {
+  Connection connection;
+  finish_writing(connection.accepted);
+  char c = 0;
+  EXPECT_EQ(::recv(connection.client.get(), &c, 1, 0), 0) << "FIN";
+  connection.send("still heard");
+  connection.wait();
+  EXPECT_EQ(receive(connection.accepted, connection.buffer).size, 11U);
+}
+
+TEST(Fd, HasOneOwner) {
+  Fd first(::dup(0));
+  const int number = first.get();
+  Fd second = std::move(first);
+  EXPECT_FALSE(first.is_open());  // NOLINT(bugprone-use-after-move): that is what is shown
+  EXPECT_EQ(second.get(), number);
+  second = Fd();
+  EXPECT_EQ(::dup(number), -1) << "closed when its owner got another";
+}
+
+}  // namespace
+}  // namespace ws
