@@ -1,0 +1,82 @@
+// The epoll loop: readiness in, callbacks out. One loop a thread; a descriptor belongs to one loop.
+//
+// Level-triggered, because it forgives: a handler may read one buffer and return, and epoll says
+// again that there is more. Edge-triggered would save no call here (a session reads once a turn), and
+// would ask for a list of our own of who was not read to the end.
+//
+// A turn has five steps: 1. wait; 2. read the clock, once; 3. dispatch what is ready; 4. run the timers
+// that are due; 5. end the turn: send what was gathered, bury the dead.
+//
+// An event carries a token (slot and generation), not a pointer: whoever died earlier in the same batch
+// is found stale, and no event finds a stranger on a reused slot.
+#pragma once
+
+#include <cstdint>
+#include <system_error>
+#include <vector>
+
+#include "server/fd.h"
+#include "server/timers.h"
+
+namespace ws {
+
+class EventLoop {
+ public:
+  struct Token {
+    std::uint32_t slot;
+    std::uint32_t generation;
+  };
+
+  /// Who is told. `on_ready` returns false if it could do nothing with what it was told: a thousand such
+  /// calls on end are a busy wait, and reported.
+  class Handler {
+   public:
+    /// `events`: EPOLLIN, …, or 0 for a token from the ready list.
+    virtual bool on_ready(Token token, std::uint32_t events) = 0;
+    virtual void on_timer(TimerNode& node) = 0;
+    virtual void on_turn_end() = 0;
+    virtual void on_busy_wait(Token token) = 0;
+
+   protected:
+    ~Handler() = default;
+  };
+
+  /// `is_open` false and errno set if the kernel has no epoll instance to give.
+  EventLoop();
+
+  [[nodiscard]] bool is_open() const { return epoll_.is_open() && wake_.is_open(); }
+
+  /// Watches `fd` for `events` (EPOLLIN, EPOLLOUT, or 0 for errors alone). Closing `fd` ends it.
+  std::error_code add(const Fd& fd, std::uint32_t events, Token token);
+  std::error_code change(const Fd& fd, std::uint32_t events, Token token);
+
+  /// The ready list: `token` is dispatched, with events 0, in the next turn, which does not wait. For work
+  /// that raises no event of epoll's: input that lies in memory already.
+  void make_ready(Token token) { ready_.push_back(token); }
+
+  [[nodiscard]] Timers& timers() { return timers_; }
+  /// Milliseconds of the monotonic clock, as read in step 2 of this turn.
+  [[nodiscard]] std::int64_t now() const { return now_; }
+
+  /// Runs turns until `stop`.
+  void run(Handler& handler);
+  void stop() { is_stopped_ = true; }
+  /// Makes the loop take a turn. From any thread.
+  void wake();
+
+ private:
+  static constexpr int kMaxEvents = 512;
+  static constexpr int kBusyWait = 1000;
+  void dispatch(Handler& handler, Token token, std::uint32_t events);
+
+  Fd epoll_;
+  Fd wake_;
+  std::int64_t now_;
+  Timers timers_;
+  std::vector<Token> ready_;
+  std::vector<Token> dispatching_;
+  int idle_calls_ = 0;
+  bool is_stopped_ = false;
+};
+
+}  // namespace ws

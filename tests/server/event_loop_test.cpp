@@ -1,0 +1,199 @@
+// The loop with real descriptors: pipes and event counters.
+#include "server/event_loop.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <array>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace ws {
+namespace {
+
+using Lines = std::vector<std::string>;
+
+/// Writes down what the loop calls, and lets the test act in it.
+class Recorder final : public EventLoop::Handler {
+ public:
+  bool on_ready(EventLoop::Token token, std::uint32_t events) override {
+    lines.push_back((events == 0 ? "lay ready " : "ready ") + std::to_string(token.slot) + "." +
+                    std::to_string(token.generation));
+    return ready ? ready(token, events) : true;
+  }
+  void on_timer(TimerNode& node) override {
+    lines.emplace_back("timer");
+    if (timer)
+      timer(node);
+  }
+  void on_turn_end() override {
+    lines.emplace_back("turn end");
+    if (turn_end)
+      turn_end();
+  }
+  void on_busy_wait(EventLoop::Token token) override { busy.push_back(token.slot); }
+
+  std::function<bool(EventLoop::Token, std::uint32_t)> ready;
+  std::function<void(TimerNode&)> timer;
+  std::function<void()> turn_end;
+  Lines lines;
+  std::vector<std::uint32_t> busy;
+};
+
+struct Pipe {
+  Pipe() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_NONBLOCK | O_CLOEXEC), 0);
+    out = Fd(ends[0]);
+    in = Fd(ends[1]);
+  }
+  void fill() const { EXPECT_EQ(::write(in.get(), "x", 1), 1); }
+  void drain() const {
+    char c = 0;
+    EXPECT_EQ(::read(out.get(), &c, 1), 1);
+  }
+  Fd out;
+  Fd in;
+};
+
+struct Node : TimerNode {};
+
+TEST(EventLoop, TakesTheStepsOfATurnInTheirOrder) {
+  EventLoop loop;
+  ASSERT_TRUE(loop.is_open());
+  Recorder recorder;
+  const Pipe pipe;
+  pipe.fill();
+  Node node;
+  EXPECT_FALSE(loop.add(pipe.out, EPOLLIN, {7, 3}));
+  loop.make_ready({8, 4});
+  loop.timers().set(node, loop.now());
+  recorder.turn_end = [&] { loop.stop(); };
+  loop.run(recorder);
+  EXPECT_EQ(recorder.lines, (Lines{"ready 7.3", "lay ready 8.4", "timer", "turn end"}));
+}
+
+TEST(EventLoop, TellsAgainWhileThereIsSomethingToRead) {
+  EventLoop loop;
+  Recorder recorder;
+  const Pipe pipe;
+  pipe.fill();
+  pipe.fill();
+  EXPECT_FALSE(loop.add(pipe.out, EPOLLIN, {1, 1}));
+  int turns = 0;
+  recorder.ready = [&](EventLoop::Token, std::uint32_t events) {
+    EXPECT_EQ(events, static_cast<std::uint32_t>(EPOLLIN));
+    pipe.drain();
+    return true;
+  };
+  recorder.turn_end = [&] {
+    if (++turns == 2)
+      loop.stop();
+  };
+  loop.run(recorder);
+  EXPECT_EQ(recorder.lines, (Lines{"ready 1.1", "turn end", "ready 1.1", "turn end"}));
+}
+
+TEST(EventLoop, GivesAnEventTheGenerationThatItsDescriptorWasAddedWith) {
+  EventLoop loop;
+  Recorder recorder;
+  Pipe gone;
+  gone.fill();
+  EXPECT_FALSE(loop.add(gone.out, EPOLLIN, {5, 1}));
+  gone.out.reset();  // closing ends the watch
+  const Pipe next;
+  next.fill();
+  EXPECT_FALSE(loop.add(next.out, EPOLLIN, {5, 2}));
+  recorder.turn_end = [&] { loop.stop(); };
+  loop.run(recorder);
+  EXPECT_EQ(recorder.lines, (Lines{"ready 5.2", "turn end"}));
+}
+
+TEST(EventLoop, DoesNotWaitWhileWorkLiesReady) {
+  EventLoop loop;
+  Recorder recorder;
+  Node far;
+  loop.timers().set(far, loop.now() + 3'600'000);
+  int left = 3;
+  loop.make_ready({1, 1});
+  recorder.ready = [&](EventLoop::Token token, std::uint32_t) {
+    if (--left > 0) {
+      loop.make_ready(token);  // for the next turn, not for this one
+    } else {
+      loop.stop();
+    }
+    return true;
+  };
+  loop.run(recorder);
+  EXPECT_EQ(recorder.lines, (Lines{"lay ready 1.1", "turn end", "lay ready 1.1", "turn end",
+                                   "lay ready 1.1", "turn end"}));
+  loop.timers().cancel(far);
+}
+
+TEST(EventLoop, IsWokenFromAnotherThreadAndDoesNotSpinAfterwards) {
+  EventLoop loop;
+  Recorder recorder;
+  int turns = 0;
+  Node later;
+  loop.timers().set(later, loop.now() + 20);
+  recorder.turn_end = [&] { ++turns; };
+  recorder.timer = [&](TimerNode&) { loop.stop(); };
+  std::thread other([&] { loop.wake(); });
+  loop.run(recorder);
+  other.join();
+  EXPECT_LE(turns, 3) << "the wake-up's, the timer's, and one more if the timer's clock was early";
+}
+
+TEST(EventLoop, ReportsAThousandCallsForNothingOnEnd) {
+  EventLoop loop;
+  Recorder recorder;
+  const Pipe pipe;
+  pipe.fill();  // and never read
+  EXPECT_FALSE(loop.add(pipe.out, EPOLLIN, {9, 1}));
+  int calls = 0;
+  recorder.ready = [&](EventLoop::Token, std::uint32_t) {
+    ++calls;
+    return calls == 500;  // something was done once
+  };
+  recorder.turn_end = [&] {
+    if (calls == 1499) {
+      EXPECT_TRUE(recorder.busy.empty()) << "999 on end";
+    }
+    if (calls == 1500)
+      loop.stop();
+  };
+  loop.run(recorder);
+  EXPECT_EQ(recorder.busy, (std::vector<std::uint32_t>{9}));
+}
+
+TEST(EventLoop, SaysWhatTheKernelRefuses) {
+  EventLoop loop;
+  const Pipe pipe;
+  EXPECT_FALSE(loop.add(pipe.out, EPOLLIN, {1, 1}));
+  EXPECT_EQ(loop.add(pipe.out, EPOLLIN, {1, 1}), std::errc::file_exists);
+  EXPECT_FALSE(loop.change(pipe.out, 0, {1, 1}));
+  EXPECT_EQ(loop.change(pipe.in, EPOLLOUT, {2, 1}), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(loop.add(Fd(), EPOLLIN, {3, 1}), std::errc::bad_file_descriptor);
+}
+
+TEST(EventLoop, TellsOfAnEndThatNobodyAskedFor) {
+  EventLoop loop;
+  Recorder recorder;
+  Pipe pipe;
+  EXPECT_FALSE(loop.add(pipe.out, 0, {1, 1}));
+  pipe.in.reset();
+  recorder.ready = [&](EventLoop::Token, std::uint32_t events) {
+    EXPECT_EQ(events, static_cast<std::uint32_t>(EPOLLHUP));
+    return true;
+  };
+  recorder.turn_end = [&] { loop.stop(); };
+  loop.run(recorder);
+  EXPECT_EQ(recorder.lines, (Lines{"ready 1.1", "turn end"}));
+}
+
+}  // namespace
+}  // namespace ws
