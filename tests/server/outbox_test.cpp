@@ -1,0 +1,210 @@
+// What waits to be sent: order, sharing, limits.
+#include "server/outbox.h"
+
+#include <gtest/gtest.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "protocol/limits.h"
+
+namespace ws {
+namespace {
+
+std::span<const std::byte> bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+/// A server's text frame with at most 125 bytes.
+std::string frame(std::string_view text) {
+  return std::string("\x81") + static_cast<char>(text.size()) + std::string(text);
+}
+
+class OutboxTest : public testing::Test {
+ protected:
+  ~OutboxTest() override {
+    outbox.reset();
+    block.reset();
+    EXPECT_EQ(budget.used(), 0U) << "all was given back";
+  }
+
+  bool append(std::string_view text, std::size_t sent = 0) {
+    Output out;
+    out.append(text);
+    return outbox->append(out, sent);
+  }
+  /// Puts frames into the shared block.
+  Range say(std::string_view text) {
+    const std::size_t begin = block->size();
+    EXPECT_TRUE(block->reserve(text.size()));
+    block->append(bytes(text));
+    return {begin, block->size()};
+  }
+  /// What the outbox holds, as it would be sent.
+  [[nodiscard]] std::string content() const {
+    std::array<iovec, 100> pieces{};
+    const std::size_t count = outbox->pieces(pieces);
+    std::string text;
+    for (std::size_t i = 0; i < count; ++i) {
+      text.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
+    }
+    return text;
+  }
+  [[nodiscard]] std::size_t piece_count() const {
+    std::array<iovec, 100> pieces{};
+    return outbox->pieces(pieces);
+  }
+
+  Budget budget{100'000};
+  std::unique_ptr<Outbox> outbox = std::make_unique<Outbox>(budget);
+  std::shared_ptr<Block> block = std::make_shared<Block>(budget);
+};
+
+TEST_F(OutboxTest, KeepsTheOrderOfOwnAndSharedBytes) {
+  EXPECT_TRUE(outbox->is_idle());
+  EXPECT_TRUE(append("one"));
+  EXPECT_TRUE(append("two"));
+  EXPECT_EQ(piece_count(), 1U) << "own bytes make one tail";
+  EXPECT_TRUE(outbox->append(block, say("shared"), 0));
+  EXPECT_TRUE(append("three"));
+  EXPECT_EQ(content(), "onetwosharedthree");
+  EXPECT_EQ(outbox->queued(), 17U);
+  EXPECT_FALSE(outbox->is_idle());
+}
+
+TEST_F(OutboxTest, QueuesOnlyWhatHasNotLeft) {
+  EXPECT_TRUE(append("sent and not", 9));
+  EXPECT_TRUE(append("all of it", 9));
+  EXPECT_TRUE(outbox->append(block, say("shared"), 2));
+  EXPECT_EQ(content(), "notared");
+  EXPECT_EQ(outbox->queued(), 7U);
+}
+
+TEST_F(OutboxTest, LosesNothingHoweverLittleTheSocketTakes) {
+  for (std::size_t take = 1; take < 40; ++take) {
+    std::string expected;
+    for (int i = 0; i < 100; ++i) {
+      const std::string own = "own" + std::to_string(i) + ";";
+      EXPECT_TRUE(append(own));
+      expected += own;
+      const std::string shared = "shared" + std::to_string(i) + ";";
+      EXPECT_TRUE(outbox->append(block, say(shared), 0));
+      expected += shared;
+    }
+    std::string left;
+    while (outbox->queued() > 0) {
+      const std::string all = content();
+      const std::size_t part = std::min(take, all.size());
+      left += all.substr(0, part);
+      outbox->consume(part);
+      if (left.size() % 7 == 0) {
+        EXPECT_TRUE(append("!"));
+        expected += "!";
+      }
+    }
+    ASSERT_EQ(left, expected) << take;
+    EXPECT_TRUE(outbox->is_idle());
+  }
+}
+
+TEST_F(OutboxTest, FillsAsManyPiecesAsItIsGiven) {
+  const Range range = say(frame("hello"));
+  for (int i = 0; i < 10; ++i)
+    EXPECT_TRUE(outbox->append(block, range, 0));
+  std::array<iovec, 3> few{};
+  EXPECT_EQ(outbox->pieces(few), 3U);
+}
+
+TEST_F(OutboxTest, SharesABlockButCopiesASmallPartOfIt) {
+  const Range small = say("small");
+  const Range large = say(std::string(1000, 'x'));
+  const std::size_t held = budget.used();
+  EXPECT_TRUE(outbox->append(block, large, 0));
+  EXPECT_EQ(block.use_count(), 2);
+  EXPECT_EQ(budget.used(), held) << "shared";
+  EXPECT_TRUE(outbox->append(block, small, 0));
+  EXPECT_EQ(block.use_count(), 2) << "copied, lest five bytes keep a thousand alive";
+  EXPECT_EQ(budget.used(), held + 5);
+  outbox->consume(1000);
+  EXPECT_EQ(block.use_count(), 1) << "let go as soon as it has left";
+  EXPECT_EQ(content(), "small");
+}
+
+TEST_F(OutboxTest, DropsBroadcastsButFinishesTheFrameThatWasBegun) {
+  const std::string a = frame("aaaa");
+  const std::string b = frame("bbbb");
+  const std::string long_frame = std::string("\x81\x7E\x01\x00", 4) + std::string(256, 'c');
+  for (const std::string& shared : {a + b, a + long_frame, long_frame + a}) {
+    for (std::size_t sent = 0; sent <= shared.size(); ++sent) {
+      Outbox fresh(budget);
+      const auto one = std::make_shared<Block>(budget);
+      ASSERT_TRUE(one->reserve(shared.size()));
+      one->append(bytes(shared));
+      Output own;
+      own.append("own");
+      ASSERT_TRUE(fresh.append(one, {0, shared.size()}, 0));
+      ASSERT_TRUE(fresh.append(own, 0));
+      ASSERT_TRUE(fresh.append(one, {0, shared.size()}, 0));
+      fresh.consume(sent);
+      fresh.drop_broadcasts();
+      // To the end of the frame that holds the last byte that left.
+      const std::size_t first = shared.starts_with(a) ? a.size() : long_frame.size();
+      const std::size_t end = sent == 0 ? 0 : sent <= first ? first : shared.size();
+      EXPECT_EQ(fresh.queued(), end - sent + 3) << sent;
+      std::array<iovec, 10> pieces{};
+      std::string rest;
+      for (std::size_t i = 0, count = fresh.pieces(pieces); i < count; ++i) {
+        rest.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
+      }
+      EXPECT_EQ(rest, shared.substr(sent, end - sent) + "own") << sent;
+    }
+  }
+}
+
+TEST_F(OutboxTest, RefusesWhatTheBudgetDoesNotBear) {
+  EXPECT_TRUE(append(std::string(60'000, 'x')));
+  EXPECT_TRUE(append(std::string(40'000, 'y'))) << "to the last byte";
+  EXPECT_EQ(budget.room(), 0U);
+  EXPECT_FALSE(append("z"));
+  EXPECT_EQ(outbox->queued(), 100'000U) << "nothing queued";
+}
+
+TEST_F(OutboxTest, HoldsInputUntilItIsHandled) {
+  outbox->hold_input(bytes("abcdef"));
+  EXPECT_FALSE(outbox->is_idle());
+  EXPECT_GE(budget.used(), 6U);
+  outbox->consume_input(2);
+  EXPECT_EQ(
+      std::string(reinterpret_cast<const char*>(outbox->input().data()), outbox->input().size()),
+      "cdef");
+  outbox->consume_input(4);
+  EXPECT_TRUE(outbox->is_idle());
+  EXPECT_EQ(budget.used(), 0U) << "and keeps no memory then";
+  outbox->hold_input(bytes("again"));
+  EXPECT_EQ(outbox->input().size(), 5U);
+}
+
+TEST_F(OutboxTest, CountsWhatLeavesTowardsTheStalledWriteRule) {
+  EXPECT_TRUE(append(std::string(100, 'x')));
+  outbox->wanted = 50;
+  outbox->consume(20);
+  EXPECT_EQ(outbox->wanted, 30U);
+  outbox->consume(40);
+  EXPECT_EQ(outbox->wanted, 0U);
+}
+
+TEST_F(OutboxTest, RecyclesABlockThatNobodyShares) {
+  say(std::string(1000, 'x'));
+  block->recycle(2000);
+  EXPECT_EQ(block->size(), 0U);
+  EXPECT_EQ(budget.used(), 1000U) << "kept for the next turn";
+  say(std::string(3000, 'x'));
+  block->recycle(2000);
+  EXPECT_EQ(budget.used(), 0U) << "too large to keep";
+}
+
+}  // namespace
+}  // namespace ws
