@@ -1,0 +1,180 @@
+#include "server/log.h"
+
+#include <spdlog/async.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <memory>
+#include <span>
+
+#include "protocol/utf8.h"
+
+namespace ws {
+namespace {
+
+struct Logger {
+  std::shared_ptr<spdlog::details::thread_pool> pool;
+  std::shared_ptr<spdlog::async_logger> logger;
+  LogFormat format = LogFormat::kText;
+  std::size_t dropped = 0;  ///< lines that were dropped and reported
+};
+Logger the_log;
+
+spdlog::level::level_enum to_spdlog(LogLevel level) {
+  switch (level) {
+    case LogLevel::kDebug:
+      return spdlog::level::debug;
+    case LogLevel::kInfo:
+      return spdlog::level::info;
+    case LogLevel::kWarn:
+      return spdlog::level::warn;
+    case LogLevel::kError:
+      return spdlog::level::err;
+    case LogLevel::kOff:
+      break;
+  }
+  return spdlog::level::off;
+}
+
+void post(LogLevel level, const std::string& line) {
+  the_log.logger->log(
+      to_spdlog(level),
+      spdlog::string_view_t(the_log.format == LogFormat::kJson ? to_json(line) : line));
+}
+
+/// Once there is room again, or at the end: how many lines were dropped.
+void report_dropped() {
+  const std::size_t dropped = the_log.pool->overrun_counter();
+  if (dropped == the_log.dropped)
+    return;
+  post(LogLevel::kWarn, std::to_string(dropped - the_log.dropped) + " log lines were dropped");
+  the_log.dropped = dropped;
+}
+
+/// Bytes of the character at the front of `text`; 0: it is not UTF-8.
+std::size_t character_size(std::string_view text) {
+  for (std::size_t size = 1; size <= 4 && size <= text.size(); ++size) {
+    if (is_utf8(std::as_bytes(std::span(text.substr(0, size)))))
+      return size;
+  }
+  return 0;
+}
+
+/// Printable, and on its own place in the line: no control character (C0, DEL; C1, U+0080 to U+009F), none that
+/// changes the direction of writing (U+202A to U+202E, U+2066 to U+2069) or ends a line (U+2028, U+2029).
+bool is_harmless(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1)
+    return first >= 0x20 && first != 0x7F && first != '\\';
+  if (character.size() == 2)
+    return first != 0xC2 || static_cast<unsigned char>(character[1]) >= 0xA0;
+  const auto last = static_cast<unsigned char>(character[2]);
+  if (character.starts_with("\xE2\x80"))
+    return last < 0xA8 || last > 0xAE;
+  if (character.starts_with("\xE2\x81"))
+    return last < 0xA6 || last > 0xA9;
+  return true;
+}
+
+void append_escaped(std::string& out, char c) {
+  switch (c) {
+    case '\n':
+      out += "\\n";
+      return;
+    case '\r':
+      out += "\\r";
+      return;
+    case '\t':
+      out += "\\t";
+      return;
+    case '\\':
+      out += "\\\\";
+      return;
+    default:
+      break;
+  }
+  const auto byte = static_cast<unsigned char>(c);
+  out += "\\x";
+  out += "0123456789abcdef"[byte >> 4U];
+  out += "0123456789abcdef"[byte & 0xFU];
+}
+
+std::string_view cut(std::string_view text) {
+  if (text.size() <= kLogPart)
+    return text;
+  std::size_t size = kLogPart;
+  // A continuation byte at the cut means that a character would be split; none is longer than four bytes.
+  while (size > kLogPart - 3 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U)
+    --size;
+  return text.substr(0, size);
+}
+
+}  // namespace
+
+// region log-part
+std::string to_log_part(std::string_view text) {
+  std::string part;
+  std::string_view rest = cut(text);
+  while (!rest.empty()) {
+    const std::size_t size = character_size(rest);
+    if (size > 0 && is_harmless(rest.substr(0, size))) {
+      part += rest.substr(0, size);
+    } else {
+      for (const char c : rest.substr(0, size == 0 ? 1 : size))
+        append_escaped(part, c);
+    }
+    rest.remove_prefix(size == 0 ? 1 : size);
+  }
+  if (text.size() > kLogPart)
+    part += "… (" + std::to_string(text.size()) + " bytes)";
+  return part;
+}
+// endregion
+
+std::string to_json(std::string_view text) {
+  std::string json;
+  for (const char c : text) {
+    if (c == '"' || c == '\\')
+      json += '\\';
+    json += c;
+  }
+  return json;
+}
+
+void start_log(LogLevel level, LogFormat format) {
+  if (level == LogLevel::kOff)
+    return;
+  the_log.pool = std::make_shared<spdlog::details::thread_pool>(kLogQueue, 1);
+  the_log.logger = std::make_shared<spdlog::async_logger>(
+      "wsd", std::make_shared<spdlog::sinks::stderr_sink_mt>(), the_log.pool,
+      spdlog::async_overflow_policy::overrun_oldest);
+  the_log.format = format;
+  the_log.dropped = 0;
+  the_log.logger->set_level(spdlog::level::trace);  // is_logged has judged it already
+  the_log.logger->set_pattern(
+      format == LogFormat::kText
+          ? "%Y-%m-%dT%H:%M:%S.%eZ %l: %v"
+          : R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%v"})",
+      spdlog::pattern_time_type::utc);
+  log_internal::level = level;
+}
+
+void stop_log() {
+  log_internal::level = LogLevel::kOff;
+  if (the_log.logger == nullptr)
+    return;
+  report_dropped();
+  the_log.logger.reset();
+  the_log.pool.reset();  // writes what is queued, and joins the thread
+}
+
+void log_internal::write(LogLevel level, std::initializer_list<std::string_view> parts) {
+  if (the_log.pool->queue_size() < kLogQueue / 2)
+    report_dropped();
+  std::string line;
+  for (const std::string_view part : parts)
+    line += to_log_part(part);
+  post(level, line);
+}
+
+}  // namespace ws

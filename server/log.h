@@ -1,0 +1,52 @@
+// The log: one line an event, on standard error. It never blocks the loop: a thread of its own writes, and
+// when it cannot keep up the oldest lines are dropped, counted and reported.
+//
+// What comes from outside is data, not text: whatever is in it, it can neither forge a line nor move the
+// cursor of the terminal that shows it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+namespace ws {
+
+enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError, kOff };
+enum class LogFormat : std::uint8_t { kText, kJson };
+
+/// Bytes of one part of a line that are shown; of more the length is told.
+inline constexpr std::size_t kLogPart = 1024;
+/// Lines that may wait to be written: with parts of at most `4 * kLogPart` bytes when every byte is escaped,
+/// and two parts from outside in a line, no more than 64 MiB, and 2 MiB of ordinary ones.
+inline constexpr std::size_t kLogQueue = 8192;
+
+/// Starts the log; before, nothing is logged. Signals should be blocked by then: the thread inherits that.
+void start_log(LogLevel level, LogFormat format);
+/// Writes what is queued, and ends it.
+void stop_log();
+
+namespace log_internal {
+inline LogLevel level = LogLevel::kOff;
+void write(LogLevel level, std::initializer_list<std::string_view> parts);
+}  // namespace log_internal
+
+[[nodiscard]] inline bool is_logged(LogLevel level) {
+  return level >= log_internal::level && level != LogLevel::kOff;
+}
+
+/// Logs one line, the `parts` one behind the other, each of them cut and escaped.
+inline void log(LogLevel level, std::initializer_list<std::string_view> parts) {
+  if (is_logged(level))
+    log_internal::write(level, parts);
+}
+
+/// `text` as one part of a line: cut to kLogPart bytes at the end of a character, its full length added;
+/// control characters, backslashes, what is not UTF-8, and characters that change the direction of
+/// writing escaped, as \n or \xNN.
+[[nodiscard]] std::string to_log_part(std::string_view text);
+/// `text`, which is UTF-8 without control characters, as the inside of a JSON string.
+[[nodiscard]] std::string to_json(std::string_view text);
+
+}  // namespace ws

@@ -1,0 +1,160 @@
+// What the log makes of text from outside, and that it never blocks.
+#include "server/log.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "server/fd.h"
+
+namespace ws {
+namespace {
+
+using namespace std::string_literals;
+
+TEST(LogPart, EscapesWhatCouldForgeALineOrMoveACursor) {
+  const struct {
+    std::string text;
+    std::string part;
+  } rows[] = {
+      {"plain text, \"quoted\"", "plain text, \"quoted\""},
+      {"two\nlines\r\n", "two\\nlines\\r\\n"},
+      {"tab\t", "tab\\t"},
+      {"back\\slash", "back\\\\slash"},
+      {"\x1b[2J", "\\x1b[2J"},
+      {"nul\0"s, "nul\\x00"},
+      {"\x7f", "\\x7f"},
+      {"gr\xC3\xBC\xC3\x9F \xE4\xBD\xA0 \xF0\x9F\x98\x80",
+       "gr\xC3\xBC\xC3\x9F \xE4\xBD\xA0 \xF0\x9F\x98\x80"},
+      {"\xC2\x9B"
+       "2J",
+       "\\xc2\\x9b2J"},          // C1: CSI in one character
+      {"\xC2\xA0", "\xC2\xA0"},  // the first behind C1
+      {"\xE2\x80\xAE"
+       "abc",
+       "\\xe2\\x80\\xae"
+       "abc"},                                                   // right-to-left override
+      {"\xE2\x80\xA8", "\\xe2\\x80\\xa8"},                       // line separator
+      {"\xE2\x81\xA6", "\\xe2\\x81\\xa6"},                       // isolate
+      {"\xE2\x80\xA6\xE2\x80\xB0", "\xE2\x80\xA6\xE2\x80\xB0"},  // their neighbours
+      {"\xFF\xC3", "\\xff\\xc3"},                                // not UTF-8
+      {"\xED\xA0\x80", "\\xed\\xa0\\x80"},
+      {"", ""},
+  };
+  for (const auto& [text, part] : rows)
+    EXPECT_EQ(to_log_part(text), part);
+}
+
+TEST(LogPart, IsCutAtItsLimitAndSaysHowLongItWas) {
+  EXPECT_EQ(to_log_part(std::string(kLogPart, 'x')), std::string(kLogPart, 'x')) << "N";
+  EXPECT_EQ(to_log_part(std::string(kLogPart + 1, 'x')),
+            std::string(kLogPart, 'x') + "\xE2\x80\xA6 (1025 bytes)")
+      << "N + 1";
+  // Not inside a character.
+  const std::string text = std::string(kLogPart - 1, 'x') + "\xC3\xBC";
+  EXPECT_EQ(to_log_part(text), std::string(kLogPart - 1, 'x') + "\xE2\x80\xA6 (1025 bytes)");
+  // What never was UTF-8 is cut all the same.
+  EXPECT_TRUE(to_log_part(std::string(5000, '\x80')).ends_with("\xE2\x80\xA6 (5000 bytes)"));
+}
+
+TEST(LogJson, IsTheInsideOfAString) {
+  EXPECT_EQ(to_json(to_log_part("say \"hi\"\n\x1b")), R"(say \"hi\"\\n\\x1b)");
+}
+
+/// What is written to standard error while it exists goes to a descriptor of the test's.
+class RedirectedStderr {
+ public:
+  explicit RedirectedStderr(const Fd& to) : saved_(::dup(STDERR_FILENO)) {
+    ::dup2(to.get(), STDERR_FILENO);
+  }
+  ~RedirectedStderr() { ::dup2(saved_.get(), STDERR_FILENO); }
+  RedirectedStderr(const RedirectedStderr&) = delete;
+  RedirectedStderr& operator=(const RedirectedStderr&) = delete;
+
+ private:
+  Fd saved_;
+};
+
+std::string read_all(const Fd& fd) {
+  std::string text;
+  std::array<char, 65536> part;
+  for (ssize_t n; (n = ::read(fd.get(), part.data(), part.size())) > 0;) {
+    text.append(part.data(), static_cast<std::size_t>(n));
+  }
+  return text;
+}
+
+/// What a log of that level and format writes for one line of each level.
+std::string lines_of(LogLevel level, LogFormat format) {
+  const Fd file(::memfd_create("log", MFD_CLOEXEC));
+  {
+    const RedirectedStderr redirected(file);
+    start_log(level, format);
+    for (const LogLevel one :
+         {LogLevel::kDebug, LogLevel::kInfo, LogLevel::kWarn, LogLevel::kError}) {
+      EXPECT_EQ(is_logged(one), one >= level);
+      log(one, {"a ", "\"b\"\n"});
+    }
+    stop_log();
+  }
+  EXPECT_FALSE(is_logged(LogLevel::kError)) << "stopped";
+  ::lseek(file.get(), 0, SEEK_SET);
+  return read_all(file);
+}
+
+TEST(Log, WritesALineAnEventFromItsLevelOn) {
+  const std::string lines = lines_of(LogLevel::kWarn, LogFormat::kText);
+  const std::size_t second = lines.find('\n') + 1;
+  // 2026-11-24T10:00:00.123Z, 24 characters.
+  EXPECT_EQ(lines.substr(24, second - 24), " warning: a \"b\"\\n\n");
+  EXPECT_EQ(lines.substr(second + 24), " error: a \"b\"\\n\n");
+  EXPECT_EQ(lines[10], 'T');
+  EXPECT_EQ(lines[23], 'Z');
+}
+
+TEST(Log, WritesJsonIfAskedTo) {
+  const std::string lines = lines_of(LogLevel::kError, LogFormat::kJson);
+  EXPECT_TRUE(lines.starts_with(R"({"time":")")) << lines;
+  EXPECT_TRUE(lines.ends_with(R"(Z","level":"error","message":"a \"b\"\\n"})"
+                              "\n"))
+      << lines;
+}
+
+TEST(Log, IsSilentWhenItIsOff) {
+  EXPECT_EQ(lines_of(LogLevel::kOff, LogFormat::kText), "");
+}
+
+TEST(Log, DropsTheOldestLinesAndCountsThemRatherThanBlock) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const Fd out(ends[0]);
+  Fd in(ends[1]);
+  const std::size_t lines = 3 * kLogQueue;
+  std::string text;
+  std::thread reader;
+  {
+    const RedirectedStderr redirected(in);
+    in.reset();
+    start_log(LogLevel::kInfo, LogFormat::kText);
+    // Nobody reads: the pipe takes 64 KiB, the queue its lines, and the rest must not wait for room.
+    for (std::size_t i = 0; i < lines; ++i)
+      log(LogLevel::kInfo, {"line ", std::to_string(i), ";"});
+    reader = std::thread([&] { text = read_all(out); });
+    stop_log();
+  }
+  reader.join();
+  EXPECT_NE(text.find("line " + std::to_string(lines - 1) + ";"), std::string::npos)
+      << "the newest are there";
+  EXPECT_EQ(text.find("line " + std::to_string(lines / 2) + ";"), std::string::npos)
+      << "older ones are not";
+  EXPECT_NE(text.find(" log lines were dropped"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace ws
