@@ -1,0 +1,256 @@
+// From a request to an answer: design's table of HTTP answers, CORS as the article's server speaks it.
+#include "server/router.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/http_request.h"
+
+namespace ws {
+namespace {
+
+class Silent final : public Endpoint {
+ public:
+  void message(Session&, Opcode, std::span<std::byte>) override {}
+};
+
+constexpr std::string_view kVary =
+    "Vary: Origin\r\n"
+    "Vary: Access-Control-Request-Method\r\n"
+    "Vary: Access-Control-Request-Headers\r\n";
+
+class RouterTest : public testing::Test {
+ protected:
+  RouterTest() { router.add("/echo", endpoint); }
+
+  static Answer ask(const Router& router, const std::string& request, bool is_available = true) {
+    HttpRequest parsed;
+    EXPECT_EQ(parsed.parse(request, Limits{}), HttpHead::Status::kComplete) << request;
+    return router.answer(parsed, is_available);
+  }
+  Answer ask(const std::string& request) { return ask(router, request); }
+  /// A request for `target` with `fields` besides Host.
+  static std::string request(std::string_view method, std::string_view target,
+                             std::string_view fields = "") {
+    return std::string(method) + " " + std::string(target) +
+           " HTTP/1.1\r\nHost: localhost:8080\r\n" + std::string(fields) + "\r\n";
+  }
+  static std::string upgrade(std::string_view fields = "") {
+    return request("GET", "/echo",
+                   "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
+                       std::string(fields));
+  }
+  static std::string written(const Answer& answer, std::time_t now = 0) {
+    Output out;
+    write_answer(answer, now, out);
+    std::string text;
+    out.for_each_piece([&](std::span<const std::byte> piece) {
+      text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    });
+    return text;
+  }
+
+  Silent endpoint;
+  Router router{{}, {}};
+  Router strict{{"https://good.example", "http://other.example:81"}, {}};
+};
+
+TEST_F(RouterTest, TheArticlesRequestIsAnsweredWith218Bytes) {
+  const Answer answer =
+      ask("GET /echo HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+          "dGhlIHNhbXBsZSBub25jZQ==\r\n"
+          "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+          "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+          "Host: localhost:8080\r\n\r\n");
+  ASSERT_EQ(answer.status, 101);
+  ASSERT_NE(answer.route, nullptr);
+  EXPECT_EQ(answer.route->endpoint, &endpoint);
+  Output out;
+  write_switching_protocols(answer.upgrade, answer.fields, out);
+  std::string text;
+  out.for_each_piece([&](std::span<const std::byte> piece) {
+    text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+  });
+  EXPECT_EQ(text, "HTTP/1.1 101 Switching Protocols\r\n" + std::string(kVary) +
+                      "upgrade: websocket\r\nconnection: upgrade\r\n"
+                      "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+  EXPECT_EQ(text.size(), 218U);
+}
+
+TEST_F(RouterTest, AnswersThatAreNot101) {
+  struct Row {
+    std::string request;
+    int status;
+    std::string_view field;  // a field line that the answer has
+  };
+  const std::vector<Row> rows = {
+      {request("GET", "/nope"), 404, ""},
+      {request("GET", "/echo/"), 404, ""},
+      {request("GET", "/ECHO"), 404, ""},
+      {request("POST", "/nope"), 404, ""},
+      {request("GET", "/echo"), 426, "Upgrade: websocket\r\n"},
+      {request("GET", "/echo?x=1"), 426, "Sec-WebSocket-Version: 13\r\n"},
+      {request("GET", "http://localhost:8080/echo"), 426, "Upgrade: websocket\r\n"},
+      {request("POST", "/echo"), 405, "Allow: GET, OPTIONS\r\n"},
+      {request("HEAD", "/echo"), 405, "Allow: GET, OPTIONS\r\n"},
+      {request("BREW", "/echo"), 405, "Allow: GET, OPTIONS\r\n"},
+      {request("OPTIONS", "/echo"), 200, "Allow: GET, OPTIONS\r\n"},
+      {request("GET", "/"), 200, "Content-Security-Policy: "},
+      {request("GET", "/healthz"), 200, "Cache-Control: no-store\r\n"},
+      {request("POST", "/healthz"), 405, "Allow: GET, HEAD\r\n"},
+      {request("DELETE", "/"), 405, "Allow: GET, HEAD\r\n"},
+      {request("GET", "/echo",
+               "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"),
+       426, "Sec-WebSocket-Version: 13\r\n"},
+      {request("GET", "/echo",
+               "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"),
+       400, ""},
+  };
+  for (const Row& row : rows) {
+    const Answer answer = ask(row.request);
+    EXPECT_EQ(answer.status, row.status) << row.request;
+    EXPECT_EQ(answer.route, nullptr) << row.request;
+    EXPECT_NE(answer.fields.find(row.field), std::string::npos) << row.request << answer.fields;
+    if (row.status >= 400) {
+      EXPECT_GT(answer.body.size(), 10U) << row.request;
+    }
+  }
+}
+
+TEST_F(RouterTest, StoppingAnswers503ToEveryRequest) {
+  for (const std::string_view path : {"/echo", "/", "/healthz", "/nope"}) {
+    EXPECT_EQ(ask(router, request("GET", path), false).status, 503) << path;
+  }
+  EXPECT_EQ(ask(router, upgrade(), false).status, 503);
+}
+
+TEST_F(RouterTest, EveryAnswerOfAMappedPathHasTheThreeVaryFieldsAndNoOtherHasThem) {
+  for (const auto& mapped :
+       {upgrade(), upgrade("Origin: http://a.example\r\n"), request("GET", "/echo"),
+        request("POST", "/echo"), request("OPTIONS", "/echo"),
+        request("GET", "/echo", "Origin: nonsense\r\n"),
+        request("OPTIONS", "/echo",
+                "Origin: http://a.example\r\nAccess-Control-Request-Method: GET\r\n")}) {
+    EXPECT_TRUE(ask(mapped).fields.starts_with(kVary)) << mapped;
+  }
+  for (const std::string_view path : {"/", "/healthz", "/nope"}) {
+    EXPECT_EQ(ask(request("GET", path)).fields.find("Vary"), std::string::npos) << path;
+  }
+}
+
+TEST_F(RouterTest, CrossOriginRequestsAreAllowedByDefault) {
+  constexpr std::string_view kAll = "Access-Control-Allow-Origin: *\r\n";
+  EXPECT_EQ(ask(upgrade("Origin: http://evil.example\r\n")).fields,
+            std::string(kVary) + std::string(kAll));
+  EXPECT_EQ(ask(upgrade("Origin: null\r\n")).fields, std::string(kVary) + std::string(kAll));
+  EXPECT_EQ(ask(upgrade("Origin: http://localhost:8081\r\n")).fields,
+            std::string(kVary) + std::string(kAll));
+  EXPECT_EQ(ask(upgrade("Origin: https://localhost:8080\r\n")).fields,
+            std::string(kVary) + std::string(kAll));
+  // Its own pages are not cross-origin, in whatever case.
+  EXPECT_EQ(ask(upgrade("Origin: http://localhost:8080\r\n")).fields, kVary);
+  EXPECT_EQ(ask(upgrade("Origin: HTTP://LocalHost:8080\r\n")).fields, kVary);
+  EXPECT_EQ(ask(upgrade()).fields, kVary);
+  // The default ports are understood.
+  EXPECT_EQ(
+      ask("GET /echo HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:80\r\n\r\n").fields,
+      std::string(kVary) + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+}
+
+TEST_F(RouterTest, MalformedOriginsAreRefused) {
+  for (const std::string_view origin :
+       {"nonsense", "http://", "http://a b", "://x", "http://x:99999", "http://x:1x",
+        "http://x/path", "http://u@x", ""}) {
+    EXPECT_EQ(ask(upgrade("Origin: " + std::string(origin) + "\r\n")).status, 403) << origin;
+  }
+  EXPECT_EQ(ask(upgrade("Origin: http://a\r\nOrigin: http://b\r\n")).status, 403);
+}
+
+TEST_F(RouterTest, PreflightIsAnsweredAsTheArticlesServerDoes) {
+  const Answer answer =
+      ask(request("OPTIONS", "/echo",
+                  "Origin: http://a.example\r\nAccess-Control-Request-Method: POST\r\n"
+                  "Access-Control-Request-Headers: x-one, x-two\r\n"));
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.body, "");
+  EXPECT_EQ(answer.fields, std::string(kVary) +
+                               "Access-Control-Allow-Origin: *\r\n"
+                               "Access-Control-Allow-Methods: GET,HEAD,POST\r\n"
+                               "Access-Control-Allow-Headers: x-one, x-two\r\n"
+                               "Access-Control-Max-Age: 1800\r\n");
+  // Nothing asked for, nothing allowed.
+  EXPECT_EQ(ask(request("OPTIONS", "/echo",
+                        "Origin: http://a.example\r\nAccess-Control-Request-Method: GET\r\n"))
+                .fields.find("Access-Control-Allow-Headers"),
+            std::string::npos);
+  // Methods that are not permitted, asked for or used.
+  for (const auto& no :
+       {request("OPTIONS", "/echo",
+                "Origin: http://a.example\r\nAccess-Control-Request-Method: PUT\r\n"),
+        request("PUT", "/echo", "Origin: http://a.example\r\n"),
+        request("OPTIONS", "/echo", "Origin: http://a.example\r\n")}) {
+    EXPECT_EQ(ask(no).status, 403) << no;
+  }
+  EXPECT_EQ(ask(request("POST", "/echo", "Origin: http://a.example\r\n")).status, 405);
+}
+
+// [6455-4.2.2-ORIGIN]
+TEST_F(RouterTest, AnAllowListRefusesOtherOrigins) {
+  strict.add("/echo", endpoint);
+  const auto with = [&](std::string_view origin) {
+    return ask(strict, upgrade("Origin: " + std::string(origin) + "\r\n"));
+  };
+  EXPECT_EQ(with("https://good.example").status, 101);
+  EXPECT_EQ(with("https://good.example").fields,
+            std::string(kVary) + "Access-Control-Allow-Origin: https://good.example\r\n");
+  EXPECT_EQ(with("https://good.example:443").status, 101);
+  EXPECT_EQ(with("http://other.example:81").status, 101);
+  for (const std::string_view no :
+       {"http://good.example", "https://good.example:444", "https://evil.example",
+        "https://good.example.evil", "null", "http://other.example"}) {
+    EXPECT_EQ(with(no).status, 403) << no;
+  }
+  EXPECT_EQ(ask(strict, upgrade()).status, 101) << "no browser sends none";
+  // The server's own page, under a name that no outsider can give to this address.
+  EXPECT_EQ(with("http://localhost:8080").status, 101);
+}
+
+// DNS rebinding: evil.example points here now, and its page is "own" by the Host field.
+TEST_F(RouterTest, AReboundNameIsNotOwnUnderAnAllowList) {
+  strict.add("/echo", endpoint);
+  const auto from_own_page = [&](const std::string& host) {
+    return ask(strict,
+               "GET /echo HTTP/1.1\r\nHost: " + host + "\r\nOrigin: http://" + host +
+                   "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        .status;
+  };
+  EXPECT_EQ(from_own_page("evil.example:8080"), 403);
+  EXPECT_EQ(from_own_page("1.evil.example"), 403);
+  EXPECT_EQ(from_own_page("127.0.0.1:8080"), 101);
+  EXPECT_EQ(from_own_page("[::1]:8080"), 101);
+}
+
+TEST_F(RouterTest, AnAnswerIsCompleteAndTheLastOne) {
+  EXPECT_EQ(written(refusal(Error::kPath), 784111777),
+            "HTTP/1.1 404 Not Found\r\n"
+            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+            "Connection: close\r\n"
+            "Content-Type: text/plain; charset=utf-8\r\n"
+            "Content-Length: 33\r\n"
+            "\r\n"
+            "no such path; try /echo or /chat\n");
+  EXPECT_EQ(written(refusal(Error::kNotAnUpgrade)).find("Connection: close, Upgrade\r\n") !=
+                std::string::npos,
+            true);
+  const Answer head = ask(request("HEAD", "/healthz"));
+  EXPECT_EQ(head.status, 200);
+  EXPECT_TRUE(written(head).ends_with("Content-Length: 3\r\n\r\n")) << "no body, but its length";
+}
+
+}  // namespace
+}  // namespace ws
