@@ -1,0 +1,62 @@
+// Sessions that hear each other. What is said in one turn of the loop is encoded once, in one block; at the
+// end of the turn each member is sent the parts of it that are for him: one write a member, however much was
+// said.
+//
+//      block      │ A: "x" │ A: "y" │ B: "z" │ A: "w" │      one server frame each
+//      for A                        └────────┘               what he said himself is left out
+//      for C      └──────────────────────────────────┘
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "protocol/frame.h"
+#include "protocol/limits.h"
+#include "server/outbox.h"
+
+namespace ws {
+
+class Session;
+
+class Room {
+ public:
+  explicit Room(Budget& budget) : budget_(budget) {}
+
+  /// O(1). A newcomer hears what is said from now on. `session.member` belongs to the room meanwhile.
+  void join(Session& session);
+  /// O(1). What it said is still heard. Not during `flush`: sessions are buried later.
+  void leave(Session& session);
+  [[nodiscard]] std::size_t size() const { return members_.size(); }
+
+  /// Says a message, its payload the `parts` in order, to all but `speaker`. Each hears all messages in the
+  /// order of the calls. False, and nothing said, if the budget does not allow it.
+  [[nodiscard]] bool say(const Session& speaker, Opcode opcode,
+                         std::initializer_list<std::span<const std::byte>> parts);
+  /// Sends what was said. The endpoint calls it at the end of the turn; `say` does when it is much.
+  void flush();
+
+ private:
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+  struct Member {
+    Session* session;
+    std::size_t joined_at;    ///< the block's size when it joined
+    std::uint32_t last_said;  ///< its newest entry of said_; kNone: none
+  };
+  struct Said {
+    Range range;
+    std::uint32_t previous;  ///< the speaker's entry before
+  };
+  [[nodiscard]] std::span<const Range> ranges_for(const Member& member);
+
+  Budget& budget_;
+  std::vector<Member> members_;
+  std::shared_ptr<Block> block_;  ///< null: nothing was said in this turn
+  std::vector<Said> said_;
+  std::vector<Range> ranges_;  ///< scratch of ranges_for
+};
+
+}  // namespace ws

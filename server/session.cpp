@@ -1,0 +1,615 @@
+#include "server/session.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cassert>
+#include <ctime>
+#include <new>
+
+#include "server/log.h"
+
+namespace ws {
+namespace {
+
+/// One read takes at most this, so that no peer keeps the loop from the others.
+constexpr std::size_t kReceiveBuffer = 512 * 1024;
+/// What is gathered leaves when it is this much, or when the read is handled.
+constexpr std::size_t kFlushAt = 64 * 1024;
+constexpr std::size_t kMaxPieces = 64;
+/// What an answer may add to the payload that it answers, and a failing Close behind it.
+constexpr std::size_t kAnswerOverhead = 512;
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+/// Sends what `out` holds; returns how much of it left.
+IoResult send_output(const Fd& fd, const Output& out) {
+  std::array<iovec, kMaxPieces> pieces;
+  std::size_t count = 0;
+  out.for_each_piece([&](std::span<const std::byte> piece) {
+    if (count == pieces.size())
+      return;
+    pieces[count++] = {const_cast<std::byte*>(piece.data()),
+                       piece.size()};  // sendmsg only reads it
+  });
+  return send_pieces(fd, std::span(pieces).first(count));
+}
+
+}  // namespace
+
+SessionContext::SessionContext(const Limits& limits, const Router& router_to_use)
+    : budget(limits.buffered),
+      settings{.role = Role::kServer, .limits = limits, .budget = &budget},
+      router(router_to_use),
+      receive_buffer(kReceiveBuffer) {}
+
+SessionId::SessionId(std::uint32_t serial) {
+  for (std::size_t i = 0; i < digits_.size(); ++i) {
+    digits_[i] = "0123456789abcdef"[serial >> (28 - 4 * i) & 0xFU];
+  }
+}
+
+Session::Session(SessionContext& context, Fd fd, EventLoop::Token token, AddressCount* address)
+    : context_(context),
+      connection_(context.settings),
+      address_(address),
+      fd_(std::move(fd)),
+      slot_(token.slot),
+      serial_(token.generation) {
+  if (address_ != nullptr)
+    ++address_->second;
+}
+
+Session::~Session() {
+  context_.loop.timers().cancel(*this);
+  if (context_.gatherer == this) {
+    context_.gatherer = nullptr;
+    context_.gathered.clear();
+  }
+  if (address_ != nullptr)
+    --address_->second;
+}
+
+std::error_code Session::start() {
+  interest_ = EPOLLIN;
+  deadline_ = now() + limits().handshake_ms;
+  arm();
+  return context_.loop.add(fd_, interest_, token());
+}
+
+std::string_view Session::path() const {
+  return route_ == nullptr ? std::string_view("-") : std::string_view(route_->path);
+}
+
+// --- Readiness
+
+// region session-on-ready
+bool Session::on_ready(std::uint32_t events) {
+  if (state_ == State::kDead)
+    return true;  // it died earlier in this turn
+  bool did_something = false;
+  if ((events & EPOLLOUT) != 0) {
+    flush_outbox();
+    did_something = true;
+  }
+  if (events == 0) {
+    did_something = resume();
+  } else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && may_read()) {
+    did_something |= read();
+  } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+    // epoll reports these unasked. To a session that does not read they mean that the peer has reset the
+    // connection: there is nothing to wait for, and waiting would spin.
+    die(pending_error(fd_));
+    did_something = true;
+  }
+  settle();
+  return did_something;
+}
+// endregion
+
+bool Session::may_read() const {
+  if (state_ == State::kDead || is_end_seen_)
+    return false;
+  if (state_ != State::kOpen)
+    return true;
+  return !is_paused_ && (outbox_ == nullptr || outbox_->input().empty());
+}
+
+// region session-read
+bool Session::read() {
+  const IoResult result = receive(fd_, context_.receive_buffer);
+  switch (result.status) {
+    case IoResult::Status::kWouldBlock:
+      return false;
+    case IoResult::Status::kError:
+      die(result.error);
+      return true;
+    case IoResult::Status::kEnd:
+      take_end();
+      return true;
+    case IoResult::Status::kDone:
+      break;
+  }
+  const auto bytes = std::span(context_.receive_buffer).first(result.size);
+  if (limits().ping_ms != 0)
+    heard_at_ = now();
+  if (state_ == State::kHead) {
+    take_head(bytes);
+  } else if (state_ == State::kOpen) {
+    take_input(bytes);
+  }  // else: discarded, so that close() will not find it unread
+  return true;
+}
+// endregion
+
+/// The peer's FIN: it will send nothing more, and may still read.
+void Session::take_end() {
+  is_end_seen_ = true;
+  if (state_ == State::kOpen) {
+    tell_closed({close_code::kAbnormal, "the connection ended without a Close", false});
+    start_flushing();
+  } else if (state_ != State::kFlushing) {
+    die();
+  }
+}
+
+// --- The request head
+
+// region session-take-head
+void Session::take_head(std::span<std::byte> bytes) {
+  // A head in one read is parsed where it lies; one that is cut is gathered.
+  std::unique_ptr<HttpStage> stage = std::move(http_);
+  HttpRequest* request = &context_.request;
+  if (stage == nullptr) {
+    request->reset();
+  } else {
+    if (!stage->bytes.reserve(bytes.size()))
+      return write_refusal(refusal(Error::kUnavailable));
+    stage->bytes.append(bytes);
+    bytes = stage->bytes.bytes();
+    request = &stage->request;
+  }
+  switch (request->parse(as_text(bytes), limits())) {
+    case HttpHead::Status::kError:
+      return write_refusal(refusal(request->error()));
+    case HttpHead::Status::kComplete:
+      return answer(*request, bytes.subspan(request->size()));
+    case HttpHead::Status::kNeedMore:
+      break;
+  }
+  if (stage == nullptr) {
+    stage = std::make_unique<HttpStage>(context_.budget);
+    if (!stage->bytes.reserve(bytes.size()))
+      return write_refusal(refusal(Error::kUnavailable));
+    stage->bytes.append(bytes);
+  }
+  http_ = std::move(stage);
+}
+// endregion
+
+// region session-answer
+void Session::answer(const HttpRequest& request, std::span<std::byte> behind) {
+  Answer answer = context_.router.answer(request, !context_.is_stopping);
+  if (answer.status != 101)
+    return write_refusal(answer);
+  const Opening opening{request, answer.upgrade.subprotocol, fd_};
+  if (const int status = answer.route->endpoint->admit(opening); status != 101) {
+    Answer refused = refusal(status, "this endpoint refuses the connection");
+    refused.fields.insert(0, answer.fields);
+    return write_refusal(refused);
+  }
+  write_switching_protocols(answer.upgrade, answer.fields, output());
+  route_ = answer.route;
+  state_ = State::kOpen;
+  deadline_ = Timers::kNever;
+  route_->endpoint->opened(*this, opening);
+  // A client may send frames right behind its request: some are here already.
+  take_input(behind);
+}
+// endregion
+
+void Session::write_refusal(const Answer& answer) {
+  write_answer(answer, std::time(nullptr), output());
+  start_flushing();
+}
+
+void Session::refuse(Error error) {
+  write_refusal(refusal(error));
+  settle();
+}
+
+// --- Messages
+
+void Session::take_input(std::span<std::byte> in) {
+  pump(in);
+  if (!in.empty())
+    outbox().hold_input(in);
+}
+
+/// Goes on with input that had to wait. It lies in memory, so that no event of epoll's announces it.
+bool Session::resume() {
+  if (state_ != State::kOpen || is_paused_ || outbox_ == nullptr || outbox_->input().empty()) {
+    return false;
+  }
+  std::span<std::byte> in = outbox_->input();
+  const std::size_t size = in.size();
+  pump(in);
+  outbox_->consume_input(size - in.size());
+  return true;
+}
+
+// region session-pump
+/// From bytes to events to the endpoint, until the bytes are used up, the peer is done, or too much waits
+/// to be sent: then `in` keeps the rest.
+void Session::pump(std::span<std::byte>& in) {
+  while (state_ == State::kOpen && !is_paused_) {
+    const Event event = connection_.next(in, output());
+    if (event.type == Event::Type::kNeedMore)
+      return;
+    take_event(event);
+    if (outbox_ == nullptr && context_.gathered.size() < kFlushAt)
+      continue;
+    flush();
+    is_paused_ = connection_.is_open() && queued() > limits().outbox_high;
+  }
+  connection_.release();
+  if (state_ != State::kOpen)
+    in = {};
+}
+// endregion
+
+// region session-take-event
+void Session::take_event(const Event& event) {
+  const std::string_view text = as_text(event.payload);
+  switch (event.type) {
+    case Event::Type::kText:
+    case Event::Type::kBinary:
+      if (!connection_.is_open())
+        return;  // we have said goodbye
+      // [6455-10.4-BUDGET] whoever reads slowly is not served when the memory for all is spent
+      if (queued() > 0 && context_.budget.room() <
+                              context_.gathered.size() + event.payload.size() + kAnswerOverhead)
+        return fail(Error::kOverBudget);
+      route_->endpoint->message(
+          *this, event.type == Event::Type::kText ? Opcode::kText : Opcode::kBinary, event.payload);
+      return;
+    case Event::Type::kPong:
+      if (!awaits_pong_)
+        return;
+      awaits_pong_ = false;
+      if (connection_.is_open())
+        deadline_ = Timers::kNever;
+      return;
+    case Event::Type::kClose:
+      tell_closed({event.code, text, false});
+      return start_flushing();
+    case Event::Type::kFailed: {
+      const ErrorInfo& info = describe(event.error);
+      log(LogLevel::kDebug, {"Session ", id().text(), " failed: ", info.text, " [", info.tag, "]"});
+      tell_closed({event.code, info.text, true});
+      return start_flushing();
+    }
+    case Event::Type::kPing:
+    case Event::Type::kNeedMore:
+      return;
+  }
+}
+// endregion
+
+Session::SendResult Session::send(Opcode opcode,
+                                  std::initializer_list<std::span<const std::byte>> parts) {
+  if (!is_open())
+    return SendResult::kRefused;
+  Output& out = output();
+  connection_.send(opcode, parts, out);
+  // What is lent lies in bytes that the next read overwrites.
+  if (out.lends() || out.size() >= kFlushAt)
+    flush();
+  if (state_ == State::kDead)
+    return SendResult::kRefused;
+  return queued() > limits().outbox_high ? SendResult::kOverHigh : SendResult::kQueued;
+}
+
+void Session::close(std::uint16_t code, std::string_view reason) {
+  if (!is_open())
+    return;
+  connection_.close(code, reason, output());
+  deadline_ = now() + limits().close_ms;
+  awaits_pong_ = false;
+  // From now on nothing that comes is answered, so that reading on is safe, and it finds the peer's Close.
+  is_paused_ = false;
+  if (outbox_ != nullptr && !outbox_->input().empty())
+    context_.loop.make_ready(token());
+}
+
+void Session::fail(Error error) {
+  if (state_ == State::kOpen)
+    take_event(connection_.fail(error, output()));
+}
+
+// --- Output
+
+/// The loop's Output, for this session. Whoever had it before is served first.
+Output& Session::output() {
+  if (context_.gatherer != this) {
+    if (context_.gatherer != nullptr)
+      context_.gatherer->settle();
+    context_.gatherer = this;
+  }
+  return context_.gathered;
+}
+
+Outbox& Session::outbox() {
+  if (outbox_ == nullptr)
+    outbox_ = std::make_unique<Outbox>(context_.budget);
+  return *outbox_;
+}
+
+// region session-flush
+/// Sends what was gathered, in one write; what the socket does not take is queued.
+void Session::flush() {
+  if (context_.gatherer != this)
+    return;
+  context_.gatherer = nullptr;
+  Output& out = context_.gathered;
+  if (out.empty())
+    return;
+  std::size_t sent = 0;
+  if (queued() == 0) {
+    const IoResult result = send_output(fd_, out);
+    if (result.status == IoResult::Status::kError)
+      die(result.error);
+    sent = result.size;
+  }
+  try {
+    // Without memory for the rest a frame would stay cut in the middle: nothing can be said after it.
+    if (state_ != State::kDead && !outbox().append(out, sent))
+      reset("the server's buffers are full");
+  } catch (const std::bad_alloc&) {
+    reset("out of memory");
+  }
+  out.clear();
+  watch_progress();
+}
+// endregion
+
+void Session::flush_outbox() {
+  if (queued() == 0)
+    return;
+  std::array<iovec, kMaxPieces> pieces;
+  const IoResult result = send_pieces(fd_, std::span(pieces).first(outbox_->pieces(pieces)));
+  if (result.status == IoResult::Status::kError)
+    return die(result.error);
+  outbox_->consume(result.size);
+  watch_progress();
+  if (is_paused_ && queued() < limits().outbox_low) {
+    is_paused_ = false;
+    if (!outbox_->input().empty())
+      context_.loop.make_ready(token());
+  }
+}
+
+/// Starts the next window of the stalled-write rule: by its end `outbox_low` bytes, or all, must have left.
+void Session::watch_progress() {
+  if (outbox_ == nullptr)
+    return;
+  if (queued() == 0) {
+    outbox_->deadline = 0;
+    return;
+  }
+  if (outbox_->deadline != 0)
+    return;
+  outbox_->deadline = now() + limits().write_ms;
+  outbox_->wanted = limits().outbox_low;
+}
+
+// region session-send-shared
+bool Session::send_shared(const std::shared_ptr<const Block>& block,
+                          std::span<const Range> ranges) {
+  flush();  // what this session was told before goes first
+  if (!is_open())
+    return true;
+  const bool was_behind = queued() > 0;
+  std::size_t sent = 0;
+  if (!was_behind) {
+    std::array<iovec, kMaxPieces> pieces;
+    std::size_t count = 0;
+    for (const Range& range : ranges.first(std::min(ranges.size(), pieces.size()))) {
+      const auto bytes = block->bytes().subspan(range.begin, range.end - range.begin);
+      pieces[count++] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
+    }
+    const IoResult result = send_pieces(fd_, std::span(pieces).first(count));
+    if (result.status == IoResult::Status::kError)
+      die(result.error);
+    sent = result.size;
+  }
+  for (const Range& range : ranges) {
+    if (state_ == State::kDead)
+      break;
+    const std::size_t part = std::min(sent, range.end - range.begin);
+    sent -= part;
+    if (part == range.end - range.begin)
+      continue;
+    if (!outbox().append(block, range, part))
+      reset("the server's buffers are full");
+  }
+  // One large message is no reason to part from a reader that was up to date.
+  const bool is_too_slow = was_behind && queued() > limits().chat_queue && is_open();
+  if (is_too_slow)
+    put_out();
+  watch_progress();
+  settle();
+  return !is_too_slow;
+}
+// endregion
+
+// region session-put-out
+/// It loses what is queued whole, finishes the frame it is in, and gets a Close and a deadline: one slow
+/// reader neither stops the others nor grows without bound.
+void Session::put_out() {
+  log(LogLevel::kWarn,
+      {"Session ", id().text(), " put out: ", std::to_string(queued()), " bytes behind"});
+  outbox_->drop_broadcasts();
+  close(close_code::kPolicyViolation, "too slow: messages were dropped");
+}
+// endregion
+
+// --- The end
+
+void Session::start_flushing() {
+  state_ = State::kFlushing;
+  deadline_ = Timers::kNever;
+  http_.reset();
+}
+
+// region session-end-writing
+/// Ends TCP first, as a server should: FIN behind the last byte, then reading until the peer's. §7.1.1
+void Session::end_writing_if_flushed() {
+  if (state_ != State::kFlushing || queued() > 0)
+    return;
+  if (is_end_seen_)
+    return die();
+  finish_writing(fd_);
+  state_ = State::kDraining;
+  deadline_ = now() + limits().drain_ms;
+}
+// endregion
+
+/// Ends it with a reset: the peer does not read, and must not take what it has for all.
+void Session::reset(std::string_view why) {
+  if (state_ == State::kDead)
+    return;
+  make_reset_on_close(fd_);
+  die({}, why);
+  log(LogLevel::kWarn, {"Session ", id().text(), " reset: ", why});
+}
+
+void Session::die(std::error_code error, std::string_view why) {
+  if (state_ == State::kDead)
+    return;
+  state_ = State::kDead;
+  context_.dead.push_back({token(), error, why});
+  context_.loop.timers().cancel(*this);
+}
+
+void Session::bury(const Dead& dead) {
+  const std::string why = dead.error ? dead.error.message() : std::string(dead.why);
+  tell_closed({close_code::kAbnormal, why, !why.empty()});
+}
+
+void Session::tell_closed(const Ending& ending) {
+  if (route_ == nullptr || is_told_closed_)
+    return;
+  is_told_closed_ = true;
+  route_->endpoint->closed(*this, ending);
+}
+
+void Session::on_exception(std::string_view what) {
+  log(LogLevel::kError, {"Session ", id().text(), ": ", what});
+  if (state_ == State::kHead) {
+    output().clear();  // it may end in half a head; frames are whole
+    write_refusal(refusal(500, "internal error"));
+  } else if (state_ == State::kOpen) {
+    connection_.close(close_code::kInternalError, "internal error", output());
+    tell_closed({close_code::kInternalError, what, true});
+    start_flushing();
+  }
+  settle();
+}
+
+// --- Deadlines
+
+std::int64_t Session::next_deadline() const {
+  std::int64_t next = deadline_;
+  if (outbox_ != nullptr && outbox_->deadline != 0)
+    next = std::min(next, outbox_->deadline);
+  if (limits().ping_ms != 0 && is_open() && !awaits_pong_) {
+    next = std::min(next, heard_at_ + limits().ping_ms);
+  }
+  return next;
+}
+
+/// Lazily: a node that is set too early fires once for nothing, which is cheaper than to move it with
+/// every message.
+void Session::arm() {
+  Timers& timers = context_.loop.timers();
+  const std::int64_t next = next_deadline();
+  if (next != Timers::kNever && (!is_set() || Timers::deadline(*this) > next))
+    timers.set(*this, next);
+}
+
+// region session-on-timer
+void Session::on_timer() {
+  if (state_ == State::kDead)
+    return;
+  if (outbox_ != nullptr && outbox_->deadline != 0 && outbox_->deadline <= now()) {
+    if (outbox_->wanted > 0)
+      return reset("it does not read");
+    outbox_->deadline = 0;
+    watch_progress();
+  }
+  if (deadline_ <= now()) {
+    deadline_ = Timers::kNever;
+    on_deadline();
+  } else if (next_deadline() <= now()) {  // silence
+    connection_.send_control(Opcode::kPing, {}, output());
+    awaits_pong_ = true;
+    deadline_ = now() + limits().pong_ms;
+  }
+  settle();
+}
+
+void Session::on_deadline() {
+  switch (state_) {
+    case State::kHead:
+      return write_refusal(refusal(Error::kHeadTimeout));
+    case State::kDraining:
+      return die();
+    case State::kOpen:
+      break;
+    case State::kFlushing:
+    case State::kDead:
+      return;
+  }
+  if (connection_.awaits_close()) {
+    if (queued() > 0)
+      return reset("it does not read its Close");
+    tell_closed({close_code::kAbnormal, "the Close was not answered", false});
+    return start_flushing();
+  }
+  // A pong may be stuck behind input that we do not read: the stalled-write rule judges that peer.
+  if (is_paused_) {
+    deadline_ = now() + limits().pong_ms;
+  } else if (awaits_pong_) {
+    reset("no pong");
+  }
+}
+// endregion
+
+// region session-settle
+/// What every call ends with: what was said leaves, epoll is asked for what can be acted on and no more,
+/// the timer is set.
+void Session::settle() {
+  flush();
+  end_writing_if_flushed();
+  if (state_ == State::kDead)
+    return;
+  if (outbox_ != nullptr && outbox_->is_idle())
+    outbox_.reset();
+  std::uint8_t interest = 0;
+  if (may_read())
+    interest |= EPOLLIN;
+  if (queued() > 0)
+    interest |= EPOLLOUT;
+  if (interest != interest_) {
+    interest_ = interest;
+    if (const auto error = context_.loop.change(fd_, interest, token()))
+      die(error);
+  }
+  arm();
+}
+// endregion
+
+}  // namespace ws

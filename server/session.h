@@ -1,0 +1,201 @@
+// One TCP connection from accept to close: reads, protocol, outbox, deadlines.
+//
+//      kHead ──101──▶ kOpen ──Close frames exchanged, or failed──▶ kFlushing ──▶ kDraining ──▶ kDead
+//        └───any other answer, or EOF inside the head───────────────▲  │ (the peer's FIN came) ──▲
+//
+//      kHead      the request head is coming; then 101 and an endpoint, or a refusal
+//      kOpen      messages go to the endpoint; ends with the closing handshake (RFC 6455 §7.1)
+//      kFlushing  nothing more is understood; what is queued still leaves
+//      kDraining  our FIN is sent, and what still comes is discarded until the peer's: closing with
+//                 unread bytes would make a reset of it, which may overtake our last frame. §7.1.1
+//      kDead      buried at the end of the turn; until then it stays in the table
+//
+// Answers are gathered while a read is handled, in the one Output of the loop, and leave in one write; what
+// the socket does not take goes to the outbox, which exists only then.
+//
+// Invariants:
+//  1. A session over its high mark is not read from until it is below its low mark, and what was read
+//     already waits in the outbox: its sender is slowed down, nothing is lost, nothing grows.
+//  2. epoll is asked only for what can be acted on: a paused or half-closed session wakes nobody.
+//  3. Each wait has a deadline, and no trickle of bytes moves it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "protocol/connection.h"
+#include "protocol/http_request.h"
+#include "server/endpoint.h"
+#include "server/event_loop.h"
+#include "server/fd.h"
+#include "server/outbox.h"
+#include "server/router.h"
+#include "server/timers.h"
+
+namespace ws {
+
+/// A request head that did not come in one read. Most do, and their sessions never have one.
+struct HttpStage {
+  explicit HttpStage(Budget& budget) : bytes(budget) {}
+  HttpRequest request;
+  Block bytes;
+};
+
+/// How many sessions an address (4 or 16 bytes) has.
+using AddressCount = std::pair<const std::string, std::uint32_t>;
+
+/// A session whose end has come, and why: what the system said, or we; neither if it ended in good order.
+struct Dead {
+  EventLoop::Token token;
+  std::error_code error{};
+  std::string_view why{};
+};
+
+/// What all sessions of one loop share; it outlives them.
+struct SessionContext {
+  SessionContext(const Limits& limits, const Router& router_to_use);
+
+  Budget budget;
+  ConnectionSettings settings;
+  const Router& router;
+  EventLoop loop;
+  std::vector<std::byte> receive_buffer;
+  Output gathered;              ///< what `gatherer` has to say
+  Session* gatherer = nullptr;  ///< null: nothing is gathered
+  HttpRequest request;          ///< for heads that lie whole in the receive buffer
+  std::vector<Dead> dead;       ///< to be buried at the end of the turn
+  bool is_stopping = false;     ///< requests are answered 503
+};
+
+/// Eight hex digits that no other session of this server has had.
+class SessionId {
+ public:
+  explicit SessionId(std::uint32_t serial);
+  [[nodiscard]] std::string_view text() const { return {digits_.data(), digits_.size()}; }
+
+ private:
+  std::array<char, 8> digits_;
+};
+
+class Session final : public TimerNode {
+ public:
+  enum class State : std::uint8_t { kHead, kOpen, kFlushing, kDraining, kDead };
+  enum class SendResult : std::uint8_t {
+    kQueued,    ///< it will leave, or has left
+    kOverHigh,  ///< the same, and more is queued than the high mark: better wait
+    kRefused,   ///< the session is closing; nothing was queued
+  };
+
+  /// `address`, if not null, counts the session for as long as it exists.
+  Session(SessionContext& context, Fd fd, EventLoop::Token token, AddressCount* address);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // --- For endpoints.
+
+  [[nodiscard]] SessionId id() const { return SessionId(serial_); }
+  /// Sends one message, its payload the `parts` in order. Text must be UTF-8.
+  SendResult send(Opcode opcode, std::initializer_list<std::span<const std::byte>> parts);
+  /// Starts the closing handshake; see Connection::close. Messages that still come are not delivered.
+  void close(std::uint16_t code, std::string_view reason);
+  /// Fails the connection: a Close with the error's code, and nothing more is understood.
+  void fail(Error error);
+  [[nodiscard]] bool is_open() const { return state_ == State::kOpen && connection_.is_open(); }
+
+  // --- For rooms.
+
+  /// Sends ranges of a block of whole frames that all receivers share. A receiver that was behind
+  /// already, and with these has more than `limits.chat_queue` bytes queued, is put out: false.
+  bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
+  std::uint32_t member = 0;  ///< where the room that the session is in keeps it
+
+  // --- For the server.
+
+  /// Watches the socket; an error if the kernel will not.
+  std::error_code start();
+  /// Answers without having read a request (the server is full), and ends.
+  void refuse(Error error);
+  /// Returns false if there was nothing to do.
+  bool on_ready(std::uint32_t events);
+  void on_timer();
+  /// Sends what was gathered, and asks epoll and the timers for what may come next. Whoever gathers is
+  /// settled when another session begins to, and at the end of the turn.
+  void settle();
+  /// The way out of an exception: Close 1011, or a reset where that cannot be said any more.
+  void on_exception(std::string_view what);
+  /// Ends it at the end of the turn.
+  void die(std::error_code error = {}, std::string_view why = {});
+  /// Tells the endpoint of an end that it was not told of yet: TCP's, with or without an error.
+  void bury(const Dead& dead);
+
+  [[nodiscard]] EventLoop::Token token() const { return {slot_, serial_}; }
+  [[nodiscard]] State state() const { return state_; }
+  /// Upgraded and not yet ended.
+  [[nodiscard]] bool is_upgraded() const { return route_ != nullptr && state_ != State::kDead; }
+  [[nodiscard]] std::string_view path() const;
+  [[nodiscard]] AddressCount* address() const { return address_; }
+  [[nodiscard]] std::size_t queued() const { return outbox_ == nullptr ? 0 : outbox_->queued(); }
+
+ private:
+  Output& output();
+  void flush();
+  void flush_outbox();
+  Outbox& outbox();
+  void watch_progress();
+
+  bool read();
+  void take_head(std::span<std::byte> bytes);
+  void answer(const HttpRequest& request, std::span<std::byte> behind);
+  void write_refusal(const Answer& answer);
+  void pump(std::span<std::byte>& in);
+  void take_event(const Event& event);
+  void take_input(std::span<std::byte> in);
+  void take_end();
+  bool resume();
+  void on_deadline();
+  void put_out();
+
+  void start_flushing();
+  void end_writing_if_flushed();
+  void reset(std::string_view why);
+  void tell_closed(const Ending& ending);
+
+  [[nodiscard]] bool may_read() const;
+  void arm();
+  [[nodiscard]] std::int64_t next_deadline() const;
+  [[nodiscard]] std::int64_t now() const { return context_.loop.now(); }
+  [[nodiscard]] const Limits& limits() const { return context_.settings.limits; }
+
+  SessionContext& context_;
+  Connection connection_;
+  const Route* route_ = nullptr;            ///< null until the 101
+  std::unique_ptr<Outbox> outbox_;          ///< null while nothing waits
+  std::unique_ptr<HttpStage> http_;         ///< null but while a cut head is coming
+  AddressCount* address_;                   ///< null: not counted
+  std::int64_t deadline_ = Timers::kNever;  ///< of the head, the pong, the peer's Close or FIN
+  std::int64_t heard_at_ = 0;               ///< for keep-alive: when the peer last sent anything
+  Fd fd_;
+  std::uint32_t slot_;
+  std::uint32_t serial_;
+  State state_ = State::kHead;
+  std::uint8_t interest_ = 0;  ///< what epoll watches for: EPOLLIN, EPOLLOUT
+  bool is_paused_ : 1 = false;
+  bool is_end_seen_ : 1 = false;  ///< the peer's FIN came
+  bool awaits_pong_ : 1 = false;
+  bool is_told_closed_ : 1 = false;
+};
+
+// The budget of memory: an idle connection is this, the table's entry, and what malloc adds.
+static_assert(sizeof(Session) <= 160);
+
+}  // namespace ws

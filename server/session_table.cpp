@@ -1,0 +1,55 @@
+#include "server/session_table.h"
+
+#include "server/session.h"
+
+namespace ws {
+
+SessionTable::SessionTable() = default;
+SessionTable::~SessionTable() = default;
+
+EventLoop::Token SessionTable::next_token() const {
+  const auto slot = free_.empty() ? static_cast<std::uint32_t>(slots_.size()) : free_.back();
+  return {slot, next_serial_};
+}
+
+// region session-table
+void SessionTable::put(std::unique_ptr<Session> session) {
+  const EventLoop::Token token = next_token();
+  // Reserve first: whatever fails must fail before anything has changed.
+  dense_.reserve(dense_.size() + 1);
+  if (free_.empty()) {
+    free_.reserve(slots_.size() + 1);  // so that erase cannot fail either
+    slots_.emplace_back();
+  } else {
+    free_.pop_back();
+  }
+  Slot& slot = slots_[token.slot];
+  slot.serial = token.generation;
+  slot.dense = static_cast<std::uint32_t>(dense_.size());
+  dense_.push_back(session.get());
+  slot.session = std::move(session);
+  if (++next_serial_ == 0)
+    next_serial_ = 1;
+}
+
+Session* SessionTable::find(EventLoop::Token token) const {
+  if (token.slot >= slots_.size() || slots_[token.slot].serial != token.generation)
+    return nullptr;
+  return slots_[token.slot].session.get();
+}
+
+void SessionTable::erase(EventLoop::Token token) {
+  if (find(token) == nullptr)
+    return;
+  Slot& slot = slots_[token.slot];
+  // The last of the dense array takes the gap.
+  Session* const last = dense_.back();
+  dense_[slot.dense] = last;
+  slots_[last->token().slot].dense = slot.dense;
+  dense_.pop_back();
+  slot.session = nullptr;
+  free_.push_back(token.slot);
+}
+// endregion
+
+}  // namespace ws

@@ -1,0 +1,98 @@
+// Who is connected: stable ids, and no way to take a newcomer for who was there before.
+#include "server/session_table.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "server/router.h"
+#include "server/session.h"
+
+namespace ws {
+namespace {
+
+class SessionTableTest : public testing::Test {
+ protected:
+  /// A session on one end of a socket pair, in the table.
+  EventLoop::Token put() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
+    peers.emplace_back(ends[1]);
+    const EventLoop::Token token = table.next_token();
+    table.put(std::make_unique<Session>(context, Fd(ends[0]), token, nullptr));
+    return token;
+  }
+
+  Router router{{}, {}};
+  SessionContext context{Limits{}, router};
+  SessionTable table;
+  std::vector<Fd> peers;
+};
+
+TEST_F(SessionTableTest, FindsASessionByItsToken) {
+  const auto first = put();
+  const auto second = put();
+  ASSERT_NE(table.find(first), nullptr);
+  EXPECT_EQ(table.find(first)->token().slot, first.slot);
+  EXPECT_EQ(table.find(first)->token().generation, first.generation);
+  EXPECT_NE(table.find(first), table.find(second));
+  EXPECT_EQ(table.size(), 2U);
+}
+
+TEST_F(SessionTableTest, GivesIdsOfEightHexDigitsInTheOrderOfArrival) {
+  EXPECT_EQ(table.find(put())->id().text(), "00000001");
+  const auto second = put();
+  EXPECT_EQ(table.find(second)->id().text(), "00000002");
+  table.erase(second);
+  EXPECT_EQ(table.find(put())->id().text(), "00000003") << "never again the id of another";
+  EXPECT_EQ(SessionId(0xDEADBEEF).text(), "deadbeef");
+}
+
+TEST_F(SessionTableTest, UsesASlotAgainAndTellsItsTenantsApart) {
+  const auto gone = put();
+  table.erase(gone);
+  const auto next = put();
+  EXPECT_EQ(next.slot, gone.slot);
+  EXPECT_NE(next.generation, gone.generation);
+  EXPECT_EQ(table.find(gone), nullptr) << "an event for who is gone finds nobody";
+  EXPECT_NE(table.find(next), nullptr);
+  table.erase(gone);
+  EXPECT_EQ(table.size(), 1U) << "and ends nobody";
+}
+
+TEST_F(SessionTableTest, FindsNothingForATokenThatItNeverGave) {
+  EXPECT_EQ(table.find({0, 0}), nullptr);
+  const auto only = put();
+  EXPECT_EQ(table.find({only.slot, only.generation + 1}), nullptr);
+  EXPECT_EQ(table.find({only.slot + 1, only.generation}), nullptr);
+  EXPECT_EQ(table.find({UINT32_MAX, UINT32_MAX}), nullptr);
+}
+
+TEST_F(SessionTableTest, KeepsAllInOneDenseArrayWhoeverLeaves) {
+  std::vector<EventLoop::Token> tokens;
+  for (int i = 0; i < 50; ++i)
+    tokens.push_back(put());
+  // From the front, from the back and out of the middle, with newcomers in between.
+  for (const std::size_t leaver : {0U, 48U, 20U, 10U, 30U, 0U}) {
+    table.erase(tokens[leaver]);
+    tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(leaver));
+    if (leaver % 20 == 0)
+      tokens.push_back(put());
+    std::set<const Session*> expected;
+    for (const auto token : tokens) {
+      ASSERT_NE(table.find(token), nullptr);
+      expected.insert(table.find(token));
+    }
+    const std::set<const Session*> all(table.all().begin(), table.all().end());
+    ASSERT_EQ(all, expected);
+    ASSERT_EQ(table.size(), tokens.size());
+  }
+}
+
+}  // namespace
+}  // namespace ws

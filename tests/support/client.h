@@ -1,0 +1,103 @@
+// A client that knows nothing but bytes, for tests against a server of ours in another thread.
+#pragma once
+
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "server/fd.h"
+#include "server/socket.h"
+
+namespace ws::test {
+
+/// Blocking; whatever does not come within ten seconds does not come.
+class RawClient {
+ public:
+  explicit RawClient(const SocketAddress& server)
+      : fd_(::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    const timeval patience{.tv_sec = 10, .tv_usec = 0};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    is_connected_ = ::connect(fd_.get(), server.data(), server.size()) == 0;
+  }
+
+  [[nodiscard]] bool is_connected() const { return is_connected_; }
+  bool send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (n <= 0)
+        return false;
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return true;
+  }
+  /// The next `size` bytes; fewer if the connection ends or the patience does.
+  std::string receive(std::size_t size) {
+    std::string bytes;
+    while (bytes.size() < size && read_more(size - bytes.size(), bytes)) {
+    }
+    return bytes;
+  }
+  /// All bytes up to and with `end`.
+  std::string receive_until(std::string_view end) {
+    std::string bytes;
+    while (!bytes.ends_with(end) && read_more(1, bytes)) {
+    }
+    return bytes;
+  }
+  /// All bytes up to the end of the connection.
+  std::string receive_all() {
+    std::string bytes;
+    while (read_more(65536, bytes)) {
+    }
+    return bytes;
+  }
+  /// True if `receive…` ended with the server's FIN; false: with a reset, or not at all.
+  [[nodiscard]] bool has_ended_well() const { return has_ended_well_; }
+
+  void finish_writing() { ws::finish_writing(fd_); }
+  void reset() {
+    make_reset_on_close(fd_);
+    fd_.reset();
+  }
+  void close() { fd_.reset(); }
+
+ private:
+  bool read_more(std::size_t size, std::string& bytes) {
+    const std::size_t before = bytes.size();
+    bytes.resize(before + size);
+    const ssize_t n = ::recv(fd_.get(), bytes.data() + before, size, 0);
+    bytes.resize(before + (n > 0 ? static_cast<std::size_t>(n) : 0));
+    has_ended_well_ = n == 0;
+    return n > 0;
+  }
+
+  Fd fd_;
+  bool is_connected_ = false;
+  bool has_ended_well_ = false;
+};
+
+/// The request of RFC 6455 §1.3, to `path`.
+inline std::string upgrade_request(std::string_view path, std::string_view fields = "") {
+  std::string request = "GET ";
+  request.append(path);
+  request.append(
+      " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n");
+  return request.append(fields).append("\r\n");
+}
+
+/// A client's frame with at most 125 bytes of payload, masked with zeros.
+inline std::string client_frame(unsigned byte0, std::string_view payload) {
+  std::string frame;
+  frame += static_cast<char>(byte0);
+  frame += static_cast<char>(0x80 | payload.size());
+  return frame.append(4, '\0').append(payload);
+}
+
+}  // namespace ws::test
