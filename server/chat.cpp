@@ -1,0 +1,42 @@
+#include "server/chat.h"
+
+#include <string>
+
+#include "server/log.h"
+#include "server/payload_text.h"
+#include "server/session.h"
+
+namespace ws {
+
+// region chat
+void Chat::opened(Session& session, const Opening&) {
+  constexpr std::string_view kWelcome = "Welcome to broadcast chat!";
+  room_.join(session);
+  // Counted after it joined: the article's server counts before, and greets its first client with 0.
+  log(LogLevel::kInfo,
+      {"New client connected: ", session.id().text(), ", Total: ", std::to_string(room_.size())});
+  session.send(Opcode::kText, {std::as_bytes(std::span(kWelcome))});
+}
+
+void Chat::message(Session& session, Opcode opcode, std::span<std::byte> payload) {
+  constexpr std::string_view kPrefix = "Broadcast: ";
+  std::string storage;
+  const std::string_view text = message_text(opcode, payload, storage);
+  log(LogLevel::kInfo, {"Received from ", session.id().text(), ": ", text});
+  if (!room_.say(session, Opcode::kText,
+                 {std::as_bytes(std::span(kPrefix)), std::as_bytes(std::span(text))})) {
+    session.fail(Error::kOverBudget);
+  }
+}
+
+void Chat::closed(Session& session, const Ending& ending) {
+  room_.leave(session);
+  if (ending.is_error) {
+    log(LogLevel::kError, {"Error in session ", session.id().text(), ": ", ending.reason});
+  }
+  log(LogLevel::kInfo,
+      {"Client disconnect: ", session.id().text(), ", Total: ", std::to_string(room_.size())});
+}
+// endregion
+
+}  // namespace ws

@@ -1,0 +1,30 @@
+#include "server/echo.h"
+
+#include <string>
+
+#include "server/log.h"
+#include "server/payload_text.h"
+#include "server/session.h"
+
+namespace ws {
+
+// region echo
+void Echo::message(Session& session, Opcode opcode, std::span<std::byte> payload) {
+  constexpr std::string_view kPrefix = "Echo: ";
+  std::string storage;
+  const std::string_view text = message_text(opcode, payload, storage);
+  log(LogLevel::kInfo, {"Received: ", text});
+  session.send(Opcode::kText, {std::as_bytes(std::span(kPrefix)), std::as_bytes(std::span(text))});
+}
+// endregion
+
+void Echo::closed(Session&, const Ending& ending) {
+  if (ending.is_error)
+    log(LogLevel::kError, {"Error: ", ending.reason});
+}
+
+void RawEcho::message(Session& session, Opcode opcode, std::span<std::byte> payload) {
+  session.send(opcode, {payload});
+}
+
+}  // namespace ws

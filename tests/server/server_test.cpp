@@ -1,0 +1,475 @@
+// A whole server in a thread of its own, real sockets, and endpoints of the test's: what an application may
+// count on, and how connections end. What real clients see is in tests/integration.
+#include "server/server.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/client.h"
+
+namespace ws {
+namespace {
+
+using test::client_frame;
+using test::RawClient;
+using test::upgrade_request;
+using namespace std::string_literals;
+
+constexpr unsigned kTextFrame = 0x81;
+constexpr unsigned kCloseFrame = 0x88;
+constexpr unsigned kPongFrame = 0x8A;
+
+/// What happened to an endpoint, in order. Written in the server's thread, read in the test's.
+class Diary {
+ public:
+  void write(const std::string& line) {
+    const std::lock_guard lock(mutex_);
+    lines_.push_back(line);
+    changed_.notify_all();
+  }
+  /// The lines, once there are `count`; fewer if they do not come.
+  std::vector<std::string> lines(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::seconds(10), [&] { return lines_.size() >= count; });
+    return lines_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::string> lines_;
+};
+
+using Lines = std::vector<std::string>;
+
+/// Does what the message says, and writes down what it is told.
+class Obedient final : public Endpoint {
+ public:
+  int admit(const Opening& opening) override {
+    if (opening.request.find("X-Status") == "401")
+      return 401;
+    return 101;
+  }
+  void opened(Session& session, const Opening& opening) override {
+    diary.write("opened " + std::string(opening.request.target()) + " " +
+                std::string(opening.subprotocol));
+    if (opening.request.find("X-Opened") == "throw")
+      throw std::runtime_error("no");
+    if (opening.request.find("X-Opened") == "close")
+      session.close(4001, "not you");
+  }
+  void message(Session& session, Opcode, std::span<std::byte> payload) override {
+    const std::string text(reinterpret_cast<const char*>(payload.data()), payload.size());
+    diary.write("message " + text.substr(0, 20));
+    if (text == "throw")
+      throw std::runtime_error("no");
+    if (text == "bad_alloc")
+      throw std::bad_alloc();
+    if (text == "close") {
+      session.close(1000, "bye");
+      const bool is_refused = send(session, "late") == Session::SendResult::kRefused;
+      diary.write(is_refused ? "send refused" : "send not refused");
+    }
+    if (text == "remember")
+      remembered_ = &session;
+    if (text == "forward") {
+      is_in_message_ = true;
+      while (remembered_->is_open())
+        send(*remembered_, std::string(20000, 'x'));
+      is_in_message_ = false;
+    }
+    if (text == "flood") {
+      while (send(session, std::string(20000, 'x')) == Session::SendResult::kQueued)
+        ++flooded;
+      diary.write("over high");
+    }
+    if (text.starts_with("echo"))
+      send(session, text);
+  }
+  void closed(Session&, const Ending& ending) override {
+    diary.write((is_in_message_ ? "closed inside a message "s : "closed "s) +
+                std::to_string(ending.code) + (ending.is_error ? " error" : ""));
+  }
+
+  static Session::SendResult send(Session& session, const std::string& text) {
+    return session.send(Opcode::kText, {std::as_bytes(std::span(text))});
+  }
+
+  Diary diary;
+  std::atomic<int> flooded{0};
+
+ private:
+  Session* remembered_ = nullptr;
+  bool is_in_message_ = false;
+};
+
+/// A server that runs while the test does.
+class LiveServer {
+ public:
+  explicit LiveServer(const Limits& limits = {}, std::vector<std::string> subprotocols = {})
+      : server_({.address = *SocketAddress::parse("127.0.0.1", 0),
+                 .subprotocols = std::move(subprotocols),
+                 .limits = limits}) {
+    server_.add("/test", endpoint);
+    EXPECT_FALSE(server_.listen());
+    thread_ = std::thread([this] { exit_status = server_.run(); });
+  }
+  ~LiveServer() { stop_and_wait(); }
+  LiveServer(const LiveServer&) = delete;
+  LiveServer& operator=(const LiveServer&) = delete;
+
+  void stop() { server_.stop(); }
+  void stop_and_wait() {
+    if (!thread_.joinable())
+      return;
+    stop();
+    thread_.join();
+  }
+  [[nodiscard]] RawClient connect() const { return RawClient(server_.address()); }
+  /// A client whose upgrade to `path` was answered 101.
+  [[nodiscard]] RawClient open(std::string_view path = "/test",
+                               std::string_view fields = "") const {
+    RawClient client = connect();
+    client.send(upgrade_request(path, fields));
+    EXPECT_TRUE(client.receive_until("\r\n\r\n").starts_with("HTTP/1.1 101 "));
+    return client;
+  }
+
+  Obedient endpoint;
+  std::atomic<int> exit_status{-1};
+
+ private:
+  Server server_;
+  std::thread thread_;
+};
+
+// --- The opening handshake
+
+TEST(Head, MayBeCutAnywhere) {
+  const LiveServer server;
+  const std::string stream = upgrade_request("/echo") + client_frame(kTextFrame, "hi");
+  const std::string answer_end = "\r\n\r\n\x81\x08"s + "Echo: hi";
+  for (std::size_t cut = 1; cut < stream.size(); ++cut) {
+    RawClient client = server.connect();
+    client.send(stream.substr(0, cut));
+    client.send(stream.substr(cut));
+    const std::string answer = client.receive_until("Echo: hi");
+    ASSERT_TRUE(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with(answer_end))
+        << cut << answer;
+  }
+  RawClient slow = server.connect();
+  for (const char c : stream)
+    slow.send({&c, 1});
+  EXPECT_TRUE(slow.receive_until("Echo: hi").ends_with(answer_end));
+}
+
+TEST(Refusal, IsReadByAClientThatGoesOnSending) {
+  const LiveServer server;
+  RawClient client = server.connect();
+  client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n");
+  // Were the socket closed over these bytes, a reset would overtake the answer.
+  client.send(std::string(1'000'000, 'x'));
+  const std::string answer = client.receive_all();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 405 ")) << answer;
+  EXPECT_TRUE(client.has_ended_well());
+}
+
+// [9110-15.5.9-TIMEOUT]
+TEST(Head, ThatComesInATrickleIsAnswered408) {
+  const LiveServer server({.handshake_ms = 100});
+  RawClient client = server.connect();
+  const std::string request = upgrade_request("/echo");
+  std::thread trickle([&] {
+    for (const char c : request) {
+      if (!client.send({&c, 1}))
+        return;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  });
+  const std::string answer = client.receive_all();
+  trickle.join();
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 408 ")) << answer;
+}
+
+// [9110-15.6.4-UNAVAILABLE]
+TEST(Connections, OverTheLimitAreAnswered503AndBelowItServedAgain) {
+  for (const Limits& limits : {Limits{.connections = 2}, Limits{.connections_per_address = 2}}) {
+    LiveServer server(limits);
+    RawClient first = server.open();
+    const RawClient second = server.open();
+    RawClient third = server.connect();
+    const std::string answer = third.receive_all();
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 503 ")) << answer;
+    third.close();
+    first.close();
+    EXPECT_EQ(server.endpoint.diary.lines(3).back(), "closed 1006");
+    // The refused one drains until its FIN is seen, and counts till then.
+    std::string status;
+    for (int i = 0; i < 1000 && !status.starts_with("HTTP/1.1 101"); ++i) {
+      RawClient fourth = server.connect();
+      fourth.send(upgrade_request("/test"));
+      status = fourth.receive(12);
+    }
+    EXPECT_EQ(status, "HTTP/1.1 101");
+  }
+}
+
+// --- Endpoints
+
+TEST(Endpoint, SeesTheOpeningAndMayRefuseIt) {
+  LiveServer server({}, {"chat.v2"});
+  RawClient refused = server.connect();
+  refused.send(upgrade_request("/test", "X-Status: 401\r\n"));
+  EXPECT_TRUE(refused.receive_all().starts_with("HTTP/1.1 401 Unauthorized\r\n"));
+  RawClient client = server.connect();
+  client.send(upgrade_request("/test?a=b", "Sec-WebSocket-Protocol: chat.v1, chat.v2\r\n"));
+  EXPECT_NE(client.receive_until("\r\n\r\n").find("sec-websocket-protocol: chat.v2\r\n"),
+            std::string::npos);
+  client.send(client_frame(kTextFrame, "one") + client_frame(kCloseFrame, "\x03\xE8"));
+  EXPECT_EQ(server.endpoint.diary.lines(3),
+            (Lines{"opened /test?a=b chat.v2", "message one", "closed 1000"}));
+}
+
+TEST(Endpoint, IsToldOnceHowASessionEnded) {
+  enum class Then { kWait, kFinish, kReset };
+  const struct {
+    std::string bytes;
+    Then then;
+    Lines told;          // behind "opened"
+    std::string answer;  // all that the server sends
+  } rows[] = {
+      {client_frame(kCloseFrame, "\x03\xE8"), Then::kWait, {"closed 1000"}, "\x88\x02\x03\xE8"},
+      {client_frame(kCloseFrame, "\x0F\xA0why"), Then::kWait, {"closed 4000"}, "\x88\x02\x0F\xA0"},
+      {client_frame(kCloseFrame, ""), Then::kWait, {"closed 1005"}, "\x88\x00"s},
+      {"", Then::kFinish, {"closed 1006"}, ""},
+      {client_frame(kTextFrame, "echo"),
+       Then::kFinish,
+       {"message echo", "closed 1006"},
+       "\x81\x04"
+       "echo"},
+      {"", Then::kReset, {"closed 1006 error"}, ""},
+      {"\x81\x01x",
+       Then::kWait,
+       {"closed 1002 error"},
+       "\x88\x21\x03\xEA"
+       "a client's frame must be masked"},
+      // Messages before an error are answered before the failing Close leaves.
+      {client_frame(kTextFrame, "echo") + "\x81\x01x",
+       Then::kWait,
+       {"message echo", "closed 1002 error"},
+       "\x81\x04"
+       "echo\x88\x21\x03\xEA"
+       "a client's frame must be masked"},
+      // What an endpoint throws ends its session.
+      {client_frame(kTextFrame, "echo") + client_frame(kTextFrame, "throw"),
+       Then::kWait,
+       {"message echo", "message throw", "closed 1011 error"},
+       "\x81\x04"
+       "echo\x88\x10\x03\xF3internal error"},
+      {client_frame(kTextFrame, "bad_alloc"),
+       Then::kWait,
+       {"message bad_alloc", "closed 1011 error"},
+       "\x88\x10\x03\xF3internal error"},
+      // After our Close nothing is delivered and nothing can be sent.
+      {client_frame(kTextFrame, "close") + client_frame(kTextFrame, "more") +
+           client_frame(kCloseFrame, "\x03\xE8"),
+       Then::kWait,
+       {"message close", "send refused", "closed 1000"},
+       "\x88\x05\x03\xE8"
+       "bye"},
+  };
+  for (const auto& row : rows) {
+    LiveServer server;
+    RawClient bystander = server.open("/echo");
+    RawClient client = server.open();
+    client.send(row.bytes);
+    if (row.then == Then::kFinish)
+      client.finish_writing();
+    if (row.then == Then::kReset) {
+      client.reset();
+    } else {
+      EXPECT_EQ(client.receive_all(), row.answer) << row.told.back();
+      EXPECT_TRUE(client.has_ended_well()) << "the server ends TCP first, and not with a reset";
+    }
+    Lines told = {"opened /test "};
+    told.insert(told.end(), row.told.begin(), row.told.end());
+    EXPECT_EQ(server.endpoint.diary.lines(told.size()), told);
+    bystander.send(client_frame(kTextFrame, "hi"));
+    EXPECT_EQ(bystander.receive(10),
+              "\x81\x08"
+              "Echo: hi")
+        << "others live on";
+    bystander.close();
+    client.close();
+    server.stop_and_wait();
+    EXPECT_EQ(server.endpoint.diary.lines(told.size()), told) << "told once";
+  }
+}
+
+TEST(Endpoint, MayCloseOrThrowWhenItIsToldOfASession) {
+  LiveServer server;
+  RawClient closed = server.open("/test", "X-Opened: close\r\n");
+  EXPECT_EQ(closed.receive(11),
+            "\x88\x09\x0F\xA1"
+            "not you");
+  RawClient thrown = server.open("/test", "X-Opened: throw\r\n");
+  EXPECT_EQ(thrown.receive_all(), "\x88\x10\x03\xF3internal error");
+}
+
+TEST(Endpoint, IsToldOfADeathLaterAndNeverInsideACallOfItsOwn) {
+  LiveServer server({.buffered = 1 << 20});
+  RawClient remembered = server.open();
+  remembered.send(client_frame(kTextFrame, "remember"));
+  server.endpoint.diary.lines(2);
+  RawClient client = server.open();
+  // Sends to the other one, who does not read, until its session dies of the budget.
+  client.send(client_frame(kTextFrame, "forward"));
+  const Lines lines = server.endpoint.diary.lines(5);
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_EQ(lines[3], "message forward");
+  EXPECT_EQ(lines[4], "closed 1006 error");
+}
+
+TEST(Sending, SaysWhenThePeerDoesNotRead) {
+  const Limits limits{.outbox_high = 100'000, .outbox_low = 50'000};
+  LiveServer server(limits);
+  RawClient client = server.open();
+  client.send(client_frame(kTextFrame, "flood"));
+  EXPECT_EQ(server.endpoint.diary.lines(3).back(), "over high");
+  // All that was queued comes, the message that went over the mark among it.
+  const std::size_t frames = static_cast<std::size_t>(server.endpoint.flooded) + 1;
+  const std::string all = client.receive(frames * 20'004);
+  EXPECT_EQ(all.size(), frames * 20'004);
+  EXPECT_EQ(all.substr(all.size() - 20'004, 4), "\x81\x7E\x4E\x20");
+}
+
+// --- Backpressure
+
+TEST(Backpressure, KeepsEveryByteInOrder) {
+  const LiveServer server({.outbox_high = 65'536, .outbox_low = 1});
+  RawClient client = server.open("/echo/raw");
+  // Some 16 MB: more than the kernel's buffers take in both directions while nothing is read.
+  std::string sent;
+  std::string expected;
+  for (std::size_t i = 0; i < 200'000; ++i) {
+    const std::string payload = std::to_string(i) + std::string(i % 120, '.');
+    sent += client_frame(kTextFrame, payload);
+    expected += "\x81";
+    expected += static_cast<char>(payload.size());
+    expected += payload;
+  }
+  std::thread sender([&] { EXPECT_TRUE(client.send(sent)); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const std::string received = client.receive(expected.size());
+  sender.join();
+  EXPECT_TRUE(received == expected)
+      << received.size() << " of " << expected.size() << " bytes, the first that differs at "
+      << std::ranges::mismatch(received, expected).in1 - received.begin();
+}
+
+TEST(StalledWrite, EndsInAReset) {
+  LiveServer server({.write_ms = 100});
+  RawClient client = server.open();
+  client.send(client_frame(kTextFrame, "flood"));
+  const Lines lines = server.endpoint.diary.lines(4);
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_EQ(lines[3], "closed 1006 error");
+  client.receive_all();
+  EXPECT_FALSE(client.has_ended_well());
+}
+
+// --- Ends
+
+TEST(Close, ThatIsNotAnsweredEndsWithTheDeadline) {
+  LiveServer server({.close_ms = 50, .drain_ms = 50});
+  RawClient client = server.open();
+  client.send(client_frame(kTextFrame, "close"));
+  EXPECT_EQ(client.receive_all(),
+            "\x88\x05\x03\xE8"
+            "bye");
+  EXPECT_TRUE(client.has_ended_well());
+  EXPECT_EQ(server.endpoint.diary.lines(4).back(), "closed 1006");
+}
+
+TEST(KeepAlive, PingsAfterSilenceAndEndsWithoutAPong) {
+  LiveServer server({.ping_ms = 50, .pong_ms = 150});
+  RawClient client = server.open();
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(client.receive(2), "\x89\x00"s) << i;
+    client.send(client_frame(kPongFrame, ""));
+  }
+  EXPECT_EQ(client.receive_all(), "\x89\x00"s);
+  EXPECT_FALSE(client.has_ended_well());
+  EXPECT_EQ(server.endpoint.diary.lines(2).back(), "closed 1006 error");
+}
+
+// --- Stopping
+
+TEST(Stopping, SaysGoodbyeAndRefusesNewcomersUntilTheLastIsGone) {
+  LiveServer server;
+  RawClient client = server.open();
+  server.stop();
+  EXPECT_EQ(client.receive(26), "\x88\x18\x03\xE9the server is stopping");
+  for (const std::string_view path : {"/test", "/healthz", "/"}) {
+    RawClient newcomer = server.connect();
+    newcomer.send(upgrade_request(path));
+    EXPECT_TRUE(newcomer.receive_all().starts_with("HTTP/1.1 503 ")) << path;
+  }
+  EXPECT_EQ(server.exit_status, -1) << "it still runs";
+  client.send(client_frame(kCloseFrame, "\x03\xE9"));
+  EXPECT_EQ(client.receive_all(), "");
+  EXPECT_TRUE(client.has_ended_well());
+  client.close();
+  server.stop_and_wait();
+  EXPECT_EQ(server.exit_status, 0);
+  EXPECT_EQ(server.endpoint.diary.lines(2).back(), "closed 1001");
+}
+
+TEST(Stopping, TakesNoLongerThanItMay) {
+  LiveServer server({.close_ms = 3'600'000, .stop_ms = 100});
+  RawClient client = server.open();
+  server.stop_and_wait();
+  EXPECT_EQ(server.exit_status, 0);
+}
+
+// --- Memory
+
+TEST(Budget, EndsTheSlowOneWith1013AndServesTheOthers) {
+  LiveServer server({.outbox_high = 1 << 30, .buffered = 1 << 20, .drain_ms = 10'000});
+  RawClient slow = server.open("/echo/raw");
+  RawClient quick = server.open("/echo");
+  // More than the kernel's buffers and the budget hold; what cannot be sent is not wanted any more.
+  std::string frames;
+  for (int i = 0; i < 1000; ++i)
+    frames += client_frame(kTextFrame, std::string(120, 'x'));
+  std::thread sender([&] {
+    for (int i = 0; i < 400 && slow.send(frames); ++i) {
+    }
+  });
+  for (int i = 0; i < 100; ++i) {
+    quick.send(client_frame(kTextFrame, "hi"));
+    ASSERT_EQ(quick.receive(10),
+              "\x81\x08"
+              "Echo: hi");
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const std::string all = slow.receive_all();
+  sender.join();
+  const std::string_view reason = describe(Error::kOverBudget).text;
+  EXPECT_TRUE(all.ends_with("\x88" + std::string(1, static_cast<char>(2 + reason.size())) +
+                            "\x03\xF5" + std::string(reason)))
+      << all.size();
+}
+
+}  // namespace
+}  // namespace ws
