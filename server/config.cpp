@@ -1,0 +1,224 @@
+#include "server/config.h"
+
+#include <algorithm>
+#include <charconv>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include "protocol/http_request.h"
+#include "server/router.h"
+#include "server/socket.h"
+
+namespace ws {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t factor;
+};
+constexpr Unit kNone[] = {{"", 1}};
+constexpr Unit kBytes[] = {{"", 1}, {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+constexpr Unit kTime[] = {{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}};
+
+/// "64KiB" with kBytes is 65536; nullopt if it is no number with one of the units.
+std::optional<std::uint64_t> parse_quantity(std::string_view text, std::span<const Unit> units) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const auto unit = std::ranges::find(units, std::string_view(rest, end), &Unit::name);
+  if (error == std::errc() && number == 0 && rest == end)
+    return 0;  // of whatever
+  if (error != std::errc() || unit == units.end() || number > UINT64_MAX / unit->factor)
+    return std::nullopt;
+  return number * unit->factor;
+}
+
+/// In the largest unit that it is a multiple of: 65536 with kBytes is "64KiB".
+std::string to_text(std::uint64_t number, std::span<const Unit> units) {
+  const Unit* best = &units[0];
+  for (const Unit& unit : units) {
+    if (number != 0 && number % unit.factor == 0 && !unit.name.empty())
+      best = &unit;
+  }
+  return std::to_string(number / best->factor) + std::string(best->name);
+}
+
+/// One number among the limits.
+template <typename Number>
+struct LimitOption {
+  const char* group;
+  const char* name;
+  Number Limits::*field;
+  std::span<const Unit> units;
+  std::uint64_t least;
+  std::uint64_t most;
+  const char* help;
+};
+
+constexpr const char* kHandshake = "Opening handshake";
+constexpr const char* kMessages = "Messages";
+constexpr const char* kMemory = "Memory";
+constexpr const char* kConnections = "Connections";
+constexpr const char* kDeadlines = "Deadlines";
+constexpr std::uint64_t kGiB = 1 << 30;
+constexpr std::uint64_t kDay = 86'400'000;
+
+constexpr LimitOption<std::size_t> kSizes[] = {
+    {kHandshake, "--max-request-line", &Limits::request_line, kBytes, 16, kGiB,
+     "bytes of the request line; over it: 414"},
+    {kHandshake, "--max-field-line", &Limits::field_line, kBytes, 16, kGiB,
+     "bytes of one header field; over it: 431"},
+    {kHandshake, "--max-fields", &Limits::fields, kNone, 1, 10'000, "header fields; over it: 431"},
+    {kHandshake, "--max-field-bytes", &Limits::field_bytes, kBytes, 16, kGiB,
+     "bytes of all header fields; over it: 431"},
+    {kMessages, "--max-message", &Limits::message, kBytes, 1, 4 * kGiB,
+     "bytes of one message; over it: Close 1009"},
+    {kMemory, "--outbox-high", &Limits::outbox_high, kBytes, 1, kGiB,
+     "bytes queued for a session above which it is not read from"},
+    {kMemory, "--outbox-low", &Limits::outbox_low, kBytes, 1, kGiB,
+     "bytes queued below which it is again"},
+    {kMemory, "--chat-queue", &Limits::chat_queue, kBytes, 1, kGiB,
+     "bytes queued for a chat member; over it: Close 1008"},
+    {kMemory, "--max-buffered", &Limits::buffered, kBytes, 64 << 10, 1024 * kGiB,
+     "bytes held for all sessions; over it: Close 1013"},
+    {kConnections, "--max-connections", &Limits::connections, kNone, 0, 10'000'000,
+     "in all, 0: as descriptors allow; over it: 503"},
+    {kConnections, "--max-connections-per-address", &Limits::connections_per_address, kNone, 0,
+     10'000'000, "0: no limit; over it: 503"},
+};
+constexpr LimitOption<std::uint32_t> kNumbers[] = {
+    {kMessages, "--max-fragments", &Limits::fragments, kNone, 1, UINT32_MAX,
+     "frames of one message; over it: Close 1008"},
+    {kDeadlines, "--handshake-timeout", &Limits::handshake_ms, kTime, 1, kDay,
+     "for the request head; then 408"},
+    {kDeadlines, "--close-timeout", &Limits::close_ms, kTime, 1, kDay,
+     "for the answer to our Close"},
+    {kDeadlines, "--drain-timeout", &Limits::drain_ms, kTime, 1, kDay,
+     "for the peer's FIN after ours"},
+    {kDeadlines, "--write-timeout", &Limits::write_ms, kTime, 1, kDay,
+     "for --outbox-low bytes, or all, of what is queued to leave"},
+    {kDeadlines, "--ping-interval", &Limits::ping_ms, kTime, 0, kDay,
+     "of silence before a ping, 0: never"},
+    {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay, "for the answer to our ping"},
+    {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
+     "for the sessions to end after SIGTERM"},
+};
+
+template <typename Number>
+void add_limit(CLI::App& app, Limits& limits, const LimitOption<Number>& option) {
+  const auto set = [&limits, &option](const std::string& text) {
+    const auto value = parse_quantity(text, option.units);
+    if (!value.has_value() || *value < option.least || *value > option.most) {
+      throw CLI::ValidationError(option.name, "'" + text + "' is not between " +
+                                                  to_text(option.least, option.units) + " and " +
+                                                  to_text(option.most, option.units));
+    }
+    limits.*option.field = static_cast<Number>(*value);
+  };
+  app.add_option_function<std::string>(option.name, set, option.help)
+      ->default_str(to_text(limits.*option.field, option.units))
+      ->type_name(option.units.data() == kBytes  ? "SIZE"
+                  : option.units.data() == kTime ? "TIME"
+                                                 : "NUMBER")
+      ->group(option.group);
+}
+
+template <typename Value>
+struct Choice {
+  std::string_view name;
+  Value value;
+};
+constexpr Choice<LogLevel> kLevels[] = {{"debug", LogLevel::kDebug},
+                                        {"info", LogLevel::kInfo},
+                                        {"warn", LogLevel::kWarn},
+                                        {"error", LogLevel::kError},
+                                        {"off", LogLevel::kOff}};
+constexpr Choice<LogFormat> kFormats[] = {{"text", LogFormat::kText}, {"json", LogFormat::kJson}};
+
+template <typename Value, std::size_t kCount>
+void add_choice(CLI::App& app, const char* name, Value& field,
+                const Choice<Value> (&choices)[kCount], const char* help) {
+  const auto set = [&field, &choices, name, help](const std::string& text) {
+    const auto choice = std::ranges::find(choices, text, &Choice<Value>::name);
+    if (choice == std::end(choices)) {
+      throw CLI::ValidationError(name, "'" + text + "' is not " + help);
+    }
+    field = choice->value;
+  };
+  app.add_option_function<std::string>(name, set, help)
+      ->default_str(std::string(std::ranges::find(choices, field, &Choice<Value>::value)->name))
+      ->type_name("NAME");
+}
+
+std::string judge_address(const std::string& text) {
+  return SocketAddress::parse(text, 0).has_value()
+             ? ""
+             : "'" + text + "' is not a numeric address such as 127.0.0.1, 0.0.0.0 or ::1";
+}
+
+std::string judge_origin(const std::string& text) {
+  return is_origin(text) ? "" : "'" + text + "' is not an origin such as https://example.org:8443";
+}
+
+std::string judge_subprotocol(const std::string& text) {
+  return is_token(text) ? "" : "'" + text + "' is not a token";
+}
+
+}  // namespace
+
+ParsedConfig parse_config(int argc, const char* const* argv) {
+  Config config;
+  CLI::App app(
+      "wsd, the WebSocket server of Frame by Frame: /echo, /chat and /echo/raw.\n"
+      "SIZE is in bytes, or with KiB, MiB, GiB; TIME takes ms, s, min or h: 500ms.",
+      "wsd");
+  app.get_formatter()->column_width(46);
+  app.set_version_flag("--version", "wsd " FBF_VERSION " (Frame by Frame)",
+                       "Print the version and exit");
+
+  app.add_option("--address", config.address, "to listen on, numeric, IPv4 or IPv6")
+      ->capture_default_str()
+      ->type_name("ADDRESS")
+      ->check(judge_address);
+  app.add_option("--port", config.port, "0: the kernel chooses one")
+      ->capture_default_str()
+      ->type_name("PORT")
+      ->check(CLI::Range(0, 65535).description(""));
+  app.add_option("--allowed-origin", config.allowed_origins,
+                 "let only these origins in, repeatable; without it all may, as in the article")
+      ->type_name("ORIGIN")
+      ->allow_extra_args(false)
+      ->check(judge_origin);
+  app.add_option("--subprotocol", config.subprotocols,
+                 "a subprotocol that clients may ask for, repeatable")
+      ->type_name("NAME")
+      ->allow_extra_args(false)
+      ->check(judge_subprotocol);
+  add_choice(app, "--log-level", config.log_level, kLevels, "debug, info, warn, error or off");
+  add_choice(app, "--log-format", config.log_format, kFormats, "text or json");
+  for (const auto& option : kSizes)
+    add_limit(app, config.limits, option);
+  for (const auto& option : kNumbers)
+    add_limit(app, config.limits, option);
+
+  try {
+    app.parse(argc, argv);
+    if (config.limits.outbox_low > config.limits.outbox_high) {
+      throw CLI::ValidationError("--outbox-low", "must not be above --outbox-high");
+    }
+  } catch (const CLI::CallForHelp&) {
+    return {std::nullopt, 0, app.help()};
+  } catch (const CLI::CallForVersion& version) {
+    return {std::nullopt, 0, std::string(version.what()) + "\n"};
+  } catch (const CLI::ParseError& error) {
+    std::string line = error.what();
+    std::ranges::replace(line, '\n', ' ');
+    return {std::nullopt, 2, "wsd: " + line + " (wsd --help lists the options)\n"};
+  }
+  return {std::move(config)};
+}
+
+}  // namespace ws

@@ -1,0 +1,97 @@
+// wsd: options, signals, wiring.
+#include <malloc.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <exception>
+#include <iostream>
+#include <string>
+
+#include "server/config.h"
+#include "server/log.h"
+#include "server/server.h"
+
+namespace {
+
+int fail(const std::string& why) {
+  std::cerr << "wsd: " << why << '\n';
+  return 1;
+}
+
+/// Connections are descriptors: the soft limit is raised to the hard one. Returns what there is now.
+rlim_t raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return before;
+  return limit.rlim_cur;
+}
+
+/// The signals that the server handles are blocked before any other thread starts, which inherits that; they
+/// are then read from a descriptor.
+void block_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
+    ::sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // Whoever writes to a peer that is gone is told by EPIPE.
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &ignore, nullptr);
+}
+
+// region return-memory
+/// glibc raises these thresholds by itself when large blocks come and go, and then keeps what a wave of
+/// slow readers had filled. Set once, they stay: large blocks go back to the system when they are freed.
+void return_memory_when_freed() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+  // NOLINTEND(concurrency-mt-unsafe)
+}
+// endregion
+
+int serve(const ws::Config& config) {
+  return_memory_when_freed();
+  block_signals();
+  const rlim_t descriptors = raise_descriptor_limit();
+  ws::start_log(config.log_level, config.log_format);
+  // The options were judged, so that the address is one.
+  ws::Server server({.address = *ws::SocketAddress::parse(config.address, config.port),
+                     .allowed_origins = config.allowed_origins,
+                     .subprotocols = config.subprotocols,
+                     .limits = config.limits});
+  if (const auto error = server.listen()) {
+    ws::stop_log();
+    const std::string where = ws::SocketAddress::parse(config.address, config.port)->to_string();
+    return fail(
+        "cannot listen on " + where + ": " + error.message() +
+        (error == std::errc::address_in_use ? " (--port 0 lets the kernel choose one)" : ""));
+  }
+  if (const auto error = server.handle_signals()) {
+    ws::stop_log();
+    return fail("cannot handle signals: " + error.message());
+  }
+  ws::log(ws::LogLevel::kInfo, {"Descriptors allowed: ", std::to_string(descriptors)});
+  std::cout << "listening on " << server.address().to_string() << std::endl;
+  const int status = server.run();
+  ws::stop_log();
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    const ws::ParsedConfig parsed = ws::parse_config(argc, argv);
+    if (parsed.config.has_value())
+      return serve(*parsed.config);
+    (parsed.exit_status == 0 ? std::cout : std::cerr) << parsed.output;
+    return parsed.exit_status;
+  } catch (const std::exception& exception) {
+    return fail(exception.what());
+  }
+}
