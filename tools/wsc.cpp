@@ -1,0 +1,176 @@
+// wsc, a WebSocket client for the command line: its options. What it does is in wsc_client.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "protocol/handshake.h"
+#include "protocol/http_request.h"
+#include "tools/wsc_client.h"
+#include "tools/wsc_text.h"
+
+namespace {
+
+constexpr const char* kFooter = R"(
+Each line of standard input is sent as a message; each message that comes is
+printed as a line. At the end of the input wsc sends a Close, prints what comes
+before the server's, and ends:
+
+  printf 'a\nb\n' | wsc ws://localhost:8080/echo
+
+A server that answers in order has answered everything by then. With another,
+or to go on listening, use --wait.
+
+On a terminal control characters are shown as \xNN, and binary messages in hex;
+a pipe or a file gets what came, byte for byte, and a line feed. Everything else
+is said on standard error. Ctrl-C sends Close 1001 and waits for the server's;
+pressed again, it ends wsc at once.
+
+Exit codes:
+  0  closed normally: 1000, 1001, or no code given (1005)
+  1  no connection; or it ended without a Close (1006); or standard input or
+     output failed
+  2  bad options; or closed normally, but a line could not be sent
+  3  the server refused the opening handshake, or answered it wrongly
+  4  closed with another code, by the server or because it broke a rule)";
+
+// What is wrong with an option's value; "" if nothing is. They all go into the request: a line end
+// in one would begin a field, or a request, of its own.
+
+std::string judge_field(const std::string& field) {
+  const std::string_view text = field;
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || !ws::is_token(text.substr(0, colon))) {
+    return "a header field is 'Name: value'";
+  }
+  const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7F; };
+  if (std::ranges::any_of(text, is_control))
+    return "a header field holds no control characters";
+
+  const std::string_view name = text.substr(0, colon);
+  constexpr std::string_view kOurs = "Sec-WebSocket-";
+  if (ws::equals_ignoring_case(name, "Host") || ws::equals_ignoring_case(name, "Upgrade") ||
+      ws::equals_ignoring_case(name, "Connection") ||
+      ws::equals_ignoring_case(name.substr(0, kOurs.size()), kOurs)) {
+    return "the opening handshake has a " + std::string(name) + " field of its own";
+  }
+  return {};
+}
+
+std::string judge_uri(const std::string& uri) {
+  if (ws::parse_uri(uri))
+    return {};
+  return "'" + uri + "' is not ws://HOST[:PORT][/PATH][?QUERY] (nor is wss: spoken here)";
+}
+
+std::string judge_origin(const std::string& origin) {
+  const auto is_visible = [](char c) { return c > 0x20 && c < 0x7F; };
+  if (!origin.empty() && std::ranges::all_of(origin, is_visible))
+    return {};
+  return "an origin is visible ASCII, like https://example.org";
+}
+
+std::string judge_subprotocol(const std::string& name) {
+  if (ws::is_token(name))
+    return {};
+  return "a subprotocol is one word of letters, digits and !#$%&'*+-.^_`|~";
+}
+
+/// Reads the options into `options`. An exit code, if there is nothing to do but to end.
+std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptions& options) {
+  CLI::App app("A WebSocket client for the command line (RFC 6455).", "wsc");
+  app.set_version_flag("--version", "wsc " FBF_VERSION);
+  app.footer(kFooter);
+
+  std::string uri;
+  app.add_option("uri", uri, "ws://HOST[:PORT][/PATH][?QUERY]")
+      ->type_name("")
+      ->required()
+      ->check(judge_uri);
+  app.add_option("-o,--origin", options.handshake.origin, "send an Origin field")
+      ->type_name("ORIGIN")
+      ->check(judge_origin);
+  app.add_option("-H,--header", options.handshake.fields, "send a header field; repeatable")
+      ->type_name("'NAME: VALUE'")
+      ->allow_extra_args(false)
+      ->check(judge_field);
+  app.add_option("-s,--subprotocol", options.handshake.subprotocols,
+                 "offer a subprotocol; repeatable, the best first")
+      ->type_name("NAME")
+      ->allow_extra_args(false)
+      ->check(judge_subprotocol);
+  app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
+  app.add_flag(
+      "--slash", options.has_commands,
+      "obey lines that begin with '/':\n/ping [TEXT], /pong [TEXT], /close [CODE [REASON]]");
+
+  const auto add_seconds = [&app](const char* names, double& value, double least,
+                                  const char* text) {
+    const auto judge = [least](const std::string& given) -> std::string {
+      double seconds = std::numeric_limits<double>::quiet_NaN();
+      std::from_chars(given.data(), given.data() + given.size(), seconds);
+      if (seconds >= least && seconds <= 86'400)
+        return {};
+      return given + " is not a number of seconds up to 86400";
+    };
+    app.add_option(names, value, text)->type_name("SECONDS")->capture_default_str()->check(judge);
+  };
+  add_seconds("-w,--wait", options.wait, -1,
+              "from the end of the input to our Close; -1: for ever");
+  add_seconds("--connect-timeout", options.connect_timeout, 0.001,
+              "for each address to accept, then for the opening handshake");
+  add_seconds("--close-timeout", options.close_timeout, 0.001,
+              "for the server's Close, then for it to end TCP");
+  app.add_option("--max-message", options.max_message, "the longest message, in either direction")
+      ->type_name("BYTES")
+      ->capture_default_str()
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U).description(""));
+  app.add_flag("-v,--verbose", options.is_verbose,
+               "show the opening handshake, and each frame's header:\n> sent, < received");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    app.exit(request);
+    return ws::ExitCode::kNormal;
+  } catch (const CLI::ParseError& error) {
+    ws::say(ws::visible(error.what()));
+    return ws::ExitCode::kUsage;
+  }
+  options.handshake.uri = *ws::parse_uri(uri);
+  return std::nullopt;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    // Were one of 0, 1 and 2 closed, the socket would become it, and get what we print.
+    int fd = ::open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+      fd = ::open("/dev/null", O_RDWR);
+    ::close(fd);
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+
+    ws::ClientOptions options;
+    if (const auto code = parse_options(argc, argv, options))
+      return static_cast<int>(*code);
+    return static_cast<int>(ws::Client(options).run());
+  } catch (const ws::Failure& failure) {
+    ws::say(failure.what());
+    return static_cast<int>(failure.code);
+  } catch (const std::exception& error) {
+    ws::say(error.what());
+    return static_cast<int>(ws::ExitCode::kLost);
+  }
+}

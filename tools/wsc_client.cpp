@@ -1,0 +1,414 @@
+#include "tools/wsc_client.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <system_error>
+
+#include <openssl/rand.h>
+
+#include "protocol/close.h"
+#include "protocol/utf8.h"
+
+namespace ws {
+namespace {
+
+/// Of a refusal's body so many bytes are shown, and waited for so many seconds.
+constexpr std::size_t kShownBody = std::size_t{4} * 1024;
+constexpr double kBodyTimeout = 2;
+/// Bytes unsent, beyond a whole message, at which a server that pings and never reads is given up.
+constexpr std::size_t kMaxUnsent = std::size_t{4} * 1024 * 1024;
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::span<const std::byte> as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+std::string cite(Error error) {
+  const ErrorInfo& info = describe(error);
+  return std::string(info.text) + " [" + std::string(info.tag) + "]";
+}
+
+Failure abnormal_closure(const std::string& why) {
+  return {ExitCode::kLost, "closed: " + describe_close_code(close_code::kAbnormal) + "; " + why};
+}
+
+void fill_with_random(std::span<std::byte> bytes) {
+  const auto size = static_cast<int>(bytes.size());
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), size) != 1) {
+    throw Failure(ExitCode::kLost, "OpenSSL has no random bytes for us");
+  }
+}
+
+/// [6455-5.3-KEY] unpredictable, even for who wrote the payload
+MaskingKey random_masking_key() {
+  MaskingKey key{};
+  fill_with_random(key);
+  return key;
+}
+
+/// Written to by the handler, so that poll() sees even a signal that came just before it.
+int interrupt_fd = -1;
+
+extern "C" void on_interrupt(int /*signal*/) {
+  const int saved = errno;
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(interrupt_fd, &one, sizeof(one));
+  errno = saved;
+}
+
+/// From now on SIGINT or SIGTERM ends the connection; a second one ends the program, as if nobody
+/// had caught it (SA_RESETHAND), even if it waits for whoever reads its output.
+Fd catch_interrupts() {
+  Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd.is_open())
+    throw std::system_error(errno, std::system_category(), "eventfd");
+  interrupt_fd = fd.get();
+  struct sigaction action {};
+  action.sa_handler = on_interrupt;
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  return fd;
+}
+
+void release_interrupts() {
+  static_cast<void>(std::signal(SIGINT, SIG_DFL));
+  static_cast<void>(std::signal(SIGTERM, SIG_DFL));
+}
+
+}  // namespace
+
+Client::Client(const ClientOptions& options)
+    : options_(options),
+      socket_(options.handshake.uri, options.connect_timeout, address_),
+      settings_{.role = Role::kClient,
+                .limits = {.message = options.max_message},
+                .new_masking_key = random_masking_key,
+                .observer = options.is_verbose ? &frame_log_ : nullptr},
+      connection_(settings_) {}
+
+ExitCode Client::run() {
+  std::string early = open();
+  interrupts_ = catch_interrupts();
+  take_frames(std::as_writable_bytes(std::span(early)));
+  while (turn()) {
+  }
+  return exit_code_;
+}
+
+/// The opening handshake. Returns what came behind the 101 in the same read: frames already.
+std::string Client::open() {
+  ClientHandshake& handshake = options_.handshake;
+  fill_with_random(handshake.nonce);
+  handshake.write_request(out_);
+  if (options_.is_verbose) {
+    out_.for_each_piece([this](Output::Bytes piece) {
+      say("connected to " + address_ + quote("> ", as_text(piece)));
+    });
+  }
+
+  const auto deadline = in_seconds(options_.connect_timeout);
+  std::string bytes;
+  HttpResponse response;
+  HttpResponse::Status status = HttpResponse::Status::kNeedMore;
+  while (status == HttpResponse::Status::kNeedMore) {
+    socket_.send(out_);
+    pollfd entry = socket_.entry(out_);
+    if (!poll_until({&entry, 1}, deadline)) {
+      throw Failure(ExitCode::kLost, "no answer to the opening handshake within --connect-timeout");
+    }
+    const auto received = socket_.receive(buffer_);
+    if (!received) {
+      throw Failure(ExitCode::kLost, "TCP ended in the opening handshake" + socket_.end());
+    }
+    bytes += as_text(*received);
+    status = response.parse(bytes, settings_.limits);
+  }
+  if (options_.is_verbose)
+    say("answered" + quote("< ", std::string_view(bytes).substr(0, response.size())));
+
+  std::string subprotocol;
+  const Error error = status == HttpResponse::Status::kError
+                          ? response.error()
+                          : handshake.judge_response(response, subprotocol);
+  if (error == Error::kStatus)
+    refuse(response, bytes);
+  if (error != Error::kNone) {
+    throw Failure(ExitCode::kRefused, "wrong answer to the opening handshake: " + cite(error));
+  }
+  if (!subprotocol.empty())
+    say("the server chose the subprotocol " + subprotocol);
+  return bytes.substr(response.size());
+}
+
+/// Any status but 101. The body, if there is one, says why.
+void Client::refuse(const HttpResponse& response, std::string& bytes) {
+  std::string text = "the server refused the opening handshake: ";
+  text += std::to_string(response.status()) + " " + visible(response.reason());
+  std::size_t length = kShownBody;
+  if (const auto field = response.find("Content-Length"))
+    std::from_chars(field->data(), field->data() + field->size(), length);
+  const std::size_t head = response.size();
+  const std::size_t end = head + std::min(length, kShownBody);
+  // From here on `bytes` grows, and `response`, which views them, is not asked any more.
+  const auto deadline = in_seconds(kBodyTimeout);
+  pollfd entry = socket_.entry(out_);
+  while (bytes.size() < end && poll_until({&entry, 1}, deadline)) {
+    const auto received = socket_.receive(buffer_);
+    if (!received)
+      break;
+    bytes += as_text(*received);
+  }
+  const std::string body = quote("  ", std::string_view(bytes).substr(head, end - head));
+  throw Failure(ExitCode::kRefused, text + body);
+}
+
+/// Waits for what comes first, and sees to it. False at the end.
+bool Client::turn() {
+  socket_.send(out_);
+  // §7.1.7: a connection that failed is ended by us; §7.1.1: any other by the server.
+  if (has_failed_ && out_.empty())
+    socket_.finish_writing();
+
+  const bool takes_input = has_input_ && connection_.is_open() && out_.empty();
+  std::array<pollfd, 4> entries = {{
+      {takes_input ? STDIN_FILENO : -1, POLLIN, 0},  // poll() passes over a -1
+      {has_output_ ? STDOUT_FILENO : -1, 0, 0},      // POLLERR: nobody reads our output any more
+      socket_.entry(out_),
+      {interrupts_.get(), POLLIN, 0},
+  }};
+  if (!poll_until(entries, deadline_))
+    return pass_deadline();
+
+  if (entries[3].revents != 0) {
+    interrupts_.reset();
+    start_close(close_code::kGoingAway);
+  }
+  if (entries[1].revents != 0) {
+    has_output_ = false;
+    start_close(close_code::kGoingAway);
+  }
+  if ((entries[2].revents & ~POLLOUT) != 0) {
+    const auto received = socket_.receive(buffer_);
+    if (received) {
+      take_frames(*received);
+    } else if (connection_.is_finished()) {
+      return false;
+    } else {
+      throw abnormal_closure("the server ended TCP" + socket_.end());
+    }
+  }
+  if (entries[0].revents != 0)
+    read_input();
+  return true;
+}
+
+void Client::take_frames(std::span<std::byte> in) {
+  for (;;) {
+    const bool we_began = connection_.awaits_close();
+    const Event event = connection_.next(in, out_);
+    switch (event.type) {
+      case Event::Type::kNeedMore:
+        // Pongs are what a server can make us queue.
+        if (out_.size() > options_.max_message + kMaxUnsent) {
+          throw abnormal_closure("the server sends pings and does not read the pongs");
+        }
+        return;
+      case Event::Type::kText:
+      case Event::Type::kBinary:
+        print(event);
+        break;
+      case Event::Type::kPing:
+        break;  // answered already
+      case Event::Type::kPong:
+        if (options_.has_commands)
+          say("pong \"" + visible(as_text(event.payload)) + "\"");
+        break;
+      case Event::Type::kClose:
+      case Event::Type::kFailed:
+        take_end(event, we_began);
+        break;
+    }
+  }
+}
+
+/// The server's Close, or what it calls for that the server broke a rule.
+void Client::take_end(const Event& event, bool we_began) {
+  std::string text;
+  if (event.type == Event::Type::kFailed) {
+    has_failed_ = true;
+    text = "the server broke a rule: " + cite(event.error) + "; ";
+  }
+  text += we_began || has_failed_ ? "closed: " : "closed by the server: ";
+  text += describe_close_code(event.code);
+  if (!event.payload.empty())
+    text += ", \"" + visible(as_text(event.payload)) + "\"";
+  say(text);
+
+  const bool is_normal = event.code == close_code::kNormal ||
+                         event.code == close_code::kGoingAway ||
+                         event.code == close_code::kNoStatus;
+  if (!is_normal) {
+    exit_code_ = ExitCode::kOtherCode;
+  } else if (has_refused_lines_) {
+    exit_code_ = ExitCode::kUsage;
+  }
+  await_end();
+}
+
+/// The stage that we are in took its time. False at the end.
+bool Client::pass_deadline() {
+  if (connection_.is_open()) {
+    start_close(close_code::kNormal);  // --wait is over
+    return true;
+  }
+  if (connection_.is_finished()) {
+    say("the server did not end TCP within --close-timeout");
+    return false;
+  }
+  throw abnormal_closure("the server takes longer than --close-timeout");
+}
+
+void Client::end_input() {
+  has_input_ = false;
+  if (options_.wait == 0)
+    start_close(close_code::kNormal);
+  if (options_.wait > 0)
+    deadline_ = in_seconds(options_.wait);
+}
+
+void Client::start_close(std::uint16_t code, std::string_view reason) {
+  if (connection_.close(code, reason, out_))
+    await_end();
+}
+
+/// For the server's Close, or then for its FIN: so long, and no longer than until an interrupt.
+void Client::await_end() {
+  deadline_ = in_seconds(options_.close_timeout);
+  release_interrupts();
+}
+
+// --- lines ---------------------------------------------------------------------------------------
+
+void Client::read_input() {
+  const ssize_t size = ::read(STDIN_FILENO, buffer_.data(), buffer_.size());
+  if (size < 0 && (errno == EAGAIN || errno == EINTR))
+    return;
+  if (size < 0)
+    throw Failure(ExitCode::kLost, "cannot read standard input" + because(errno));
+  if (size == 0) {
+    if (!line_.empty() || is_line_too_long_)
+      take_line();  // a last line may lack its end
+    end_input();
+    return;
+  }
+  std::string_view rest = as_text(std::span(buffer_).first(static_cast<std::size_t>(size)));
+  while (!rest.empty()) {
+    const std::size_t end = rest.find('\n');
+    const std::string_view part = rest.substr(0, end);
+    is_line_too_long_ = is_line_too_long_ || part.size() > options_.max_message - line_.size();
+    if (!is_line_too_long_)
+      line_ += part;
+    if (end == std::string_view::npos)
+      return;
+    take_line();
+    rest.remove_prefix(end + 1);
+  }
+}
+
+/// line_ is whole. Sends it, or says why not.
+void Client::take_line() {
+  const bool is_text = !options_.is_binary;
+  std::string_view reason;
+  if (is_line_too_long_) {
+    reason = "longer than --max-message";
+  } else if (options_.has_commands && line_.starts_with('/')) {
+    reason = run_command(line_);
+  } else if (is_text && !is_utf8(as_bytes(line_))) {
+    reason = "not UTF-8 (--binary would send it)";
+  } else {
+    connection_.send(is_text ? Opcode::kText : Opcode::kBinary, {as_bytes(line_)}, out_);
+  }
+  if (!reason.empty()) {
+    say("line " + std::to_string(line_number_) + " is not sent: " + std::string(reason));
+    has_refused_lines_ = true;
+  }
+  ++line_number_;
+  is_line_too_long_ = false;
+  line_.clear();
+}
+
+/// "" if it was obeyed, or else why not.
+std::string_view Client::run_command(std::string_view line) {
+  // The next word, and the blanks behind it.
+  const auto take_word = [&line] {
+    const std::string_view word = line.substr(0, line.find(' '));
+    line.remove_prefix(std::min(line.find_first_not_of(' ', word.size()), line.size()));
+    return word;
+  };
+  const std::string_view command = take_word();
+  if (command == "/ping" || command == "/pong") {
+    if (line.size() > kMaxControlPayload)
+      return "a control frame carries at most 125 bytes";
+    connection_.send_control(command == "/ping" ? Opcode::kPing : Opcode::kPong, as_bytes(line),
+                             out_);
+    return {};
+  }
+  if (command != "/close")
+    return "no such command: /ping [TEXT], /pong [TEXT], /close [CODE [REASON]]";
+
+  std::uint16_t code = close_code::kNormal;
+  if (const std::string_view word = take_word(); !word.empty()) {
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), code);
+    if (error != std::errc() || end != word.data() + word.size() || !may_be_sent(code))
+      return "no Close may carry that code: try 1000 to 1003, 1007 to 1014, 3000 to 4999";
+  }
+  if (!is_utf8(as_bytes(line)) || line.size() > kMaxCloseReason)
+    return "a reason is UTF-8, of at most 123 bytes";
+  start_close(code, line);
+  return {};
+}
+
+/// One message, one line. On a terminal what could move its cursor is escaped, and binary is in
+/// hex; into a file or a pipe goes what came, byte for byte.
+void Client::print(const Event& message) {
+  if (!has_output_)
+    return;
+  static const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  std::string text(as_text(message.payload));
+  if (is_terminal) {
+    const bool is_text = message.type == Event::Type::kText;
+    text = is_text ? visible(text) : "(binary) " + hex(message.payload);
+  }
+  text += '\n';
+
+  const auto began = Clock::now();
+  for (std::string_view rest = text; !rest.empty();) {
+    const ssize_t size = ::write(STDOUT_FILENO, rest.data(), rest.size());
+    if (size >= 0) {
+      rest.remove_prefix(static_cast<std::size_t>(size));
+    } else if (errno == EPIPE) {
+      has_output_ = false;
+      return start_close(close_code::kGoingAway);
+    } else if (errno == EAGAIN) {  // somebody who shares it has made it non-blocking
+      pollfd entry{STDOUT_FILENO, POLLOUT, 0};
+      poll_until({&entry, 1}, kNever);
+    } else if (errno != EINTR) {
+      throw Failure(ExitCode::kLost, "cannot write to standard output" + because(errno));
+    }
+  }
+  // Who reads our output may take long over it: that is not the server's time.
+  if (deadline_ != kNever)
+    deadline_ += Clock::now() - began;
+}
+
+}  // namespace ws
