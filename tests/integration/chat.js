@@ -1,0 +1,72 @@
+// A room full of `ws` clients, each of which checks what it hears.
+//
+//      node chat.js URL CLIENTS MESSAGES SIZE WINDOW
+//
+// Each client says its MESSAGES, of SIZE bytes and numbered, but runs no more than WINDOW ahead of the slowest of those
+// that it hears: so none falls further behind than 2 * WINDOW * CLIENTS * SIZE, however slowly this process reads. When
+// all have heard all, each sends a ping: what was said once too often would come before the pong. At the end
+// {"heard": ..., "faults": [...]} is printed.
+'use strict';
+const WebSocket = require('ws');
+
+const [url, ...numbers] = process.argv.slice(2);
+const [clients, messages, size, window] = numbers.map(Number);
+const faults = [];
+let welcomed = 0;
+let complete = 0;
+let heard = 0;
+let closed = 0;
+
+class Client {
+  constructor(number) {
+    this.number = number;
+    this.said = 0;
+    this.heard = 0;
+    this.next = new Array(clients).fill(0);  // of each speaker
+    this.socket = new WebSocket(url);
+    this.socket.on('message', (data) => this.hear(data.toString()));
+    this.socket.on('pong', () => this.socket.close(1000));
+    this.socket.on('error', (error) => this.fault(error.message));
+    this.socket.on('close', (code) => {
+      if (code !== 1000) this.fault(`closed with ${code}`);
+      if (++closed === clients || code !== 1000) end();
+    });
+  }
+
+  fault(what) { faults.push(`client ${this.number}: ${what}`); }
+
+  hear(text) {
+    if (text === 'Welcome to broadcast chat!') {
+      if (++welcomed === clients) room.forEach((client) => client.speak());
+      return;
+    }
+    const found = /^Broadcast: (\d+) (\d+) \.*$/.exec(text);
+    if (!found) return this.fault(`heard ${text}`);
+    const [speaker, number] = [Number(found[1]), Number(found[2])];
+    if (speaker === this.number) this.fault(`heard itself: ${number}`);
+    if (number !== this.next[speaker]) this.fault(`heard ${number} of ${speaker}, not ${this.next[speaker]}`);
+    if (text.length !== 'Broadcast: '.length + size) this.fault(`heard a text of ${text.length}`);
+    this.next[speaker] = number + 1;
+    ++heard;
+    ++this.heard;
+    this.speak();
+    if (this.heard === (clients - 1) * messages && ++complete === clients) {
+      room.forEach((client) => client.socket.ping());
+    }
+  }
+
+  speak() {
+    const slowest = this.next.reduce((least, next, speaker) => speaker === this.number ? least : Math.min(least, next),
+                                     messages);
+    while (this.said < messages && this.said < slowest + window) {
+      this.socket.send(`${this.number} ${this.said++} `.padEnd(size, '.'));
+    }
+  }
+}
+
+function end() {
+  console.log(JSON.stringify({heard, faults: faults.slice(0, 10)}));
+  process.exit();
+}
+
+const room = Array.from({length: clients}, (_, number) => new Client(number));

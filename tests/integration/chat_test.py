@@ -1,0 +1,72 @@
+"""The chat with many: who hears what, and who is put out."""
+
+import json
+import subprocess
+
+import pytest
+
+from conftest import HERE
+from wsd import CLOSE, PATIENCE, TEXT, Raw, frame, wait_for
+
+CLIENTS, MESSAGES = 50, 200
+
+
+def talk(server, size, window):
+    """50 clients of npm's `ws` say 200 texts each; what they heard in all, and what was wrong."""
+    command = ["node", HERE / "chat.js", server.url("/chat"), *map(str, (CLIENTS, MESSAGES, size, window))]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=2 * PATIENCE)
+    result = json.loads(run.stdout)
+    return result["heard"], result["faults"]
+
+
+def test_each_of_the_others_hears_each_message_in_its_speakers_order_once(wsd):
+    server = wsd()
+    # All say all at once: 10,000 texts, which are 340 KiB for each receiver, less than the limit.
+    assert talk(server, size=20, window=MESSAGES) == (CLIENTS * (CLIENTS - 1) * MESSAGES, [])
+    server.logged(r"Client disconnect: [0-9a-f]{8}, Total: 0")
+
+
+def test_one_that_never_reads_is_put_out_while_the_others_lose_nothing(wsd):
+    """It is sent 10,000 texts of 1 KiB: the kernel's buffers swallow some 4 MB, the server queues 1 MiB."""
+    server = wsd("--close-timeout", "1s")
+    with Raw(server, "/chat") as silent:
+        (joined,) = server.logged(r"New client connected: ([0-9a-f]{8}), Total: 1")
+        assert talk(server, size=1024, window=8) == (CLIENTS * (CLIENTS - 1) * MESSAGES, [])
+        server.logged(f"Session {joined[1]} reset: it does not read its Close")
+        with pytest.raises(ConnectionResetError):
+            silent.close_frame()
+    (disconnected,) = server.logged(f"Client disconnect: {joined[1]}, Total: (\\d+)")
+    put_out = server.logged(r"Session ([0-9a-f]{8}) put out: (\d+) bytes behind")
+    assert [line[1] for line in put_out] == [joined[1]]
+    assert 1024 * 1024 < int(put_out[0][2]) < 2 * 1024 * 1024
+
+
+def test_one_that_reads_again_finds_whole_messages_and_then_1008(wsd):
+    server = wsd("--close-timeout", "60s", "--log-level", "warn")
+    texts = [b"%06d " % number + bytes([ord(".")]) * 1024 for number in range(20_000)]
+    with Raw(server, "/chat") as slow, Raw(server, "/chat") as quick, Raw(server, "/chat") as speaker:
+        for member in (slow, quick, speaker):
+            assert member.frame() == (TEXT, b"Welcome to broadcast chat!")
+        said = 0
+        while "put out" not in server.log():
+            assert said < len(texts), "nobody was put out"
+            batch = texts[said:said + 100]
+            said += len(batch)
+            speaker.send(b"".join(frame(TEXT, text) for text in batch))
+            for text in batch:
+                assert quick.frame() == (TEXT, b"Broadcast: " + text)
+
+        heard = 0
+        while (next_frame := slow.frame())[0] != CLOSE:
+            assert next_frame == (TEXT, b"Broadcast: " + texts[heard])
+            heard += 1
+        assert next_frame[1][:2] == b"\x03\xf0", "1008"
+        assert next_frame[1][2:] == b"too slow: messages were dropped"
+        assert heard < said - 900, "about 1 MiB was dropped"
+        slow.send(frame(CLOSE, next_frame[1][:2]))
+        assert slow.is_ended()
+
+        speaker.send(frame(TEXT, b"still there?"))
+        assert quick.frame() == (TEXT, b"Broadcast: still there?")
+    assert len(server.logged(r"Session [0-9a-f]{8} put out: \d+ bytes behind")) == 1
+    wait_for(lambda: server.descriptors() < 12, "all sessions are gone")

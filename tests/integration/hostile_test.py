@@ -1,0 +1,145 @@
+"""Peers that mean harm, or have ceased to mean anything: each wait has a deadline that no trickle extends, and what one
+does is no other's concern. What they cost in memory, descriptors and wake-ups is endurance_test.py's."""
+
+import select
+
+import pytest
+
+from wsd import BINARY, CLOSE, CONTINUATION, PATIENCE, PING, PONG, TEXT, Raw, frame, read_answer, upgrade, wait_for
+
+HIGH, GATHERED, RECEIVED = 256 * 1024, 64 * 1024, 512 * 1024  # bytes: the high mark, one write, one read
+
+
+def assert_served(server):
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b"hello"))
+        assert raw.frame() == (TEXT, b"Echo: hello")
+
+
+def trickle_until_answered(raw, pieces):
+    """Sends a piece every 20 ms until something comes back. Returns how many were sent."""
+    for count, piece in enumerate(pieces):
+        if select.select([raw.socket], [], [], 0.02)[0]:
+            return count
+        raw.send(piece)
+    raise AssertionError("there was no answer")
+
+
+def test_a_trickle_does_not_extend_the_request_heads_deadline(wsd):
+    server = wsd("--handshake-timeout", "300ms")
+    with Raw(server) as raw:
+        raw.send(b"GET /echo HTTP/1.1\r\nHost: x\r\n")
+        count = trickle_until_answered(raw, (b"A" for _ in range(50 * PATIENCE)))
+        assert count > 0
+        assert read_answer(raw).status == 408
+
+
+def test_a_connection_that_says_nothing_at_all_is_told_408(wsd):
+    with Raw(wsd("--handshake-timeout", "200ms")) as raw:
+        assert read_answer(raw).status == 408
+
+
+def test_slow_fragments_keep_nobody_from_being_served(wsd):
+    server = wsd("--max-fragments", "1000")
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b"a", fin=False))
+        for _ in range(998):
+            raw.send(frame(CONTINUATION, b"", fin=False))
+        assert_served(server)
+        raw.send(frame(CONTINUATION, b"z", fin=True))
+        assert raw.frame() == (TEXT, b"Echo: az")
+
+
+def test_a_ping_flood_with_unread_pongs_is_paused(wsd):
+    server = wsd("--write-timeout", "60s")
+    with Raw(server, "/echo") as raw:
+        sent = raw.send_until_full(frame(PING, b"p" * 125))
+        (row,) = server.sessions()
+        assert (row.path, row.state) == ("/echo", "open")
+        assert HIGH < row.queued <= HIGH + GATHERED + RECEIVED
+        assert_served(server)
+
+        # Once it reads, every ping that arrived whole is answered.
+        raw.finish_writing()
+        for _ in range(sent // (2 + 4 + 125)):
+            assert raw.frame() == (PONG, b"p" * 125)
+        assert raw.is_ended()
+
+
+def test_who_does_not_read_is_reset(wsd):
+    server = wsd("--write-timeout", "300ms")
+    with Raw(server, "/echo/raw") as raw:
+        try:
+            raw.send_until_full(frame(BINARY, b"x" * 10_000))
+        except ConnectionError:
+            pass  # the reset came meanwhile
+        server.logged(r"Session [0-9a-f]{8} reset: it does not read")
+        wait_for(lambda: server.sessions() == [], "it is gone")
+
+
+def test_a_trickle_of_reading_does_not_put_the_reset_off(wsd):
+    server = wsd("--write-timeout", "2s")
+    with Raw(server, "/echo/raw", small_buffer=True) as raw:
+        raw.send_until_full(frame(BINARY, b"x" * 100_000))
+
+        def read_a_little():
+            try:
+                raw.socket.recv(100)
+            except ConnectionResetError:
+                return True
+            return "reset: it does not read" in server.log()
+        wait_for(read_a_little, "a reset though it reads a little")
+
+
+def test_a_close_that_is_never_answered(wsd):
+    """We fail the connection; the peer neither answers nor ends TCP."""
+    server = wsd("--drain-timeout", "200ms")
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(CONTINUATION, b"of nothing"))
+        assert raw.close_frame()[0] == 1002
+        wait_for(lambda: server.sessions() == [], "the session is gone")
+
+
+def test_a_fin_that_never_comes(wsd):
+    server = wsd("--drain-timeout", "200ms")
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(CLOSE, b"\x03\xe8"))
+        assert raw.close_frame() == (1000, "")
+        try:  # nor does a trickle help
+            wait_for(lambda: raw.send(b"x") or server.sessions() == [], "the session is gone")
+        except ConnectionError:
+            wait_for(lambda: server.sessions() == [], "it is gone")
+
+
+def test_a_pong_that_never_comes(wsd):
+    server = wsd("--ping-interval", "50ms", "--pong-timeout", "200ms")
+    with Raw(server, "/echo") as raw:
+        assert raw.frame() == (PING, b"")
+        with pytest.raises(ConnectionResetError):  # and what it says meanwhile is no pong
+            while True:
+                raw.send(frame(TEXT, b"x"))
+                raw.frame()
+    server.logged(r"Session [0-9a-f]{8} reset: no pong")
+
+
+def test_a_vanished_peer_is_forgotten(wsd):
+    server = wsd()
+    descriptors = server.descriptors()
+    for how in (Raw.close, Raw.reset):
+        for begin in (lambda: Raw(server), lambda: Raw(server, "/chat"), lambda: Raw(server, "/echo")):
+            how(begin())
+        half = Raw(server)
+        half.send(upgrade("/chat")[:40])
+        how(half)
+    wait_for(lambda: server.sessions() == [] and server.descriptors() == descriptors, "all are gone")
+    server.logged(r"Client disconnect: [0-9a-f]{8}, Total: 0")
+
+
+def test_a_half_closed_peer_still_gets_its_answers(wsd):
+    server = wsd()
+    payload = b"x" * 1_000_000
+    with Raw(server, "/echo/raw", small_buffer=True) as raw:
+        raw.send(frame(BINARY, payload))
+        raw.finish_writing()
+        assert raw.frame() == (BINARY, payload)
+        assert raw.is_ended()

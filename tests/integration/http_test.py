@@ -1,0 +1,224 @@
+"""HTTP on the real socket: the table of answers that are not 101, the page, /healthz, CORS."""
+
+import re
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+
+from wsd import PATIENCE, TEXT, Raw, ask, frame, read_answer, upgrade
+
+VARY = ["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"]
+DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d\d (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) 20\d\d "
+                  r"\d\d:\d\d:\d\d GMT")
+
+
+def edited(old, new):
+    """A proper upgrade to /echo with one fault."""
+    request = upgrade("/echo")
+    assert old in request
+    return request.replace(old, new)
+
+
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+HOST = b"Host: localhost:8080\r\n"
+
+TABLE = [
+    ("malformed request line", 400, edited(b"GET /echo HTTP", b"GET  /echo HTTP")),
+    ("no HTTP at all", 400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"),
+    ("malformed field", 400, edited(HOST, HOST + b"no colon\r\n")),
+    ("bare CR", 400, edited(HOST, HOST + b"A: b\rc\r\n")),
+    ("NUL", 400, edited(HOST, HOST + b"A: b\0c\r\n")),
+    ("folding", 400, edited(HOST, HOST + b"A: b\r\n c\r\n")),
+    ("blank before the colon", 400, edited(HOST, HOST + b"A : b\r\n")),
+    ("no Host", 400, edited(HOST, b"")),
+    ("two Hosts", 400, edited(HOST, HOST * 2)),
+    ("length and encoding", 400, edited(HOST, HOST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),
+    ("no key", 400, edited(KEY, b"")),
+    ("two keys", 400, edited(KEY, KEY * 2)),
+    ("malformed key", 400, edited(b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZQ==")),
+    ("body with an upgrade", 400, edited(HOST, HOST + b"Content-Length: 5\r\n") + b"hello"),
+    ("no such path", 404, upgrade("/nothing")),
+    ("a path below", 404, upgrade("/echo/")),
+    ("another method", 405, edited(b"GET /echo", b"POST /echo")),
+    ("target too long", 414, edited(b"/echo", b"/" + b"e" * 9000)),
+    ("field too long", 431, edited(HOST, HOST + b"A: " + b"b" * 9000 + b"\r\n")),
+    ("fields too many", 431, edited(HOST, HOST + b"A: b\r\n" * 100)),
+    ("no Upgrade", 426, edited(b"Upgrade: websocket\r\n", b"")),
+    ("Upgrade to another", 426, edited(b"Upgrade: websocket", b"Upgrade: h2c")),
+    ("HTTP/1.0", 426, edited(b"HTTP/1.1", b"HTTP/1.0")),
+    ("another version", 426, edited(b"Version: 13", b"Version: 8")),
+    ("HTTP/2.0", 505, edited(b"HTTP/1.1", b"HTTP/2.0")),
+]
+
+
+@pytest.mark.parametrize("status, request_bytes", [pytest.param(*row[1:], id=row[0]) for row in TABLE])
+def test_the_table_of_answers(wsd, status, request_bytes):
+    answer = ask(wsd(), request_bytes)
+    assert answer.status == status, answer
+    (date,) = answer.fields["date"]
+    assert DATE.fullmatch(date)
+    assert answer.fields["connection"] == ["close, Upgrade" if status == 426 else "close"]
+    assert answer.fields["content-type"] == ["text/plain; charset=utf-8"]
+    assert answer.fields["content-length"] == [str(len(answer.body))]
+    assert answer.body.endswith(b"\n") and len(answer.body) > 5, "the body says what was wrong"
+    if status == 405:
+        assert "OPTIONS" in answer.fields["allow"][0]
+    if status == 426:
+        assert answer.fields["upgrade"] == ["websocket"]
+        assert answer.fields["sec-websocket-version"] == ["13"]
+
+
+@pytest.mark.parametrize("change", [
+    (b"GET /echo", b"\r\nGET /echo"),
+    (b"GET /echo", b"GET http://localhost:8080/echo"),
+    (b"/echo", b"/echo?a=b"),
+    (b"HTTP/1.1", b"HTTP/1.2"),
+    (b"Connection: Upgrade", b"Connection: keep-alive, UPGRADE"),
+    (b"Upgrade: websocket\r\n", b"uPGRADE: h2c\r\nUPGRADE: WebSocket\r\n"),
+])
+def test_what_is_accepted(wsd, change):
+    with Raw(wsd()) as raw:
+        raw.send(edited(*change))
+        assert raw.head().startswith("HTTP/1.1 101 ")
+
+
+def test_a_request_may_come_byte_by_byte(wsd):
+    with Raw(wsd()) as raw:
+        for byte in upgrade("/echo"):
+            raw.send(bytes([byte]))
+        assert raw.head().startswith("HTTP/1.1 101 ")
+
+
+def test_frames_behind_the_request_are_not_lost(wsd):
+    with Raw(wsd()) as raw:
+        raw.send(upgrade("/echo") + frame(TEXT, b"early"))
+        raw.head()
+        assert raw.frame() == (TEXT, b"Echo: early")
+
+
+def test_a_refusal_is_read_whole_though_more_was_sent_than_the_server_read(wsd):
+    """To close a socket that holds unread bytes sends a reset, which may destroy what the client has not read yet."""
+    with Raw(wsd()) as raw:
+        raw.send(upgrade("/nothing") + b"x" * 2_000_000)
+        answer = read_answer(raw)  # ConnectionResetError if it were not drained
+    assert answer.status == 404
+
+
+def test_a_pipelined_request_behind_a_refusal_is_not_answered(wsd):
+    with Raw(wsd()) as raw:
+        raw.send(upgrade("/nothing") + upgrade("/echo"))
+        answer = read_answer(raw)
+    assert answer.status == 404
+    assert len(answer.body) == int(answer.fields["content-length"][0])
+
+
+def test_408_where_the_head_does_not_come(wsd):
+    with Raw(wsd("--handshake-timeout", "200ms")) as raw:
+        raw.send(b"GET /echo HTTP/1.1\r\n")
+        assert read_answer(raw).status == 408
+
+
+def test_403_for_an_origin_that_is_not_allowed(wsd):
+    server = wsd("--allowed-origin", "https://good.example")
+    answer = ask(server, upgrade("/chat", "Origin: https://evil.example"))
+    assert answer.status == 403
+    assert answer.fields["vary"] == VARY
+    with Raw(server, "/chat", "Origin: https://good.example"):
+        pass
+
+
+# --- The page and /healthz
+
+def test_the_page(wsd):
+    server = wsd()
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", timeout=PATIENCE) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        page = answer.read().decode()
+    for name in ("echo-connect", "echo-input", "echo-send", "echo-log",
+                 "chat-connect", "chat-input", "chat-send", "chat-log"):
+        assert f'id="{name}"' in page
+
+
+def test_health(wsd):
+    answer = ask(wsd(), b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (answer.status, answer.body, answer.fields["cache-control"]) == (200, b"ok\n", ["no-store"])
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz"])
+def test_head_announces_a_body_and_sends_none(wsd, path):
+    server = wsd()
+    got = ask(server, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    head = ask(server, f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert head.status == 200
+    assert head.body == b""
+    assert head.fields["content-length"] == got.fields["content-length"] == [str(len(got.body))]
+
+
+@pytest.mark.parametrize("path", ["/", "/healthz"])
+def test_405_names_what_the_page_allows(wsd, path):
+    answer = ask(wsd(), f"DELETE {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert (answer.status, answer.fields["allow"]) == (405, ["GET, HEAD"])
+
+
+# --- CORS, as Spring's permitDefaultValues answers
+
+def test_every_answer_on_a_mapped_path_varies(wsd):
+    server = wsd()
+    for request in (edited(KEY, b""), edited(b"GET /echo", b"POST /echo"), edited(b"Version: 13", b"Version: 8")):
+        assert ask(server, request).fields["vary"] == VARY
+    assert "vary" not in ask(server, upgrade("/nothing")).fields
+
+
+@pytest.mark.parametrize("origin, allowed", [
+    ("https://other.example", "*"),
+    ("null", "*"),
+    ("http://localhost:8081", "*"),
+    ("http://localhost:8080", None),  # its own
+])
+def test_all_origins_are_allowed_by_default(wsd, origin, allowed):
+    with Raw(wsd()) as raw:
+        raw.send(upgrade("/echo", f"Origin: {origin}"))
+        head = raw.head()
+    assert head.startswith("HTTP/1.1 101 ")
+    found = re.findall(r"\r\naccess-control-allow-origin: (.*)\r\n", head, re.IGNORECASE)
+    assert found == ([allowed] if allowed else [])
+
+
+def test_preflight(wsd):
+    answer = ask(wsd(), b"OPTIONS /echo HTTP/1.1\r\nHost: localhost:8080\r\nOrigin: https://other.example\r\n"
+                        b"Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: x-one, x-two\r\n\r\n")
+    assert answer.status == 200
+    assert answer.fields["vary"] == VARY
+    assert answer.fields["access-control-allow-origin"] == ["*"]
+    assert answer.fields["access-control-allow-methods"] == ["GET,HEAD,POST"]
+    assert answer.fields["access-control-allow-headers"] == ["x-one, x-two"]
+    assert answer.fields["access-control-max-age"] == ["1800"]
+    assert answer.body == b""
+
+
+def test_preflight_for_another_method_is_refused(wsd):
+    answer = ask(wsd(), b"OPTIONS /echo HTTP/1.1\r\nHost: localhost:8080\r\nOrigin: https://other.example\r\n"
+                        b"Access-Control-Request-Method: DELETE\r\n\r\n")
+    assert answer.status == 403
+
+
+# --- Addresses
+
+def test_ipv6(wsd):
+    server = wsd("--address", "::1")
+    assert server.address == "::1"
+    assert ask(server, b"GET /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n").status == 200
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port))
+
+
+def test_an_http_client_reads_a_refusal(wsd):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{wsd().port}/echo", timeout=PATIENCE)
+    assert refused.value.code == 426
+    refused.value.close()

@@ -1,0 +1,283 @@
+"""The options of wsd: what it says of them, and each limit on the wire at N and at N + 1."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from conftest import program
+from wsd import (BINARY, CLOSE, CONTINUATION, PATIENCE, TEXT, Raw, ask, frame, read_answer, upgrade, wait_for)
+
+
+def run(*options):
+    return subprocess.run([program("wsd"), *options], capture_output=True, text=True, timeout=PATIENCE)
+
+
+# --- What it says
+
+
+def test_help_names_every_option_with_its_default_and_unit():
+    result = run("--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    for option, default in [("--address", "127.0.0.1"), ("--port", "8080"), ("--max-message", "16MiB"),
+                            ("--max-fragments", "131072"), ("--max-request-line", "8KiB"),
+                            ("--max-field-line", "8KiB"), ("--max-fields", "100"), ("--max-field-bytes", "32KiB"),
+                            ("--outbox-high", "256KiB"), ("--outbox-low", "64KiB"), ("--chat-queue", "1MiB"),
+                            ("--max-buffered", "512MiB"), ("--max-connections", "0"),
+                            ("--max-connections-per-address", "0"), ("--handshake-timeout", "10s"),
+                            ("--close-timeout", "3s"), ("--drain-timeout", "2s"), ("--write-timeout", "30s"),
+                            ("--ping-interval", "0"), ("--pong-timeout", "10s"), ("--stop-timeout", "10s"),
+                            ("--log-level", "info"), ("--log-format", "text")]:
+        assert re.search(rf"^ +{option} .*={re.escape(default)} ", result.stdout, re.MULTILINE), option
+    for option in ("--allowed-origin", "--subprotocol", "--version"):
+        assert re.search(rf"^ +{option}\b", result.stdout, re.MULTILINE), option
+
+
+def test_version():
+    result = run("--version")
+    assert result.returncode == 0
+    assert re.fullmatch(r"wsd \d+\.\d+\.\d+ .*\n", result.stdout)
+
+
+@pytest.mark.parametrize("options", [
+    ["--no-such-option"],
+    ["stray"],
+    ["--port", "65536"],
+    ["--port", "-1"],
+    ["--port"],
+    ["--address", "localhost"],
+    ["--address", "1.2.3.4.5"],
+    ["--max-message", "12 apples"],
+    ["--max-message", "-1"],
+    ["--max-message", "0"],
+    ["--max-message", "99999999999999999999"],
+    ["--close-timeout", "1KiB"],
+    ["--stop-timeout", ""],
+    ["--outbox-low", "2MiB"],
+    ["--allowed-origin", "good.example"],
+    ["--subprotocol", "two words"],
+    ["--log-level", "loud"],
+    ["--log-format", "xml"],
+], ids=" ".join)
+def test_a_bad_option_is_one_line_and_exit_2(options):
+    result = run("--port", "0", *options) if options[0] != "--port" else run(*options)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert re.fullmatch(r"wsd: .+\n", result.stderr), result.stderr
+    assert options[0].lstrip("-") in result.stderr, "it says which"
+
+
+def test_a_port_in_use_is_one_line_and_exit_1(wsd):
+    result = run("--port", str(wsd().port))
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert re.fullmatch(r"wsd: cannot listen on 127\.0\.0\.1:\d+: Address already in use.*\n", result.stderr)
+
+
+def test_an_address_that_is_not_ours_is_one_line_and_exit_1():
+    result = run("--address", "192.0.2.1", "--port", "0")
+    assert result.returncode == 1
+    assert re.fullmatch(r"wsd: cannot listen on 192\.0\.2\.1:0: .+\n", result.stderr)
+
+
+# --- Who may
+
+
+def test_allowed_origins(wsd):
+    server = wsd("--allowed-origin", "https://good.example", "--allowed-origin", "http://also.example:8081")
+    for origin in ("https://good.example", "https://good.example:443", "http://also.example:8081"):
+        with Raw(server) as raw:
+            raw.send(upgrade("/chat", f"Origin: {origin}"))
+            head = raw.head()
+        assert head.startswith("HTTP/1.1 101 ")
+        assert re.search(rf"\r\naccess-control-allow-origin: {origin}\r\n", head, re.IGNORECASE)
+    for origin in ("http://good.example", "https://good.example.evil.example", "https://also.example", "null", "?"):
+        assert ask(server, upgrade("/chat", f"Origin: {origin}")).status == 403
+    with Raw(server, "/chat"):
+        pass  # without an Origin it is no browser's
+
+
+def test_subprotocols(wsd):
+    server = wsd("--subprotocol", "one", "--subprotocol", "two")
+    for offered, chosen in (("two, one", "two"), ("three, one", "one"), ("three", None)):
+        with Raw(server) as raw:
+            raw.send(upgrade("/echo", f"Sec-WebSocket-Protocol: {offered}"))
+            head = raw.head()
+        assert head.startswith("HTTP/1.1 101 ")
+        assert re.findall(r"\r\nsec-websocket-protocol: (.*)\r\n", head, re.IGNORECASE) == ([chosen] if chosen else [])
+
+
+# --- Limits, at N and at N + 1
+
+
+def status(server, request):
+    with Raw(server) as raw:
+        raw.send(request)
+        return int(raw.head().split(" ")[1])
+
+
+def test_max_request_line(wsd):
+    server = wsd("--max-request-line", "100")
+    target = lambda size: "/echo?" + "q" * (size - len("GET /echo? HTTP/1.1"))
+    assert status(server, upgrade(target(100))) == 101
+    assert status(server, upgrade(target(101))) == 414
+
+
+def test_max_field_line(wsd):
+    server = wsd("--max-field-line", "100")
+    assert status(server, upgrade("/echo", "A: " + "b" * 97)) == 101
+    assert status(server, upgrade("/echo", "A: " + "b" * 98)) == 431
+
+
+def test_max_fields(wsd):
+    server = wsd("--max-fields", "6")
+    assert status(server, upgrade("/echo", "A: b")) == 101
+    assert status(server, upgrade("/echo", "A: b", "C: d")) == 431
+
+
+def test_max_field_bytes(wsd):
+    request = upgrade("/echo")
+    size = len(request) - len(b"GET /echo HTTP/1.1\r\n") - len(b"\r\n")
+    assert status(wsd("--max-field-bytes", str(size)), request) == 101
+    assert status(wsd("--max-field-bytes", str(size - 1)), request) == 431
+
+
+def test_max_message(wsd):
+    server = wsd("--max-message", "64KiB")
+    for end in (lambda raw, size: raw.send(frame(BINARY, b"x" * size)),
+                lambda raw, size: raw.send(frame(BINARY, b"x" * 40_000, fin=False) +
+                                           frame(CONTINUATION, b"x" * (size - 40_000)))):
+        with Raw(server, "/echo/raw") as raw:
+            end(raw, 65536)
+            assert raw.frame() == (BINARY, b"x" * 65536)
+            end(raw, 65537)
+            assert raw.close_frame() == (1009, "message too big")
+
+
+def test_max_message_goes_by_the_declared_length(wsd):
+    with Raw(wsd("--max-message", "1KiB"), "/echo") as raw:
+        raw.send(frame(TEXT, b"x" * 70_000)[:14])  # a header, and no payload
+        assert raw.close_frame() == (1009, "message too big")
+
+
+def test_max_fragments(wsd):
+    server = wsd("--max-fragments", "10")
+
+    def fragments(count):
+        return (frame(TEXT, b"a", fin=False) + frame(CONTINUATION, fin=False) * (count - 2) + frame(CONTINUATION))
+    with Raw(server, "/echo") as raw:
+        for _ in range(2):  # counted anew for each message
+            raw.send(fragments(10))
+            assert raw.frame() == (TEXT, b"Echo: a")
+        raw.send(fragments(11))
+        assert raw.close_frame()[0] == 1008
+
+
+def test_messages_ahead_of_an_error_are_answered_first(wsd):
+    with Raw(wsd("--max-message", "10"), "/echo") as raw:
+        raw.send(frame(TEXT, b"one") + frame(TEXT, b"two") + frame(TEXT, b"x" * 11) + frame(TEXT, b"three"))
+        assert raw.frame() == (TEXT, b"Echo: one")
+        assert raw.frame() == (TEXT, b"Echo: two")
+        assert raw.frame() == (CLOSE, b"\x03\xf1" + b"message too big")
+        assert raw.is_ended()
+
+
+def test_max_connections(wsd):
+    server = wsd("--max-connections", "3")
+    held = [Raw(server, "/echo") for _ in range(3)]
+    with Raw(server) as one_more:
+        assert read_answer(one_more).status == 503  # unasked
+    held.pop().close()
+    wait_for(lambda: len(server.sessions()) == 2, "one has left")
+    with Raw(server, "/echo"):
+        pass
+    for raw in held:
+        raw.close()
+
+
+def test_max_connections_per_address(wsd):
+    server = wsd("--max-connections-per-address", "2")
+    held = [Raw(server, "/echo") for _ in range(2)]
+    with Raw(server) as one_more:
+        assert read_answer(one_more).status == 503
+    with Raw(server, "/echo", source_address=("127.0.0.2", 0)):
+        pass
+    held.pop().close()
+    wait_for(lambda: sum(row.path == "/echo" for row in server.sessions()) == 1, "one has left")
+    with Raw(server, "/echo"):
+        pass
+    held.pop().close()
+
+
+def test_max_buffered(wsd):
+    server = wsd("--max-buffered", "64KiB")
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b"x" * 60_000, fin=False))
+        raw.send(frame(CONTINUATION, b"x" * 60_000))
+        assert raw.close_frame()[0] == 1013
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b"hello"))
+        assert raw.frame() == (TEXT, b"Echo: hello")
+
+
+def test_outbox_marks(wsd):
+    low, high = 4096, 8192
+    server = wsd("--outbox-high", str(high), "--outbox-low", str(low))
+    with Raw(server, "/echo/raw", small_buffer=True) as raw:
+        raw.send_until_full(frame(BINARY, b"x" * 1000))
+        (row,) = server.sessions()
+        assert row.queued > high
+        # What was gathered when it went over the mark: a write's worth, and no more.
+        assert row.queued <= high + 64 * 1024 + 1000 + 4
+
+
+# --- The log
+
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info|warning|error): .+")
+
+
+def talk(server):
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, 'line\nfeed, "quotes", \\ and \x1b[31m'.encode()) + frame(TEXT, b"\xff"))
+        raw.close_frame()
+
+
+def test_text_lines(wsd):
+    server = wsd()
+    talk(server)
+    server.logged(re.escape(r'Received: line\nfeed, "quotes", \\ and \x1b[31m'))
+    server.logged("Error: text is not UTF-8")
+    for line in server.log().splitlines():
+        assert LINE.fullmatch(line), line
+
+
+def test_json_lines(wsd):
+    server = wsd("--log-format", "json")
+    talk(server)
+    server.logged(r".*text is not UTF-8.*")
+    lines = [json.loads(line) for line in server.log().splitlines()]
+    assert all(set(line) == {"time", "level", "message"} for line in lines)
+    assert {"level": "info", "message": r'Received: line\nfeed, "quotes", \\ and \x1b[31m'} in [
+        {"level": line["level"], "message": line["message"]} for line in lines]
+
+
+def test_a_long_text_is_cut_in_the_log(wsd):
+    server = wsd()
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b"x" * 5000))
+        raw.frame()
+    (line,) = server.logged(r"Received: (x+)… \(5000 bytes\)")
+    assert len(line[1]) == 1024
+
+
+def test_log_levels(wsd):
+    for level, is_info, is_error in (("info", True, True), ("error", False, True), ("off", False, False)):
+        server = wsd("--log-level", level)
+        talk(server)
+        log = server.end()
+        assert ("Received" in log) == is_info
+        assert ("Error: text" in log) == is_error
+        if level == "off":
+            assert log == ""

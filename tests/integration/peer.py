@@ -1,0 +1,42 @@
+"""npm's `ws` client, as peer.js drives it."""
+
+import json
+import queue
+import subprocess
+import threading
+
+from conftest import HERE
+from wsd import PATIENCE
+
+
+class Peer:
+    def __init__(self, url, *subprotocols, **options):
+        self.process = subprocess.Popen(["node", HERE / "peer.js", url, json.dumps(options), *subprotocols],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.events = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.events.put(json.loads(line))
+
+    def do(self, **command):
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+
+    def event(self):
+        """What happens next, in the order of the wire."""
+        return self.events.get(timeout=PATIENCE)
+
+    def opened(self):
+        event = self.event()
+        assert "open" in event, event
+        return event["open"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait(PATIENCE)
+        self.process.stdout.close()

@@ -1,0 +1,114 @@
+"""SIGINT, SIGTERM and SIGUSR1."""
+
+import signal
+
+import pytest
+
+from wsd import BINARY, CLOSE, Raw, ask, frame, upgrade, wait_for
+
+GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_until_the_last_session_is_gone_every_request_is_answered_503(wsd, how):
+    server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
+    with Raw(server, "/echo") as one, Raw(server, "/chat") as other:
+        other.frame()
+        server.process.send_signal(how)
+        assert one.close_frame() == (1001, "the server is stopping")
+        assert other.close_frame() == (1001, "the server is stopping")
+        one.send(frame(CLOSE, b"\x03\xe9"))
+        assert one.is_ended()
+
+        # The other has not answered.
+        for request in (GET % b"/healthz", GET % b"/", GET % b"/nothing", upgrade("/echo"), upgrade("/chat")):
+            answer = ask(server, request)
+            assert answer.status == 503
+            assert answer.body.endswith(b"\n")
+        assert server.process.poll() is None
+
+        other.send(frame(CLOSE, b"\x03\xe9"))
+        assert other.is_ended()
+    assert server.wait() == 0
+    with pytest.raises(ConnectionRefusedError):
+        server.connect()
+
+
+def test_without_sessions_it_ends_at_once(wsd):
+    server = wsd("--stop-timeout", "1h")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
+def test_what_was_queued_leaves_before_the_close(wsd):
+    server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
+    payload = bytes(range(256)) * 4096
+    with Raw(server, "/echo/raw", small_buffer=True) as raw:
+        for _ in range(8):
+            raw.send(frame(BINARY, payload))
+        wait_for(lambda: server.sessions()[0].queued > 0, "the answers do not leave at once")
+        server.process.send_signal(signal.SIGTERM)
+        server.logged(r"Stopping; .*")
+        answers = []
+        while (next_frame := raw.frame())[0] != CLOSE:
+            answers.append(next_frame)
+        assert next_frame[1][:2] == b"\x03\xe9"
+        assert answers and all(answer == (BINARY, payload) for answer in answers)
+        raw.send(frame(CLOSE, b"\x03\xe9"))
+        assert raw.is_ended()
+    assert server.wait() == 0
+
+
+def test_a_session_that_does_not_answer_its_close_is_dropped(wsd):
+    server = wsd("--close-timeout", "100ms", "--drain-timeout", "100ms", "--stop-timeout", "1h")
+    with Raw(server, "/echo") as raw:
+        server.process.send_signal(signal.SIGTERM)
+        assert raw.close_frame() == (1001, "the server is stopping")
+        assert server.wait() == 0
+
+
+def test_the_wait_is_bounded(wsd):
+    server = wsd("--close-timeout", "1h", "--stop-timeout", "200ms")
+    with Raw(server, "/echo") as raw:
+        server.process.send_signal(signal.SIGTERM)
+        assert raw.close_frame() == (1001, "the server is stopping")
+        assert server.wait() == 0
+    server.logged(r"Stopping took too long: 1 sessions dropped")
+
+
+@pytest.mark.parametrize("first, second", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT),
+                                           (signal.SIGINT, signal.SIGINT)])
+def test_a_second_signal_ends_it_at_once(wsd, first, second):
+    server = wsd("--close-timeout", "1h", "--stop-timeout", "1h")
+    with Raw(server, "/echo") as raw:
+        server.process.send_signal(first)
+        raw.close_frame()
+        server.process.send_signal(second)
+        assert server.wait() == 128 + second
+
+
+def test_sigusr1_writes_the_session_table(wsd):
+    server = wsd()
+    assert server.sessions() == []
+    with Raw(server) as asking, Raw(server, "/chat") as idle, Raw(server, "/echo/raw") as full:
+        idle.frame()
+        asking.send(b"GET /echo HTTP/1.1\r\n")
+        full.send_until_full(frame(BINARY, b"x" * 10_000))
+        table = sorted(server.sessions(), key=lambda session: session.path)
+        assert [(row.path, row.state) for row in table] == [("-", "head"), ("/chat", "open"), ("/echo/raw", "open")]
+        assert [row.queued > 0 for row in table] == [False, False, True]
+        assert table[2].queued < 512 * 1024
+        (chat,) = server.logged(r"New client connected: ([0-9a-f]{8}), Total: 1")
+        assert table[1].id == chat[1]
+    wait_for(lambda: server.sessions() == [], "they are gone")
+
+
+def test_sigusr1_while_stopping(wsd):
+    server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
+    with Raw(server, "/echo") as raw:
+        server.process.send_signal(signal.SIGTERM)
+        raw.close_frame()
+        assert [row.path for row in server.sessions()] == ["/echo"]
+        raw.send(frame(CLOSE, b"\x03\xe9"))
+        assert raw.is_ended()
+    assert server.wait() == 0

@@ -1,0 +1,271 @@
+"""The server under test, on a port that the kernel chose; and a TCP connection driven by hand, for what no well-behaved
+client does."""
+
+import collections
+import hashlib
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from conftest import program
+
+PATIENCE = 60  # seconds, for what takes milliseconds: a sanitizer on a busy machine
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
+
+# What must be in no log: a sanitizer's report, and the loop's, of a handler that is called and does nothing.
+COMPLAINT = re.compile(r"^.*(Sanitizer|runtime error:|Busy wait).*$", re.MULTILINE)
+
+
+def wait_for(condition, what, patience=PATIENCE):
+    """The first result of condition() that is true."""
+    end = time.monotonic() + patience
+    while True:
+        result = condition()
+        if result:
+            return result
+        assert time.monotonic() < end, f"in {patience} s it did not come to this: {what}"
+        time.sleep(0.01)
+
+
+# --- the server
+
+Session = collections.namedtuple("Session", "id path state queued")
+
+
+class Wsd:
+    """wsd, running. `command` goes before it (strace), `prepare` runs in the child."""
+
+    def __init__(self, *options, command=(), prepare=None):
+        self.errors = tempfile.NamedTemporaryFile(prefix="wsd-", suffix=".log")
+        self.process = subprocess.Popen([*command, program("wsd"), "--port", "0", *options], stdout=subprocess.PIPE,
+                                        stderr=self.errors, preexec_fn=prepare)
+        line = self.process.stdout.readline().decode()
+        found = re.fullmatch(r"listening on (.+):(\d+)\n", line)
+        assert found, f"wsd printed {line!r} and: {self.log()}"
+        self.address, self.port = found[1].strip("[]"), int(found[2])
+        self.pid = self.process.pid
+
+    def url(self, path):
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"ws://{host}:{self.port}{path}"
+
+    def connect(self, **more):
+        return socket.create_connection((self.address, self.port), timeout=PATIENCE, **more)
+
+    # What it wrote
+
+    def log(self):
+        return Path(self.errors.name).read_text(errors="replace")
+
+    def logged(self, pattern, count=1):
+        """Waits until so many lines match; returns the matches of all that do. The log is written asynchronously."""
+        expression = re.compile(pattern + "$", re.MULTILINE)
+
+        def matches():
+            found = list(expression.finditer(self.log()))
+            return found if len(found) >= count else None
+        return wait_for(matches, f"{count} × {pattern!r} in the log")
+
+    def sessions(self):
+        """The session table, as SIGUSR1 has it written."""
+        before = len(re.findall(r"Sessions: \d+", self.log()))
+        self.process.send_signal(signal.SIGUSR1)
+
+        def table():
+            parts = re.split(r"Sessions: (\d+), bytes held: \d+\n", self.log())
+            if len(parts) // 2 <= before:
+                return None
+            rows = re.findall(r"Session ([0-9a-f]{8}) (\S+) (\w+) (\d+) bytes queued\n", parts[-1])
+            return (rows,) if len(rows) == int(parts[-2]) else None
+        (rows,) = wait_for(table, "the session table in the log")
+        return [Session(id, path, state, int(queued)) for id, path, state, queued in rows]
+
+    # What it holds
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def memory(self):
+        """KiB that it has written to and still holds."""
+        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Private_Dirty: +(\d+) kB", rollup, re.MULTILINE)[1])
+
+    def cpu_seconds(self):
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    # Its end
+
+    def wait(self):
+        """Its exit status."""
+        return self.process.wait(PATIENCE)
+
+    def end(self):
+        """SIGTERM, unless the test has ended it. Then exit 0, nothing more on standard output, no COMPLAINT.
+        Returns the whole log."""
+        if self.errors.closed:
+            return self.last_log
+        try:
+            if self.process.poll() is None:
+                self.process.send_signal(signal.SIGTERM)
+                assert self.wait() == 0, "wsd did not end with 0 after SIGTERM"
+                assert self.process.stdout.read() == b""
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+            self.last_log = self.log()
+            self.errors.close()
+            print(self.last_log[-8_000:])  # pytest shows it where a test has failed
+        report = COMPLAINT.search(self.last_log)
+        assert not report, report[0]
+        return self.last_log
+
+
+# --- a connection by hand
+
+def upgrade(path, *fields, key="dGhlIHNhbXBsZSBub25jZQ=="):
+    """The bytes of a request; the key is the one of RFC 6455 §1.3."""
+    return "".join(line + "\r\n" for line in (
+        f"GET {path} HTTP/1.1", "Host: localhost:8080", "Upgrade: websocket", "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}", *fields, "")).encode()
+
+
+def frame(opcode, payload=b"", fin=True):
+    """A client's frame, masked with the key 0, which leaves the payload as it is."""
+    size = len(payload)
+    if size < 126:
+        length = bytes([0x80 | size])
+    elif size < 65536:
+        length = b"\xfe" + struct.pack(">H", size)
+    else:
+        length = b"\xff" + struct.pack(">Q", size)
+    return bytes([(0x80 if fin else 0) | opcode]) + length + bytes(4) + payload
+
+
+class Raw:
+    """One connection, upgraded if there is a path."""
+
+    def __init__(self, server, path=None, *fields, small_buffer=False, **more):
+        self.socket = server.connect(**more) if not small_buffer else self.small(server)
+        self.bytes = b""
+        if path is not None:
+            self.send(upgrade(path, *fields))
+            head = self.head()
+            assert head.startswith("HTTP/1.1 101 "), head
+
+    @staticmethod
+    def small(server):
+        """A receive buffer that holds next to nothing, set before the window is announced."""
+        connection = socket.socket(socket.AF_INET6 if ":" in server.address else socket.AF_INET)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(PATIENCE)
+        connection.connect((server.address, server.port))
+        return connection
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def send_until_full(self, data, patience=0.5):
+        """Repeats `data` until the kernel took no more for so many seconds. Returns how much it took."""
+        sent = 0
+        self.socket.settimeout(patience)
+        try:
+            while True:
+                sent += self.socket.send(data[sent % len(data):])
+        except TimeoutError:
+            return sent
+        finally:
+            self.socket.settimeout(PATIENCE)
+
+    def take(self, size):
+        while len(self.bytes) < size:
+            more = self.socket.recv(1 << 20)
+            if not more:
+                raise EOFError(f"wsd ended TCP; {self.bytes!r} was left")
+            self.bytes += more
+        taken, self.bytes = self.bytes[:size], self.bytes[size:]
+        return taken
+
+    def head(self):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self.take(1)
+        return head.decode()
+
+    def frame(self):
+        """The next one: opcode, payload. A server's is whole messages, without a masking key."""
+        first, length = self.take(2)
+        assert first & 0xF0 == 0x80 and length < 128, (first, length)
+        if length == 126:
+            (length,) = struct.unpack(">H", self.take(2))
+        elif length == 127:
+            (length,) = struct.unpack(">Q", self.take(8))
+        return first & 0x0F, self.take(length)
+
+    def close_frame(self):
+        """Code and reason of the Close that must come, whatever else comes before."""
+        while True:
+            opcode, payload = self.frame()
+            if opcode == CLOSE:
+                return (struct.unpack(">H", payload[:2])[0], payload[2:].decode()) if payload else None
+
+    def is_ended(self):
+        """Reads to the end of TCP: true if it was a FIN, with nothing more before."""
+        rest = self.bytes
+        while more := self.socket.recv(1 << 20):
+            rest += more
+        assert rest == b"", rest
+        return True
+
+    def finish_writing(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+Answer = collections.namedtuple("Answer", "status reason fields body")
+
+
+def ask(server, request):
+    """Sends bytes and reads the answer to the end of the connection, which the server must bring. `fields`: name, in
+    small letters, to the list of values."""
+    with Raw(server) as raw:
+        raw.send(request)
+        return read_answer(raw)
+
+
+def read_answer(raw):
+    lines = raw.head().split("\r\n")
+    version, status, reason = lines[0].split(" ", 2)
+    assert version == "HTTP/1.1"
+    fields = {}
+    for line in lines[1:-2]:
+        name, value = line.split(": ", 1)
+        fields.setdefault(name.lower(), []).append(value)
+    body = raw.bytes
+    while more := raw.socket.recv(65536):
+        body += more
+    return Answer(int(status), reason, fields, body)
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()
