@@ -1,0 +1,51 @@
+"""Where clang-tidy is told to look away, it is told which check, and the reader is told why;
+and all such places are counted."""
+
+import os
+import re
+from pathlib import Path
+
+# How many there are. Change it with the code: a suppression more is a decision, not an accident.
+EXPECTED = 1
+
+NOLINT = re.compile(r"NOLINT(NEXTLINE|BEGIN|END)?\b")
+# `NOLINT(check[, check]): reason`; a block ends with `NOLINTEND(check)`, its reason having been
+# given.
+CHECK = r"[a-z][a-z0-9.-]+"
+COMPLETE = re.compile(rf"// NOLINT(NEXTLINE|BEGIN)?\({CHECK}(, ?{CHECK})*\): \S.{{9,}}")
+END = re.compile(r"// NOLINTEND\([a-z][a-z0-9., -]+\)$")
+
+
+def suppressions(root):
+    """How many, and those that lack a check or a reason."""
+    count, incomplete = 0, []
+    for part in ("protocol", "server", "tools"):
+        for path in sorted((root / part).rglob("*")):
+            if path.suffix not in (".h", ".cpp"):
+                continue
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                if not NOLINT.search(line) or END.search(line):
+                    continue
+                count += 1
+                if not COMPLETE.search(line):
+                    incomplete.append(f"{path.relative_to(root)}:{number}: {line.strip()}")
+    return count, incomplete
+
+
+def test_each_suppression_names_its_check_and_its_reason_and_all_are_counted():
+    assert suppressions(Path(os.environ["FBF_SOURCE_DIR"])) == (EXPECTED, [])
+
+
+def test_this_check_sees_what_it_forbids(tmp_path):
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "a.cpp").write_text(
+        "f();  // NOLINT(bugprone-branch-clone): both branches are rows of one table\n"
+        "// NOLINTBEGIN(cert-err33-c): printing to a closed terminal has no remedy\n"
+        "// NOLINTEND(cert-err33-c)\n"
+        "g();  // NOLINT\n"
+        "h();  // NOLINT(bugprone-branch-clone)\n"
+        "// NOLINTNEXTLINE: because\n")
+    assert suppressions(tmp_path) == (5, [
+        "server/a.cpp:4: g();  // NOLINT",
+        "server/a.cpp:5: h();  // NOLINT(bugprone-branch-clone)",
+        "server/a.cpp:6: // NOLINTNEXTLINE: because"])

@@ -1,0 +1,85 @@
+"""A rule of a standard has one tag, like 6455-5.2-MINLEN: number of the RFC, section, name. It
+stands at the branch that enforces the rule, in the test that pins it and on the page that explains
+it. So whoever reads one of the three finds the others."""
+
+import os
+import re
+from pathlib import Path
+
+RFCS = "3629|6455|6585|7692|8441|9110|9112"
+TAG = re.compile(rf"(?<![\w.-])(?:{RFCS})-\d+(?:\.\d+)*-[A-Z0-9]+(?:-[A-Z]+)*(?![\w-])")
+CODE = ("protocol", "server", "tools")
+# What is searched in tests/: neither what others wrote, nor bytes, nor the examples below.
+SKIPPED = ("node_modules", "__pycache__", "corpus", "checks")
+TEXT = (".h", ".cpp", ".py", ".js", ".mjs", ".sh", ".md", "")
+
+
+def tags(root, *parts):
+    """Each tag in these parts of the tree, and where it stands first."""
+    found = {}
+    for part in parts:
+        for path in [root / part, *sorted((root / part).rglob("*"))]:
+            name = path.relative_to(root)
+            if not path.is_file() or path.suffix not in TEXT or set(SKIPPED) & set(name.parts):
+                continue
+            for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
+                for tag in TAG.findall(line):
+                    found.setdefault(tag, f"{name}:{number}: {tag}")
+    return found
+
+
+def without_test(root):
+    tested = tags(root, "tests")
+    return [place for tag, place in sorted(tags(root, *CODE).items()) if tag not in tested]
+
+
+def without_code(root):
+    coded = tags(root, *CODE)
+    return [place for tag, place in sorted(tags(root, "tests", "docs", "README.md").items())
+            if tag not in coded]
+
+
+ROOT = Path(os.environ["FBF_SOURCE_DIR"])
+
+
+def test_each_rule_of_the_code_is_cited_by_a_test():
+    assert len(tags(ROOT, "protocol")) > 0
+    assert without_test(ROOT) == []
+
+
+def test_each_rule_that_tests_and_docs_cite_is_in_the_code():
+    assert without_code(ROOT) == []
+
+
+def test_this_check_sees_what_it_forbids(tmp_path):
+    tree = {
+        # In comments, one or several; in the error table, as the first string of a row.
+        "protocol/frame.cpp": "// [6455-5.1-MASK] a client masks, [6455-5.1-NOMASK] no server\n",
+        "protocol/error.cpp": '{"9112-3.2-HOST", 400, "one"},\n{"6455-7.4.1-1011", 1011, ""},\n',
+        "server/session.cpp": "// [9110-15.5.22-UPGRADE-FIELD] says what would do\n",
+        "tools/serve": "# [6585-5-FIELDS]\n",
+        # Not tags: a date, a range, a number behind another, a version.
+        "tools/wsc.cpp": "// 2024-01-15-A, 9110-9112, 16455-5.2-X, 6455-5.2, v6455-1-A\n",
+        "tests/protocol/frame_test.cpp": '{"[6455-5.1-MASK] text"},\n// [6455-7.4.1-1011]\n',
+        "tests/integration/test_http.py": 'assert r"\\[9112-3.2-HOST\\]" in log\n',
+        "tests/node_modules/ws/a.js": "// [6455-1-THEIRS]\n",
+        "tests/fuzz/corpus/a": "[6455-1-BYTES]\n",
+        "docs/02-frame.md": "First line\nthe rule [6455-5.2-MINLEN], and [6455-5.1-MASK]\n",
+        "README.md": "[6455-1-README]\n",
+    }
+    for name, text in tree.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert without_test(tmp_path) == [
+        "protocol/frame.cpp:1: 6455-5.1-NOMASK",
+        "tools/serve:1: 6585-5-FIELDS",
+        "server/session.cpp:1: 9110-15.5.22-UPGRADE-FIELD"]
+    assert without_code(tmp_path) == [
+        "README.md:1: 6455-1-README",
+        "docs/02-frame.md:2: 6455-5.2-MINLEN"]
+
+    (tmp_path / "protocol" / "http.cpp").write_text("// [6455-5.2-MINLEN] [6455-1-README]\n")
+    (tmp_path / "tests" / "all_test.py").write_text(
+        "[6455-5.1-NOMASK] [6585-5-FIELDS] [9110-15.5.22-UPGRADE-FIELD]\n"
+        "[6455-5.2-MINLEN] [6455-1-README]\n")
+    assert without_test(tmp_path) == [] and without_code(tmp_path) == []
