@@ -1,0 +1,99 @@
+# shellcheck shell=bash
+# What tools/serve, tools/test and others share: getting what is missing, configuring, building.
+# Sourced; changes to the top of the repository. Everything it says goes to standard error.
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+# The system's own tools come first: a cmake or python3 that somebody put before them on the PATH
+# does not know of the libraries and modules that the system's packages bring.
+PATH=/usr/bin:/bin:$PATH
+
+build_packages=(g++ cmake ninja-build libssl-dev libspdlog-dev libfmt-dev libcli11-dev)
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+die() {
+  say "$*"
+  exit 1
+}
+
+# quietly COMMAND...: what it prints is shown whole if it fails, and not at all if it does not.
+quietly() {
+  local log status=0
+  log=$(mktemp)
+  "$@" >"$log" 2>&1 || status=$?
+  ((status == 0)) || cat "$log" >&2
+  rm -f "$log"
+  return "$status"
+}
+
+as_root() {
+  if ((EUID == 0)); then "$@"; else sudo "$@"; fi
+}
+
+# install_packages PACKAGE...: those of these Debian packages that are not there yet.
+install_packages() {
+  local package missing=()
+  for package in "$@"; do
+    [[ $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
+      missing+=("$package")
+  done
+  ((${#missing[@]} > 0)) || return 0
+  command -v apt-get >/dev/null ||
+    die "please install what Debian calls: ${missing[*]} (this system has no apt-get to do it with)"
+  ((EUID == 0)) || command -v sudo >/dev/null ||
+    die "please install, as root (there is no sudo here): apt-get install ${missing[*]}"
+  say "installing Debian packages: ${missing[*]}"
+  quietly as_root apt-get update || die "apt-get update failed"
+  quietly as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get install --yes --no-install-recommends "${missing[@]}" || die "apt-get install failed"
+}
+
+# need PACKAGE... -- PROBE...: notes the packages as wanted if the probe fails. The probe asks for
+# the thing, not for Debian's package of it, since the thing may have come another way.
+wanted=()
+need() {
+  local packages=()
+  while [[ $1 != -- ]]; do
+    packages+=("$1")
+    shift
+  done
+  shift
+  "$@" >/dev/null 2>&1 || wanted+=("${packages[@]}")
+}
+
+# configure PRESET [CMAKE OPTION...]: nothing to do if that was done; ninja itself sees a changed
+# CMakeLists.txt.
+configure() {
+  local preset=$1 ninja_file=build/$1/build.ninja
+  shift
+  [[ -f $ninja_file && ! CMakePresets.json -nt $ninja_file ]] && return
+  cmake --preset "$preset" "$@"
+}
+
+# configure_release [CMAKE OPTION...] -- PACKAGE...: what is missing is installed only if
+# configuring fails, and so not on a system that has it all in a way of its own.
+configure_release() {
+  local options=()
+  while [[ $1 != -- ]]; do
+    options+=("$1")
+    shift
+  done
+  shift
+  if command -v apt-get >/dev/null; then
+    configure release "${options[@]}" >/dev/null 2>&1 && return
+    install_packages "$@"
+    rm -rf build/release/CMakeCache.txt build/release/CMakeFiles  # they remember what was not found
+  fi
+  quietly configure release "${options[@]}" ||
+    die "configuring failed (above). It needs what Debian calls: $*"
+}
+
+# build PRESET [TARGET...]
+build() {
+  local preset=$1 targets=()
+  shift
+  (($# == 0)) || targets=(--target "$@")
+  quietly cmake --build "build/$preset" "${targets[@]}" ||
+    die "the build in build/$preset failed (above)"
+}
