@@ -38,9 +38,11 @@ std::optional<std::uint64_t> parse_quantity(std::string_view text, std::span<con
 
 /// In the largest unit that it is a multiple of: 65536 with kBytes is "64KiB".
 std::string to_text(std::uint64_t number, std::span<const Unit> units) {
+  if (number == 0)
+    return "0";
   const Unit* best = &units[0];
   for (const Unit& unit : units) {
-    if (number != 0 && number % unit.factor == 0 && !unit.name.empty())
+    if (number % unit.factor == 0 && !unit.name.empty())
       best = &unit;
   }
   return std::to_string(number / best->factor) + std::string(best->name);
