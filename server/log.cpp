@@ -156,11 +156,11 @@ void start_log(LogLevel level, LogFormat format) {
           ? "%Y-%m-%dT%H:%M:%S.%eZ %l: %v"
           : R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":"%v"})",
       spdlog::pattern_time_type::utc);
-  log_internal::level = level;
+  log_internal::threshold = level;
 }
 
 void stop_log() {
-  log_internal::level = LogLevel::kOff;
+  log_internal::threshold = LogLevel::kOff;
   if (the_log.logger == nullptr)
     return;
   report_dropped();

@@ -28,12 +28,12 @@ void start_log(LogLevel level, LogFormat format);
 void stop_log();
 
 namespace log_internal {
-inline LogLevel level = LogLevel::kOff;
+inline LogLevel threshold = LogLevel::kOff;
 void write(LogLevel level, std::initializer_list<std::string_view> parts);
 }  // namespace log_internal
 
 [[nodiscard]] inline bool is_logged(LogLevel level) {
-  return level >= log_internal::level && level != LogLevel::kOff;
+  return level >= log_internal::threshold && level != LogLevel::kOff;
 }
 
 /// Logs one line, the `parts` one behind the other, each of them cut and escaped.

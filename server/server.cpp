@@ -160,8 +160,9 @@ void Server::on_turn_end() {
 }
 
 void Server::bury_the_dead() {
-  const std::vector<Dead> dead = std::exchange(context_.dead, {});
-  for (const Dead& one : dead) {
+  // An endpoint that hears of one death may cause another: the list may grow meanwhile.
+  for (std::size_t i = 0; i < context_.dead.size(); ++i) {
+    const Dead one = context_.dead[i];
     Session* const session = table_.find(one.token);
     guarded(*session, [&] { session->bury(one); });
     const AddressCount* const address = session->address();
@@ -169,6 +170,7 @@ void Server::bury_the_dead() {
     if (address != nullptr && address->second == 0)
       addresses_.erase(addresses_.find(address->first));
   }
+  context_.dead.clear();
 }
 // endregion
 
@@ -233,7 +235,9 @@ void Server::admit(Fd fd, const SocketAddress& peer) {
                          (address != nullptr && address->second >= most_of_address);
     auto owned = std::make_unique<Session>(context_, std::move(fd), table_.next_token(), address);
     Session& session = *owned;
-    context_.dead.reserve(table_.size() + 1);
+    // So that no death is lost for want of memory.
+    if (context_.dead.capacity() <= table_.size())
+      context_.dead.reserve(2 * (table_.size() + 1));
     table_.put(std::move(owned));
     if (const auto error = session.start()) {
       log(LogLevel::kWarn, {"Cannot watch a connection: ", error.message()});

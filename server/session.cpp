@@ -91,8 +91,8 @@ bool Session::on_ready(std::uint32_t events) {
     return true;  // it died earlier in this turn
   bool did_something = false;
   if ((events & EPOLLOUT) != 0) {
+    did_something = queued() > 0;
     flush_outbox();
-    did_something = true;
   }
   if (events == 0) {
     did_something = resume();
@@ -205,7 +205,7 @@ void Session::answer(const HttpRequest& request, std::span<std::byte> behind) {
   state_ = State::kOpen;
   deadline_ = Timers::kNever;
   route_->endpoint->opened(*this, opening);
-  // A client may send frames right behind its request: some are here already.
+  // A client is to wait for the 101 (§4.1). Frames of one that did not are here already.
   take_input(behind);
 }
 // endregion

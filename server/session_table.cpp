@@ -3,6 +3,16 @@
 #include "server/session.h"
 
 namespace ws {
+namespace {
+
+/// Doubled, so that arrivals take constant time on average: reserve() by itself adds just what is asked.
+template <typename Element>
+void make_room(std::vector<Element>& vector, std::size_t size) {
+  if (size > vector.capacity())
+    vector.reserve(2 * size);
+}
+
+}  // namespace
 
 SessionTable::SessionTable() = default;
 SessionTable::~SessionTable() = default;
@@ -15,10 +25,10 @@ EventLoop::Token SessionTable::next_token() const {
 // region session-table
 void SessionTable::put(std::unique_ptr<Session> session) {
   const EventLoop::Token token = next_token();
-  // Reserve first: whatever fails must fail before anything has changed.
-  dense_.reserve(dense_.size() + 1);
+  // Room first: whatever fails must fail before anything has changed, and erase must not fail at all.
+  make_room(dense_, dense_.size() + 1);
   if (free_.empty()) {
-    free_.reserve(slots_.size() + 1);  // so that erase cannot fail either
+    make_room(free_, slots_.size() + 1);
     slots_.emplace_back();
   } else {
     free_.pop_back();
