@@ -185,10 +185,15 @@ ParsedConfig parse_config(int argc, const char* const* argv) {
       ->capture_default_str()
       ->type_name("ADDRESS")
       ->check(judge_address);
-  app.add_option("--port", config.port, "0: the kernel chooses one")
-      ->capture_default_str()
-      ->type_name("PORT")
-      ->check(CLI::Range(0, 65535).description(""));
+  const auto set_port = [&config](const std::string& text) {
+    const auto port = parse_quantity(text, kNone);
+    if (!port.has_value() || *port > UINT16_MAX)
+      throw CLI::ValidationError("--port", "'" + text + "' is not between 0 and 65535");
+    config.port = static_cast<std::uint16_t>(*port);
+  };
+  app.add_option_function<std::string>("--port", set_port, "0: the kernel chooses one")
+      ->default_str(std::to_string(config.port))
+      ->type_name("PORT");
   app.add_option("--allowed-origin", config.allowed_origins,
                  "let only these origins in, repeatable; without it all may, as in the article")
       ->type_name("ORIGIN")

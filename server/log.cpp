@@ -1,9 +1,17 @@
 #include "server/log.h"
 
+#include <limits.h>
+#include <poll.h>
 #include <spdlog/async.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <memory>
 #include <span>
 
@@ -12,7 +20,39 @@
 namespace ws {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
+/// Standard error, and a way out if whoever reads it has stopped to: what cannot be written by the deadline
+/// is lost. The log's thread writes, and it alone.
+class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  void set_deadline(Clock::time_point deadline) { deadline_ = deadline; }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    std::string_view rest(line.data(), line.size());
+    while (!rest.empty() && Clock::now() < deadline_.load()) {
+      pollfd entry{STDERR_FILENO, POLLOUT, 0};
+      if (::poll(&entry, 1, 100) <= 0)
+        continue;
+      // A pipe with any room has it for PIPE_BUF bytes: this does not block.
+      const ssize_t n =
+          ::write(STDERR_FILENO, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
+      if (n < 0 && errno != EINTR && errno != EAGAIN)
+        return;  // nobody reads any more
+      rest.remove_prefix(n < 0 ? 0 : static_cast<std::size_t>(n));
+    }
+  }
+  void flush_() override {}
+
+ private:
+  std::atomic<Clock::time_point> deadline_ = Clock::time_point::max();
+};
+
 struct Logger {
+  std::shared_ptr<StderrSink> sink;
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
   LogFormat format = LogFormat::kText;
@@ -145,9 +185,9 @@ void start_log(LogLevel level, LogFormat format) {
   if (level == LogLevel::kOff)
     return;
   the_log.pool = std::make_shared<spdlog::details::thread_pool>(kLogQueue, 1);
+  the_log.sink = std::make_shared<StderrSink>();
   the_log.logger = std::make_shared<spdlog::async_logger>(
-      "wsd", std::make_shared<spdlog::sinks::stderr_sink_mt>(), the_log.pool,
-      spdlog::async_overflow_policy::overrun_oldest);
+      "wsd", the_log.sink, the_log.pool, spdlog::async_overflow_policy::overrun_oldest);
   the_log.format = format;
   the_log.dropped = 0;
   the_log.logger->set_level(spdlog::level::trace);  // is_logged has judged it already
@@ -159,10 +199,14 @@ void start_log(LogLevel level, LogFormat format) {
   log_internal::threshold = level;
 }
 
-void stop_log() {
+void stop_log(std::chrono::milliseconds patience) {
   log_internal::threshold = LogLevel::kOff;
   if (the_log.logger == nullptr)
     return;
+  the_log.sink->set_deadline(Clock::now() + patience);
+  // The last report waits for room: if it pushed out a line, its own count would be wrong.
+  the_log.logger = std::make_shared<spdlog::async_logger>("wsd", the_log.sink, the_log.pool,
+                                                          spdlog::async_overflow_policy::block);
   report_dropped();
   the_log.logger.reset();
   the_log.pool.reset();  // writes what is queued, and joins the thread

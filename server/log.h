@@ -5,6 +5,7 @@
 // cursor of the terminal that shows it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -18,14 +19,15 @@ enum class LogFormat : std::uint8_t { kText, kJson };
 
 /// Bytes of one part of a line that are shown; of more the length is told.
 inline constexpr std::size_t kLogPart = 1024;
-/// Lines that may wait to be written: with parts of at most `4 * kLogPart` bytes when every byte is escaped,
-/// and two parts from outside in a line, no more than 64 MiB, and 2 MiB of ordinary ones.
+/// Lines that may wait to be written. The server puts one part from outside into a line, which in JSON, with
+/// every byte escaped, takes `5 * kLogPart` bytes: 40 MiB for all lines, and 4 MiB for what is around them.
 inline constexpr std::size_t kLogQueue = 8192;
 
 /// Starts the log; before, nothing is logged. Signals should be blocked by then: the thread inherits that.
 void start_log(LogLevel level, LogFormat format);
-/// Writes what is queued, and ends it.
-void stop_log();
+/// Writes what is queued, and ends it; what whoever reads standard error does not take within `patience` is
+/// lost.
+void stop_log(std::chrono::milliseconds patience = std::chrono::seconds(1));
 
 namespace log_internal {
 inline LogLevel threshold = LogLevel::kOff;

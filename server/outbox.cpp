@@ -10,10 +10,9 @@ bool Block::reserve(std::size_t size) {
   const std::size_t needed = bytes_.size() + size;
   if (needed <= charged_)
     return true;
-  // Doubled, so that many small appends take linear time; exact, if the budget is nearly spent.
-  std::size_t capacity = std::max(needed, 2 * charged_);
-  if (capacity - charged_ > budget_.room())
-    capacity = needed;
+  // Doubled, so that many small appends take linear time; or, towards the end of the budget, half of what
+  // is left of it: growing to fit would copy everything with each of them.
+  const std::size_t capacity = std::max(needed, charged_ + std::min(charged_, budget_.room() / 2));
   if (!budget_.take(capacity - charged_))
     return false;
   charged_ = capacity;

@@ -249,7 +249,7 @@ void Session::pump(std::span<std::byte>& in) {
     if (event.type == Event::Type::kNeedMore)
       return;
     take_event(event);
-    if (outbox_ == nullptr && context_.gathered.size() < kFlushAt)
+    if (queued() == 0 && context_.gathered.size() < kFlushAt)
       continue;
     flush();
     is_paused_ = connection_.is_open() && queued() > limits().outbox_high;

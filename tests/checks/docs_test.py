@@ -4,6 +4,9 @@ import importlib.machinery
 import importlib.util
 import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ loader.exec_module(docs)
 SOURCE = "int a;\n// region one\nint b;\n  int c;\n// endregion\n"
 PAGE = ("# Page\n\n<!-- code protocol/a.cpp one -->\n<!-- end code -->\n\n"
         "<!-- lines protocol/a.cpp --><!-- end lines --> lines\n")
+BAD_MARK = "docs/page.md: not every '<!-- %s' is well-formed and has its end"
 
 
 @pytest.fixture
@@ -58,9 +62,39 @@ def test_code_is_put_in_with_its_place(tree):
     ("protocol/a.cpp", SOURCE + "// region two\n", "protocol/a.cpp: the region two has no end"),
     ("protocol/a.cpp", SOURCE + "// endregion\n",
      "protocol/a.cpp:6: a region inside another, or an end without a beginning"),
-    ("docs/page.md", "<!-- code protocol/a.cpp one -->\n", "docs/page.md: not every '<!-- code ' has its '<!-- end code -->'"),
+    ("docs/page.md", PAGE.replace("<!-- end code -->", ""), BAD_MARK % "code"),
+    ("docs/page.md", PAGE.replace("a.cpp one", "a.cpp"), BAD_MARK % "code"),
+    ("docs/page.md", PAGE + "<!-- end code -->\n", BAD_MARK % "code"),
+    ("docs/page.md", PAGE.replace("<!-- end lines -->", ""), BAD_MARK % "lines"),
     ("docs/page.md", PAGE.replace("lines protocol/a.cpp", "lines protocol/b.cpp"), "docs/page.md: there is no protocol/b.cpp"),
 ])
 def test_this_check_sees_what_it_forbids(tree, file, text, error):
     (tree / file).write_text(text)
     assert error in docs.run(tree, is_check=True)
+
+
+def test_a_page_with_a_mark_left_open_is_not_rewritten(tree):
+    opened = "<!-- code protocol/a.cpp one -->\n\nProse that must not be lost.\n\n" + PAGE
+    (tree / "docs" / "page.md").write_text(opened)
+    assert docs.run(tree, is_check=False) != []
+    assert (tree / "docs" / "page.md").read_text() == opened
+
+
+def test_the_command_names_what_is_wrong_and_fails_and_then_mends_it(tree):
+    (tree / "tools").mkdir()
+    command = [sys.executable, shutil.copy(ROOT / "tools" / "docs", tree / "tools")]
+    (tree / "protocol" / "a.cpp").write_text(SOURCE.replace("b", "bb"))
+    stale = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
+    assert stale.returncode == 1
+    assert stale.stderr == "docs: docs/page.md: stale; tools/docs brings it up to date\n"
+    assert subprocess.run(command, check=False).returncode == 0
+    assert subprocess.run([*command, "--check"], check=False).returncode == 0
+    assert subprocess.run([*command, "--chekc"], capture_output=True, check=False).returncode == 1
+
+
+def test_the_map_has_each_file():
+    marks = re.findall(r"<!-- lines ([^>]+?) -->", (ROOT / "docs" / "READING.md").read_text())
+    mapped = [file for mark in marks for file in mark.split()]
+    there = [str(path.relative_to(ROOT)) for part in ("protocol", "server")
+             for path in (ROOT / part).iterdir() if path.suffix in (".h", ".cpp")]
+    assert sorted(file for file in mapped if not file.startswith("tools/")) == sorted(there)

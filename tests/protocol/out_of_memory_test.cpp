@@ -16,7 +16,7 @@ long allocations_left = -1;
 
 }  // namespace
 
-// The whole program's. The array forms call these. (Not inlined: g++ 12 would see free() meet what
+// The whole program's. (Not inlined: g++ 12 would see free() meet what
 // `new` gave, and warn.)
 [[gnu::noinline]] void* operator new(std::size_t size) {
   if (allocations_left == 0)
@@ -32,6 +32,16 @@ long allocations_left = -1;
 }
 [[gnu::noinline]] void operator delete(void* p, std::size_t /*size*/) noexcept {
   std::free(p);
+}
+// By themselves they call those above, but not where a sanitizer brings its own.
+[[gnu::noinline]] void* operator new[](std::size_t size) {
+  return ::operator new(size);
+}
+[[gnu::noinline]] void operator delete[](void* p) noexcept {
+  ::operator delete(p);
+}
+[[gnu::noinline]] void operator delete[](void* p, std::size_t /*size*/) noexcept {
+  ::operator delete(p);
 }
 
 namespace ws::test {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,45 +18,89 @@ ParsedConfig parse(std::vector<const char*> arguments) {
   return parse_config(static_cast<int>(arguments.size()), arguments.data());
 }
 
+/// One limit, whatever its type.
+template <auto kMember>
+std::uint64_t limit(const Limits& limits) {
+  return limits.*kMember;
+}
+
+struct LimitRow {
+  const char* option;
+  std::uint64_t (*field)(const Limits&);
+  const char* value;
+  std::uint64_t expected;
+  const char* least;  ///< the option takes this, and `below` it does not
+  const char* below;
+  const char* most;  ///< the option takes this, and `above` it does not
+  const char* above;
+};
+
+/// Every limit that there is.
+constexpr LimitRow kLimits[] = {
+    {"--max-request-line", limit<&Limits::request_line>, "100", 100, "16", "15", "1GiB",
+     "1073741825"},
+    {"--max-field-line", limit<&Limits::field_line>, "64B", 64, "16", "15", "1GiB", "1073741825"},
+    {"--max-fields", limit<&Limits::fields>, "7", 7, "1", "0", "10000", "10001"},
+    {"--max-field-bytes", limit<&Limits::field_bytes>, "3KiB", 3072, "16", "15", "1GiB",
+     "1073741825"},
+    {"--max-message", limit<&Limits::message>, "2MiB", 2'097'152, "1", "0", "4GiB", "4294967297"},
+    {"--max-fragments", limit<&Limits::fragments>, "12", 12, "1", "0", "4294967295", "4294967296"},
+    {"--outbox-high", limit<&Limits::outbox_high>, "1MiB", 1'048'576, "64KiB", "0", "1GiB",
+     "1073741825"},
+    {"--outbox-low", limit<&Limits::outbox_low>, "5KiB", 5120, "1", "0", "256KiB", "262145"},
+    {"--chat-queue", limit<&Limits::chat_queue>, "5KiB", 5120, "1", "0", "1GiB", "1073741825"},
+    {"--max-buffered", limit<&Limits::buffered>, "1GiB", 1'073'741'824, "64KiB", "65535", "1024GiB",
+     "1025GiB"},
+    {"--max-connections", limit<&Limits::connections>, "9", 9, "0", "-1", "10000000", "10000001"},
+    {"--max-connections-per-address", limit<&Limits::connections_per_address>, "8", 8, "0", "-1",
+     "10000000", "10000001"},
+    {"--handshake-timeout", limit<&Limits::handshake_ms>, "1500ms", 1500, "1ms", "0", "24h",
+     "86400001ms"},
+    {"--close-timeout", limit<&Limits::close_ms>, "20ms", 20, "1ms", "0", "24h", "86400001ms"},
+    {"--drain-timeout", limit<&Limits::drain_ms>, "4s", 4000, "1ms", "0", "24h", "86400001ms"},
+    {"--write-timeout", limit<&Limits::write_ms>, "2min", 120'000, "1ms", "0", "24h", "86400001ms"},
+    {"--ping-interval", limit<&Limits::ping_ms>, "3h", 10'800'000, "0", "-1ms", "24h",
+     "86400001ms"},
+    {"--pong-timeout", limit<&Limits::pong_ms>, "1s", 1000, "1ms", "0", "24h", "86400001ms"},
+    {"--stop-timeout", limit<&Limits::stop_ms>, "7ms", 7, "1ms", "0", "24h", "86400001ms"},
+};
+
 TEST(Config, HasTheDefaultsOfItsStruct) {
   const ParsedConfig parsed = parse({});
   ASSERT_TRUE(parsed.config.has_value());
   EXPECT_EQ(parsed.config->address, "127.0.0.1");
   EXPECT_EQ(parsed.config->port, 8080);
   EXPECT_TRUE(parsed.config->allowed_origins.empty());
+  EXPECT_TRUE(parsed.config->subprotocols.empty());
   EXPECT_EQ(parsed.config->log_level, LogLevel::kInfo);
   EXPECT_EQ(parsed.config->log_format, LogFormat::kText);
-  EXPECT_EQ(parsed.config->limits.message, 16U << 20U);
-  EXPECT_EQ(parsed.config->limits.ping_ms, 0U);
+  for (const LimitRow& row : kLimits)
+    EXPECT_EQ(row.field(parsed.config->limits), row.field(Limits{})) << row.option;
 }
 
-TEST(Config, TakesEachLimitInItsUnits) {
-  const auto limits = [](const char* option, const char* value) {
-    const ParsedConfig parsed = parse({option, value});
-    EXPECT_TRUE(parsed.config.has_value()) << option << " " << value << ": " << parsed.output;
-    return parsed.config.value_or(Config{}).limits;
-  };
-  EXPECT_EQ(limits("--max-request-line", "100").request_line, 100U);
-  EXPECT_EQ(limits("--max-field-line", "64B").field_line, 64U);
-  EXPECT_EQ(limits("--max-fields", "7").fields, 7U);
-  EXPECT_EQ(limits("--max-field-bytes", "3KiB").field_bytes, 3072U);
-  EXPECT_EQ(limits("--max-message", "2MiB").message, 2'097'152U);
-  EXPECT_EQ(limits("--max-message", "4GiB").message, 4'294'967'296U);
-  EXPECT_EQ(limits("--max-fragments", "12").fragments, 12U);
-  EXPECT_EQ(limits("--outbox-high", "1MiB").outbox_high, 1'048'576U);
-  EXPECT_EQ(limits("--outbox-low", "1").outbox_low, 1U);
-  EXPECT_EQ(limits("--chat-queue", "5KiB").chat_queue, 5120U);
-  EXPECT_EQ(limits("--max-buffered", "1GiB").buffered, 1'073'741'824U);
-  EXPECT_EQ(limits("--max-connections", "9").connections, 9U);
-  EXPECT_EQ(limits("--max-connections-per-address", "8").connections_per_address, 8U);
-  EXPECT_EQ(limits("--handshake-timeout", "1500ms").handshake_ms, 1500U);
-  EXPECT_EQ(limits("--close-timeout", "20ms").close_ms, 20U);
-  EXPECT_EQ(limits("--drain-timeout", "4s").drain_ms, 4000U);
-  EXPECT_EQ(limits("--write-timeout", "2min").write_ms, 120'000U);
-  EXPECT_EQ(limits("--ping-interval", "24h").ping_ms, 86'400'000U);
-  EXPECT_EQ(limits("--ping-interval", "0").ping_ms, 0U);
-  EXPECT_EQ(limits("--pong-timeout", "1s").pong_ms, 1000U);
-  EXPECT_EQ(limits("--stop-timeout", "1ms").stop_ms, 1U);
+TEST(Config, TakesEachLimitInItsUnitsAndLeavesTheOthersAlone) {
+  for (const LimitRow& row : kLimits) {
+    const ParsedConfig parsed = parse({row.option, row.value});
+    ASSERT_TRUE(parsed.config.has_value()) << parsed.output;
+    EXPECT_NE(row.expected, row.field(Limits{})) << "the row shows nothing";
+    for (const LimitRow& other : kLimits) {
+      EXPECT_EQ(other.field(parsed.config->limits),
+                &other == &row ? row.expected : other.field(Limits{}))
+          << row.option << " " << row.value << " and " << other.option;
+    }
+  }
+}
+
+TEST(Config, TakesALimitFromItsLeastToItsMost) {
+  for (const LimitRow& row : kLimits) {
+    for (const char* value : {row.least, row.most})
+      EXPECT_TRUE(parse({row.option, value}).config.has_value()) << row.option << " " << value;
+    for (const char* value : {row.below, row.above}) {
+      const ParsedConfig parsed = parse({row.option, value});
+      EXPECT_FALSE(parsed.config.has_value()) << row.option << " " << value;
+      EXPECT_NE(parsed.output.find(row.option), std::string::npos) << parsed.output;
+    }
+  }
 }
 
 TEST(Config, TakesWhatIsNoLimit) {
@@ -78,8 +124,13 @@ TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
       {"--port", "-1"},
       {"--port", "http"},
       {"--port"},
+      {"--port", "1", "--port", "2"},
+      {"--port", ""},
+      {"--port", "80.5"},
+      {"--port", "80x"},
       {"--address", "localhost"},
       {"--address", ""},
+      {"--address", "127.0.0.1\nforged"},
       {"--max-message", "0"},
       {"--max-message", "5GiB"},
       {"--max-message", "1KB"},
@@ -95,12 +146,14 @@ TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
       {"--close-timeout", "10"},
       {"--ping-interval", "-5s"},
       {"--outbox-low", "257KiB"},
+      {"--outbox-low", "2", "--outbox-high", "1"},
       {"--log-level", "loud"},
       {"--log-level", "1"},
       {"--log-format", "xml"},
       {"--allowed-origin", "a.example"},
       {"--allowed-origin", "https://a.example/path"},
       {"--subprotocol", "two words"},
+      {"serve"},
       {"--nonsense"},
       {"--max-messages", "1"}};
   for (const auto& row : rows) {
@@ -117,15 +170,20 @@ TEST(Config, HelpsAndTellsItsVersion) {
   const ParsedConfig version = parse({"--version"});
   EXPECT_FALSE(version.config.has_value());
   EXPECT_EQ(version.exit_status, 0);
-  EXPECT_TRUE(version.output.starts_with("wsd ")) << version.output;
+  EXPECT_TRUE(std::regex_match(version.output,
+                               std::regex("wsd [0-9]+\\.[0-9]+\\.[0-9]+ \\(Frame by Frame\\)\n")))
+      << version.output;
   const ParsedConfig help = parse({"--help"});
   EXPECT_FALSE(help.config.has_value());
   EXPECT_EQ(help.exit_status, 0);
+  for (const LimitRow& row : kLimits)
+    EXPECT_NE(help.output.find(std::string("  ") + row.option + " "), std::string::npos)
+        << row.option;
   for (const std::string_view text :
        {"--address ADDRESS=127.0.0.1", "--port PORT=8080", "--allowed-origin", "--subprotocol",
         "--max-message SIZE=16MiB", "--max-fragments NUMBER=131072", "--handshake-timeout TIME=10s",
         "--outbox-high SIZE=256KiB", "--max-buffered SIZE=512MiB", "--ping-interval TIME=0",
-        "--log-level"}) {
+        "--log-level NAME=info", "--log-format NAME=text", "--version"}) {
     EXPECT_NE(help.output.find(text), std::string::npos) << text;
   }
 }

@@ -113,6 +113,40 @@ TEST(EventLoop, GivesAnEventTheGenerationThatItsDescriptorWasAddedWith) {
   EXPECT_EQ(recorder.lines, (Lines{"ready 5.2", "turn end"}));
 }
 
+TEST(EventLoop, TellsTheOldGenerationOfWhoeverDiedEarlierInTheSameBatch) {
+  EventLoop loop;
+  Recorder recorder;
+  std::array<Pipe, 2> pipes;
+  for (std::uint32_t slot = 0; slot < 2; ++slot) {
+    pipes[slot].fill();
+    EXPECT_FALSE(loop.add(pipes[slot].out, EPOLLIN, {slot, 1}));
+  }
+  const Pipe next;
+  next.fill();
+  std::vector<EventLoop::Token> told;
+  recorder.ready = [&](EventLoop::Token token, std::uint32_t) {
+    told.push_back(token);
+    if (told.size() == 1) {  // the first of the batch, whichever that is, replaces the other
+      const std::uint32_t other = 1 - token.slot;
+      pipes[token.slot].drain();
+      pipes[other].out.reset();
+      EXPECT_FALSE(loop.add(next.out, EPOLLIN, {other, 2}));
+    }
+    return true;
+  };
+  int turns = 0;
+  recorder.turn_end = [&] {
+    if (++turns == 2)
+      loop.stop();
+  };
+  loop.run(recorder);
+  ASSERT_EQ(told.size(), 3U);
+  EXPECT_EQ(told[1].slot, 1 - told[0].slot);
+  EXPECT_EQ(told[1].generation, 1U) << "stale: epoll had found it before it was closed";
+  EXPECT_EQ(told[2].slot, told[1].slot);
+  EXPECT_EQ(told[2].generation, 2U);
+}
+
 TEST(EventLoop, DoesNotWaitWhileWorkLiesReady) {
   EventLoop loop;
   Recorder recorder;
@@ -134,18 +168,42 @@ TEST(EventLoop, DoesNotWaitWhileWorkLiesReady) {
   loop.timers().cancel(far);
 }
 
-TEST(EventLoop, IsWokenFromAnotherThreadAndDoesNotSpinAfterwards) {
+TEST(EventLoop, IsWokenFromAnotherThread) {
   EventLoop loop;
   Recorder recorder;
-  int turns = 0;
+  recorder.turn_end = [&] { loop.stop(); };
+  std::thread other([&] { loop.wake(); });
+  loop.run(recorder);  // for ever, were it not woken: there is no timer
+  other.join();
+  EXPECT_EQ(recorder.lines, Lines{"turn end"}) << "a turn, and no handler is told why";
+}
+
+TEST(EventLoop, TakesOneTurnHoweverOftenItWasWoken) {
+  EventLoop loop;
+  Recorder recorder;
   Node later;
   loop.timers().set(later, loop.now() + 20);
-  recorder.turn_end = [&] { ++turns; };
   recorder.timer = [&](TimerNode&) { loop.stop(); };
-  std::thread other([&] { loop.wake(); });
+  for (int i = 0; i < 5; ++i)
+    loop.wake();
   loop.run(recorder);
-  other.join();
-  EXPECT_LE(turns, 3) << "the wake-up's, the timer's, and one more if the timer's clock was early";
+  EXPECT_LE(recorder.lines.size(), 3U) << "the wake-up's turn, and the timer's";
+  EXPECT_EQ(recorder.lines.back(), "turn end");
+}
+
+TEST(EventLoop, FinishesTheTurnInWhichItIsStopped) {
+  EventLoop loop;
+  Recorder recorder;
+  Node node;
+  loop.make_ready({1, 1});
+  loop.make_ready({2, 1});
+  loop.timers().set(node, loop.now());
+  recorder.ready = [&](EventLoop::Token, std::uint32_t) {
+    loop.stop();
+    return true;
+  };
+  loop.run(recorder);
+  EXPECT_EQ(recorder.lines, (Lines{"lay ready 1.1", "lay ready 2.1", "timer", "turn end"}));
 }
 
 TEST(EventLoop, ReportsAThousandCallsForNothingOnEnd) {

@@ -133,6 +133,24 @@ TEST_F(OutboxTest, SharesABlockButCopiesASmallPartOfIt) {
   EXPECT_EQ(content(), "small");
 }
 
+TEST_F(OutboxTest, SharesAPartFromHalfOfItsBlockOn) {
+  say("1234");
+  EXPECT_TRUE(outbox->append(block, {0, 2}, 0));
+  EXPECT_EQ(block.use_count(), 2) << "half";
+  EXPECT_TRUE(outbox->append(block, {0, 1}, 0));
+  EXPECT_EQ(block.use_count(), 2) << "less, and copied";
+}
+
+TEST_F(OutboxTest, BeginsANewTailOnceBytesOfTheOldOneHaveLeft) {
+  EXPECT_TRUE(append("one"));
+  outbox->consume(1);
+  EXPECT_TRUE(append("two"));
+  EXPECT_EQ(piece_count(), 2U);
+  EXPECT_EQ(content(), "netwo");
+  outbox->consume(2);
+  EXPECT_EQ(budget.used(), 3U) << "what has left is not kept for what has not";
+}
+
 TEST_F(OutboxTest, DropsBroadcastsButFinishesTheFrameThatWasBegun) {
   const std::string a = frame("aaaa");
   const std::string b = frame("bbbb");
@@ -164,12 +182,82 @@ TEST_F(OutboxTest, DropsBroadcastsButFinishesTheFrameThatWasBegun) {
   }
 }
 
+TEST_F(OutboxTest, FinishesAFrameThatWasBegunInTheMiddleOfABlock) {
+  const std::string shared = frame("first") + frame("second") + frame("third");
+  const Range all = say(shared);
+  const std::size_t begin = frame("first").size();
+  const std::string second = frame("second");
+  // The last two, shared; and the second alone, which is less than half and so copied.
+  for (const Range range : {Range{begin, all.end}, Range{begin, begin + second.size()}}) {
+    for (std::size_t sent = 1; sent < second.size(); ++sent) {
+      // Whether it left before the range was queued or afterwards.
+      for (const std::size_t before : {std::size_t{0}, sent}) {
+        Outbox fresh(budget);
+        ASSERT_TRUE(fresh.append(block, range, before));
+        fresh.consume(sent - before);
+        fresh.drop_broadcasts();
+        std::array<iovec, 2> pieces{};
+        ASSERT_EQ(fresh.pieces(pieces), 1U);
+        EXPECT_EQ(std::string_view(static_cast<const char*>(pieces[0].iov_base), pieces[0].iov_len),
+                  std::string_view(second).substr(sent));
+      }
+    }
+  }
+}
+
+TEST_F(OutboxTest, GoesOnAfterItsBroadcastsWereDropped) {
+  EXPECT_TRUE(append("own;"));
+  EXPECT_TRUE(outbox->append(block, say(frame("said")), 0));
+  outbox->drop_broadcasts();
+  EXPECT_TRUE(append("close"));
+  EXPECT_EQ(content(), "own;close");
+  EXPECT_EQ(outbox->queued(), 9U);
+  outbox->consume(9);
+  EXPECT_TRUE(outbox->is_idle());
+  outbox->drop_broadcasts();
+  EXPECT_TRUE(outbox->is_idle()) << "nothing to drop";
+}
+
 TEST_F(OutboxTest, RefusesWhatTheBudgetDoesNotBear) {
+  const Range shared = say("shared");
   EXPECT_TRUE(append(std::string(60'000, 'x')));
-  EXPECT_TRUE(append(std::string(40'000, 'y'))) << "to the last byte";
+  EXPECT_TRUE(append(std::string(39'994, 'y'))) << "to the last byte";
   EXPECT_EQ(budget.room(), 0U);
   EXPECT_FALSE(append("z"));
-  EXPECT_EQ(outbox->queued(), 100'000U) << "nothing queued";
+  EXPECT_FALSE(outbox->append(block, {0, 1}, 0)) << "a copy takes room";
+  EXPECT_TRUE(outbox->append(block, shared, 0)) << "what is shared does not";
+  EXPECT_EQ(outbox->queued(), 100'000U) << "the others left nothing behind";
+  outbox->consume(99'994);
+  EXPECT_EQ(content(), "shared");
+}
+
+TEST_F(OutboxTest, HoldsInputBeyondTheBudgetSinceItWasReadAlready) {
+  EXPECT_TRUE(append(std::string(99'999, 'x')));
+  outbox->hold_input(bytes("abcdef"));
+  EXPECT_EQ(outbox->input().size(), 6U);
+  EXPECT_EQ(budget.room(), 0U);
+  EXPECT_FALSE(append("y")) << "but nothing may be added to it";
+}
+
+TEST_F(OutboxTest, MayBeGivenWhatIsLeftOfItsOwnInput) {
+  outbox->hold_input(bytes("abcdef"));
+  outbox->consume_input(2);
+  outbox->hold_input(outbox->input());
+  EXPECT_EQ(outbox->input().size(), 4U);
+  EXPECT_EQ(outbox->input()[0], std::byte{'c'});
+  EXPECT_EQ(budget.used(), 4U) << "for what is held, and no more";
+}
+
+TEST_F(OutboxTest, GrowsInFewStepsUpToTheEndOfTheBudget) {
+  std::size_t steps = 0;
+  std::size_t before = budget.used();
+  while (append("0123456789")) {
+    if (budget.used() != before)
+      ++steps;
+    before = budget.used();
+  }
+  EXPECT_EQ(outbox->queued(), 100'000U);
+  EXPECT_LT(steps, 40U) << "each of them copies all that is queued";
 }
 
 TEST_F(OutboxTest, HoldsInputUntilItIsHandled) {
