@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <regex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -170,9 +169,8 @@ TEST(Config, HelpsAndTellsItsVersion) {
   const ParsedConfig version = parse({"--version"});
   EXPECT_FALSE(version.config.has_value());
   EXPECT_EQ(version.exit_status, 0);
-  EXPECT_TRUE(std::regex_match(version.output,
-                               std::regex("wsd [0-9]+\\.[0-9]+\\.[0-9]+ \\(Frame by Frame\\)\n")))
-      << version.output;
+  EXPECT_TRUE(version.output.starts_with("wsd ")) << version.output;
+  EXPECT_TRUE(version.output.ends_with(" (Frame by Frame)\n")) << version.output;
   const ParsedConfig help = parse({"--help"});
   EXPECT_FALSE(help.config.has_value());
   EXPECT_EQ(help.exit_status, 0);

@@ -41,7 +41,7 @@ TEST(Page, HasTheStyleAndTheScriptThatItsPolicyAllows) {
 
 TEST(Page, LoadsNothingAndRunsNothingFromElsewhere) {
   EXPECT_TRUE(page().starts_with("<!doctype html>"));
-  for (const std::string_view no : {"http://", "https://", " src=", "@import", "url(", "innerHTML",
+  for (const std::string_view no : {"http://", "https://", "src=", "@import", "url(", "innerHTML",
                                     " onclick=", " style=", "eval("}) {
     EXPECT_EQ(page().find(no), std::string_view::npos) << no;
   }

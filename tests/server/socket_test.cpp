@@ -22,7 +22,8 @@ TEST(SocketAddress, IsReadAndWrittenInNumbers) {
   const auto ipv6 = SocketAddress::parse("::1", 65535);
   ASSERT_TRUE(ipv6.has_value());
   EXPECT_EQ(ipv6->to_string(), "[::1]:65535");
-  EXPECT_EQ(ipv6->host_bytes().size(), 16U);
+  EXPECT_EQ(ipv6->host_bytes(), std::string(15, '\0') + '\1');
+  EXPECT_EQ(SocketAddress::parse("2001:DB8:0:0::1", 80)->to_string(), "[2001:db8::1]:80");
   for (const std::string_view no :
        {"", "localhost", "127.0.0.1:80", "256.0.0.1", "[::1]", "1.2.3", "::1%lo"}) {
     EXPECT_FALSE(SocketAddress::parse(no, 1).has_value()) << no;
@@ -153,6 +154,27 @@ TEST(FinishingWriting, SendsFinAndReadsOn) {
   connection.send("still heard");
   connection.wait();
   EXPECT_EQ(receive(connection.accepted, connection.buffer).size, 11U);
+}
+
+TEST(ResetOnClose, DropsWhatIsQueuedAndTellsThePeer) {
+  Connection connection;
+  std::string much(1 << 20, 'x');
+  const std::array<iovec, 1> piece = {iovec{much.data(), much.size()}};
+  std::size_t sent = 0;
+  IoResult result{IoResult::Status::kDone};
+  for (; result.status == IoResult::Status::kDone; sent += result.size)
+    result = send_pieces(connection.accepted, piece);
+  make_reset_on_close(connection.accepted);
+  connection.accepted.reset();
+  // What had arrived is there; what lay in the sender's queue is not, and no FIN feigns an end.
+  std::size_t received = 0;
+  while ((result = receive(connection.client, std::as_writable_bytes(std::span(much)))).status ==
+         IoResult::Status::kDone) {
+    received += result.size;
+  }
+  EXPECT_EQ(result.status, IoResult::Status::kError);
+  EXPECT_EQ(result.error, std::errc::connection_reset);
+  EXPECT_LT(received, sent);
 }
 
 TEST(Fd, HasOneOwner) {

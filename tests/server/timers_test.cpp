@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -110,6 +111,41 @@ TEST(Timers, MayBeSetAndCancelledWhileOthersFire) {
   });
   EXPECT_EQ(fired, 1);
   EXPECT_EQ(run(timers, kStart + 5, kStart + 100).at(&again), kStart + 6);
+}
+
+TEST(Timers, ThatAreSetForThePastWhileOthersFireAreDueAtOnce) {
+  Timers timers(kStart);
+  Node first;
+  Node late;
+  timers.set(first, kStart + 5);
+  std::vector<const TimerNode*> fired;
+  timers.advance(kStart + 5, [&](const TimerNode& node) {
+    fired.push_back(&node);
+    if (&node == &first)
+      timers.set(late, kStart - 1);
+  });
+  EXPECT_EQ(fired, (std::vector<const TimerNode*>{&first, &late}));
+  EXPECT_EQ(timers.wait_ms(kStart + 5), -1);
+}
+
+TEST(Timers, WakeTheirLoopAtMostOnceAWheel) {
+  // 59,999 ms lie on the third wheel, 10 hours on the last, and more than two turns of it ahead.
+  const struct {
+    std::int64_t delay;
+    int wakings;
+  } kRows[] = {{63, 1}, {4000, 2}, {59'999, 3}, {10'000'000, 4}, {36'000'000, 6}};
+  for (const auto& row : kRows) {
+    Timers timers(kStart);
+    Node node;
+    timers.set(node, kStart + row.delay);
+    int wakings = 0;
+    for (std::int64_t now = kStart; node.is_set(); ++wakings) {
+      ASSERT_GT(timers.wait_ms(now), 0) << "no waking without work";
+      now += timers.wait_ms(now);
+      timers.advance(now, [](TimerNode&) {});
+    }
+    EXPECT_LE(wakings, row.wakings) << row.delay;
+  }
 }
 
 TEST(Timers, AgreeWithASortedListWhateverIsAskedOfThem) {
