@@ -39,7 +39,7 @@ namespace ws {
 
 enum class Direction : std::uint8_t { kIn, kOut };
 
-/// Sees each frame as it is on the wire, before unmasking. `header_bytes` is the header; the
+/// Sees each frame that has a proper header as it is on the wire, before unmasking. `header_bytes` is the header; the
 /// payload follows in one call or several, in none if it is empty.
 class Observer {
  public:
@@ -67,8 +67,8 @@ struct Event {
     kBinary,
     kPing,  ///< answered already, unless our Close was sent
     kPong,
-    kClose,   ///< the peer's Close, answered unless it is an answer: `code`, `payload` its reason
-    kFailed,  ///< the peer broke `error`; its Close, with `code`, is in the output
+    kClose,  ///< the peer's Close, answered unless it is an answer: `code`, `payload` its reason
+    kFailed,  ///< the peer broke `error`; our Close, with `code`, is in the output unless sent before
   };
   Type type = Type::kNeedMore;
   Error error = Error::kNone;

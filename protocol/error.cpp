@@ -28,8 +28,7 @@ constexpr Row kTable[] = {
     {Error::kFieldFolding, {"9112-5.2-FOLD", 400, "folded header fields are obsolete"}},
     {Error::kFieldsTooLarge, {"6585-5-FIELDS", 431, "header fields too many or too long"}},
     {Error::kHost, {"9112-3.2-HOST", 400, "exactly one valid Host field is required"}},
-    {Error::kBodyLength,
-     {"9112-6.3-LENGTH", 400, "contradictory or malformed Content-Length or Transfer-Encoding"}},
+    {Error::kBodyLength, {"9112-6.3-LENGTH", 400, "contradictory or malformed Content-Length"}},
     {Error::kStatusLine, {"9112-4-STATUS", 400, "malformed status line"}},
 
     {Error::kMethod, {"6455-4.2.1-GET", 405, "the method must be GET"}},

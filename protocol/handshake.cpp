@@ -12,7 +12,8 @@ namespace {
 /// [6455-4.2.2-GUID] a constant that no one who does not speak WebSocket would append
 constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// [6455-4.2.1-KEY] 16 bytes in Base64 are 22 characters and two of padding.
+/// [6455-4.2.1-KEY] 16 bytes in Base64 are 22 characters and two of padding. The spare bits of the 22nd are
+/// not judged: RFC 4648 §3.5 leaves that open.
 bool is_key(std::string_view key) {
   return key.size() == 24 && key.ends_with("==") &&
          std::ranges::all_of(key.substr(0, 22), [](char c) {

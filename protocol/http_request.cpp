@@ -118,8 +118,9 @@ Error HttpHead::judge_unfinished(std::size_t pending, const Limits& limits) cons
   // One byte may be the CR of the last, empty line; more of them are a field line.
   const bool too_large =
       pending > limits.field_line + 1 ||
-      (pending > 1 && (field_bytes_ + pending + 1 > limits.field_bytes ||  // without CR, with CRLF
-                       fields_.size() == limits.fields));
+      (pending > 1 &&
+       (field_bytes_ + pending + 1 > limits.field_bytes ||  // field_bytes_ counts each CRLF
+        fields_.size() == limits.fields));
   return too_large ? Error::kFieldsTooLarge : Error::kNone;
 }
 
@@ -234,7 +235,7 @@ Error HttpRequest::take_target(std::string_view target) {
     if (scheme == std::string_view::npos) {
       if (text(method_) != "CONNECT" || !is_authority(target))
         return Error::kTarget;
-      path = target.substr(target.size());
+      path = target.substr(target.size());  // empty, and a view into the bytes all the same
     } else {
       if (!is_alpha(target.front()))
         return Error::kTarget;

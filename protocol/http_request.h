@@ -72,6 +72,7 @@ class HttpHead {
   [[nodiscard]] std::string_view text(Slice slice) const {
     return bytes_.substr(slice.begin, slice.size);
   }
+  /// `part` is a view into bytes_.
   [[nodiscard]] Slice slice(std::string_view part) const {
     return {static_cast<std::size_t>(part.data() - bytes_.data()), part.size()};
   }
