@@ -111,10 +111,13 @@ constexpr LimitOption<std::uint32_t> kNumbers[] = {
 
 template <typename Number>
 void add_limit(CLI::App& app, Limits& limits, const LimitOption<Number>& option) {
-  const auto set = [&limits, &option](const std::string& text) {
+  const std::string type = option.units.data() == kBytes  ? "SIZE"
+                           : option.units.data() == kTime ? "TIME"
+                                                          : "NUMBER";
+  const auto set = [&limits, &option, type](const std::string& text) {
     const auto value = parse_quantity(text, option.units);
     if (!value.has_value() || *value < option.least || *value > option.most) {
-      throw CLI::ValidationError(option.name, "'" + text + "' is not between " +
+      throw CLI::ValidationError(option.name, "'" + text + "' is not a " + type + " between " +
                                                   to_text(option.least, option.units) + " and " +
                                                   to_text(option.most, option.units));
     }
@@ -122,9 +125,7 @@ void add_limit(CLI::App& app, Limits& limits, const LimitOption<Number>& option)
   };
   app.add_option_function<std::string>(option.name, set, option.help)
       ->default_str(to_text(limits.*option.field, option.units))
-      ->type_name(option.units.data() == kBytes  ? "SIZE"
-                  : option.units.data() == kTime ? "TIME"
-                                                 : "NUMBER")
+      ->type_name(type)
       ->group(option.group);
 }
 

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <new>
 #include <span>
 
 #include "protocol/utf8.h"
@@ -212,13 +213,17 @@ void stop_log(std::chrono::milliseconds patience) {
   the_log.pool.reset();  // writes what is queued, and joins the thread
 }
 
-void log_internal::write(LogLevel level, std::initializer_list<std::string_view> parts) {
-  if (the_log.pool->queue_size() < kLogQueue / 2)
-    report_dropped();
-  std::string line;
-  for (const std::string_view part : parts)
-    line += to_log_part(part);
-  post(level, line);
+void log_internal::write(LogLevel level, std::initializer_list<std::string_view> parts) noexcept {
+  try {
+    if (the_log.pool->queue_size() < kLogQueue / 2)
+      report_dropped();
+    std::string line;
+    for (const std::string_view part : parts)
+      line += to_log_part(part);
+    post(level, line);
+  } catch (const std::bad_alloc&) {
+    return;
+  }
 }
 
 }  // namespace ws

@@ -31,7 +31,8 @@ void stop_log(std::chrono::milliseconds patience = std::chrono::seconds(1));
 
 namespace log_internal {
 inline LogLevel threshold = LogLevel::kOff;
-void write(LogLevel level, std::initializer_list<std::string_view> parts);
+/// A line that finds no memory is lost.
+void write(LogLevel level, std::initializer_list<std::string_view> parts) noexcept;
 }  // namespace log_internal
 
 [[nodiscard]] inline bool is_logged(LogLevel level) {

@@ -1,7 +1,7 @@
 // What a session could not send at once, and what it had read and not yet handled when that stopped it.
 // It exists only while there is such a backlog.
 //
-// It holds ranges of blocks. A block is either its own tail (bytes copied from the loop's gather block,
+// It holds ranges of blocks. A block is either its own (a tail of bytes copied from the loop's gather block,
 // which is needed again) or shared with other sessions' outboxes: a broadcast is encoded once.
 #pragma once
 

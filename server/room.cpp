@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 #include "server/session.h"
 
@@ -78,9 +79,13 @@ void Room::flush() {
   if (block_ == nullptr || block_->size() == 0)
     return;
   for (Member& member : members_) {
-    const auto ranges = ranges_for(member);
-    if (!ranges.empty())
-      member.session->send_shared(block_, ranges);
+    try {
+      const auto ranges = ranges_for(member);
+      if (!ranges.empty())
+        member.session->send_shared(block_, ranges);
+    } catch (const std::bad_alloc&) {
+      member.session->reset("out of memory");  // the others lose nothing
+    }
     member.joined_at = 0;
     member.last_said = kNone;
   }

@@ -132,12 +132,22 @@ void Server::on_timer(TimerNode& node) {
   guarded(session, [&] { session.on_timer(); });
 }
 
+void Server::end(Session& session, std::string_view why) {
+  try {
+    session.on_exception(why);
+  } catch (...) {
+    session.die();  // which needs no memory
+  }
+}
+
 template <typename Act>
 auto Server::guarded(Session& session, Act act) -> decltype(act()) {
   try {
     return act();
   } catch (const std::exception& exception) {
-    session.on_exception(exception.what());
+    end(session, exception.what());
+  } catch (...) {
+    end(session, "an exception of no known type");
   }
   return decltype(act())();
 }

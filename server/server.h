@@ -77,6 +77,7 @@ class Server final : private EventLoop::Handler {
   /// Calls `act` for a session; what it throws ends that session alone.
   template <typename Act>
   auto guarded(Session& session, Act act) -> decltype(act());
+  static void end(Session& session, std::string_view why);
 
   struct Timer : TimerNode {};
 

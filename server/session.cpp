@@ -148,8 +148,8 @@ bool Session::read() {
 void Session::take_end() {
   is_end_seen_ = true;
   if (state_ == State::kOpen) {
-    tell_closed({close_code::kAbnormal, "the connection ended without a Close", false});
     start_flushing();
+    tell_closed({close_code::kAbnormal, "the connection ended without a Close", false});
   } else if (state_ != State::kFlushing) {
     die();
   }
@@ -283,13 +283,13 @@ void Session::take_event(const Event& event) {
         deadline_ = Timers::kNever;
       return;
     case Event::Type::kClose:
-      tell_closed({event.code, text, false});
-      return start_flushing();
+      start_flushing();
+      return tell_closed({event.code, text, false});
     case Event::Type::kFailed: {
       const ErrorInfo& info = describe(event.error);
       log(LogLevel::kDebug, {"Session ", id().text(), " failed: ", info.text, " [", info.tag, "]"});
-      tell_closed({event.code, info.text, true});
-      return start_flushing();
+      start_flushing();
+      return tell_closed({event.code, info.text, true});
     }
     case Event::Type::kPing:
     case Event::Type::kNeedMore:
@@ -365,7 +365,7 @@ void Session::flush() {
   }
   try {
     // Without memory for the rest a frame would stay cut in the middle: nothing can be said after it.
-    if (state_ != State::kDead && !outbox().append(out, sent))
+    if (state_ != State::kDead && sent < out.size() && !outbox().append(out, sent))
       reset("the server's buffers are full");
   } catch (const std::bad_alloc&) {
     reset("out of memory");
@@ -477,7 +477,6 @@ void Session::end_writing_if_flushed() {
 }
 // endregion
 
-/// Ends it with a reset: the peer does not read, and must not take what it has for all.
 void Session::reset(std::string_view why) {
   if (state_ == State::kDead)
     return;
@@ -513,8 +512,8 @@ void Session::on_exception(std::string_view what) {
     write_refusal(refusal(500, "internal error"));
   } else if (state_ == State::kOpen) {
     connection_.close(close_code::kInternalError, "internal error", output());
-    tell_closed({close_code::kInternalError, what, true});
     start_flushing();
+    tell_closed({close_code::kInternalError, what, true});
   }
   settle();
 }
@@ -576,11 +575,12 @@ void Session::on_deadline() {
   if (connection_.awaits_close()) {
     if (queued() > 0)
       return reset("it does not read its Close");
-    tell_closed({close_code::kAbnormal, "the Close was not answered", false});
-    return start_flushing();
+    start_flushing();
+    return tell_closed({close_code::kAbnormal, "the Close was not answered", false});
   }
-  // A pong may be stuck behind input that we do not read: the stalled-write rule judges that peer.
-  if (is_paused_) {
+  // Our ping may be stuck behind what is queued, and the pong behind input that we do not read: the
+  // stalled-write rule judges that peer.
+  if (is_paused_ || queued() > 0) {
     deadline_ = now() + limits().pong_ms;
   } else if (awaits_pong_) {
     reset("no pong");

@@ -1,7 +1,8 @@
 // One TCP connection from accept to close: reads, protocol, outbox, deadlines.
 //
-//      kHead ──101──▶ kOpen ──Close frames exchanged, or failed──▶ kFlushing ──▶ kDraining ──▶ kDead
-//        └───any other answer, or EOF inside the head───────────────▲  │ (the peer's FIN came) ──▲
+//      kHead ──101──▶ kOpen ──Close frames exchanged, failed, or EOF──▶ kFlushing ──▶ kDraining ──▶ kDead
+//        ├──any other answer──────────────────────────────────────────────▲ │ (the peer's FIN came) ──▲
+//        └──EOF inside the head──▶ kDead          from each: a reset or an error of the socket ──▶ kDead
 //
 //      kHead      the request head is coming; then 101 and an endpoint, or a refusal
 //      kOpen      messages go to the endpoint; ends with the closing handshake (RFC 6455 §7.1)
@@ -117,6 +118,9 @@ class Session final : public TimerNode {
   /// Sends ranges of a block of whole frames that all receivers share. A receiver that was behind
   /// already, and with these has more than `limits.chat_queue` bytes queued, is put out: false.
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
+  /// Ends it with a reset: the peer does not read, or what it was sent is not all, and it must not take it
+  /// for that.
+  void reset(std::string_view why);
   std::uint32_t member = 0;  ///< where the room that the session is in keeps it
 
   // --- For the server.
@@ -165,9 +169,10 @@ class Session final : public TimerNode {
   void on_deadline();
   void put_out();
 
+  /// What an endpoint is told of an end, it is told behind this: it can send no more to this session, and
+  /// what it sends to others settles this one.
   void start_flushing();
   void end_writing_if_flushed();
-  void reset(std::string_view why);
   void tell_closed(const Ending& ending);
 
   [[nodiscard]] bool may_read() const;
