@@ -39,8 +39,8 @@ namespace ws {
 
 enum class Direction : std::uint8_t { kIn, kOut };
 
-/// Sees each frame that has a proper header as it is on the wire, before unmasking. `header_bytes` is the header; the
-/// payload follows in one call or several, in none if it is empty.
+/// Sees each frame that has a proper header as it is on the wire, before unmasking. `header_bytes`
+/// is the header; the payload follows in one call or several, in none if it is empty.
 class Observer {
  public:
   virtual void on_header(Direction direction, const FrameHeader& header,

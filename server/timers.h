@@ -40,8 +40,8 @@ class Timers {
   Timers(const Timers&) = delete;
   Timers& operator=(const Timers&) = delete;
 
-  /// Fires `node` at `deadline`; if that is past, in the next `advance` or in the one that is firing. Set again,
-  /// it moves.
+  /// Fires `node` at `deadline`; if that is past, in the next `advance` or in the one that is firing.
+  /// Set again, it moves.
   void set(TimerNode& node, std::int64_t deadline);
   void cancel(TimerNode& node);
   /// When `node`, which is set, will fire.
