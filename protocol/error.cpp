@@ -74,6 +74,7 @@ constexpr Row kTable[] = {
 
     {Error::kMessageTooBig, {"6455-10.4-MESSAGE", 1009, "message too big"}},
     {Error::kTooManyFragments, {"6455-10.4-FRAGMENTS", 1008, "too many fragments in one message"}},
+    {Error::kMessageTimeout, {"6455-10.4-SLOW", 1008, "a message came too slowly"}},
     {Error::kTextNotUtf8, {"6455-8.1-UTF8", 1007, "text is not UTF-8"}},
     {Error::kCloseLength,
      {"6455-5.5.1-BODY", 1002, "a Close payload is empty or starts with a 2-byte code"}},

@@ -59,6 +59,7 @@ enum class Error : std::uint8_t {
   // Messages and their ends: RFC 6455 §5.5.1, §7.4, §8.1, §10.4.
   kMessageTooBig,
   kTooManyFragments,
+  kMessageTimeout,
   kTextNotUtf8,
   kCloseLength,
   kCloseCode,

@@ -24,7 +24,7 @@ struct Limits {
   // Output. A session over `outbox_high` is not read from until it is below `outbox_low`.
   std::size_t outbox_high = 256 * 1024;      ///< bytes queued for one session
   std::size_t outbox_low = 64 * 1024;        ///< bytes queued for one session
-  std::size_t chat_queue = 1024 * 1024;      ///< bytes queued for one chat receiver; over it: 1008
+  std::size_t chat_queue = 1024 * 1024;      ///< bytes kept for one chat receiver; over it: 1008
   std::size_t buffered = 512 * 1024 * 1024;  ///< bytes held for all sessions; over it: 1013
 
   // Connections. 0: as many as descriptors allow; 0: no limit of its own.
@@ -35,6 +35,7 @@ struct Limits {
   std::uint32_t handshake_ms = 10'000;  ///< accept to the end of the request head; then 408
   std::uint32_t close_ms = 3'000;       ///< our Close to the peer's Close
   std::uint32_t drain_ms = 2'000;       ///< our FIN to the peer's FIN
+  std::uint32_t read_ms = 30'000;       ///< for a message to end or bring `outbox_low` bytes; 1008
   std::uint32_t write_ms = 30'000;      ///< for an outbox to give up `outbox_low` bytes or all
   std::uint32_t ping_ms = 0;            ///< silence before a ping; 0: never
   std::uint32_t pong_ms = 10'000;       ///< our ping to the peer's pong

@@ -2,6 +2,7 @@
 // system call.
 #pragma once
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <utility>
@@ -36,5 +37,13 @@ class Fd {
  private:
   int fd_ = -1;
 };
+
+/// Opens whichever of 0, 1 and 2 is closed. Else the next socket would become it, and get what we print.
+inline void hold_standard_descriptors() {
+  int fd = ::open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO)
+    fd = ::open("/dev/null", O_RDWR);
+  ::close(fd);
+}
 
 }  // namespace ws

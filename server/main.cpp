@@ -8,6 +8,7 @@
 #include <string>
 
 #include "server/config.h"
+#include "server/fd.h"
 #include "server/log.h"
 #include "server/server.h"
 
@@ -86,6 +87,7 @@ int serve(const ws::Config& config) {
 
 int main(int argc, char** argv) {
   try {
+    ws::hold_standard_descriptors();
     const ws::ParsedConfig parsed = ws::parse_config(argc, argv);
     if (parsed.config.has_value())
       return serve(*parsed.config);

@@ -33,6 +33,19 @@ void Block::recycle(std::size_t keep) {
   charged_ = 0;
 }
 
+/// Makes room for one more segment; false if the budget does not allow it.
+bool Outbox::reserve_segment() {
+  if (segments_.size() < segments_.capacity())
+    return true;
+  const std::size_t capacity = segments_.capacity();
+  const std::size_t more = std::max<std::size_t>(capacity, 1);
+  if (budget_.room() < more * sizeof(Segment))
+    return false;
+  segments_.reserve(capacity + more);
+  budget_.force((segments_.capacity() - capacity) * sizeof(Segment));
+  return true;
+}
+
 bool Outbox::append(const Output& out, std::size_t sent) {
   const std::size_t size = out.size() - sent;
   if (size == 0)
@@ -40,7 +53,7 @@ bool Outbox::append(const Output& out, std::size_t sent) {
   // The own tail grows until it is on its way; bytes that have left are not kept for ever.
   const bool extends = tail_ != nullptr && segments_.back().begin == 0;
   const std::shared_ptr<Block> block = extends ? tail_ : std::make_shared<Block>(budget_);
-  if (!block->reserve(size))
+  if ((!extends && !reserve_segment()) || !block->reserve(size))
     return false;
   const std::size_t begin = block->size();
   out.for_each_piece([&](std::span<const std::byte> piece) {
@@ -59,6 +72,8 @@ bool Outbox::append(const Output& out, std::size_t sent) {
 }
 
 bool Outbox::append(const std::shared_ptr<const Block>& block, Range range, std::size_t sent) {
+  if (!reserve_segment())
+    return false;
   const std::size_t size = range.end - range.begin;
   Segment segment{block, range.begin, range.begin + sent, range.end, true};
   if (size < block->size() / 2) {
@@ -76,7 +91,7 @@ bool Outbox::append(const std::shared_ptr<const Block>& block, Range range, std:
 
 // region drop-broadcasts
 void Outbox::drop_broadcasts() {
-  std::vector<Segment> kept;
+  std::size_t kept = 0;
   for (std::size_t i = first_; i < segments_.size(); ++i) {
     Segment& segment = segments_[i];
     if (segment.is_broadcast) {
@@ -91,10 +106,12 @@ void Outbox::drop_broadcasts() {
       }
       segment.end = end;
     }
-    if (segment.begin < segment.end)
-      kept.push_back(segment);
+    if (segment.begin < segment.end) {
+      std::swap(segments_[kept], segment);
+      ++kept;
+    }
   }
-  segments_ = std::move(kept);
+  segments_.erase(segments_.begin() + static_cast<std::ptrdiff_t>(kept), segments_.end());
   first_ = 0;
   if (segments_.empty() || segments_.back().block != tail_)
     tail_ = nullptr;

@@ -51,12 +51,16 @@ struct Range {
 class Outbox {
  public:
   explicit Outbox(Budget& budget) : budget_(budget) {}
-  ~Outbox() { budget_.give(input_.capacity()); }
+  ~Outbox() { budget_.give(input_.capacity() + segments_.capacity() * sizeof(Segment)); }
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
 
   /// Bytes that wait to be sent.
   [[nodiscard]] std::size_t queued() const { return queued_; }
+  /// The same, with what it takes to keep them: many small messages cost more than their bytes.
+  [[nodiscard]] std::size_t cost() const {
+    return queued_ + (segments_.size() - first_) * kSegmentCost;
+  }
   [[nodiscard]] bool is_idle() const { return queued_ == 0 && input().empty(); }
 
   /// Queues a copy of what `out` holds behind its first `sent` bytes. False, and nothing queued, if the
@@ -94,10 +98,14 @@ class Outbox {
     std::size_t end;
     bool is_broadcast;
   };
+  /// A segment, and the block of its own that it may have; both with what malloc adds.
+  static constexpr std::size_t kSegmentCost = sizeof(Segment) + sizeof(Block) + 64;
+  [[nodiscard]] bool reserve_segment();
+
   Budget& budget_;
-  std::vector<Segment> segments_;
-  std::size_t first_ = 0;        ///< segments before it have left
-  std::shared_ptr<Block> tail_;  ///< the last segment's block, if it is the own tail
+  std::vector<Segment> segments_;  ///< its capacity is taken from the budget
+  std::size_t first_ = 0;          ///< segments before it have left
+  std::shared_ptr<Block> tail_;    ///< the last segment's block, if it is the own tail
   std::size_t queued_ = 0;
   std::vector<std::byte> input_;
   std::size_t input_begin_ = 0;

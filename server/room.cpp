@@ -20,11 +20,14 @@ void Room::join(Session& session) {
 }
 
 void Room::leave(Session& session) {
+  if (session.member == Session::kNoMember)
+    return;
   // The last of the dense array takes the gap.
   Member& gap = members_[session.member];
   gap = members_.back();
   gap.session->member = session.member;
   members_.pop_back();
+  session.member = Session::kNoMember;
 }
 
 // region room-say
@@ -39,7 +42,8 @@ bool Room::say(const Session& speaker, Opcode opcode,
   if (block_ == nullptr)
     block_ = std::make_shared<Block>(budget_);
   const std::size_t size = header_bytes.size() + static_cast<std::size_t>(header.payload_length);
-  said_.reserve(said_.size() + 1);
+  if (said_.size() == said_.capacity())
+    said_.reserve(2 * said_.size() + 16);  // so that push_back below cannot throw
   if (!block_->reserve(size))
     return false;
   const std::size_t begin = block_->size();

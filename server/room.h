@@ -28,7 +28,8 @@ class Room {
 
   /// O(1). A newcomer hears what is said from now on. `session.member` belongs to the room meanwhile.
   void join(Session& session);
-  /// O(1). What it said is still heard. Not during `flush`: sessions are buried later.
+  /// O(1). What it said is still heard; nothing happens if it is not in the room, since joining may fail
+  /// for want of memory. Not during `flush`: sessions are buried later.
   void leave(Session& session);
   [[nodiscard]] std::size_t size() const { return members_.size(); }
 

@@ -112,7 +112,8 @@ bool are_same(const Origin& a, const Origin& b) {
 // region own-origin
 /// A name that no outsider can let point here: an address itself, or localhost.
 bool is_fixed_name(std::string_view host) {
-  return host.starts_with('[') || equals_ignoring_case(host, "localhost") ||
+  return (host.starts_with('[') && host.ends_with(']')) ||
+         equals_ignoring_case(host, "localhost") ||
          host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 

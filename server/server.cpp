@@ -24,6 +24,8 @@ constexpr int kAcceptsATurn = 64;
 constexpr std::size_t kDescriptorReserve = 64;
 /// So many connections over the limit are answered 503 at a time; what comes above is just closed.
 constexpr std::size_t kRefusalsAtATime = 32;
+/// ... and so many of one address, which must not take those of all others.
+constexpr std::size_t kRefusalsOfAnAddress = 4;
 constexpr std::int64_t kListenPauseMs = 100;
 
 std::size_t sessions_that_descriptors_allow() {
@@ -31,6 +33,11 @@ std::size_t sessions_that_descriptors_allow() {
   ::getrlimit(RLIMIT_NOFILE, &limit);
   const auto descriptors = static_cast<std::size_t>(limit.rlim_cur);
   return descriptors > 2 * kDescriptorReserve ? descriptors - kDescriptorReserve : descriptors / 2;
+}
+
+bool is_spent(std::error_code error) {
+  return error == std::errc::too_many_files_open || error == std::errc::not_enough_memory ||
+         error == std::errc::too_many_files_open_in_system || error == std::errc::no_buffer_space;
 }
 
 Fd open_spare() {
@@ -203,9 +210,13 @@ bool Server::accept_waiting() {
       admit(std::move(fd), peer);
       continue;
     }
-    if (error != std::errc::operation_would_block)
+    if (error == std::errc::operation_would_block)
+      return i > 0;
+    // Other errors are those of a connection that ended in the queue: accept(2).
+    if (is_spent(error)) {
       on_descriptors_spent(error);
-    return i > 0 || error != std::errc::operation_would_block;
+      return true;
+    }
   }
   return true;
 }
@@ -240,6 +251,8 @@ void Server::admit(Fd fd, const SocketAddress& peer) {
     AddressCount* address = nullptr;
     if (most_of_address != 0) {
       address = &*addresses_.try_emplace(std::string(peer.host_bytes()), 0).first;
+      if (address->second >= most_of_address + kRefusalsOfAnAddress)
+        return;
     }
     const bool is_full = table_.size() >= max_sessions_ ||
                          (address != nullptr && address->second >= most_of_address);

@@ -223,9 +223,32 @@ void Session::refuse(Error error) {
 // --- Messages
 
 void Session::take_input(std::span<std::byte> in) {
+  const std::size_t size = in.size();
   pump(in);
+  watch_message(size - in.size());
   if (!in.empty())
     outbox().hold_input(in);
+}
+
+/// The stalled-write rule, turned round: a message that has begun holds memory, so it must go on. By the end
+/// of a window it must have ended, or brought `outbox_low` bytes. [6455-10.4-SLOW]
+void Session::watch_message(std::size_t received) {
+  if (!connection_.is_mid_message()) {
+    message_deadline_ = 0;
+  } else if (message_deadline_ == 0) {
+    message_deadline_ = now() + limits().read_ms;
+    message_wanted_ = limits().outbox_low;
+  } else {
+    message_wanted_ -= std::min(message_wanted_, received);
+  }
+}
+
+void Session::judge_message() {
+  // Where we do not read, the stalled-write rule judges that peer.
+  if (message_wanted_ > 0 && may_read())
+    return fail(Error::kMessageTimeout);
+  message_deadline_ = 0;
+  watch_message(0);
 }
 
 /// Goes on with input that had to wait. It lies in memory, so that no event of epoll's announces it.
@@ -236,6 +259,7 @@ bool Session::resume() {
   std::span<std::byte> in = outbox_->input();
   const std::size_t size = in.size();
   pump(in);
+  watch_message(size - in.size());
   outbox_->consume_input(size - in.size());
   return true;
 }
@@ -268,6 +292,7 @@ void Session::take_event(const Event& event) {
     case Event::Type::kBinary:
       if (!connection_.is_open())
         return;  // we have said goodbye
+      message_deadline_ = 0;
       // [6455-10.4-BUDGET] whoever reads slowly is not served when the memory for all is spent
       if (queued() > 0 && context_.budget.room() <
                               context_.gathered.size() + event.payload.size() + kAnswerOverhead)
@@ -436,7 +461,7 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
       reset("the server's buffers are full");
   }
   // One large message is no reason to part from a reader that was up to date.
-  const bool is_too_slow = was_behind && queued() > limits().chat_queue && is_open();
+  const bool is_too_slow = was_behind && outbox_->cost() > limits().chat_queue && is_open();
   if (is_too_slow)
     put_out();
   watch_progress();
@@ -450,7 +475,7 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
 /// reader neither stops the others nor grows without bound.
 void Session::put_out() {
   log(LogLevel::kWarn,
-      {"Session ", id().text(), " put out: ", std::to_string(queued()), " bytes behind"});
+      {"Session ", id().text(), " put out: ", std::to_string(outbox_->cost()), " bytes behind"});
   outbox_->drop_broadcasts();
   close(close_code::kPolicyViolation, "too slow: messages were dropped");
 }
@@ -494,7 +519,15 @@ void Session::die(std::error_code error, std::string_view why) {
 }
 
 void Session::bury(const Dead& dead) {
-  const std::string why = dead.error ? dead.error.message() : std::string(dead.why);
+  std::string message;
+  std::string_view why = dead.why;
+  if (dead.error) {
+    try {
+      why = message = dead.error.message();
+    } catch (const std::bad_alloc&) {
+      why = "out of memory";  // the endpoint must hear of the end: the session is about to go
+    }
+  }
   tell_closed({close_code::kAbnormal, why, !why.empty()});
 }
 
@@ -524,6 +557,8 @@ std::int64_t Session::next_deadline() const {
   std::int64_t next = deadline_;
   if (outbox_ != nullptr && outbox_->deadline != 0)
     next = std::min(next, outbox_->deadline);
+  if (message_deadline_ != 0 && is_open())
+    next = std::min(next, message_deadline_);
   if (limits().ping_ms != 0 && is_open() && !awaits_pong_) {
     next = std::min(next, heard_at_ + limits().ping_ms);
   }
@@ -549,6 +584,8 @@ void Session::on_timer() {
     outbox_->deadline = 0;
     watch_progress();
   }
+  if (message_deadline_ != 0 && message_deadline_ <= now() && is_open())
+    judge_message();
   if (deadline_ <= now()) {
     deadline_ = Timers::kNever;
     on_deadline();

@@ -116,12 +116,13 @@ class Session final : public TimerNode {
   // --- For rooms.
 
   /// Sends ranges of a block of whole frames that all receivers share. A receiver that was behind
-  /// already, and with these has more than `limits.chat_queue` bytes queued, is put out: false.
+  /// already, and with these costs more than `limits.chat_queue` bytes, is put out: false.
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
   /// Ends it with a reset: the peer does not read, or what it was sent is not all, and it must not take it
   /// for that.
   void reset(std::string_view why);
-  std::uint32_t member = 0;  ///< where the room that the session is in keeps it
+  static constexpr std::uint32_t kNoMember = UINT32_MAX;
+  std::uint32_t member = kNoMember;  ///< where the room that the session is in keeps it
 
   // --- For the server.
 
@@ -167,6 +168,8 @@ class Session final : public TimerNode {
   void take_end();
   bool resume();
   void on_deadline();
+  void watch_message(std::size_t received);
+  void judge_message();
   void put_out();
 
   /// What an endpoint is told of an end, it is told behind this: it can send no more to this session, and
@@ -189,6 +192,8 @@ class Session final : public TimerNode {
   AddressCount* address_;                   ///< null: not counted
   std::int64_t deadline_ = Timers::kNever;  ///< of the head, the pong, the peer's Close or FIN
   std::int64_t heard_at_ = 0;               ///< for keep-alive: when the peer last sent anything
+  std::int64_t message_deadline_ = 0;       ///< 0: no message is half received
+  std::size_t message_wanted_ = 0;          ///< bytes of it that must come by then, if not its end
   Fd fd_;
   std::uint32_t slot_;
   std::uint32_t serial_;

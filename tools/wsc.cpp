@@ -1,7 +1,4 @@
 // wsc, a WebSocket client for the command line: its options. What it does is in wsc_client.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <csignal>
@@ -17,6 +14,7 @@
 
 #include "protocol/handshake.h"
 #include "protocol/http_request.h"
+#include "server/fd.h"
 #include "tools/wsc_client.h"
 #include "tools/wsc_text.h"
 
@@ -155,11 +153,7 @@ std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptio
 
 int main(int argc, char** argv) {
   try {
-    // Were one of 0, 1 and 2 closed, the socket would become it, and get what we print.
-    int fd = ::open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO)
-      fd = ::open("/dev/null", O_RDWR);
-    ::close(fd);
+    ws::hold_standard_descriptors();
     static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
 
     ws::ClientOptions options;

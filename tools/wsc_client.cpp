@@ -219,7 +219,7 @@ void Client::take_frames(std::span<std::byte> in) {
     switch (event.type) {
       case Event::Type::kNeedMore:
         // Pongs are what a server can make us queue.
-        if (out_.size() > options_.max_message + kMaxUnsent) {
+        if (socket_.unsent(out_) > options_.max_message + kMaxUnsent) {
           throw abnormal_closure("the server sends pings and does not read the pongs");
         }
         return;

@@ -9,7 +9,8 @@
 //
 //      connect ─▶ opening handshake ─▶ messages ─▶ our Close ─▶ the server's Close ─▶ its FIN
 //
-// Each wait but that for messages has a deadline, which no trickle of bytes puts off.
+// Each wait but that for messages has a deadline, which no trickle of bytes puts off; the time that writing
+// to stdout takes is not counted.
 #pragma once
 
 #include <array>

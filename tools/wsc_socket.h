@@ -35,6 +35,8 @@ class ClientSocket {
   std::optional<std::span<std::byte>> receive(std::span<std::byte> buffer);
   /// Sends as much of `out` as the socket takes. Empties it when all is sent.
   void send(Output& out);
+  /// Bytes of `out` that the socket did not take yet.
+  [[nodiscard]] std::size_t unsent(const Output& out) const { return out.size() - sent_; }
   /// Our FIN. Reading goes on.
   void finish_writing();
   /// "" if the server ended TCP in good order, or else ": Connection reset by peer", say.

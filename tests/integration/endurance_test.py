@@ -144,6 +144,7 @@ def test_spent_descriptors_make_it_neither_spin_nor_stop(wsd):
     server = wsd("--max-connections", "1000", "--handshake-timeout", "1h", prepare=few_descriptors)
     held = [Raw(server) for _ in range(3 * most)]
     wait_for(lambda: server.descriptors() >= most - 1, "the descriptors are spent")
+    assert held[-1].is_ended(), "who comes too late is not kept waiting, but closed"
 
     before, start = server.cpu_seconds(), time.monotonic()
     time.sleep(1)  # what is looked at

@@ -26,7 +26,8 @@ def test_help_names_every_option_with_its_default_and_unit():
                             ("--outbox-high", "256KiB"), ("--outbox-low", "64KiB"), ("--chat-queue", "1MiB"),
                             ("--max-buffered", "512MiB"), ("--max-connections", "0"),
                             ("--max-connections-per-address", "0"), ("--handshake-timeout", "10s"),
-                            ("--close-timeout", "3s"), ("--drain-timeout", "2s"), ("--write-timeout", "30s"),
+                            ("--close-timeout", "3s"), ("--drain-timeout", "2s"), ("--read-timeout", "30s"),
+                            ("--write-timeout", "30s"),
                             ("--ping-interval", "0"), ("--pong-timeout", "10s"), ("--stop-timeout", "10s"),
                             ("--log-level", "info"), ("--log-format", "text")]:
         assert re.search(rf"^ +{option} .*={re.escape(default)} ", result.stdout, re.MULTILINE), option

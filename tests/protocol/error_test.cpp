@@ -79,7 +79,7 @@ TEST(ErrorTable, GivesEachRuleTheAnswerOfItsStandard) {
         Error::kLoneContinuation, Error::kInterleavedMessage, Error::kCloseLength,
         Error::kCloseCode}},
       {1007, {Error::kTextNotUtf8, Error::kCloseReasonNotUtf8}},
-      {1008, {Error::kTooManyFragments}},
+      {1008, {Error::kTooManyFragments, Error::kMessageTimeout}},
       {1009, {Error::kMessageTooBig}},
       {1011, {Error::kOutOfMemory}},
       {1013, {Error::kOverBudget}},

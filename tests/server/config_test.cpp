@@ -57,6 +57,7 @@ constexpr LimitRow kLimits[] = {
      "86400001ms"},
     {"--close-timeout", limit<&Limits::close_ms>, "20ms", 20, "1ms", "0", "24h", "86400001ms"},
     {"--drain-timeout", limit<&Limits::drain_ms>, "4s", 4000, "1ms", "0", "24h", "86400001ms"},
+    {"--read-timeout", limit<&Limits::read_ms>, "2min", 120'000, "1ms", "0", "24h", "86400001ms"},
     {"--write-timeout", limit<&Limits::write_ms>, "2min", 120'000, "1ms", "0", "24h", "86400001ms"},
     {"--ping-interval", limit<&Limits::ping_ms>, "3h", 10'800'000, "0", "-1ms", "24h",
      "86400001ms"},

@@ -18,6 +18,9 @@ std::span<const std::byte> bytes(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
+/// What a queued range itself takes: a shared_ptr, three offsets, a flag.
+constexpr std::size_t kSegment = 48;
+
 /// A server's text frame with at most 125 bytes.
 std::string frame(std::string_view text) {
   return std::string("\x81") + static_cast<char>(text.size()) + std::string(text);
@@ -124,13 +127,24 @@ TEST_F(OutboxTest, SharesABlockButCopiesASmallPartOfIt) {
   const std::size_t held = budget.used();
   EXPECT_TRUE(outbox->append(block, large, 0));
   EXPECT_EQ(block.use_count(), 2);
-  EXPECT_EQ(budget.used(), held) << "shared";
+  EXPECT_EQ(budget.used(), held + kSegment) << "shared";
   EXPECT_TRUE(outbox->append(block, small, 0));
   EXPECT_EQ(block.use_count(), 2) << "copied, lest five bytes keep a thousand alive";
-  EXPECT_EQ(budget.used(), held + 5);
+  EXPECT_EQ(budget.used(), held + 5 + 2 * kSegment);
   outbox->consume(1000);
   EXPECT_EQ(block.use_count(), 1) << "let go as soon as it has left";
   EXPECT_EQ(content(), "small");
+}
+
+TEST_F(OutboxTest, CostsMoreThanItsBytesWhereTheyAreManySmallOnes) {
+  const Range range = say("one");
+  for (int i = 0; i < 100; ++i)
+    EXPECT_TRUE(outbox->append(block, range, 0));
+  EXPECT_EQ(outbox->queued(), 300U);
+  EXPECT_GE(outbox->cost(), 300 + 100 * kSegment);
+  EXPECT_GE(budget.used(), 100 * kSegment) << "ranges of a shared block are no gift";
+  outbox->consume(297);
+  EXPECT_LT(outbox->cost(), 300U) << "one is left";
 }
 
 TEST_F(OutboxTest, SharesAPartFromHalfOfItsBlockOn) {
@@ -148,7 +162,7 @@ TEST_F(OutboxTest, BeginsANewTailOnceBytesOfTheOldOneHaveLeft) {
   EXPECT_EQ(piece_count(), 2U);
   EXPECT_EQ(content(), "netwo");
   outbox->consume(2);
-  EXPECT_EQ(budget.used(), 3U) << "what has left is not kept for what has not";
+  EXPECT_EQ(budget.used(), 3U + 2 * kSegment) << "what has left is not kept for what has not";
 }
 
 TEST_F(OutboxTest, DropsBroadcastsButFinishesTheFrameThatWasBegun) {
@@ -221,18 +235,21 @@ TEST_F(OutboxTest, GoesOnAfterItsBroadcastsWereDropped) {
 TEST_F(OutboxTest, RefusesWhatTheBudgetDoesNotBear) {
   const Range shared = say("shared");
   EXPECT_TRUE(append(std::string(60'000, 'x')));
-  EXPECT_TRUE(append(std::string(39'994, 'y'))) << "to the last byte";
+  EXPECT_TRUE(append(std::string(39'994 - 2 * kSegment, 'y')));
+  EXPECT_EQ(budget.room(), kSegment);
+  EXPECT_FALSE(append(std::string(kSegment + 1, 'z')));
+  EXPECT_FALSE(outbox->append(block, {0, 1}, 0)) << "a copy takes more room than its entry";
   EXPECT_EQ(budget.room(), 0U);
-  EXPECT_FALSE(append("z"));
-  EXPECT_FALSE(outbox->append(block, {0, 1}, 0)) << "a copy takes room";
   EXPECT_TRUE(outbox->append(block, shared, 0)) << "what is shared does not";
-  EXPECT_EQ(outbox->queued(), 100'000U) << "the others left nothing behind";
-  outbox->consume(99'994);
+  EXPECT_FALSE(append("z"));
+  EXPECT_FALSE(outbox->append(block, shared, 0)) << "not even an entry";
+  EXPECT_EQ(outbox->queued(), 100'000U - 2 * kSegment) << "the others left nothing behind";
+  outbox->consume(99'994 - 2 * kSegment);
   EXPECT_EQ(content(), "shared");
 }
 
 TEST_F(OutboxTest, HoldsInputBeyondTheBudgetSinceItWasReadAlready) {
-  EXPECT_TRUE(append(std::string(99'999, 'x')));
+  EXPECT_TRUE(append(std::string(99'999 - kSegment, 'x')));
   outbox->hold_input(bytes("abcdef"));
   EXPECT_EQ(outbox->input().size(), 6U);
   EXPECT_EQ(budget.room(), 0U);
@@ -256,7 +273,7 @@ TEST_F(OutboxTest, GrowsInFewStepsUpToTheEndOfTheBudget) {
       ++steps;
     before = budget.used();
   }
-  EXPECT_EQ(outbox->queued(), 100'000U);
+  EXPECT_EQ(outbox->queued(), 99'950U) << "ten more, and the entry, would be too much";
   EXPECT_LT(steps, 40U) << "each of them copies all that is queued";
 }
 

@@ -129,6 +129,20 @@ TEST_F(RoomTest, GoesOnWhenSomeoneLeaves) {
   EXPECT_EQ(read(c), frame("a1"));
 }
 
+TEST_F(RoomTest, LosesNobodyToOneWhoNeverJoined) {
+  Member& a = join();
+  Member& b = join();
+  // Joining may fail for want of memory; the session is then told closed like any other.
+  Member& c = join();
+  room.leave(*c.session);
+  room.leave(*c.session);
+  EXPECT_EQ(room.size(), 2U);
+  EXPECT_TRUE(say(b, "b1"));
+  room.flush();
+  EXPECT_EQ(read(a), frame("b1"));
+  EXPECT_EQ(read(c), "");
+}
+
 TEST_F(RoomTest, SendsEachItsOwnWordsBeforeThoseOfTheRoom) {
   Member& a = join();
   Member& b = join();

@@ -184,6 +184,16 @@ TEST(Refusal, IsReadByAClientThatGoesOnSending) {
   EXPECT_TRUE(client.has_ended_well());
 }
 
+TEST(Refusal, LeavesTheClientTheTimeToFinish) {
+  const LiveServer server({.drain_ms = 60'000});
+  RawClient client = server.connect();
+  client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+  EXPECT_TRUE(client.receive_all().starts_with("HTTP/1.1 405 "));
+  // To a socket that is closed the second of these would fail.
+  for (int i = 0; i < 1000; ++i)
+    ASSERT_TRUE(client.send("x")) << i;
+}
+
 // [9110-15.5.9-TIMEOUT]
 TEST(Head, ThatComesInATrickleIsAnswered408) {
   const LiveServer server({.handshake_ms = 100});
@@ -222,6 +232,18 @@ TEST(Connections, OverTheLimitAreAnswered503AndBelowItServedAgain) {
     }
     EXPECT_EQ(status, "HTTP/1.1 101");
   }
+}
+
+TEST(Connections, OfOneAddressTakeNoPlaceFromTheOthersByBeingRefused) {
+  const LiveServer server({.connections = 8, .connections_per_address = 1, .drain_ms = 60'000});
+  const RawClient first = server.open();
+  std::vector<RawClient> refused;
+  for (int i = 0; i < 4; ++i) {
+    refused.push_back(server.connect());
+    EXPECT_TRUE(refused.back().receive_all().starts_with("HTTP/1.1 503 "));
+  }
+  // These four still drain: the next is not kept at all.
+  EXPECT_EQ(server.connect().receive_all(), "");
 }
 
 // --- Endpoints
@@ -351,6 +373,73 @@ TEST(Sending, SaysWhenThePeerDoesNotRead) {
   const std::string all = client.receive(frames * 20'004);
   EXPECT_EQ(all.size(), frames * 20'004);
   EXPECT_EQ(all.substr(all.size() - 20'004, 4), "\x81\x7E\x4E\x20");
+}
+
+// Gathered from fragments, it lies in the connection's memory; the next frame, in the same read, takes that.
+TEST(Sending, LendsAMessageOnlyUntilItsMemoryIsUsedAgain) {
+  const LiveServer server;
+  RawClient client = server.open("/echo/raw");
+  std::string frames;
+  std::string expected;
+  for (int i = 0; i < 200; ++i) {
+    frames += client_frame(i == 0 ? 0x01 : 0x00, std::string(100, static_cast<char>('a' + i % 26)));
+    expected += std::string(100, static_cast<char>('a' + i % 26));
+  }
+  client.send(frames + client_frame(0x80, "") + client_frame(kTextFrame, "hi"));
+  EXPECT_TRUE(client.receive(20'008) == "\x81\x7E\x4E\x20" + expected + "\x81\x02hi");
+}
+
+// --- Reading
+
+// [6455-10.4-SLOW]
+TEST(Message, ThatComesInATrickleIsAnswered1008) {
+  const LiveServer server({.outbox_low = 1000, .read_ms = 100});
+  RawClient client = server.open("/echo/raw");
+  client.send(client_frame(0x01, "first"));
+  std::thread trickle([&] {
+    while (client.send(client_frame(0x00, ".")))
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  });
+  const std::string close = client.receive_all();
+  client.finish_writing();
+  trickle.join();
+  EXPECT_TRUE(
+      close.starts_with("\x88\x1B\x03\xF0" + std::string(describe(Error::kMessageTimeout).text)))
+      << close;
+}
+
+// Behind the request, and then nothing more.
+TEST(Message, ThatBeganWithTheRequestHasTheSameDeadline) {
+  const LiveServer server({.read_ms = 50});
+  RawClient client = server.connect();
+  client.send(upgrade_request("/echo") + client_frame(0x01, "first"));
+  EXPECT_TRUE(client.receive_until("too slowly").ends_with("a message came too slowly"));
+}
+
+TEST(Message, ThatCameWholeLeavesNoDeadlineBehind) {
+  const LiveServer server({.read_ms = 500, .ping_ms = 700});
+  RawClient client = server.open("/echo/raw");
+  client.send(client_frame(0x01, "fir"));
+  client.send(client_frame(0x80, "st"));
+  EXPECT_EQ(client.receive(7),
+            "\x81\x05"
+            "first");
+  EXPECT_EQ(client.receive(2), "\x89\0"s) << "a ping after the silence, and no Close before";
+}
+
+TEST(Message, MayTakeAsManyWindowsAsItFills) {
+  const LiveServer server({.outbox_low = 1, .read_ms = 400});
+  RawClient client = server.open("/echo/raw");
+  client.send(client_frame(0x01, "a"));
+  for (int i = 0; i < 30; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+    client.send(client_frame(0x00, "b"));
+  }
+  client.send(client_frame(0x80, "c"));
+  EXPECT_EQ(client.receive(34),
+            "\x81\x20"
+            "a" +
+                std::string(30, 'b') + "c");
 }
 
 // --- Backpressure

@@ -5,6 +5,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -60,6 +61,9 @@ class RawClient {
   /// True if `receive…` ended with the server's FIN; false: with a reset, or not at all.
   [[nodiscard]] bool has_ended_well() const { return has_ended_well_; }
 
+  /// True if `receive…` found the end of the connection, of whatever kind; false if nothing came in time.
+  [[nodiscard]] bool has_ended() const { return has_ended_; }
+
   void finish_writing() { ws::finish_writing(fd_); }
   void reset() {
     make_reset_on_close(fd_);
@@ -74,12 +78,14 @@ class RawClient {
     const ssize_t n = ::recv(fd_.get(), bytes.data() + before, size, 0);
     bytes.resize(before + (n > 0 ? static_cast<std::size_t>(n) : 0));
     has_ended_well_ = n == 0;
+    has_ended_ = n == 0 || (n < 0 && errno != EAGAIN);
     return n > 0;
   }
 
   Fd fd_;
   bool is_connected_ = false;
   bool has_ended_well_ = false;
+  bool has_ended_ = false;
 };
 
 /// The request of RFC 6455 §1.3, to `path`.

@@ -1,0 +1,120 @@
+// When there is no memory left, one session ends, and the server and all others go on.
+//
+// A small chat is played as often as the server allocates in it, and each time another of these allocations
+// fails. What a session's end leaves behind shows in the next broadcast.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <thread>
+
+#include "server/server.h"
+#include "tests/support/client.h"
+
+namespace {
+
+/// How many allocations of the server's thread from now on succeed before one fails; negative: all do.
+std::atomic<long> allocations_left{-1};
+thread_local bool is_server_thread = false;
+
+}  // namespace
+
+// The whole program's; see tests/protocol/out_of_memory_test.cpp.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  if (is_server_thread && allocations_left >= 0 && allocations_left-- == 0)
+    throw std::bad_alloc();
+  if (void* p = std::malloc(size == 0 ? 1 : size))
+    return p;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* p) noexcept {
+  std::free(p);
+}
+[[gnu::noinline]] void operator delete(void* p, std::size_t /*size*/) noexcept {
+  std::free(p);
+}
+[[gnu::noinline]] void* operator new[](std::size_t size) {
+  return ::operator new(size);
+}
+[[gnu::noinline]] void operator delete[](void* p) noexcept {
+  ::operator delete(p);
+}
+[[gnu::noinline]] void operator delete[](void* p, std::size_t /*size*/) noexcept {
+  ::operator delete(p);
+}
+
+namespace ws {
+namespace {
+
+constexpr unsigned kTextFrame = 0x81;
+
+/// A client of /chat that was welcomed, if nothing went wrong.
+test::RawClient join(const Server& server) {
+  test::RawClient client(server.address());
+  client.send(test::upgrade_request("/chat"));
+  client.receive_until("chat!");
+  return client;
+}
+
+/// Returns when the server has handled what was sent before, whether or not it has memory for an answer.
+void wait_for_turn(const Server& server) {
+  test::RawClient client(server.address());
+  client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+  client.receive_all();
+}
+
+/// True if the server came through it without the allocation that was to fail.
+bool play(long allocations) {
+  Server server({.address = *SocketAddress::parse("127.0.0.1", 0)});
+  EXPECT_FALSE(server.listen());
+  std::thread thread([&] {
+    is_server_thread = true;
+    server.run();
+  });
+  bool was_enough = false;
+  {
+    test::RawClient first = join(server);
+    allocations_left = allocations;
+    {
+      // The head is cut, so that it is gathered; the message is, so that it is assembled.
+      test::RawClient second(server.address());
+      const std::string request = test::upgrade_request("/chat");
+      second.send(request.substr(0, 40));
+      test::RawClient third = join(server);
+      second.send(request.substr(40));
+      second.receive_until("chat!");
+      second.send(test::client_frame(0x01, "to "));
+      third.send(test::client_frame(kTextFrame, "said"));
+      wait_for_turn(server);
+      second.send(test::client_frame(0x80, "all"));
+      wait_for_turn(server);
+      second.reset();
+    }
+    test::RawClient fourth = join(server);
+    was_enough = allocations_left.exchange(-1) >= 0;
+    test::RawClient fifth = join(server);
+    test::RawClient last = join(server);
+    last.send(test::client_frame(kTextFrame, "still here?"));
+    EXPECT_TRUE(fifth.receive_until("here?").ends_with("Broadcast: still here?")) << allocations;
+    for (test::RawClient* const client : {&first, &fourth}) {
+      const std::string heard = client->receive_until("here?");
+      EXPECT_TRUE(heard.ends_with("here?") || client->has_ended())
+          << "neither a member nor gone, allocation " << allocations;
+    }
+  }
+  server.stop();
+  thread.join();
+  return was_enough;
+}
+
+// [6455-7.4.1-1011]
+TEST(ServerOutOfMemory, EndsOneSessionAtMostAndNeverTheServer) {
+  long allocations = 0;
+  while (!play(allocations) && !HasFailure())
+    ++allocations;
+  EXPECT_GT(allocations, 20) << "heads, sessions, messages and outboxes are allocated";
+}
+
+}  // namespace
+}  // namespace ws
