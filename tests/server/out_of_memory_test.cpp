@@ -49,6 +49,19 @@ namespace {
 
 constexpr unsigned kTextFrame = 0x81;
 
+/// Counts, and does nothing that could fail.
+class Counting final : public Endpoint {
+ public:
+  void opened(Session&, const Opening&) override { ++opened_; }
+  void message(Session&, Opcode, std::span<std::byte>) override {}
+  void closed(Session&, const Ending&) override { ++closed_; }
+  [[nodiscard]] int open() const { return opened_ - closed_; }
+
+ private:
+  int opened_ = 0;
+  int closed_ = 0;
+};
+
 /// A client of /chat that was welcomed, if nothing went wrong.
 test::RawClient join(const Server& server) {
   test::RawClient client(server.address());
@@ -66,7 +79,9 @@ void wait_for_turn(const Server& server) {
 
 /// True if the server came through it without the allocation that was to fail.
 bool play(long allocations) {
+  Counting counting;
   Server server({.address = *SocketAddress::parse("127.0.0.1", 0)});
+  server.add("/counting", counting);
   EXPECT_FALSE(server.listen());
   std::thread thread([&] {
     is_server_thread = true;
@@ -89,6 +104,10 @@ bool play(long allocations) {
       wait_for_turn(server);
       second.send(test::client_frame(0x80, "all"));
       wait_for_turn(server);
+      test::RawClient counted(server.address());
+      counted.send(test::upgrade_request("/counting"));
+      counted.receive_until("\r\n\r\n");
+      counted.reset();
       second.reset();
     }
     test::RawClient fourth = join(server);
@@ -105,6 +124,8 @@ bool play(long allocations) {
   }
   server.stop();
   thread.join();
+  EXPECT_EQ(counting.open(), 0) << "each that was opened is told closed, allocation "
+                                << allocations;
   return was_enough;
 }
 
