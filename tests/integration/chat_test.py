@@ -32,10 +32,12 @@ def test_one_that_never_reads_is_put_out_while_the_others_lose_nothing(wsd):
     with Raw(server, "/chat") as silent:
         (joined,) = server.logged(r"New client connected: ([0-9a-f]{8}), Total: 1")
         assert talk(server, size=1024, window=8) == (CLIENTS * (CLIENTS - 1) * MESSAGES, [])
-        server.logged(f"Session {joined[1]} reset: it does not read its Close")
-        with pytest.raises(ConnectionResetError):
-            silent.close_frame()
-    (disconnected,) = server.logged(f"Client disconnect: {joined[1]}, Total: (\\d+)")
+        server.logged(f"Client disconnect: {joined[1]}, Total: (\\d+)")
+        if f"Session {joined[1]} reset: it does not read its Close" in server.log():
+            with pytest.raises(ConnectionResetError):
+                silent.close_frame()
+        else:  # once the messages were dropped the kernel had room for the Close
+            assert silent.close_frame() == (1008, "too slow: messages were dropped")
     put_out = server.logged(r"Session ([0-9a-f]{8}) put out: (\d+) bytes behind")
     assert [line[1] for line in put_out] == [joined[1]]
     assert 1024 * 1024 < int(put_out[0][2]) < 2 * 1024 * 1024
