@@ -92,12 +92,12 @@ def three_rounds(server):
 
 
 def test_three_rounds_leave_nothing_behind(wsd):
-    # What leaks does so each time. How malloc lays out its heap is another matter from run to run: one in ten touches
-    # a hundred KiB for the first time in the third round.
+    # What leaks grows each time. How malloc lays out its heap is another matter from run to run: one in ten touches
+    # a hundred KiB for the first time in the third round, or gives some back that the second had touched.
     tries = [three_rounds(wsd())]
-    if abs(tries[0][2] - tries[0][1]) > 64:
+    while tries[-1][2] - tries[-1][1] > 64 and len(tries) < 3:
         tries.append(three_rounds(wsd()))
-    assert abs(tries[-1][2] - tries[-1][1]) <= 64, f"{tries} KiB"
+    assert tries[-1][2] - tries[-1][1] <= 64, f"{tries} KiB"
 
 
 def test_a_server_full_of_paused_and_half_closed_sessions_wakes_up_for_nothing(wsd, tmp_path):
