@@ -102,6 +102,30 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
 }
 // endregion
 
+std::size_t read_frame_header(std::span<const std::byte> in, FrameHeader& header) {
+  if (in.size() < 2)
+    return 0;
+  const auto byte0 = std::to_integer<unsigned>(in[0]);
+  const auto byte1 = std::to_integer<unsigned>(in[1]);
+  const unsigned short_length = byte1 & 0x7FU;
+  const std::size_t length_size = short_length == 127 ? 8 : short_length == 126 ? 2 : 0;
+  const bool masked = (byte1 & 0x80U) != 0;
+  const std::size_t size = 2 + length_size + (masked ? 4 : 0);
+  if (in.size() < size)
+    return 0;
+  header = {.fin = (byte0 & 0x80U) != 0,
+            .rsv1 = (byte0 & 0x40U) != 0,
+            .rsv2 = (byte0 & 0x20U) != 0,
+            .rsv3 = (byte0 & 0x10U) != 0,
+            .opcode = static_cast<Opcode>(byte0 & 0x0FU),
+            .masked = masked,
+            .payload_length =
+                length_size == 0 ? short_length : read_big_endian(in.subspan(2, length_size))};
+  if (masked)
+    std::ranges::copy(in.subspan(size - 4, 4), header.masking_key.begin());
+  return size;
+}
+
 // region serialize-frame-header
 std::size_t serialize_frame_header(const FrameHeader& header,
                                    std::span<std::byte, kMaxHeaderSize> out) {

@@ -74,6 +74,10 @@ struct HeaderResult {
 /// the fault is. No extension defines a reserved bit, so all three must be 0.
 HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header);
 
+/// Reads the fields alone and judges none: for onlookers, who have to show what breaks the rules too. Returns
+/// the bytes of the header, or 0 if it needs more of them.
+std::size_t read_frame_header(std::span<const std::byte> in, FrameHeader& header);
+
 /// Writes `header` in its shortest form to the start of `out`; returns the bytes written (2 to 14).
 std::size_t serialize_frame_header(const FrameHeader& header,
                                    std::span<std::byte, kMaxHeaderSize> out);

@@ -1,0 +1,160 @@
+#include "protocol/dissector.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+namespace ws {
+namespace {
+
+/// RFC 9112 §6.3, as far as an onlooker needs it: a length, none, or "to the end" (nullopt).
+std::optional<std::uint64_t> body_size(const HttpHead& head) {
+  if (head.count("Transfer-Encoding") != 0)
+    return std::nullopt;
+  const auto text = head.find("Content-Length");
+  if (!text.has_value())
+    return 0;
+  std::uint64_t size = 0;
+  const auto [rest, error] = std::from_chars(text->data(), text->data() + text->size(), size);
+  if (error != std::errc() || rest != text->data() + text->size())
+    return std::nullopt;
+  return size;
+}
+
+}  // namespace
+
+Dissector::Dissector(Sender sender, std::size_t keep) : sender_(sender), keep_(keep) {}
+
+// region dissector-next
+std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
+  if (in.empty())
+    return std::nullopt;
+  switch (state_) {
+    case State::kHead:
+      return take_head(in);
+    case State::kFrames:
+      return take_frame(in);
+    case State::kBody: {
+      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left_, in.size()));
+      left_ -= size;
+      if (left_ == 0)
+        state_ = State::kHead;
+      return take_data(in, size);
+    }
+    case State::kData:
+      break;
+  }
+  return take_data(in, in.size());
+}
+// endregion
+
+std::optional<Dissected> Dissector::cut() {
+  request_.reset();
+  response_.reset();
+  if (state_ == State::kBody)
+    state_ = State::kData;
+  if (size_ == 0)
+    return std::nullopt;
+  Dissected item =
+      finish(state_ == State::kFrames ? Dissected::Type::kFrame : Dissected::Type::kHead);
+  if (state_ == State::kHead)
+    state_ = State::kData;
+  item.is_whole = false;
+  return item;
+}
+
+/// What came of an item since the last one.
+Dissected Dissector::finish(Dissected::Type type) {
+  Dissected item;
+  item.type = type;
+  item.header = header_;
+  item.header_size = header_size_;
+  item.offset = offset_;
+  item.size = size_;
+  std::swap(shown_, kept_);
+  kept_.clear();
+  item.bytes = shown_;
+  offset_ += size_;
+  size_ = 0;
+  header_size_ = 0;
+  header_ = {};
+  return item;
+}
+
+Dissected Dissector::take_data(std::span<const std::byte>& in, std::size_t size) {
+  size_ = size;
+  const auto shown = in.first(std::min(size, keep_));
+  kept_.assign(shown.begin(), shown.end());
+  in = in.subspan(size);
+  return finish(Dissected::Type::kData);
+}
+
+std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
+  HttpHead& head = sender_ == Sender::kClient ? static_cast<HttpHead&>(request_) : response_;
+  const std::size_t before = kept_.size();
+  kept_.insert(kept_.end(), in.begin(), in.end());
+  const auto status =
+      head.parse({reinterpret_cast<const char*>(kept_.data()), kept_.size()}, limits_);
+  if (status == HttpHead::Status::kNeedMore) {
+    size_ = kept_.size();
+    in = {};
+    return std::nullopt;
+  }
+  // What is wrong is shown with all that came, since nobody knows where it ends.
+  size_ = kept_.size();
+  const Error error = head.error();
+  state_ = State::kData;
+  if (error == Error::kNone) {
+    size_ = head.size();
+    const bool is_upgrade = sender_ == Sender::kClient ? request_.lists("Upgrade", "websocket")
+                                                       : response_.status() == 101;
+    const bool has_end = sender_ == Sender::kClient || head.count("Content-Length") != 0 ||
+                         response_.status() / 100 == 1 || response_.status() == 204 ||
+                         response_.status() == 304;
+    const auto body = body_size(head);
+    if (is_upgrade) {
+      state_ = State::kFrames;
+    } else if (has_end && body.has_value()) {
+      left_ = *body;
+      state_ = left_ == 0 ? State::kHead : State::kBody;
+    }
+  }
+  in = in.subspan(static_cast<std::size_t>(size_) - before);
+  kept_.resize(static_cast<std::size_t>(size_));
+  head.reset();
+  Dissected item = finish(Dissected::Type::kHead);
+  item.error = error;
+  return item;
+}
+
+// region dissector-frame
+std::optional<Dissected> Dissector::take_frame(std::span<const std::byte>& in) {
+  if (header_size_ == 0) {
+    const std::size_t before = kept_.size();
+    const auto more = in.first(std::min(in.size(), kMaxHeaderSize - before));
+    kept_.insert(kept_.end(), more.begin(), more.end());
+    header_size_ = read_frame_header(kept_, header_);
+    if (header_size_ == 0) {
+      size_ = kept_.size();
+      in = {};
+      return std::nullopt;
+    }
+    in = in.subspan(header_size_ - before);
+    kept_.resize(header_size_);
+    size_ = header_size_;
+  }
+  const std::uint64_t lacking = header_.payload_length - (size_ - header_size_);
+  const auto payload =
+      in.first(static_cast<std::size_t>(std::min<std::uint64_t>(lacking, in.size())));
+  const auto shown = payload.first(std::min(payload.size(), keep_ + header_size_ - kept_.size()));
+  kept_.insert(kept_.end(), shown.begin(), shown.end());
+  size_ += payload.size();
+  in = in.subspan(payload.size());
+  if (payload.size() < lacking)
+    return std::nullopt;
+  return finish(Dissected::Type::kFrame);
+}
+// endregion
+
+}  // namespace ws
