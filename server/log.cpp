@@ -14,9 +14,8 @@
 #include <chrono>
 #include <memory>
 #include <new>
-#include <span>
 
-#include "protocol/utf8.h"
+#include "server/escape.h"
 
 namespace ws {
 namespace {
@@ -92,85 +91,11 @@ void report_dropped() {
   the_log.dropped = dropped;
 }
 
-/// Bytes of the character at the front of `text`; 0: it is not UTF-8.
-std::size_t character_size(std::string_view text) {
-  for (std::size_t size = 1; size <= 4 && size <= text.size(); ++size) {
-    if (is_utf8(std::as_bytes(std::span(text.substr(0, size)))))
-      return size;
-  }
-  return 0;
-}
-
-/// Printable, and on its own place in the line: no control character (C0, DEL; C1, U+0080 to U+009F), none that
-/// changes the direction of writing (U+202A to U+202E, U+2066 to U+2069) or ends a line (U+2028, U+2029).
-bool is_harmless(std::string_view character) {
-  const auto first = static_cast<unsigned char>(character[0]);
-  if (character.size() == 1)
-    return first >= 0x20 && first != 0x7F && first != '\\';
-  if (character.size() == 2)
-    return first != 0xC2 || static_cast<unsigned char>(character[1]) >= 0xA0;
-  const auto last = static_cast<unsigned char>(character[2]);
-  if (character.starts_with("\xE2\x80"))
-    return last < 0xA8 || last > 0xAE;
-  if (character.starts_with("\xE2\x81"))
-    return last < 0xA6 || last > 0xA9;
-  return true;
-}
-
-void append_escaped(std::string& out, char c) {
-  switch (c) {
-    case '\n':
-      out += "\\n";
-      return;
-    case '\r':
-      out += "\\r";
-      return;
-    case '\t':
-      out += "\\t";
-      return;
-    case '\\':
-      out += "\\\\";
-      return;
-    default:
-      break;
-  }
-  const auto byte = static_cast<unsigned char>(c);
-  out += "\\x";
-  out += "0123456789abcdef"[byte >> 4U];
-  out += "0123456789abcdef"[byte & 0xFU];
-}
-
-std::string_view cut(std::string_view text) {
-  if (text.size() <= kLogPart)
-    return text;
-  std::size_t size = kLogPart;
-  // A continuation byte at the cut means that a character would be split; none is longer than four bytes.
-  while (size > kLogPart - 3 && (static_cast<unsigned char>(text[size]) & 0xC0U) == 0x80U)
-    --size;
-  return text.substr(0, size);
-}
-
 }  // namespace
 
-// region log-part
 std::string to_log_part(std::string_view text) {
-  std::string part;
-  std::string_view rest = cut(text);
-  while (!rest.empty()) {
-    const std::size_t size = character_size(rest);
-    if (size > 0 && is_harmless(rest.substr(0, size))) {
-      part += rest.substr(0, size);
-    } else {
-      for (const char c : rest.substr(0, size == 0 ? 1 : size))
-        append_escaped(part, c);
-    }
-    rest.remove_prefix(size == 0 ? 1 : size);
-  }
-  if (text.size() > kLogPart)
-    part += "… (" + std::to_string(text.size()) + " bytes)";
-  return part;
+  return escape_beginning(text.substr(0, kLogPart), text.size());
 }
-// endregion
 
 std::string to_json(std::string_view text) {
   std::string json;

@@ -45,9 +45,8 @@ inline void log(LogLevel level, std::initializer_list<std::string_view> parts) {
     log_internal::write(level, parts);
 }
 
-/// `text` as one part of a line: cut to kLogPart bytes at the end of a character, its full length added;
-/// control characters, backslashes, what is not UTF-8, and characters that change the direction of
-/// writing escaped, as \n or \xNN.
+/// `text` as one part of a line: cut to kLogPart bytes at the end of a character, its full length added; escaped
+/// (server/escape.h).
 [[nodiscard]] std::string to_log_part(std::string_view text);
 /// `text`, which is UTF-8 without control characters, as the inside of a JSON string.
 [[nodiscard]] std::string to_json(std::string_view text);
