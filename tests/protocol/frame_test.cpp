@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <vector>
 
 #include "tests/support/bytes.h"
 
@@ -209,6 +210,99 @@ TEST(FrameHeader, IsJudgedInTheOrderOfItsBitsForEachFirstTwoBytes) {
         ASSERT_EQ(header.fin, fin);
         ASSERT_EQ(header.opcode, static_cast<Opcode>(opcode));
       }
+    }
+  }
+}
+
+/// The same header, read by an onlooker and by the endpoint that it reaches.
+void expect_same(const FrameHeader& a, const FrameHeader& b) {
+  EXPECT_EQ(a.fin, b.fin);
+  EXPECT_EQ(a.rsv1, b.rsv1);
+  EXPECT_EQ(a.rsv2, b.rsv2);
+  EXPECT_EQ(a.rsv3, b.rsv3);
+  EXPECT_EQ(a.opcode, b.opcode);
+  EXPECT_EQ(a.masked, b.masked);
+  EXPECT_EQ(a.payload_length, b.payload_length);
+  if (a.masked && b.masked) {
+    EXPECT_EQ(a.masking_key, b.masking_key);
+  }
+}
+
+constexpr MaskingKey kMaskingKey = {std::byte{0x37}, std::byte{0xfa}, std::byte{0x21},
+                                    std::byte{0x3d}};
+
+TEST(ReadFrameHeader, AgreesWithParseWhereThatAccepts) {
+  // Each first two bytes, those with an extended length in three lengths of it.
+  const std::vector<Bytes> none = {""};
+  const std::vector<Bytes> in_16_bits = {hex("00 7e"), hex("01 2c"), hex("ff ff")};
+  const std::vector<Bytes> in_64_bits = {hex("00 00 00 00 00 01 00 00"),
+                                         hex("01 02 03 04 05 06 07 08"),
+                                         hex("7f ff ff ff ff ff ff ff")};
+  int accepted = 0;
+  for (unsigned byte0 = 0; byte0 < 256; ++byte0) {
+    for (unsigned byte1 = 0; byte1 < 256; ++byte1) {
+      const unsigned length = byte1 % 128;
+      for (const Bytes& more : length == 127 ? in_64_bits : length == 126 ? in_16_bits : none) {
+        const Bytes bytes = Bytes({static_cast<char>(byte0), static_cast<char>(byte1)}) + more +
+                            Bytes(byte1 >= 128 ? kKey : "");
+        FrameHeader read;
+        ASSERT_EQ(read_frame_header(as_span(bytes), read), bytes.size());
+        for (const Role role : {Role::kServer, Role::kClient}) {
+          FrameHeader parsed;
+          const HeaderResult result = parse_frame_header(as_span(bytes), role, parsed);
+          if (result.status != Status::kHeader)
+            continue;
+          ++accepted;
+          ASSERT_EQ(result.size, bytes.size());
+          expect_same(read, parsed);
+        }
+        // What a rule forbids is read all the same.
+        expect_same(read, {.fin = byte0 >= 128,
+                           .rsv1 = byte0 / 64 % 2 == 1,
+                           .rsv2 = byte0 / 32 % 2 == 1,
+                           .rsv3 = byte0 / 16 % 2 == 1,
+                           .opcode = static_cast<Opcode>(byte0 % 16),
+                           .masked = byte1 >= 128,
+                           .masking_key = kMaskingKey,
+                           .payload_length = length < 126 ? length : read.payload_length});
+        ASSERT_FALSE(HasFailure()) << byte0 << " " << byte1;
+      }
+    }
+  }
+  // Data: 3 opcodes, each with FIN or without, 126 short lengths and 3 of both others. Control: 3 opcodes, 126
+  // lengths. Half of the first two bytes are for each role.
+  EXPECT_EQ(accepted, 2 * (3 * 2 * (126 + 3 + 3) + 3 * 126));
+}
+
+TEST(ReadFrameHeader, GivesWhatBreaksTheRules) {
+  const struct {
+    Bytes bytes;
+    FrameHeader header;
+  } kRows[] = {
+      {hex("f3 00"), {.rsv1 = true, .rsv2 = true, .rsv3 = true, .opcode = static_cast<Opcode>(3)}},
+      {hex("09 7e 00 01"), {.fin = false, .opcode = Opcode::kPing, .payload_length = 1}},
+      {hex("81 7e 00 7d"), {.payload_length = 125}},
+      {hex("81 7f 00 00 00 00 00 00 00 05"), {.payload_length = 5}},
+      {hex("81 7f ff ff ff ff ff ff ff fe"), {.payload_length = UINT64_MAX - 1}},
+      {hex("82 ff 80 00 00 00 00 00 00 00 37 fa 21 3d"),
+       {.opcode = Opcode::kBinary,
+        .masked = true,
+        .masking_key = kMaskingKey,
+        .payload_length = std::uint64_t{1} << 63U}},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(dump(row.bytes));
+    FrameHeader header;
+    for (std::size_t size = 0; size < row.bytes.size(); ++size) {
+      GuardedMemory memory(size);
+      EXPECT_EQ(read_frame_header(memory.before_guard(row.bytes.substr(0, size)), header), 0U);
+    }
+    for (const char* behind : {"", "behind"}) {
+      GuardedMemory memory(row.bytes.size() + 6);
+      header = {};
+      EXPECT_EQ(read_frame_header(memory.before_guard(row.bytes + behind), header),
+                row.bytes.size());
+      expect_same(header, row.header);
     }
   }
 }
