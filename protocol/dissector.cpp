@@ -8,18 +8,32 @@
 namespace ws {
 namespace {
 
-/// RFC 9112 §6.3, as far as an onlooker needs it: a length, none, or "to the end" (nullopt).
+/// What a head may have besides its start line and its fields: an empty line before it and one behind, and the byte
+/// that is one too many.
+constexpr std::size_t kEmptyLines = 8;
+/// Memory that stays between two items, if `keep` is not more.
+constexpr std::size_t kSmall = 4096;
+
+/// RFC 9112 §6.3, as far as an onlooker needs it: a length, or "to the end" (nullopt).
 std::optional<std::uint64_t> body_size(const HttpHead& head) {
   if (head.count("Transfer-Encoding") != 0)
     return std::nullopt;
   const auto text = head.find("Content-Length");
-  if (!text.has_value())
-    return 0;
   std::uint64_t size = 0;
+  if (!text.has_value())
+    return std::nullopt;
   const auto [rest, error] = std::from_chars(text->data(), text->data() + text->size(), size);
   if (error != std::errc() || rest != text->data() + text->size())
     return std::nullopt;
   return size;
+}
+std::optional<std::uint64_t> body_size(const HttpRequest& request) {
+  return request.has_body() ? body_size(static_cast<const HttpHead&>(request)) : 0;
+}
+std::optional<std::uint64_t> body_size(const HttpResponse& response) {
+  const bool has_none =
+      response.status() / 100 == 1 || response.status() == 204 || response.status() == 304;
+  return has_none ? 0 : body_size(static_cast<const HttpHead&>(response));
 }
 
 }  // namespace
@@ -74,6 +88,8 @@ Dissected Dissector::finish(Dissected::Type type) {
   item.size = size_;
   std::swap(shown_, kept_);
   kept_.clear();
+  if (kept_.capacity() > kSmall && kept_.capacity() / 2 > keep_)
+    kept_.shrink_to_fit();  // that was a head
   item.bytes = shown_;
   offset_ += size_;
   size_ = 0;
@@ -93,32 +109,36 @@ Dissected Dissector::take_data(std::span<const std::byte>& in, std::size_t size)
 std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
   HttpHead& head = sender_ == Sender::kClient ? static_cast<HttpHead&>(request_) : response_;
   const std::size_t before = kept_.size();
-  kept_.insert(kept_.end(), in.begin(), in.end());
-  const auto status =
-      head.parse({reinterpret_cast<const char*>(kept_.data()), kept_.size()}, limits_);
-  if (status == HttpHead::Status::kNeedMore) {
-    size_ = kept_.size();
-    in = {};
+  // No head that the limits allow needs more; the bytes behind it stay where they are.
+  const auto more = in.first(
+      std::min(in.size(), limits_.request_line + limits_.field_bytes + kEmptyLines - before));
+  kept_.insert(kept_.end(), more.begin(), more.end());
+  const std::string_view bytes(reinterpret_cast<const char*>(kept_.data()), kept_.size());
+  size_ = bytes.size();
+  if (head.parse(bytes, limits_) == HttpHead::Status::kNeedMore) {
+    in = in.subspan(more.size());
     return std::nullopt;
   }
-  // What is wrong is shown with all that came, since nobody knows where it ends.
-  size_ = kept_.size();
   const Error error = head.error();
   state_ = State::kData;
   if (error == Error::kNone) {
     size_ = head.size();
     const bool is_upgrade = sender_ == Sender::kClient ? request_.lists("Upgrade", "websocket")
                                                        : response_.status() == 101;
-    const bool has_end = sender_ == Sender::kClient || head.count("Content-Length") != 0 ||
-                         response_.status() / 100 == 1 || response_.status() == 204 ||
-                         response_.status() == 304;
-    const auto body = body_size(head);
+    const auto body = sender_ == Sender::kClient ? body_size(request_) : body_size(response_);
     if (is_upgrade) {
       state_ = State::kFrames;
-    } else if (has_end && body.has_value()) {
+    } else if (body.has_value()) {
       left_ = *body;
       state_ = left_ == 0 ? State::kHead : State::kBody;
     }
+  } else {
+    // It ends with the byte that shows what is wrong, wherever the call's bytes did.
+    head.reset();
+    size_ = before + 1;
+    while (head.parse(bytes.substr(0, static_cast<std::size_t>(size_)), limits_) ==
+           HttpHead::Status::kNeedMore)
+      ++size_;
   }
   in = in.subspan(static_cast<std::size_t>(size_) - before);
   kept_.resize(static_cast<std::size_t>(size_));

@@ -27,7 +27,7 @@ namespace ws {
 /// One thing that crossed the wire.
 struct Dissected {
   enum class Type : std::uint8_t {
-    kHead,   ///< of an HTTP message; `error` says what is wrong with it, if anything is
+    kHead,   ///< of an HTTP message; it ends with what is wrong with it, if anything is: `error`
     kFrame,  ///< `header` with its bytes; the payload behind it
     kData,   ///< neither: the body of an HTTP message, or what follows a head that is none
   };
