@@ -76,10 +76,10 @@ spdlog::level::level_enum to_spdlog(LogLevel level) {
   return spdlog::level::off;
 }
 
-void post(LogLevel level, const std::string& line) {
-  the_log.logger->log(
-      to_spdlog(level),
-      spdlog::string_view_t(the_log.format == LogFormat::kJson ? to_json(line) : line));
+void post(LogLevel level, std::string_view line) {
+  if (the_log.format == LogFormat::kJson)
+    return the_log.logger->log(to_spdlog(level), spdlog::string_view_t(to_json(line)));
+  the_log.logger->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
 /// Once there is room again, or at the end: how many lines were dropped.
@@ -140,11 +140,19 @@ void stop_log(std::chrono::milliseconds patience) {
 
 void log_internal::write(LogLevel level, std::initializer_list<std::string_view> parts) noexcept {
   try {
-    if (the_log.pool->queue_size() < kLogQueue / 2)
-      report_dropped();
     std::string line;
     for (const std::string_view part : parts)
       line += to_log_part(part);
+    write_printable(level, line);
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
+void log_internal::write_printable(LogLevel level, std::string_view line) noexcept {
+  try {
+    if (the_log.pool->queue_size() < kLogQueue / 2)
+      report_dropped();
     post(level, line);
   } catch (const std::bad_alloc&) {
     return;

@@ -33,6 +33,7 @@ namespace log_internal {
 inline LogLevel threshold = LogLevel::kOff;
 /// A line that finds no memory is lost.
 void write(LogLevel level, std::initializer_list<std::string_view> parts) noexcept;
+void write_printable(LogLevel level, std::string_view line) noexcept;
 }  // namespace log_internal
 
 [[nodiscard]] inline bool is_logged(LogLevel level) {
@@ -43,6 +44,12 @@ void write(LogLevel level, std::initializer_list<std::string_view> parts) noexce
 inline void log(LogLevel level, std::initializer_list<std::string_view> parts) {
   if (is_logged(level))
     log_internal::write(level, parts);
+}
+
+/// Logs one line that is printable already, and bounded, as it is.
+inline void log_printable(LogLevel level, std::string_view line) {
+  if (is_logged(level))
+    log_internal::write_printable(level, line);
 }
 
 /// `text` as one part of a line: cut to kLogPart bytes at the end of a character, its full length added; escaped

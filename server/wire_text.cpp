@@ -211,7 +211,7 @@ void annotate_frame_header(const Dissected& item, Lines& lines) {
 void annotate_frame(const Dissected& item, Lines& lines) {
   if (item.header_size == 0) {
     lines.add(0, item.bytes, "");
-    lines.add_note(wire_fields(item));
+    lines.add_note("cut: " + std::to_string(item.size) + " bytes of a header");
     return;
   }
   annotate_frame_header(item, lines);
@@ -235,7 +235,7 @@ void annotate_frame(const Dissected& item, Lines& lines) {
 
 std::string frame_fields(const Dissected& item) {
   if (item.header_size == 0)
-    return "cut: " + std::to_string(item.size) + " bytes of a header";
+    return "";
   const FrameHeader& header = item.header;
   std::string text = header.fin ? "Fin=1" : "Fin=0";
   text += " Reserved=0x" + to_hex(reserved_bits(header), 1);

@@ -73,7 +73,7 @@ TEST(WireSummary, IsAHeadsFirstLine) {
   EXPECT_EQ(head("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"), "GET /echo HTTP/1.1");
   EXPECT_EQ(head("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), "GET / HTTP/1.1");
   EXPECT_EQ(head("GET / HT"), "GET / HT");
-  EXPECT_EQ(head("\x16\x03\x01"), "\\x16\\x03\\x01") << "TLS";
+  EXPECT_EQ(head("\x16"), "\\x16") << "TLS: it ends with what is wrong";
   const std::string target(2000, 'a');
   EXPECT_EQ(head("GET /" + target + " HTTP/1.1\r\nHost: a\r\n\r\n"),
             "GET /" + target.substr(0, kWireText - 5) + "… (2014 bytes)");
@@ -106,7 +106,7 @@ TEST(WireFields, AreThoseOfTheHeaderOnOneLine) {
       {hex("a9 00"), "Fin=1 Reserved=0x2 Opcode=9 Mask=0 Payload length=0"},
       // compressed: no text
       {hex("c1 01 00"), "Fin=1 Reserved=0x4 Opcode=1 Mask=0 Payload length=1"},
-      {hex("81"), "cut: 1 bytes of a header"},
+      {hex("81"), ""},
       {hex("81 0c") + "hello",
        "Fin=1 Reserved=0x0 Opcode=1 Mask=0 Payload length=12 cut: 5 of 12 bytes "
        "Text=\"hello… (12 bytes)\""},

@@ -1,0 +1,88 @@
+// Every handshake and frame, logged as it crosses the wire, in Wireshark's words (server/wire_text.h):
+//
+//     wire 0000000a 127.0.0.1:53522 → 127.0.0.1:8080 Seq=228 Len=18 WebSocket Text [FIN] [MASKED] Fin=1 …
+//          session  sender            receiver       where the item starts in the sender's stream: what Wireshark
+//                                                    shows as relative sequence number; SYN is byte 0
+//
+// It is a tap at the socket: it is given the bytes that `receive` returned and those that `send_pieces` really
+// took. A Connection's Observer would see other things: no handshake; nothing behind a broken rule, though it
+// crossed; a broadcast once, when it is encoded, and not who got it; and frames that were queued and then dropped.
+//
+// Invariants:
+//  1. A line is of one item, written when its last byte has crossed. What is half there at the end of its stream is
+//     logged as cut.
+//  2. It never hurts: a session whose log finds no memory goes on without one, and a line says so.
+//  3. Of a frame kKeptOfFrame bytes are held, of a head what Limits allow; of no other session's bytes any.
+//
+// The log is asynchronous and bounded (kLogQueue lines): who logs the wire of a busy server loses the oldest lines,
+// and is told how many. Its time is when the server made the call, not when the packet crossed.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <system_error>
+#include <unordered_map>
+
+#include "protocol/dissector.h"
+#include "server/socket.h"
+
+namespace ws {
+
+enum class WireDetail : std::uint8_t {
+  kOff,
+  kFields,  ///< a line an item
+  kHex,     ///< and below it the bytes, one line a field
+};
+
+class WireLog {
+ public:
+  static constexpr std::size_t kKeptOfFrame = 1024;
+
+  explicit WireLog(bool has_hex) : has_hex_(has_hex) {}
+
+  /// A session, known by its serial from now on until `closed`.
+  void opened(std::uint32_t session, const SocketAddress& client,
+              const SocketAddress& server) noexcept;
+  void closed(std::uint32_t session) noexcept;
+
+  /// What came, before anything unmasks it.
+  void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept;
+  /// The first `size` bytes of `pieces` have left.
+  void sent(std::uint32_t session, std::span<const iovec> pieces, std::size_t size) noexcept;
+  /// The FIN of `sender`.
+  void finished(std::uint32_t session, Sender sender) noexcept;
+  /// Our reset, which the coming close() makes.
+  void reset(std::uint32_t session) noexcept;
+  /// The connection is lost: the peer's reset, or another error.
+  void lost(std::uint32_t session, std::error_code error) noexcept;
+
+ private:
+  /// One direction of a session.
+  struct Stream {
+    Stream(Sender sender, std::string stream_prefix)
+        : dissector(sender, kKeptOfFrame), prefix(std::move(stream_prefix)) {}
+    Dissector dissector;
+    std::string prefix;      ///< of its lines, up to the receiver
+    std::uint64_t next = 1;  ///< the offset of what comes
+  };
+  struct Streams {
+    Stream client;
+    Stream server;
+  };
+
+  /// Calls `act` for the session's streams, if there are any; without memory for it there are none any more.
+  template <typename Act>
+  void guarded(std::uint32_t session, Act act) noexcept;
+  void take(std::uint32_t session, Stream& stream, std::span<const std::byte> bytes) const;
+  void end(std::uint32_t session, Stream& stream) const;
+  void write(std::uint32_t session, const Stream& stream, const Dissected& item) const;
+
+  bool has_hex_;
+  std::unordered_map<std::uint32_t, Streams> sessions_;
+};
+
+}  // namespace ws
