@@ -209,6 +209,16 @@ ParsedConfig parse_config(int argc, const char* const* argv) {
       ->check(judge_subprotocol);
   add_choice(app, "--log-level", config.log_level, kLevels, "debug, info, warn, error or off");
   add_choice(app, "--log-format", config.log_format, kFormats, "text or json");
+  const auto set_wire_log = [&config](const std::string& text) {
+    if (!text.empty() && text != "hex")
+      throw CLI::ValidationError("--wire-log", "'" + text + "' is not hex");
+    config.wire_log = text.empty() ? WireDetail::kFields : WireDetail::kHex;
+  };
+  app.add_option_function<std::string>(
+         "--wire-log", set_wire_log,
+         "log each handshake and frame as it crosses, at level info; =hex: with its bytes")
+      ->expected(0, 1)
+      ->type_name("[=hex]");
   for (const auto& option : kSizes)
     add_limit(app, config.limits, option);
   for (const auto& option : kNumbers)

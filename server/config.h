@@ -8,6 +8,7 @@
 
 #include "protocol/limits.h"
 #include "server/log.h"
+#include "server/wire_log.h"
 
 namespace ws {
 
@@ -19,6 +20,7 @@ struct Config {
   Limits limits{};
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
+  WireDetail wire_log = WireDetail::kOff;
 };
 
 struct ParsedConfig {

@@ -64,7 +64,8 @@ int serve(const ws::Config& config) {
   ws::Server server({.address = *ws::SocketAddress::parse(config.address, config.port),
                      .allowed_origins = config.allowed_origins,
                      .subprotocols = config.subprotocols,
-                     .limits = config.limits});
+                     .limits = config.limits,
+                     .wire_log = config.wire_log});
   if (const auto error = server.listen()) {
     ws::stop_log();
     const std::string where = ws::SocketAddress::parse(config.address, config.port)->to_string();

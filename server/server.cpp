@@ -70,6 +70,9 @@ Server::Server(ServerOptions options)
       context_(options_.limits, router_),
       chat_(context_.budget),
       spare_(open_spare()) {
+  if (options_.wire_log != WireDetail::kOff)
+    wire_log_ = std::make_unique<WireLog>(options_.wire_log == WireDetail::kHex);
+  context_.wire_log = wire_log_.get();
   router_.add("/echo", echo_);
   router_.add("/chat", chat_);
   router_.add("/echo/raw", raw_echo_);

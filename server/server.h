@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <unordered_map>
@@ -27,6 +28,7 @@
 #include "server/session.h"
 #include "server/session_table.h"
 #include "server/socket.h"
+#include "server/wire_log.h"
 
 namespace ws {
 
@@ -35,6 +37,7 @@ struct ServerOptions {
   std::vector<std::string> allowed_origins{};  ///< empty: all
   std::vector<std::string> subprotocols{};
   Limits limits{};
+  WireDetail wire_log = WireDetail::kOff;  ///< written to the log at level info
 };
 
 class Server final : private EventLoop::Handler {
@@ -84,6 +87,7 @@ class Server final : private EventLoop::Handler {
   ServerOptions options_;
   std::size_t max_sessions_;
   Router router_;
+  std::unique_ptr<WireLog> wire_log_;
   SessionContext context_;
   Echo echo_;
   RawEcho raw_echo_;

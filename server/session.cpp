@@ -8,6 +8,8 @@
 #include <new>
 
 #include "server/log.h"
+#include "server/socket.h"
+#include "server/wire_log.h"
 
 namespace ws {
 namespace {
@@ -24,9 +26,10 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-/// Sends what `out` holds; returns how much of it left.
-IoResult send_output(const Fd& fd, const Output& out) {
-  std::array<iovec, kMaxPieces> pieces;
+using Pieces = std::array<iovec, kMaxPieces>;
+
+/// Fills `pieces` with what `out` holds; what is more than fits stays. Returns how many there are.
+std::size_t to_pieces(const Output& out, Pieces& pieces) {
   std::size_t count = 0;
   out.for_each_piece([&](std::span<const std::byte> piece) {
     if (count == pieces.size())
@@ -34,7 +37,7 @@ IoResult send_output(const Fd& fd, const Output& out) {
     pieces[count++] = {const_cast<std::byte*>(piece.data()),
                        piece.size()};  // sendmsg only reads it
   });
-  return send_pieces(fd, std::span(pieces).first(count));
+  return count;
 }
 
 }  // namespace
@@ -60,6 +63,8 @@ Session::Session(SessionContext& context, Fd fd, EventLoop::Token token, Address
       serial_(token.generation) {
   if (address_ != nullptr)
     ++address_->second;
+  if (context_.wire_log != nullptr)
+    context_.wire_log->opened(serial_, SocketAddress::peer(fd_), SocketAddress::local(fd_));
 }
 
 Session::~Session() {
@@ -70,6 +75,8 @@ Session::~Session() {
   }
   if (address_ != nullptr)
     --address_->second;
+  if (context_.wire_log != nullptr)
+    context_.wire_log->closed(serial_);
 }
 
 std::error_code Session::start() {
@@ -81,6 +88,31 @@ std::error_code Session::start() {
 
 std::string_view Session::path() const {
   return route_ == nullptr ? std::string_view("-") : std::string_view(route_->path);
+}
+
+// --- The socket. Nothing else reads, writes or ends it, so that the wire log misses nothing.
+
+IoResult Session::read_socket() {
+  const IoResult result = receive(fd_, context_.receive_buffer);
+  if (context_.wire_log != nullptr) {
+    context_.wire_log->received(serial_, std::span(context_.receive_buffer).first(result.size));
+    if (result.status == IoResult::Status::kEnd)
+      context_.wire_log->finished(serial_, Sender::kClient);
+  }
+  return result;
+}
+
+IoResult Session::write_socket(std::span<const iovec> pieces) {
+  const IoResult result = send_pieces(fd_, pieces);
+  if (context_.wire_log != nullptr)
+    context_.wire_log->sent(serial_, pieces, result.size);
+  return result;
+}
+
+void Session::finish_socket() {
+  finish_writing(fd_);
+  if (context_.wire_log != nullptr)
+    context_.wire_log->finished(serial_, Sender::kServer);
 }
 
 // --- Readiness
@@ -119,7 +151,7 @@ bool Session::may_read() const {
 
 // region session-read
 bool Session::read() {
-  const IoResult result = receive(fd_, context_.receive_buffer);
+  const IoResult result = read_socket();
   switch (result.status) {
     case IoResult::Status::kWouldBlock:
       return false;
@@ -383,7 +415,8 @@ void Session::flush() {
     return;
   std::size_t sent = 0;
   if (queued() == 0) {
-    const IoResult result = send_output(fd_, out);
+    Pieces pieces;
+    const IoResult result = write_socket(std::span(pieces).first(to_pieces(out, pieces)));
     if (result.status == IoResult::Status::kError)
       die(result.error);
     sent = result.size;
@@ -403,8 +436,8 @@ void Session::flush() {
 void Session::flush_outbox() {
   if (queued() == 0)
     return;
-  std::array<iovec, kMaxPieces> pieces;
-  const IoResult result = send_pieces(fd_, std::span(pieces).first(outbox_->pieces(pieces)));
+  Pieces pieces;
+  const IoResult result = write_socket(std::span(pieces).first(outbox_->pieces(pieces)));
   if (result.status == IoResult::Status::kError)
     return die(result.error);
   outbox_->consume(result.size);
@@ -439,13 +472,13 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
   const bool was_behind = queued() > 0;
   std::size_t sent = 0;
   if (!was_behind) {
-    std::array<iovec, kMaxPieces> pieces;
+    Pieces pieces;
     std::size_t count = 0;
     for (const Range& range : ranges.first(std::min(ranges.size(), pieces.size()))) {
       const auto bytes = block->bytes().subspan(range.begin, range.end - range.begin);
       pieces[count++] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
     }
-    const IoResult result = send_pieces(fd_, std::span(pieces).first(count));
+    const IoResult result = write_socket(std::span(pieces).first(count));
     if (result.status == IoResult::Status::kError)
       die(result.error);
     sent = result.size;
@@ -496,7 +529,7 @@ void Session::end_writing_if_flushed() {
     return;
   if (is_end_seen_)
     return die();
-  finish_writing(fd_);
+  finish_socket();
   state_ = State::kDraining;
   deadline_ = now() + limits().drain_ms;
 }
@@ -506,6 +539,8 @@ void Session::reset(std::string_view why) {
   if (state_ == State::kDead)
     return;
   make_reset_on_close(fd_);
+  if (context_.wire_log != nullptr)
+    context_.wire_log->reset(serial_);
   die({}, why);
   log(LogLevel::kWarn, {"Session ", id().text(), " reset: ", why});
 }
@@ -514,6 +549,8 @@ void Session::die(std::error_code error, std::string_view why) {
   if (state_ == State::kDead)
     return;
   state_ = State::kDead;
+  if (error && context_.wire_log != nullptr)
+    context_.wire_log->lost(serial_, error);
   context_.dead.push_back({token(), error, why});
   context_.loop.timers().cancel(*this);
 }

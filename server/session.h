@@ -44,6 +44,8 @@
 
 namespace ws {
 
+class WireLog;
+
 /// A request head that did not come in one read. Most do, and their sessions never have one.
 struct HttpStage {
   explicit HttpStage(Budget& budget) : bytes(budget) {}
@@ -75,6 +77,7 @@ struct SessionContext {
   HttpRequest request;          ///< for heads that lie whole in the receive buffer
   std::vector<Dead> dead;       ///< to be buried at the end of the turn
   bool is_stopping = false;     ///< requests are answered 503
+  WireLog* wire_log = nullptr;  ///< null: what crosses is not logged
 };
 
 /// Eight hex digits that no other session of this server has had.
@@ -152,6 +155,11 @@ class Session final : public TimerNode {
   [[nodiscard]] std::size_t queued() const { return outbox_ == nullptr ? 0 : outbox_->queued(); }
 
  private:
+  // The three that the wire log taps.
+  IoResult read_socket();
+  IoResult write_socket(std::span<const iovec> pieces);
+  void finish_socket();
+
   Output& output();
   void flush();
   void flush_outbox();

@@ -31,7 +31,7 @@ def test_help_names_every_option_with_its_default_and_unit():
                             ("--ping-interval", "0"), ("--pong-timeout", "10s"), ("--stop-timeout", "10s"),
                             ("--log-level", "info"), ("--log-format", "text")]:
         assert re.search(rf"^ +{option} .*={re.escape(default)} ", result.stdout, re.MULTILINE), option
-    for option in ("--allowed-origin", "--subprotocol", "--version"):
+    for option in ("--allowed-origin", "--subprotocol", "--wire-log", "--version"):
         assert re.search(rf"^ +{option}\b", result.stdout, re.MULTILINE), option
 
 
@@ -60,13 +60,15 @@ def test_version():
     ["--subprotocol", "two words"],
     ["--log-level", "loud"],
     ["--log-format", "xml"],
+    ["--wire-log=octal"],
+    ["--wire-log", "stray"],
 ], ids=" ".join)
 def test_a_bad_option_is_one_line_and_exit_2(options):
     result = run("--port", "0", *options) if options[0] != "--port" else run(*options)
     assert result.returncode == 2
     assert result.stdout == ""
     assert re.fullmatch(r"wsd: .+\n", result.stderr), result.stderr
-    assert options[0].lstrip("-") in result.stderr, "it says which"
+    assert options[0].lstrip("-").split("=")[0] in result.stderr, "it says which"
 
 
 def test_a_port_in_use_is_one_line_and_exit_1(wsd):

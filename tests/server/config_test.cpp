@@ -74,6 +74,7 @@ TEST(Config, HasTheDefaultsOfItsStruct) {
   EXPECT_TRUE(parsed.config->subprotocols.empty());
   EXPECT_EQ(parsed.config->log_level, LogLevel::kInfo);
   EXPECT_EQ(parsed.config->log_format, LogFormat::kText);
+  EXPECT_EQ(parsed.config->wire_log, WireDetail::kOff);
   for (const LimitRow& row : kLimits)
     EXPECT_EQ(row.field(parsed.config->limits), row.field(Limits{})) << row.option;
 }
@@ -116,6 +117,9 @@ TEST(Config, TakesWhatIsNoLimit) {
   EXPECT_EQ(parsed.config->subprotocols, (std::vector<std::string>{"chat.v1", "chat.v2"}));
   EXPECT_EQ(parsed.config->log_level, LogLevel::kWarn);
   EXPECT_EQ(parsed.config->log_format, LogFormat::kJson);
+  EXPECT_EQ(parse({"--wire-log"}).config->wire_log, WireDetail::kFields);
+  EXPECT_EQ(parse({"--wire-log", "--port", "1"}).config->wire_log, WireDetail::kFields);
+  EXPECT_EQ(parse({"--wire-log=hex"}).config->wire_log, WireDetail::kHex);
 }
 
 TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
@@ -150,6 +154,7 @@ TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
       {"--log-level", "loud"},
       {"--log-level", "1"},
       {"--log-format", "xml"},
+      {"--wire-log", "octal"},
       {"--allowed-origin", "a.example"},
       {"--allowed-origin", "https://a.example/path"},
       {"--subprotocol", "two words"},

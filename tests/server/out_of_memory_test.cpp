@@ -78,9 +78,9 @@ void wait_for_turn(const Server& server) {
 }
 
 /// True if the server came through it without the allocation that was to fail.
-bool play(long allocations) {
+bool play(long allocations, WireDetail wire_log) {
   Counting counting;
-  Server server({.address = *SocketAddress::parse("127.0.0.1", 0)});
+  Server server({.address = *SocketAddress::parse("127.0.0.1", 0), .wire_log = wire_log});
   server.add("/counting", counting);
   EXPECT_FALSE(server.listen());
   std::thread thread([&] {
@@ -132,9 +132,17 @@ bool play(long allocations) {
 // [6455-7.4.1-1011]
 TEST(ServerOutOfMemory, EndsOneSessionAtMostAndNeverTheServer) {
   long allocations = 0;
-  while (!play(allocations) && !HasFailure())
+  while (!play(allocations, WireDetail::kOff) && !HasFailure())
     ++allocations;
   EXPECT_GT(allocations, 20) << "heads, sessions, messages and outboxes are allocated";
+}
+
+TEST(ServerOutOfMemory, LosesTheWireLogOfASessionAndNothingElse) {
+  // Most allocations are the log's now, one in seven will do.
+  long allocations = 0;
+  while (!play(allocations, WireDetail::kHex) && !HasFailure())
+    allocations += 7;
+  EXPECT_GT(allocations, 300) << "the log's lines are allocated";
 }
 
 }  // namespace

@@ -1,0 +1,240 @@
+"""--wire-log: what it says has crossed, against what the test itself sent and received, counted byte by byte."""
+
+import re
+
+import pytest
+
+from wsd import BINARY, CLOSE, CONTINUATION, TEXT, Raw, ask, frame, upgrade, wait_for
+
+LINE = re.compile(r"info: wire ([0-9a-f]{8}) (\S+) → (\S+) (?:Seq=(\d+) Len=(\d+) )?(.*)$", re.MULTILINE)
+END = "[FIN, ACK]"
+
+
+class Wire:
+    """The lines of one session, each as (who sent it, Seq, Len, the rest), who by name: "client" or "server"."""
+
+    def __init__(self, server, raw):
+        self.server = server
+        self.client = "%s:%d" % raw.socket.getsockname()[:2]
+        self.address = f"{server.address}:{server.port}"
+
+    def lines(self, sender=None):
+        found = []
+        for line in LINE.finditer(self.server.log()):
+            ends = {line[2]: "client", line[3]: "server"} if line[2] == self.client else {line[2]: "server",
+                                                                                         line[3]: "client"}
+            if ends.keys() != {self.client, self.address}:
+                continue
+            who = ends[line[2]]
+            if sender in (None, who):
+                found.append((who, int(line[4] or 0), int(line[5] or 0), line[6]))
+        return found
+
+    def ended(self):
+        """All lines, once both have ended TCP."""
+        wait_for(lambda: {line[0] for line in self.lines() if END in line[3] or "[RST" in line[3]} ==
+                 {"client", "server"}, "both ends in the wire log")
+        return self.lines()
+
+
+def text_fields(text, mask=True):
+    return (f"Fin=1 Reserved=0x0 Opcode=1 Mask={int(mask)} Payload length={len(text)}" +
+            (" Masking-Key=00000000" if mask else "") + f' Text="{text}"')
+
+
+def test_the_articles_session(wsd):
+    server = wsd("--wire-log")
+    request = (b"GET /echo HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+               b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+               b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+               b"Host: localhost:8080\r\n\r\n")
+    with Raw(server) as raw:
+        wire = Wire(server, raw)
+        raw.send(request)
+        assert len(raw.head()) == 218
+        raw.send(b"\x81\x8c\x37\xfa\x21\x3d\x5f\x9f\x4d\x51\x58\xda\x56\x52\x45\x96\x45\x1c")
+        assert raw.frame() == (TEXT, b"Echo: hello world!")
+        raw.send(b"\x88\x82\x37\xfa\x21\x3d\x34\x12")
+        assert raw.close_frame() == (1000, "")
+        assert raw.is_ended()
+        raw.finish_writing()
+        assert wire.ended() == [
+            ("client", 1, 227, "GET /echo HTTP/1.1"),
+            ("server", 1, 218, "HTTP/1.1 101 Switching Protocols"),
+            ("client", 228, 18, "WebSocket Text [FIN] [MASKED] Fin=1 Reserved=0x0 Opcode=1 Mask=1 Payload length=12 "
+                                'Masking-Key=37fa213d Text="hello world!"'),
+            ("server", 219, 20, "WebSocket Text [FIN] " + text_fields("Echo: hello world!", mask=False)),
+            ("client", 246, 8, "WebSocket Connection Close [FIN] [MASKED] Fin=1 Reserved=0x0 Opcode=8 Mask=1 "
+                               "Payload length=2 Masking-Key=37fa213d Status code=1000"),
+            ("server", 239, 4, "WebSocket Connection Close [FIN] Fin=1 Reserved=0x0 Opcode=8 Mask=0 Payload length=2 "
+                               "Status code=1000"),
+            ("server", 243, 0, END),
+            ("client", 254, 0, END),
+        ]
+
+
+def test_a_broadcast_is_logged_for_each_who_gets_it_at_the_offset_in_its_own_stream(wsd):
+    server = wsd("--wire-log")
+    members = [Raw(server, "/chat") for _ in range(3)]
+    wires = [Wire(server, raw) for raw in members]
+    for raw in members:
+        assert raw.frame() == (TEXT, b"Welcome to broadcast chat!")
+    expected = {wire.client: [] for wire in wires}
+    offsets = [1 + 218 + 28] * 3  # the 101, and the welcome
+    for speaker, text in ((0, "one"), (1, "and two"), (0, "x" * 200)):
+        members[speaker].send(frame(TEXT, text.encode()))
+        for i, raw in enumerate(members):
+            if i == speaker:
+                continue
+            heard = "Broadcast: " + text
+            assert raw.frame() == (TEXT, heard.encode())
+            size = len(heard) + (2 if len(heard) < 126 else 4)
+            expected[wires[i].client].append((offsets[i], size, heard))
+            offsets[i] += size
+    for wire in wires:
+        wait_for(lambda: len(wire.lines("server")) == 2 + len(expected[wire.client]), "all of them in the wire log")
+        lines = [(seq, size, re.search('Text="(.*)"', rest)[1]) for _, seq, size, rest in wire.lines("server")[2:]]
+        assert lines == expected[wire.client]
+    for raw in members:
+        raw.close()
+
+
+def test_a_broken_rule_is_logged_and_what_comes_behind_it(wsd):
+    server = wsd("--wire-log")
+    bad, behind = b"\xc1\x02hi", frame(TEXT, b"still here?")
+    with Raw(server, "/echo") as raw:
+        wire = Wire(server, raw)
+        raw.send(bad + behind)
+        code, reason = raw.close_frame()
+        raw.send(b"\x89\x80")  # the rest of its header does not come
+        raw.finish_writing()
+        lines = wire.ended()
+    start = 1 + len(upgrade("/echo"))
+    assert [line for line in lines if line[0] == "client"][1:] == [
+        ("client", start, 4, "WebSocket Text [FIN] Fin=1 Reserved=0x4 Opcode=1 Mask=0 Payload length=2"),
+        ("client", start + 4, len(behind), "WebSocket Text [FIN] [MASKED] " + text_fields("still here?")),
+        ("client", start + 4 + len(behind), 2, "WebSocket, header cut"),
+        ("client", start + 6 + len(behind), 0, END)]
+    assert ("server", 219, 4 + len(reason), "WebSocket Connection Close [FIN] Fin=1 Reserved=0x0 Opcode=8 Mask=0 "
+            f'Payload length={2 + len(reason)} Status code={code} Reason="{reason}"') in lines
+
+
+def test_a_refusal_and_its_body_are_logged(wsd):
+    server = wsd("--wire-log")
+    request = upgrade("/nowhere")
+    with Raw(server) as raw:
+        wire = Wire(server, raw)
+        raw.send(request)
+        head = raw.head()
+        body = raw.bytes + b"".join(iter(lambda: raw.socket.recv(65536), b""))
+        raw.finish_writing()
+        lines = wire.ended()
+    assert [line for line in lines if line[0] == "client"] == [
+        ("client", 1, len(request), "GET /nowhere HTTP/1.1"), ("client", 1 + len(request), 0, END)]
+    assert [line for line in lines if line[0] == "server"] == [
+        ("server", 1, len(head), "HTTP/1.1 404 Not Found"), ("server", 1 + len(head), len(body), "data"),
+        ("server", 1 + len(head) + len(body), 0, END)]
+
+
+def test_a_wrong_head_is_logged_with_what_is_wrong(wsd):
+    server = wsd("--wire-log")
+    with Raw(server) as raw:
+        wire = Wire(server, raw)
+        raw.send(b"GET / HTTP/1.1\r\n\r\n")
+        raw.head()
+        wait_for(lambda: wire.lines("client"), "the head")
+        assert re.fullmatch(r"GET / HTTP/1.1 malformed: .*Host.* \[9112-[^]]+\]", wire.lines("client")[0][3])
+
+
+def test_a_message_that_is_cut_by_writes_is_one_line_and_fragments_are_several(wsd):
+    server = wsd("--wire-log")
+    with Raw(server, "/echo/raw") as raw:
+        wire = Wire(server, raw)
+        start = 1 + len(upgrade("/echo/raw"))
+        message = frame(TEXT, b"in three writes")
+        for part in (message[:1], message[1:9], message[9:]):
+            raw.send(part)
+            server.sessions()  # it has read that much: it handles one thing after the other
+        assert raw.frame() == (TEXT, b"in three writes")
+        raw.send(frame(BINARY, b"12", fin=False) + frame(CONTINUATION, b"3"))
+        assert raw.frame() == (BINARY, b"123")
+        wait_for(lambda: len(wire.lines("server")) == 3, "the answers")
+        assert [line[1:] for line in wire.lines("client")[1:]] == [
+            (start, 21, "WebSocket Text [FIN] [MASKED] " + text_fields("in three writes")),
+            (start + 21, 8, "WebSocket Binary[FRAGMENT]  [MASKED] Fin=0 Reserved=0x0 Opcode=2 Mask=1 "
+                            "Payload length=2 Masking-Key=00000000"),
+            (start + 29, 7, "WebSocket Continuation [FIN] [MASKED] Fin=1 Reserved=0x0 Opcode=0 Mask=1 "
+                            "Payload length=1 Masking-Key=00000000")]
+
+
+def test_what_left_in_many_writes_is_counted_as_it_left(wsd):
+    """Answers for a reader that is slow: most of them leave from the outbox, each whole only after some writes."""
+    server = wsd("--wire-log")
+    size, count = 300_000, 20
+    with Raw(server, "/echo/raw", small_buffer=True) as raw:
+        wire = Wire(server, raw)
+        for _ in range(count):
+            raw.send(frame(BINARY, b"x" * size))
+            if raw.bytes == b"":
+                raw.bytes = raw.socket.recv(1000)
+        for _ in range(count):
+            assert raw.frame() == (BINARY, b"x" * size)
+        wait_for(lambda: len(wire.lines("server")) == 1 + count, "all answers")
+        assert [line[1:3] for line in wire.lines("server")[1:]] == [
+            (219 + i * (size + 10), size + 10) for i in range(count)]
+
+
+def test_a_reset_is_logged_behind_what_it_cut(wsd):
+    server = wsd("--wire-log")
+    raw = Raw(server, "/echo")
+    wire = Wire(server, raw)
+    start = 1 + len(upgrade("/echo"))
+    raw.send(frame(TEXT, b"hello")[:8])
+    server.sessions()  # it has read that
+    raw.reset()
+    wait_for(lambda: any("RST" in line[3] for line in wire.lines("client")), "the reset")
+    assert wire.lines("client")[1:] == [
+        ("client", start, 8, "WebSocket Text [FIN] [MASKED] Fin=1 Reserved=0x0 Opcode=1 Mask=1 Payload length=5 "
+                             'Masking-Key=00000000 cut: 2 of 5 bytes Text="he… (5 bytes)"'),
+        ("client", 0, 0, "[RST]")]
+
+
+def test_hex_shows_the_bytes_below(wsd):
+    server = wsd("--wire-log=hex")
+    with Raw(server, "/echo") as raw:
+        raw.send(b"\x81\x82\x37\xfa\x21\x3d\x5f\x93")
+        assert raw.frame() == (TEXT, b"Echo: hi")
+        (line,) = server.logged(r'wire ([0-9a-f]{8}) \S+ → \S+ Seq=\d+ Len=8 WebSocket .* Text="hi"')
+        server.logged(rf"wire {line[1]} .* Text: Echo: hi")
+    lines = [text.split(f"wire {line[1]}   ")[1] for text in server.log().splitlines()
+             if f"wire {line[1]}   " in text]
+    first = lines.index("0000  81                       1... .... = Fin: True")
+    assert lines[first:first + 9] == [
+        "0000  81                       1... .... = Fin: True",
+        "                               .000 .... = Reserved: 0x0",
+        "                               .... 0001 = Opcode: Text (1)",
+        "0001  82                       1... .... = Mask: True",
+        "                               .000 0010 = Payload length: 2",
+        "0002  37 fa 21 3d              Masking-Key: 37fa213d",
+        "      Masked payload           Payload",
+        "0006  5f 93                    68 69                    hi",
+        "                               Text: hi"]
+    assert lines[0] == r"0000  GET /echo HTTP/1.1\r\n"
+
+
+def test_text_from_outside_forges_no_line(wsd):
+    server = wsd("--wire-log", "--log-format", "json")
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b'a"\nwire 00000000 \x1b[2J'))
+        raw.frame()
+        server.logged(r'.*Text=\\"a\\"\\\\nwire 00000000 \\\\x1b\[2J\\""}')
+
+
+@pytest.mark.parametrize("options", [(), ("--wire-log", "--log-level", "warn")], ids=["without", "at level warn"])
+def test_there_is_no_such_line_without_it(wsd, options):
+    server = wsd(*options)
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b"hello") + frame(CLOSE, b"\x03\xe8"))
+        assert raw.frame() == (TEXT, b"Echo: hello")
+        assert raw.close_frame() == (1000, "")
+    assert "wire" not in server.end()
