@@ -1,0 +1,75 @@
+// The capture reader, from the link layer to the frames, on packets that nobody would send.
+//
+// Input: a byte that chooses the link type and what is shown; then packets, each with two bytes of length, one of how
+// much more the wire had, one of time that passed, and its bytes. Whatever they are, each packet has a row, and each
+// byte of a stream is in one item at most.
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tests/fuzz/input.h"
+#include "tools/wstrace_check.h"
+#include "tools/wstrace_frames.h"
+#include "tools/wstrace_packet.h"
+#include "tools/wstrace_rows.h"
+#include "tools/wstrace_tcp.h"
+#include "tools/wstrace_text.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  constexpr std::array kLinkTypes = {DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_NULL,
+                                     DLT_LOOP,   DLT_RAW,       DLT_IPV4,       DLT_IPV6};
+  std::span<const std::byte> in = std::as_bytes(std::span(data, size));
+  if (in.empty())
+    return 0;
+  const int link_type = kLinkTypes[std::to_integer<std::size_t>(in[0]) % kLinkTypes.size()];
+  in = in.subspan(1);
+
+  ws::TcpTracker tracker;
+  ws::RowWriter rows;
+  ws::StreamFollower follower(16);
+  std::map<std::string, std::uint64_t> ends;  // of each direction of each connection
+  const auto visit = [&](const ws::StreamItem& item) {
+    const std::uint64_t length = item.missing != 0 ? item.missing : item.item.size;
+    std::uint64_t& end = ends[std::to_string(item.connection) + item.source];
+    ws::fuzz::require(length != 0 && item.item.offset >= end, "items overlap");
+    end = item.item.offset + length;
+    ws::fuzz::require(!ws::to_text(item).empty() && !ws::to_json(item).empty(), "nothing to show");
+  };
+  std::vector<ws::CheckedRow> checked;
+  std::int64_t now = 0;
+  for (std::uint64_t number = 1; in.size() >= 4; ++number) {
+    const auto length =
+        std::to_integer<std::size_t>(in[0]) << 8U | std::to_integer<std::size_t>(in[1]);
+    const auto more = std::to_integer<std::size_t>(in[2]);
+    now += std::to_integer<std::int64_t>(in[3]) * 1'000'000;
+    in = in.subspan(4);
+    // In memory of its own, so that a byte read behind it is found.
+    const std::vector<std::byte> bytes(
+        in.begin(), in.begin() + static_cast<std::ptrdiff_t>(std::min(length, in.size())));
+    in = in.subspan(bytes.size());
+    const ws::Packet packet =
+        ws::dissect_packet({now, bytes.size() + more, bytes}, link_type, number);
+    std::optional<ws::TcpRow> tcp;
+    if (packet.tcp.has_value()) {
+      tcp = tracker.take(packet);
+      follower.take(packet, *tcp, visit);
+    }
+    const ws::Row row = rows.take(packet, tcp);
+    ws::fuzz::require(row.number == number && !row.protocol.empty(), "a packet without its row");
+    ws::fuzz::require(!ws::to_line(row, 6).empty() && !ws::to_json(row, 9).empty(), "an empty row");
+    checked.push_back({.row = row});
+  }
+  follower.finish(visit);
+  if (checked.size() < 32) {
+    const std::vector<ws::DocumentRow> document = {
+        {1, "1", "connect", "a", "b", "TCP", "66", "1 → 2 [SYN] Seq=0 Win=0 Len=0"}};
+    static_cast<void>(ws::check(document, checked, true));
+  }
+  return 0;
+}

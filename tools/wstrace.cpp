@@ -1,0 +1,234 @@
+// wstrace: reads captures as Wireshark does, row by row, and frame by frame. Its options.
+#include <csignal>
+#include <exception>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "server/fd.h"
+#include "tools/wstrace_capture.h"
+#include "tools/wstrace_check.h"
+#include "tools/wstrace_frames.h"
+#include "tools/wstrace_packet.h"
+#include "tools/wstrace_rows.h"
+#include "tools/wstrace_tcp.h"
+#include "tools/wstrace_text.h"
+
+namespace {
+
+constexpr const char* kFooter = R"(
+Without other options wstrace prints what `tshark -r FILE` does: a row a packet, in
+the columns and words of Wireshark 4.0.
+
+  wstrace captures/article.pcap                  the rows
+  wstrace --frames captures/article.pcap         each head and frame, byte by byte
+  wstrace -i lo -f 'tcp port 8080' --frames      the same, live, until Ctrl-C
+  wstrace --check captures/documented-trace.tsv captures/article.pcap
+
+Exit codes:
+  0  read to the end; with --check: every row is equal
+  1  the capture could not be opened, or is cut or damaged: what could be read of
+     it has been shown
+  2  bad options
+  3  --check found a difference)";
+
+enum ExitCode : int { kEqual = 0, kUnreadable = 1, kUsage = 2, kDifferent = 3 };
+
+struct Options {
+  std::string file{};
+  std::string interface {};
+  std::string filter{};
+  std::string write{};
+  std::string document{};
+  bool may_piggyback = false;
+  bool shows_frames = false;
+  bool is_json = false;
+  std::size_t payload_bytes = 256;
+};
+
+/// Reads the options into `options`. An exit code, if there is nothing to do but to end.
+std::optional<int> parse_options(int argc, char** argv, Options& options) {
+  CLI::App app("Reads captures of WebSocket connections as Wireshark does.", "wstrace");
+  app.set_version_flag("--version", "wstrace " FBF_VERSION);
+  app.footer(kFooter);
+  const auto file =
+      app.add_option("file", options.file, "a capture, pcap or pcapng; -: standard input");
+  file->type_name("");
+  const auto interface = app.add_option("-i,--interface", options.interface, "capture live there");
+  interface->type_name("NAME")->excludes(file);
+  app.add_option("-f,--filter", options.filter, "which packets to capture: pcap-filter(7)")
+      ->type_name("FILTER")
+      ->needs(interface);
+  app.add_option("-w,--write", options.write, "write the packets that are captured to a pcap file")
+      ->type_name("FILE")
+      ->needs(interface);
+  const auto frames =
+      app.add_flag("--frames", options.shows_frames,
+                   "show heads and frames instead of rows, each with its stream\n"
+                   "offset (Wireshark's relative sequence number), its fields and bytes");
+  app.add_option("--bytes", options.payload_bytes, "bytes of a payload that --frames shows")
+      ->type_name("NUMBER")
+      ->capture_default_str()
+      ->needs(frames)
+      ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 30U).description(""));
+  app.add_flag("--json", options.is_json, "an object a line instead of text");
+  const auto check = app.add_option("--check", options.document,
+                                    "compare the rows with a documented trace: which column of\n"
+                                    "which row differs, and what that means");
+  check->type_name("TABLE")->excludes(frames);
+  app.add_flag("--allow-piggyback", options.may_piggyback,
+               "with --check: the row may be missing whose ACK rides on the next")
+      ->needs(check);
+  try {
+    app.parse(argc, argv);
+    if (options.file.empty() && options.interface.empty())
+      throw CLI::RequiredError("a capture, or -i NAME,");
+  } catch (const CLI::Success& request) {  // --help, --version
+    app.exit(request);
+    return kEqual;
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "wstrace: " << error.what() << " (wstrace --help lists the options)\n";
+    return kUsage;
+  }
+  return std::nullopt;
+}
+
+/// The one that runs, for the signal handler.
+ws::Capture* live_capture = nullptr;
+
+void stop_live_capture(int /*signal*/) {
+  live_capture->stop();
+}
+
+/// TSval and TSecr. RFC 7323 §3.2
+void take_timestamps(const ws::TcpSegment& tcp, ws::CheckedRow& row) {
+  if (const auto timestamps = ws::tcp_timestamps(tcp)) {
+    row.has_timestamps = true;
+    row.ts_value = timestamps->first;
+    row.ts_echo = timestamps->second;
+  }
+}
+
+class Reader {
+ public:
+  explicit Reader(const Options& options) : options_(options), follower_(options.payload_bytes) {}
+
+  void take(const ws::Packet& packet, int time_digits) {
+    std::optional<ws::TcpRow> tcp;
+    if (packet.tcp.has_value())
+      tcp = tracker_.take(packet);
+    if (options_.shows_frames) {
+      if (tcp.has_value())
+        follower_.take(packet, *tcp, [this](const ws::StreamItem& item) { show(item); });
+      return;
+    }
+    const ws::Row row = rows_.take(packet, tcp);
+    if (!options_.document.empty()) {
+      ws::CheckedRow checked{.row = row};
+      if (tcp.has_value()) {
+        checked.is_from_client = packet.tcp->source_port != tcp->connection->server_port;
+        take_timestamps(*packet.tcp, checked);
+      }
+      checked_.push_back(checked);
+    } else if (options_.is_json) {
+      std::cout << ws::to_json(row, time_digits) << '\n';
+    } else {
+      std::cout << ws::to_line(row, time_digits) << '\n';
+    }
+  }
+
+  /// The exit code.
+  int finish() {
+    if (options_.shows_frames)
+      follower_.finish([this](const ws::StreamItem& item) { show(item); });
+    if (options_.document.empty())
+      return kEqual;
+    const ws::CheckResult result =
+        ws::check(ws::read_document(options_.document), checked_, options_.may_piggyback);
+    for (const std::string& difference : result.differences)
+      std::cout << difference << '\n';
+    std::cout << result.equal << " of " << result.rows << " rows equal\n";
+    return result.differences.empty() ? kEqual : kDifferent;
+  }
+
+ private:
+  void show(const ws::StreamItem& item) const {
+    // Neither a body nor another protocol is our matter; a head that is none belongs to one.
+    const bool is_shown = item.missing != 0 || item.item.type == ws::Dissected::Type::kFrame ||
+                          (item.item.type == ws::Dissected::Type::kHead &&
+                           item.item.error == ws::Error::kNone && item.item.is_whole);
+    if (!is_shown)
+      return;
+    if (options_.is_json) {
+      std::cout << ws::to_json(item) << '\n';
+    } else {
+      std::cout << ws::to_text(item);
+    }
+  }
+
+  const Options& options_;
+  ws::TcpTracker tracker_;
+  ws::RowWriter rows_;
+  ws::StreamFollower follower_;
+  std::vector<ws::CheckedRow> checked_;
+};
+
+int run(const Options& options) {
+  const bool is_live = !options.interface.empty();
+  ws::Capture capture = is_live ? ws::Capture::open_interface(options.interface, options.filter)
+                                : ws::Capture::open_file(options.file);
+  if (!ws::is_known_link_type(capture.link_type())) {
+    throw ws::TraceFailure(
+        options.file + options.interface + ": link type " + std::to_string(capture.link_type()) +
+        " is none that wstrace reads (Ethernet, Linux cooked, loopback, raw IP)");
+  }
+  if (!options.write.empty())
+    capture.write_to(options.write);
+  if (is_live) {
+    live_capture = &capture;
+    struct sigaction action {};
+    action.sa_handler = stop_live_capture;
+    ::sigaction(SIGINT, &action, nullptr);
+    ::sigaction(SIGTERM, &action, nullptr);
+    std::cerr << "capturing on " << options.interface << std::endl;
+  }
+
+  Reader reader(options);
+  std::uint64_t number = 0;
+  std::string trouble;
+  try {
+    while (const auto captured = capture.next()) {
+      reader.take(ws::dissect_packet(*captured, capture.link_type(), ++number),
+                  capture.time_digits());
+      if (is_live)
+        std::cout.flush();
+    }
+  } catch (const ws::TraceFailure& failure) {
+    trouble = failure.what();
+  }
+  const int status = reader.finish();
+  if (trouble.empty())
+    return status;
+  throw ws::TraceFailure((is_live ? options.interface : options.file) + ": " + trouble +
+                         " (read up to there: " + std::to_string(number) + " packets)");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    ws::hold_standard_descriptors();
+    Options options;
+    if (const auto code = parse_options(argc, argv, options))
+      return *code;
+    return run(options);
+  } catch (const std::exception& error) {
+    std::cout.flush();
+    std::cerr << "wstrace: " << error.what() << '\n';
+    return kUnreadable;
+  }
+}

@@ -1,0 +1,136 @@
+#include "tools/wstrace_capture.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <system_error>
+
+namespace ws {
+namespace {
+
+constexpr int kSnapshotLength = 262'144;  // bytes: more than any packet has
+constexpr int kWakeUpMs = 100;            // how often a live capture looks whether it was stopped
+
+/// A little- or big-endian number of a capture file's own byte order.
+std::uint32_t read_number(std::span<const unsigned char> bytes, bool is_little) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < bytes.size(); ++i)
+    value = value << 8U | bytes[is_little ? bytes.size() - 1 - i : i];
+  return value;
+}
+
+/// The resolution of a file's time stamps. libpcap converts it and does not tell; Wireshark shows as many digits
+/// as there are. In pcap the magic number says so, in pcapng the option if_tsresol of the interface's block.
+int time_digits_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::array<unsigned char, 4096> head{};
+  file.read(reinterpret_cast<char*>(head.data()), head.size());
+  const std::span<const unsigned char> bytes(head.data(), static_cast<std::size_t>(file.gcount()));
+  if (bytes.size() < 28)
+    return 6;
+  constexpr std::uint32_t kNanoseconds = 0xa1b23c4d;
+  const auto magic = bytes.first(4);
+  if (read_number(magic, true) == kNanoseconds || read_number(magic, false) == kNanoseconds)
+    return 9;
+  constexpr std::uint32_t kSectionHeader = 0x0a0d0d0a;
+  if (read_number(magic, true) != kSectionHeader)
+    return 6;
+  const bool is_little = read_number(bytes.subspan(8, 4), true) == 0x1a2b3c4d;
+  const auto number = [&](std::size_t at, std::size_t size) {
+    return read_number(bytes.subspan(at, size), is_little);
+  };
+  for (std::size_t block = 0; block + 16 <= bytes.size();) {
+    const std::size_t size = number(block + 4, 4);
+    if (size < 12 || size > bytes.size() - block)
+      return 6;
+    constexpr std::uint32_t kInterfaceDescription = 1;
+    if (number(block, 4) == kInterfaceDescription) {
+      constexpr std::uint32_t kTimeResolution = 9;
+      for (std::size_t option = block + 16; option + 5 <= block + size;) {
+        const std::size_t length = number(option + 2, 2);
+        if (number(option, 2) == kTimeResolution && length == 1)
+          return bytes[option + 4] == 9 ? 9 : 6;
+        option += 4 + (length + 3) / 4 * 4;
+      }
+      return 6;
+    }
+    block += size;
+  }
+  return 6;
+}
+
+bool is_compressed(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return file.get() == 0x1f && file.get() == 0x8b;
+}
+
+}  // namespace
+
+Capture Capture::open_file(const std::string& path) {
+  std::array<char, PCAP_ERRBUF_SIZE> error{};
+  pcap_t* const handle = pcap_open_offline_with_tstamp_precision(
+      path.c_str(), PCAP_TSTAMP_PRECISION_NANO, error.data());
+  if (handle == nullptr) {
+    const std::string why = error.data();
+    const std::string hint = is_compressed(path) ? " (gunzip it first)" : "";
+    throw TraceFailure(why.starts_with(path) ? why : path + ": " + why + hint);
+  }
+  return {handle, path == "-" ? 6 : time_digits_of(path)};
+}
+
+Capture Capture::open_interface(const std::string& name, const std::string& filter) {
+  std::array<char, PCAP_ERRBUF_SIZE> error{};
+  pcap_t* const handle = pcap_create(name.c_str(), error.data());
+  if (handle == nullptr)
+    throw TraceFailure(name + ": " + error.data());
+  Capture capture(handle, 6);
+  pcap_set_snaplen(handle, kSnapshotLength);
+  pcap_set_immediate_mode(handle, 1);
+  pcap_set_timeout(handle, kWakeUpMs);
+  if (const int status = pcap_activate(handle); status < 0) {
+    const std::string hint = status == PCAP_ERROR_PERM_DENIED ? " (capturing is root's)" : "";
+    throw TraceFailure("cannot capture on " + name + ": " + pcap_statustostr(status) + hint);
+  }
+  if (!filter.empty()) {
+    bpf_program program{};
+    if (pcap_compile(handle, &program, filter.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0)
+      throw TraceFailure("the filter '" + filter + "': " + pcap_geterr(handle));
+    const int status = pcap_setfilter(handle, &program);
+    pcap_freecode(&program);
+    if (status != 0)
+      throw TraceFailure("the filter '" + filter + "': " + pcap_geterr(handle));
+  }
+  return capture;
+}
+
+void Capture::write_to(const std::string& path) {
+  dumper_.reset(pcap_dump_open(handle_.get(), path.c_str()));
+  if (dumper_ == nullptr)
+    throw TraceFailure(pcap_geterr(handle_.get()));
+}
+
+std::optional<CapturedPacket> Capture::next() {
+  pcap_pkthdr* header = nullptr;
+  const u_char* data = nullptr;
+  int status = 0;
+  do {
+    status = pcap_next_ex(handle_.get(), &header, &data);
+  } while (status == 0);  // a live capture woke up for nothing
+  if (status == PCAP_ERROR_BREAK)
+    return std::nullopt;
+  if (status < 0)
+    throw TraceFailure(pcap_geterr(handle_.get()));
+  if (dumper_ != nullptr) {
+    pcap_dump(reinterpret_cast<u_char*>(dumper_.get()), header, data);
+    if (pcap_dump_flush(dumper_.get()) != 0)
+      throw TraceFailure("writing the capture: " + std::system_category().message(errno));
+  }
+  const bool is_nano = pcap_get_tstamp_precision(handle_.get()) == PCAP_TSTAMP_PRECISION_NANO;
+  return CapturedPacket{
+      std::int64_t{header->ts.tv_sec} * 1'000'000'000 + header->ts.tv_usec * (is_nano ? 1 : 1000),
+      header->len, std::as_bytes(std::span(data, header->caplen))};
+}
+
+}  // namespace ws

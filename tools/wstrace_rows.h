@@ -1,0 +1,71 @@
+// The rows that Wireshark would show: one a packet, in its columns and its words.
+//
+// Wireshark, as it comes, dissects segments in the order of the capture and does not wait for what is out of order;
+// a PDU that goes on in later segments is named where it ends. So do these rows. What the streams say once they are
+// put in order is the matter of wstrace_frames.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tools/wstrace_columns.h"
+#include "tools/wstrace_packet.h"
+#include "tools/wstrace_tcp.h"
+
+namespace ws {
+
+struct Row {
+  std::uint64_t number = 0;
+  std::int64_t time_ns = 0;  ///< since the first packet
+  std::string source{};
+  std::string destination{};
+  std::string protocol{};
+  std::size_t length = 0;
+  std::string info{};
+};
+
+/// Seconds, "1.234567", with `digits` behind the point.
+[[nodiscard]] std::string time_text(std::int64_t time_ns, int digits);
+/// As `tshark -r FILE` prints it, without the line end. `time_digits`: 6 or 9.
+[[nodiscard]] std::string to_line(const Row& row, int time_digits);
+
+class RowWriter {
+ public:
+  /// `tcp`: what the tracker found, if the packet has a segment.
+  Row take(const Packet& packet, const std::optional<TcpRow>& tcp);
+
+ private:
+  /// A PDU that is in more than one segment. Numbers are relative sequence numbers.
+  struct Pdu {
+    std::uint32_t begin = 0;
+    std::uint32_t end = 0;           ///< as far as it is known
+    bool takes_all_of_next = false;  ///< the end is not known: one more segment, whatever is in it
+    bool is_done = false;
+    std::uint64_t last_packet = 0;
+    std::uint32_t complete = 0;  ///< bytes from `begin` on that are there without a gap
+    /// What came, by offset; disjoint. No length that a packet declares allocates anything.
+    std::map<std::uint32_t, std::vector<std::byte>> parts{};
+  };
+  /// What is remembered of a connection. Of each direction: whether a message lasts until the FIN, and the PDUs.
+  struct Memory {
+    ColumnDissector dissector;
+    bool until_fin[2] = {false, false};
+    std::map<std::uint32_t, Pdu> pdus[2];
+  };
+
+  void take_payload(const Packet& packet, const TcpRow& tcp, Columns& columns);
+  void take_fin(const Packet& packet, const TcpRow& tcp, Columns& columns);
+  Wanted dissect(std::span<const std::byte> bytes, const Packet& packet, const TcpRow& tcp,
+                 Columns& columns);
+  static bool add(Pdu& pdu, std::uint32_t at, std::span<const std::byte> bytes);
+  static std::vector<std::byte> assemble(const Pdu& pdu);
+
+  std::map<const TcpConnection*, Memory> memories_;
+  std::optional<std::int64_t> start_;
+};
+
+}  // namespace ws
