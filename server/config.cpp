@@ -65,6 +65,7 @@ constexpr const char* kMessages = "Messages";
 constexpr const char* kMemory = "Memory";
 constexpr const char* kConnections = "Connections";
 constexpr const char* kDeadlines = "Deadlines";
+constexpr const char* kLaboratory = "Laboratory: made for reproducing a capture, not for use";
 constexpr std::uint64_t kGiB = 1 << 30;
 constexpr std::uint64_t kDay = 86'400'000;
 
@@ -109,6 +110,10 @@ constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay, "for the answer to our ping"},
     {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
      "for the sessions to end after SIGTERM"},
+    {kLaboratory, "--lab-handshake-delay", &Limits::lab_handshake_ms, kTime, 0, kDay,
+     "between having read a request and answering it"},
+    {kLaboratory, "--lab-echo-delay", &Limits::lab_echo_ms, kTime, 0, kDay,
+     "before what a read with a data frame says is looked at"},
 };
 
 template <typename Number>

@@ -144,7 +144,7 @@ bool Session::on_ready(std::uint32_t events) {
 bool Session::may_read() const {
   if (state_ == State::kDead || is_end_seen_)
     return false;
-  if (state_ != State::kOpen)
+  if (state_ == State::kFlushing || state_ == State::kDraining)
     return true;
   return !is_paused_ && (outbox_ == nullptr || outbox_->input().empty());
 }
@@ -190,7 +190,7 @@ void Session::take_end() {
 // --- The request head
 
 // region session-take-head
-void Session::take_head(std::span<std::byte> bytes) {
+void Session::take_head(std::span<std::byte> bytes, bool has_waited) {
   // A head in one read is parsed where it lies; one that is cut is gathered.
   std::unique_ptr<HttpStage> stage = std::move(http_);
   HttpRequest* request = &context_.request;
@@ -203,7 +203,12 @@ void Session::take_head(std::span<std::byte> bytes) {
     bytes = stage->bytes.bytes();
     request = &stage->request;
   }
-  switch (request->parse(as_text(bytes), limits())) {
+  const HttpHead::Status status = request->parse(as_text(bytes), limits());
+  if (status != HttpHead::Status::kNeedMore && limits().lab_handshake_ms != 0 && !has_waited) {
+    deadline_ = Timers::kNever;  // it came in time
+    return hold(bytes, limits().lab_handshake_ms);
+  }
+  switch (status) {
     case HttpHead::Status::kError:
       return write_refusal(refusal(request->error()));
     case HttpHead::Status::kComplete:
@@ -255,6 +260,10 @@ void Session::refuse(Error error) {
 // --- Messages
 
 void Session::take_input(std::span<std::byte> in) {
+  // A control frame alone is answered at once: the bit 0x08 of its opcode.
+  if (limits().lab_echo_ms != 0 && is_open() && !in.empty() &&
+      (in.front() & std::byte{0x08}) == std::byte{0})
+    return hold(in, limits().lab_echo_ms);
   const std::size_t size = in.size();
   pump(in);
   watch_message(size - in.size());
@@ -283,11 +292,24 @@ void Session::judge_message() {
   watch_message(0);
 }
 
+/// Keeps bytes that were read at once, as without the delay, until it is over; what comes behind them waits
+/// in the kernel, so that nothing overtakes them.
+void Session::hold(std::span<const std::byte> in, std::uint32_t delay_ms) {
+  outbox().hold_input(in);
+  outbox_->input_due = now() + delay_ms;
+}
+
 /// Goes on with input that had to wait. It lies in memory, so that no event of epoll's announces it.
 bool Session::resume() {
-  if (state_ != State::kOpen || is_paused_ || outbox_ == nullptr || outbox_->input().empty()) {
+  if (is_paused_ || outbox_ == nullptr || outbox_->input().empty() || outbox_->input_due != 0)
     return false;
+  if (state_ == State::kHead) {
+    std::vector<std::byte> head = outbox_->release_input();
+    take_head(head, true);
+    return true;
   }
+  if (state_ != State::kOpen)
+    return false;
   std::span<std::byte> in = outbox_->input();
   const std::size_t size = in.size();
   pump(in);
@@ -377,8 +399,10 @@ void Session::close(std::uint16_t code, std::string_view reason) {
   awaits_pong_ = false;
   // From now on nothing that comes is answered, so that reading on is safe, and it finds the peer's Close.
   is_paused_ = false;
-  if (outbox_ != nullptr && !outbox_->input().empty())
+  if (outbox_ != nullptr && !outbox_->input().empty()) {
+    outbox_->input_due = 0;
     context_.loop.make_ready(token());
+  }
 }
 
 void Session::fail(Error error) {
@@ -594,6 +618,8 @@ std::int64_t Session::next_deadline() const {
   std::int64_t next = deadline_;
   if (outbox_ != nullptr && outbox_->deadline != 0)
     next = std::min(next, outbox_->deadline);
+  if (outbox_ != nullptr && outbox_->input_due != 0)
+    next = std::min(next, outbox_->input_due);
   if (message_deadline_ != 0 && is_open())
     next = std::min(next, message_deadline_);
   if (limits().ping_ms != 0 && is_open() && !awaits_pong_) {
@@ -620,6 +646,10 @@ void Session::on_timer() {
       return reset("it does not read");
     outbox_->deadline = 0;
     watch_progress();
+  }
+  if (outbox_ != nullptr && outbox_->input_due != 0 && outbox_->input_due <= now()) {
+    outbox_->input_due = 0;
+    context_.loop.make_ready(token());
   }
   if (message_deadline_ != 0 && message_deadline_ <= now() && is_open())
     judge_message();
@@ -654,7 +684,7 @@ void Session::on_deadline() {
   }
   // Our ping may be stuck behind what is queued, and the pong behind input that we do not read: the
   // stalled-write rule judges that peer.
-  if (is_paused_ || queued() > 0) {
+  if (!may_read() || queued() > 0) {
     deadline_ = now() + limits().pong_ms;
   } else if (awaits_pong_) {
     reset("no pong");

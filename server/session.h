@@ -167,13 +167,14 @@ class Session final : public TimerNode {
   void watch_progress();
 
   bool read();
-  void take_head(std::span<std::byte> bytes);
+  void take_head(std::span<std::byte> bytes, bool has_waited = false);
   void answer(const HttpRequest& request, std::span<std::byte> behind);
   void write_refusal(const Answer& answer);
   void pump(std::span<std::byte>& in);
   void take_event(const Event& event);
   void take_input(std::span<std::byte> in);
   void take_end();
+  void hold(std::span<const std::byte> in, std::uint32_t delay_ms);
   bool resume();
   void on_deadline();
   void watch_message(std::size_t received);
