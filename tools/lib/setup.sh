@@ -62,6 +62,19 @@ need() {
   "$@" >/dev/null 2>&1 || wanted+=("${packages[@]}")
 }
 
+need_node() {
+  need nodejs -- command -v node
+  need npm -- command -v npm
+}
+
+# The npm packages of tests/integration. npm writes .package-lock.json when it is done.
+install_npm_packages() {
+  local modules=tests/integration/node_modules
+  [[ ! $modules/.package-lock.json -nt tests/integration/package-lock.json ]] || return 0
+  say "installing the npm packages of tests/integration"
+  (cd tests/integration && quietly npm ci --no-audit --no-fund) || die "npm ci failed (above)"
+}
+
 # configure PRESET [CMAKE OPTION...]: nothing to do if that was done; ninja itself sees a changed
 # CMakeLists.txt.
 configure() {
@@ -96,4 +109,17 @@ build() {
   (($# == 0)) || targets=(--target "$@")
   quietly cmake --build "build/$preset" "${targets[@]}" ||
     die "the build in build/$preset failed (above)"
+}
+
+# prepare_laboratory [PACKAGE...]: what tools/lib/lab.py needs, and packages whose programs are
+# called as they are.
+prepare_laboratory() {
+  local package
+  need_node
+  need iproute2 -- command -v ip
+  for package in "$@"; do need "$package" -- command -v "$package"; done
+  install_packages "${wanted[@]}"
+  install_npm_packages
+  configure_release -DBUILD_TESTING=OFF -- "${build_packages[@]}"
+  build release wsd wstrace
 }
