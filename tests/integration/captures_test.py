@@ -1,0 +1,356 @@
+"""wstrace against Wireshark: on each capture of captures/, on what becomes of one when packets are lost, doubled or out
+of order, on other link layers and file formats, and on what is no capture.
+
+For each captures/NAME.pcap tshark 4.0 has written NAME.rows and NAME.frames (tools/make-captures). wstrace must say the
+same; so must tshark today, or this system's Wireshark is another one than the captures were documented with."""
+
+import hashlib
+import json
+import os
+import signal
+import struct
+import subprocess
+
+import pytest
+
+import pcap
+from pcap import CAPTURES, tshark, wstrace
+from wsd import TEXT, Raw, frame
+
+NAMES = sorted(path.stem for path in CAPTURES.glob("*.pcap"))
+
+
+def expected(name, kind):
+    return (CAPTURES / f"{name}.{kind}").read_text().splitlines()
+
+
+def article():
+    return pcap.read(CAPTURES / "article.pcap")
+
+
+def shorten(payload):
+    """As make-captures does with long ones."""
+    return payload if len(payload) <= 256 else "sha256:" + hashlib.sha256(bytes.fromhex(payload)).hexdigest()
+
+
+def frames_of(lines):
+    """What --frames --json says, without what is no frame."""
+    return [item for item in map(json.loads, lines) if item["type"] == "frame"]
+
+
+# --- each capture
+
+def test_the_captures_that_the_course_relies_on_are_there():
+    assert {"article", "article-undelayed", "chat", "fragments", "lengths", "refusals", "failures", "reset", "shutdown",
+            "ping-pong", "coalesced", "ipv6", "slow-reader"} <= set(NAMES)
+    for name in NAMES:
+        assert f"# {name}\n" in (CAPTURES / f"{name}.md").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_capture_has_wireshark_s_rows(name):
+    data = (CAPTURES / f"{name}.pcap").read_bytes()
+    rows = expected(name, "rows")
+    assert len(rows) == len(pcap.read(CAPTURES / f"{name}.pcap"))
+    assert tshark(data) == rows
+    assert wstrace(data) == rows
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rows_as_json_say_what_the_rows_say(name):
+    data = (CAPTURES / f"{name}.pcap").read_bytes()
+    rows = [json.loads(line) for line in wstrace(data, "--json")]
+    fields = tshark(data, "-T", "fields", *(option for field in (
+        "frame.number", "_ws.col.Source", "_ws.col.Destination", "_ws.col.Protocol", "frame.len", "_ws.col.Info")
+        for option in ("-e", field)))
+    assert [[str(row["number"]), row["source"], row["destination"], row["protocol"], str(row["length"]),
+             row["info"].rstrip()] for row in rows] == [
+        [cell.rstrip() for cell in line.split("\t")] for line in fields]
+    assert all(isinstance(row["time"], float) for row in rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_capture_has_wireshark_s_frames(name):
+    data = (CAPTURES / f"{name}.pcap").read_bytes()
+    header, *lines = expected(name, "frames")
+    columns = header.split("\t")
+    wanted = [dict(zip(columns, line.split("\t"))) for line in lines]
+    found = []
+    for item in frames_of(wstrace(data, "--frames", "--json", "--bytes", "1000000")):
+        if not item["whole"]:
+            continue  # Wireshark dissects only what is whole
+        payload = (item["text"].encode() if "text" in item else bytes.fromhex(item["payload"]) if "payload" in item
+                   else struct.pack(">H", item["status_code"]) + item["reason"].encode())
+        found.append(dict(zip(columns, (str(value) for value in (
+            item["packet"], item["stream"], item["source"], item["seq"], int(item["fin"]), item["rsv"], item["opcode"],
+            int(item["mask"]), item["payload_length"], item.get("masking_key", ""), shorten(payload.hex()))))))
+    assert found == wanted
+
+
+def test_the_frames_are_shown_byte_by_byte():
+    text = "\n".join(wstrace((CAPTURES / "article.pcap").read_bytes(), "--frames"))
+    assert "    4 127.0.0.1:53522 → 127.0.0.1:8080 Seq=1 Len=227 GET /echo HTTP/1.1\n" in text
+    assert "    6 127.0.0.1:8080 → 127.0.0.1:53522 Seq=1 Len=218 HTTP/1.1 101 Switching Protocols\n" in text
+    assert ("    8 127.0.0.1:53522 → 127.0.0.1:8080 Seq=228 Len=18 WebSocket Text [FIN] [MASKED] Fin=1 Reserved=0x0 "
+            "Opcode=1 Mask=1 Payload length=12 Masking-Key=") in text
+    assert ("   10 127.0.0.1:8080 → 127.0.0.1:53522 Seq=219 Len=20 WebSocket Text [FIN] Fin=1 Reserved=0x0 Opcode=1 "
+            'Mask=0 Payload length=18 Text="Echo: Hello World!"\n'
+            "      0000  81                       1... .... = Fin: True\n"
+            "                                     .000 .... = Reserved: 0x0\n"
+            "                                     .... 0001 = Opcode: Text (1)\n"
+            "      0001  12                       0... .... = Mask: False\n"
+            "                                     .001 0010 = Payload length: 18\n") in text
+    assert "   13 127.0.0.1:8080 → 127.0.0.1:53522 Seq=239 Len=4 WebSocket Connection Close [FIN] " in text
+    assert "Status code: Normal Closure (1000)" in text
+
+
+# --- lost, doubled, out of order
+
+def changes(packets):
+    """Each packet dropped, doubled, and swapped with the next, in turn."""
+    for i in range(len(packets)):
+        yield f"drop {i + 1}", packets[:i] + packets[i + 1:]
+        yield f"double {i + 1}", packets[:i + 1] + packets[i:]
+        if i + 1 < len(packets):
+            yield f"swap {i + 1} and {i + 2}", packets[:i] + [packets[i + 1], packets[i]] + packets[i + 2:]
+
+
+# The article, and three in which one segment of a direction follows another: name, client port, number of packets.
+CHANGED = [("article", 53522), ("coalesced", 40001), ("lengths", 40001), ("slow-reader", 40001)]
+CHANGES = [f"{name}: {change}" for name, _ in CHANGED for change, _ in changes([None] * len(expected(name, "rows")))]
+
+
+@pytest.fixture(scope="module")
+def changed():
+    """One capture of all changes, each on a client port of its own; what both readers make of it, change by change."""
+    packets, sizes = [], []
+    for name, port in CHANGED:
+        original = pcap.read(CAPTURES / f"{name}.pcap")
+        for change, chosen in changes(original):
+            # In the order of the capture, and at its times: what is swapped has only changed places.
+            start = 1_700_000_000_000_000_000 + len(sizes) * 10_000_000_000
+            times = sorted(packet.time - original[0].time for packet in chosen)
+            moved = [packet._replace(time=start + time) for time, packet in zip(times, chosen)]
+            packets += pcap.with_port(moved, port, 41000 + len(sizes))
+            sizes.append((f"{name}: {change}", len(chosen)))
+    data = pcap.pcap(packets)
+    rows, at = {}, 0
+    ours, theirs = wstrace(data), tshark(data)
+    assert len(ours) == len(theirs) == len(packets)
+    for name, size in sizes:
+        rows[name] = list(zip(ours[at:at + size], theirs[at:at + size]))
+        at += size
+    return rows
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_wstrace_and_wireshark_agree_on_a_capture_with_a_packet_changed(changed, name):
+    # Where a note in brackets differed, a list here would say why. None does.
+    for ours, theirs in changed[name]:
+        assert ours == theirs
+
+
+def test_the_changes_bring_out_wireshark_s_notes(changed):
+    """Else the test above would compare little."""
+    text = "\n".join(ours for rows in changed.values() for ours, _ in rows)
+    for note in ("[TCP Retransmission]", "[TCP Spurious Retransmission]", "[TCP Out-Of-Order]",
+                 "[TCP Previous segment not captured]", "[TCP ACKed unseen segment]",
+                 "[TCP Dup ACK ", "[TCP Keep-Alive]", "[TCP Window Full]", "[TCP ZeroWindow]", "[TCP Window Update]",
+                 "Continuation"):
+        assert note in text, note
+
+
+def test_frames_do_not_depend_on_the_order_of_the_segments():
+    for name in ("coalesced", "lengths", "fragments"):
+        packets = pcap.read(CAPTURES / f"{name}.pcap")
+
+        def frames(changed):
+            # In which packet a frame ended is another matter now.
+            return sorted((item["stream"], item["source"], item["seq"], json.dumps(item | {"packet": 0}))
+                          for item in frames_of(wstrace(pcap.pcap(changed), "--frames", "--json")))
+        wanted = frames(packets)
+        assert len(wanted) >= 4
+        carry = [i for i, packet in enumerate(packets) if pcap.payload_size(packet) > 0]
+        for first, second in zip(carry, carry[1:]):
+            swapped = list(packets)
+            swapped[first], swapped[second] = packets[second], packets[first]
+            assert frames(swapped) == wanted, (name, first, second)
+            doubled = packets[:second + 1] + [packets[first]] + packets[second + 1:]
+            assert frames(doubled) == wanted, (name, first, second)
+
+
+def test_a_segment_that_is_missing_is_said_and_the_rest_is_shown():
+    packets = article()
+    text = packets[7]
+    assert pcap.payload_size(text) == 18
+    items = list(map(json.loads, wstrace(pcap.pcap(packets[:7] + packets[8:]), "--frames", "--json")))
+    (missing,) = [item for item in items if item["type"] == "missing"]
+    assert (missing["source"], missing["seq"], missing["length"]) == ("127.0.0.1:53522", 228, 18)
+    assert [item["info"] for item in items if item["source"] == "127.0.0.1:53522" and item["type"] == "frame"] == [
+        "WebSocket Connection Close [FIN] [MASKED]"]
+    shown = wstrace(pcap.pcap(packets[:7] + packets[8:]), "--frames")
+    assert any("Seq=228 18 bytes missing from the capture" in line for line in shown)
+
+
+def test_sequence_numbers_wrap_around():
+    packets = article()
+    bases = {}
+    for packet in packets[:2]:
+        bases[pcap.source_port(packet)] = struct.unpack_from(">I", packet.data, pcap.SEQ)[0]
+    # 2^32 lies inside the request, and inside the 101.
+    client, server = (2**32 - 100 - bases[port] for port in (53522, 8080))
+    moved = []
+    for packet in packets:
+        seq, ack = (client, server) if pcap.source_port(packet) == 53522 else (server, client)
+        packet = pcap.patch(packet, pcap.SEQ, ">I", lambda value: (value + seq) % 2**32)
+        if packet is not packets[0]:
+            packet = pcap.patch(packet, pcap.ACK, ">I", lambda value: (value + ack) % 2**32 if value else 0)
+        moved.append(packet)
+    data = pcap.pcap(moved)
+    assert wstrace(data) == tshark(data) == expected("article", "rows")
+    assert wstrace(data, "--frames") == wstrace(pcap.pcap(packets), "--frames")
+
+
+# --- other link layers and files
+
+@pytest.mark.parametrize("link, header", [
+    (pcap.COOKED, lambda kind: struct.pack(">HHH8x", 0, 772, 6) + kind),
+    (pcap.COOKED2, lambda kind: kind + struct.pack(">HIHBB8x", 0, 1, 772, 0, 6)),
+    (pcap.NULL, lambda kind: struct.pack("<I", 2)),
+    (pcap.LOOP, lambda kind: struct.pack(">I", 2)),
+    (pcap.RAW, lambda kind: b""),
+    (pcap.IPV4, lambda kind: b""),
+    (pcap.ETHERNET, lambda kind: bytes(12) + b"\x81\x00\x00\x07" + kind),
+])
+def test_other_link_layers(link, header):
+    data = pcap.pcap(pcap.with_header(article(), header), link)
+    rows = wstrace(data)
+    assert rows == tshark(data)
+    assert "WebSocket Text [FIN] [MASKED]" in rows[7]
+
+
+@pytest.mark.parametrize("link", [pcap.RAW, pcap.IPV6])
+def test_ipv6_without_a_link_layer(link):
+    packets = pcap.with_header(pcap.read(CAPTURES / "ipv6.pcap"), lambda kind: b"")
+    data = pcap.pcap(packets, link)
+    rows = wstrace(data)
+    assert rows == tshark(data)
+    assert any("WebSocket Text [FIN]" in row for row in rows)
+
+
+@pytest.mark.parametrize("form", [pcap.pcap, pcap.pcapng])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize("nanoseconds", [False, True])
+def test_other_file_formats(form, order, nanoseconds):
+    data = form(article(), order=order, nanoseconds=nanoseconds)
+    rows = wstrace(data)
+    assert rows == tshark(data)
+    assert len(rows) == 17
+
+
+def test_packets_other_than_tcp_have_addresses_protocol_and_length():
+    udp = bytes(12) + b"\x08\x00" + bytes.fromhex("45000020000040004011000001020304050607080035003500000000") + bytes(8)
+    icmp6 = bytes(12) + b"\x86\xdd" + bytes.fromhex("6000000000083aff") + bytes(15) + b"\1" + bytes(15) + b"\2" + bytes(8)
+    arp = bytes.fromhex("ffffffffffff0000000000010806") + bytes(28)
+    rows = wstrace(pcap.pcap([pcap.Packet(0, len(data), data) for data in (udp, icmp6, arp)]))
+    assert rows == [
+        "    1   0.000000      1.2.3.4 → 5.6.7.8      UDP 50 ",
+        "    2   0.000000          ::1 → ::2          ICMPv6 62 ",
+        "    3   0.000000 00:00:00:00:00:01 → ff:ff:ff:ff:ff:ff ARP 42 "]
+
+
+@pytest.mark.parametrize("size", [96, 80, 68, 60, 40])
+def test_packets_that_the_capture_has_cut(size):
+    cut = [packet._replace(data=packet.data[:size]) for packet in article()]
+    data = pcap.pcap(cut)
+    rows = wstrace(data)
+    assert rows == tshark(data)
+    assert any("[Packet size limited during capture]" in row for row in rows)
+    wstrace(data, "--frames")
+
+
+# --- what is no capture
+
+def test_a_file_that_ends_in_a_packet_is_shown_up_to_there():
+    data = (CAPTURES / "article.pcap").read_bytes()
+    result = pcap.run([pcap.program("wstrace")], data[:-10])
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == expected("article", "rows")[:16]
+    assert "truncated" in result.stderr and "16 packets" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("data", [b"", b"not a capture at all, but a text", bytes(24), b"\xd4\xc3\xb2\xa1", b"\x0a\x0d\x0d\x0a" * 8])
+def test_what_is_no_capture_is_told_in_one_line(data):
+    result = pcap.run([pcap.program("wstrace")], data)
+    assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (1, "", 1), result.stderr
+    assert result.stderr.startswith("wstrace: ")
+
+
+def test_a_link_type_that_it_does_not_know_is_named():
+    result = pcap.run([pcap.program("wstrace")], pcap.pcap(article(), link=105))
+    assert result.returncode == 1 and "link type 105" in result.stderr
+
+
+def test_a_file_that_is_not_there():
+    result = pcap.run([pcap.program("wstrace"), "no-such-file"])
+    assert result.returncode == 1 and "no-such-file" in result.stderr and "No such file" in result.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--frobnicate"], ["--bytes", "9", "x"], ["-w", "y", "x"], ["--allow-piggyback", "x"]])
+def test_bad_options_are_2(options):
+    result = pcap.run([pcap.program("wstrace"), *options])
+    assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (2, "", 1), result.stderr
+
+
+def test_a_capture_may_come_by_standard_input():
+    data = (CAPTURES / "article.pcap").read_bytes()
+    result = subprocess.run([pcap.program("wstrace"), "-"], input=data, capture_output=True)
+    assert result.stdout.decode().splitlines() == expected("article", "rows")
+
+
+# --- live
+
+def live(server, *options):
+    tracer = subprocess.Popen([pcap.program("wstrace"), "-i", "lo", "-f", f"tcp port {server.port}", *options],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr.readline() == "capturing on lo\n"
+    return tracer
+
+
+def read_until(tracer, what):
+    lines = []
+    while not lines or what not in lines[-1]:
+        lines.append(tracer.stdout.readline())
+        assert lines[-1], f"it ended, and {what!r} had not come: {lines}"
+    return lines
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="capturing is root's")
+def test_a_live_capture_is_shown_as_it_comes(wsd):
+    server = wsd()
+    frames, rows = live(server, "--frames"), live(server, "--json")
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b"live"))
+        assert raw.frame() == (TEXT, b"Echo: live")
+        # The connection is still open: nothing was put off to its end.
+        shown = read_until(frames, 'Text="Echo: live"')
+        assert " Seq=1 " in shown[0] and "GET /echo HTTP/1.1" in shown[0]
+        assert any("WebSocket Text [FIN] [MASKED]" in line for line in shown)
+        row = json.loads(read_until(rows, '"info":"WebSocket Text [FIN] "')[-1])
+        assert row["protocol"] == "WebSocket"
+        for tracer in (frames, rows):
+            tracer.send_signal(signal.SIGINT)
+            tracer.communicate(timeout=60)
+            assert tracer.returncode == 0
+
+
+@pytest.mark.parametrize("options, complaint", [
+    (["-i", "no-such-device"], "no-such-device"),
+    (["-i", "lo", "-f", "tcp pork 1"], "the filter 'tcp pork 1'"),
+    (["-i", "lo", "-w", "/no/such/directory/file"], "/no/such/directory/file"),
+])
+def test_a_live_capture_that_cannot_be_is_told_in_one_line(options, complaint):
+    result = pcap.run([pcap.program("wstrace"), *options])
+    assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (1, "", 1), result.stderr
+    assert complaint in result.stderr

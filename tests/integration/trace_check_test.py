@@ -1,0 +1,185 @@
+"""wstrace --check: the article's capture against the document, and each thing that may differ."""
+
+import re
+import struct
+
+import pytest
+
+import pcap
+from pcap import CAPTURES
+
+DOCUMENT = CAPTURES / "documented-trace.tsv"
+HEADER, *ROWS = DOCUMENT.read_text().splitlines()
+COLUMNS = HEADER.split("\t")
+
+
+def check(document, capture, *options, tmp_path=None):
+    """Exit status, and the lines that it prints."""
+    if tmp_path is not None:
+        (tmp_path / "document.tsv").write_text("\n".join([HEADER, *document]) + "\n")
+        document = tmp_path / "document.tsv"
+    result = pcap.run([pcap.program("wstrace"), "--check", str(document), *options], capture)
+    assert result.stderr == "" or result.returncode == 1, result.stderr
+    return result.returncode, result.stdout.splitlines()
+
+
+ARTICLE = (CAPTURES / "article.pcap").read_bytes()
+
+
+def test_the_article_s_capture_equals_the_document():
+    assert check(DOCUMENT, ARTICLE) == (0, ["17 of 17 rows equal"])
+
+
+def test_the_document_is_the_article_s():
+    """17 rows, of which the lengths and the sequence numbers are known to the byte."""
+    cells = [row.split("\t") for row in ROWS]
+    assert [int(row[5]) for row in cells] == [74, 74, 66, 293, 66, 284, 66, 84, 66, 86, 66, 74, 70, 66, 66, 66, 66]
+    assert [row[4] for row in cells].count("WebSocket") == 4
+    assert "Seq=244 Ack=255" in cells[16][6]
+
+
+def altered():
+    """Each column of each row, in turn; of the last one each part that is not the clock's."""
+    for number, row in enumerate(ROWS, 1):
+        cells = row.split("\t")
+        for column, cell in enumerate(cells):
+            name = COLUMNS[column]
+            if name == "info":
+                for part in re.finditer(r"\[[^]]*\]|[^ \[]+", cell):
+                    if part[0].startswith(("TSval", "TSecr")):
+                        continue
+                    changed = cell[:part.start()] + part[0] + "9" + cell[part.end():]
+                    yield number, name, part[0], [*cells[:column], changed, *cells[column + 1:]]
+            else:
+                other = {"phase": "quiet", "protocol": "QUIC"}.get(name, cell + "9")
+                yield number, name, cell, [*cells[:column], other, *cells[column + 1:]]
+
+
+@pytest.fixture(scope="module")
+def each_alteration(tmp_path_factory):
+    return tmp_path_factory.mktemp("documents")
+
+
+@pytest.mark.parametrize("number", range(1, 18))
+@pytest.mark.parametrize("column", COLUMNS)
+def test_check_names_the_column_that_was_altered_and_no_other(each_alteration, number, column):
+    tried = 0
+    for row, name, what, cells in altered():
+        if (row, name) != (number, column):
+            continue
+        tried += 1
+        document = [*ROWS[:row - 1], "\t".join(cells), *ROWS[row:]]
+        status, lines = check(document, ARTICLE, tmp_path=each_alteration)
+        assert status == 3
+        assert len(lines) == 2, (what, lines)
+        assert lines[0].startswith(f"row {row}: {name}: "), (what, lines)
+        assert lines[0].count(": ") >= 3, "it says what it means"
+        assert lines[1] == "16 of 17 rows equal"
+    assert tried >= 1
+
+
+def test_a_column_of_the_clock_may_have_any_number(tmp_path):
+    document = [re.sub(r"TSval=\d+ TSecr=\d+", "TSval=1 TSecr=2", row) for row in ROWS]
+    assert check(document, ARTICLE, tmp_path=tmp_path) == (0, ["17 of 17 rows equal"])
+
+
+def test_but_it_must_be_there(tmp_path):
+    document = [row.replace(" TSval=1655867670 TSecr=1655867670", "") for row in ROWS]
+    status, lines = check(document, ARTICLE, tmp_path=tmp_path)
+    assert status == 3
+    assert lines[0].startswith("row 5: info: nothing more documented, TSval=")
+
+
+# --- a capture that differs
+
+def packets():
+    return pcap.read(CAPTURES / "article.pcap")
+
+
+def test_an_echo_of_a_time_that_was_never_sent(tmp_path):
+    for number in range(2, 18):
+        changed = packets()
+        # TSecr is the last of the options: NOP, NOP, kind, length, TSval, TSecr; of a SYN they are in other places.
+        at = 14 + 20 + 20 + (4 + 2 + 6 if number == 2 else 8)
+        changed[number - 1] = pcap.patch(changed[number - 1], at, ">I", lambda value: value + 1_000_000)
+        status, lines = check(DOCUMENT, pcap.pcap(changed))
+        assert status == 3
+        assert lines[0].startswith(f"row {number}: info: TSecr="), lines
+        assert "the other side's last TSval" in lines[0]
+
+
+@pytest.mark.parametrize("row, milliseconds", [(6, -150), (6, 2000), (10, -7), (10, 60)])
+def test_the_waits_are_within_bounds(row, milliseconds):
+    moved = [packet._replace(time=packet.time + (milliseconds * 1_000_000 if i >= row - 1 else 0))
+             for i, packet in enumerate(packets())]
+    status, lines = check(DOCUMENT, pcap.pcap(moved))
+    assert status == 3
+    assert len(lines) == 2 and lines[0].startswith(f"row {row}: time: "), lines
+    assert lines[1] == "16 of 17 rows equal"
+
+
+@pytest.mark.parametrize("number", range(1, 18))
+def test_a_row_that_is_missing_is_named(number):
+    status, lines = check(DOCUMENT, pcap.pcap(packets()[:number - 1] + packets()[number:]))
+    assert status == 3
+    assert any(line.startswith(f"row {number}: missing: ") for line in lines), lines
+
+
+def test_a_packet_more_is_named():
+    status, lines = check(DOCUMENT, pcap.pcap(packets() + packets()[-1:]))
+    assert status == 3
+    assert any(line.startswith("packet 18: not documented: TCP 66 ") for line in lines), lines
+
+
+def test_an_empty_capture():
+    status, lines = check(DOCUMENT, pcap.pcap([]))
+    assert (status, len(lines), lines[-1]) == (3, 18, "0 of 17 rows equal")
+
+
+# --- the 16-row form
+
+UNDELAYED = (CAPTURES / "article-undelayed.pcap").read_bytes()
+
+
+def test_a_server_that_answers_at_once_has_one_row_less():
+    assert check(DOCUMENT, UNDELAYED, "--allow-piggyback") == (0, ["16 of 16 rows equal"])
+    status, lines = check(DOCUMENT, UNDELAYED)
+    assert (status, len(lines), lines[-1]) == (3, 2, "16 of 17 rows equal")
+    assert lines[0].startswith("row 9: missing: TCP 66 8080 → 53522 [ACK] Seq=219 Ack=246 ")
+
+
+def test_all_rows_may_be_there_even_if_one_may_be_missing():
+    assert check(DOCUMENT, ARTICLE, "--allow-piggyback") == (0, ["17 of 17 rows equal"])
+
+
+def test_no_other_row_may_be_missing():
+    for number in (5, 7, 11, 14, 17):
+        without = pcap.pcap(packets()[:number - 1] + packets()[number:])
+        status, _ = check(DOCUMENT, without, "--allow-piggyback")
+        assert status == 3, number
+
+
+# --- a document that is none
+
+@pytest.mark.parametrize("text, complaint", [
+    ("", "its first line"),
+    ("a\tb\n", "its first line"),
+    (HEADER + "\n", "no rows"),
+    (HEADER + "\n1\tconnect\n", "line 2 has 2 columns"),
+])
+def test_a_document_that_is_none_is_told_in_one_line(tmp_path, text, complaint):
+    (tmp_path / "document.tsv").write_text(text)
+    result = pcap.run([pcap.program("wstrace"), "--check", str(tmp_path / "document.tsv")], ARTICLE)
+    assert result.returncode == 1
+    assert complaint in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_lengths_in_the_rows_are_those_of_the_packets():
+    """The table that the article's readers rely on: payload and what it is made of."""
+    sizes = {number: pcap.payload_size(packet) for number, packet in enumerate(packets(), 1)}
+    assert {number: size for number, size in sizes.items() if size} == {4: 227, 6: 218, 8: 18, 10: 20, 12: 8, 13: 4}
+    request = packets()[3].data[66:].decode()
+    assert [len(line) + 2 for line in request.split("\r\n")[:-1]] == [20, 27, 45, 21, 20, 70, 22, 2]
+    answer = packets()[5].data[66:].decode()
+    assert sorted(len(line) + 2 for line in answer.split("\r\n")[:-1]) == sorted([34, 14, 37, 38, 20, 21, 52, 2])
+    assert struct.unpack(">H", packets()[12].data[-2:])[0] in (1000, 1005)
