@@ -1,9 +1,13 @@
 """--wire-log: what it says has crossed, against what the test itself sent and received, counted byte by byte."""
 
+import os
 import re
+import signal
+import subprocess
 
 import pytest
 
+from conftest import program
 from wsd import BINARY, CLOSE, CONTINUATION, TEXT, Raw, ask, frame, upgrade, wait_for
 
 LINE = re.compile(r"info: wire ([0-9a-f]{8}) (\S+) → (\S+) (?:Seq=(\d+) Len=(\d+) )?(.*)$", re.MULTILINE)
@@ -238,3 +242,71 @@ def test_there_is_no_such_line_without_it(wsd, options):
         assert raw.frame() == (TEXT, b"Echo: hello")
         assert raw.close_frame() == (1000, "")
     assert "wire" not in server.end()
+
+
+# --- the same, as wstrace saw it on the wire
+
+FRAME = re.compile(r"(?:info: wire [0-9a-f]{8}| *\d+) (\S+ → \S+ Seq=\d+ Len=\d+ (?:WebSocket|GET |HTTP/).*)$")
+
+
+def items(lines):
+    """Heads and frames in the order of each direction's stream, without what the two cannot have in common."""
+    found = [match[1] for line in lines if (match := FRAME.search(line))]
+    return sorted(found, key=lambda item: (item.split(" Seq=")[0], int(item.split(" Seq=")[1].split(" ")[0])))
+
+
+def test_wstrace_lists_the_same_frames_at_the_same_offsets(wsd, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("capturing is root's")
+    server = wsd("--wire-log", "--max-message", "70000", "--max-buffered", "8MiB")
+    file = tmp_path / "wire.pcap"
+    tracer = subprocess.Popen([program("wstrace"), "-i", "lo", "-f", f"tcp port {server.port}", "-w", str(file)],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr.readline() == "capturing on lo\n"
+    sockets = []
+
+    def connect(path):
+        raw = Raw(server, path)
+        sockets.append(raw)
+        return raw
+
+    echo = connect("/echo/raw")
+    for payload in (b"", b"x", b"y" * 125, b"z" * 126, b"l" * 65536):
+        echo.send(frame(BINARY, payload))
+        assert echo.frame() == (BINARY, payload)
+    whole = frame(TEXT, "in Stücken".encode(), fin=False) + frame(0x9, b"ping") + frame(CONTINUATION, b", ganz")
+    for i in range(len(whole)):  # byte by byte
+        echo.send(whole[i:i + 1])
+    assert [echo.frame() for _ in range(2)] == [(0xA, b"ping"), (TEXT, "in Stücken, ganz".encode())]
+    members = [connect("/chat") for _ in range(3)]
+    for member in members:
+        member.frame()
+    members[0].send(frame(TEXT, b"one") + frame(TEXT, b"two"))
+    assert [members[1].frame() for _ in range(2)] == [(TEXT, b"Broadcast: one"), (TEXT, b"Broadcast: two")]
+    assert [members[2].frame() for _ in range(2)] == [(TEXT, b"Broadcast: one"), (TEXT, b"Broadcast: two")]
+    broken = connect("/echo")
+    broken.send(b"\xc1\x82\1\2\3\4ab" + frame(TEXT, b"behind a broken rule") + b"\x81")
+    assert broken.close_frame()[0] == 1002
+    big = connect("/echo")
+    big.send(frame(TEXT, b"a" * 70001)[:1000])
+    assert big.close_frame()[0] == 1009
+    assert ask(server, upgrade("/nowhere")).status == 404
+    members[0].reset()
+    for raw in (echo, members[1], members[2]):
+        raw.send(frame(CLOSE, b"\x03\xe8"))
+        assert raw.close_frame() == (1000, "")
+    for raw in (broken, big, echo, members[1], members[2]):
+        raw.is_ended()
+        raw.close()
+    wait_for(lambda: server.sessions() == [], "no session is left")
+    wait_for(lambda: file.read_bytes().count(b"Sec-WebSocket-Key") == 7, "the capture has all requests")
+    tracer.send_signal(signal.SIGINT)
+    tracer.communicate(timeout=60)
+    log = server.end().splitlines()
+
+    shown = subprocess.run([program("wstrace"), "--frames", "--bytes", "1024", str(file)], capture_output=True, text=True,
+                           check=True).stdout.splitlines()
+    assert items(shown) == items(log)
+    assert len(items(log)) > 40
+    assert any("behind a broken rule" in item for item in items(log))
+    assert any("cut: " in item for item in items(log))
