@@ -73,6 +73,31 @@ def test_this_check_sees_what_it_forbids(tree, file, text, error):
     assert error in docs.run(tree, is_check=True)
 
 
+def test_rows_and_frames_are_put_in(tree, monkeypatch):
+    (tree / "captures").mkdir()
+    (tree / "captures" / "a.rows").write_text("    1 first \n    2 second\n")
+    program = tree / "wstrace"
+    program.write_text("#!/bin/sh\necho '    1 one'\necho '      0000  81'\necho '   12 two'\necho '   12 three'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("FBF_WSTRACE", str(program))
+    marks = "<!-- rows captures/a.rows -->\n<!-- end rows -->\n<!-- frames captures/a.pcap {} -->\n<!-- end frames -->\n"
+    page = tree / "docs" / "page.md"
+    page.write_text(PAGE + marks.format(12))
+    assert docs.run(tree, is_check=False) == []
+    assert "-->\n```\n    1 first\n    2 second\n```\n<!-- end" in page.read_text()
+    assert "-->\n```\n   12 two\n   12 three\n```\n<!-- end" in page.read_text()
+    page.write_text(PAGE + marks.format(1))
+    assert docs.run(tree, is_check=False) == []
+    assert "-->\n```\n    1 one\n      0000  81\n```\n<!-- end" in page.read_text()
+    page.write_text(PAGE + marks.format(2))
+    assert "docs/page.md: nothing ends in packet 2 of captures/a.pcap" in docs.run(tree, is_check=True)
+    monkeypatch.setenv("FBF_WSTRACE", str(tree / "none"))
+    (tree / "captures" / "a.rows").unlink()
+    errors = docs.run(tree, is_check=True)
+    assert errors[0] == "docs/page.md: there is no captures/a.rows"
+    assert errors[1].startswith("docs/page.md: wstrace --frames captures/a.pcap: ")
+
+
 def test_a_page_with_a_mark_left_open_is_not_rewritten(tree):
     opened = "<!-- code protocol/a.cpp one -->\n\nProse that must not be lost.\n\n" + PAGE
     (tree / "docs" / "page.md").write_text(opened)
