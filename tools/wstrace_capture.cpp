@@ -11,7 +11,9 @@ namespace ws {
 namespace {
 
 constexpr int kSnapshotLength = 262'144;  // bytes: more than any packet has
-constexpr int kWakeUpMs = 100;            // how often a live capture looks whether it was stopped
+/// In immediate mode each packet takes a slot of the snapshot length: the default of 2 MiB holds eight.
+constexpr int kBufferSize = 64 * 1024 * 1024;
+constexpr int kWakeUpMs = 100;  // how often a live capture looks whether it was stopped
 
 /// A little- or big-endian number of a capture file's own byte order.
 std::uint32_t read_number(std::span<const unsigned char> bytes, bool is_little) {
@@ -88,6 +90,7 @@ Capture Capture::open_interface(const std::string& name, const std::string& filt
   Capture capture(handle, 6);
   pcap_set_snaplen(handle, kSnapshotLength);
   pcap_set_immediate_mode(handle, 1);
+  pcap_set_buffer_size(handle, kBufferSize);
   pcap_set_timeout(handle, kWakeUpMs);
   if (const int status = pcap_activate(handle); status < 0) {
     const std::string hint = status == PCAP_ERROR_PERM_DENIED ? " (capturing is root's)" : "";
