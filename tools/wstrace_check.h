@@ -3,7 +3,7 @@
 // The document is a table: a line a row; number, phase, source, destination, protocol, length and info between tabs;
 // the names of the columns first. All of it must be equal, but for what no second run can repeat: the clock. Of that
 // the relations must hold:
-//   1. Each TSecr is the TSval that the other side sent last (RFC 7323 §4.1).
+//   1. Each TSecr is a TSval that the other side has sent, and none older than one before (RFC 7323 §4.3).
 //   2. Where the document has a server that takes its time, the capture has one too: see Waits.
 #pragma once
 
