@@ -4,6 +4,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "protocol/deflate.h"
 #include "protocol/mask.h"
 #include "protocol/message.h"
 #include "protocol/utf8.h"
@@ -28,6 +29,19 @@ Connection::Connection(const ConnectionSettings& settings) : settings_(&settings
   assert(settings.role == Role::kServer || settings.new_masking_key != nullptr);
 }
 Connection::~Connection() = default;
+
+void Connection::use_deflate(const DeflateParameters& agreed) {
+  // [7692-5-AGREED] from now on, in both directions
+  deflate_ = std::make_unique<PermessageDeflate>(agreed, settings_->role, *settings_->deflate);
+}
+
+bool Connection::takes_shared_deflate() const {
+  return deflate_ != nullptr && deflate_->takes_shared();
+}
+
+void Connection::forget_sent_context() {
+  deflate_->forget_sent_context();
+}
 
 Connection::Partial& Connection::partial() {
   if (partial_ == nullptr)
@@ -65,13 +79,16 @@ Event Connection::next(std::span<std::byte>& in, Output& out) {
 
     if (!is_control(header.opcode)) {
       const bool open = partial_ != nullptr;
-      const Error error = open ? partial_->message.begin_frame(header)
-                               : judge_data_frame(header, false, settings_->limits.message);
+      const std::uint64_t limit = settings_->limits.message;
+      const Error error =
+          open ? partial_->message.begin_frame(header)
+               : judge_data_frame(header, false, header.rsv1 ? max_compressed(limit) : limit);
       if (error != Error::kNone)
         return fail(error, out);
     }
     const bool is_whole = in.size() >= header.payload_length;
-    const bool is_message = header.fin && partial_ == nullptr;
+    // [7692-6.2-PLAIN] what is not compressed comes as it is, agreement or not
+    const bool is_message = header.fin && partial_ == nullptr && !header.rsv1;
     if (is_whole && (is_message || is_control(header.opcode))) {
       const auto payload = in.first(static_cast<std::size_t>(header.payload_length));
       in = in.subspan(payload.size());
@@ -82,8 +99,12 @@ Event Connection::next(std::span<std::byte>& in, Output& out) {
     p.frame = header;
     p.received = 0;
     p.is_frame_open = true;
-    if (!is_control(header.opcode) && !p.message.is_open())
-      p.message.begin(header.opcode);
+    if (!is_control(header.opcode) && !p.message.is_open()) {
+      Inflater* const inflater = header.rsv1 ? deflate_->begin_message() : nullptr;
+      if (header.rsv1 && inflater == nullptr)
+        return fail(Error::kOverBudget, out);
+      p.message.begin(header, inflater);
+    }
   }
 }
 // endregion
@@ -97,7 +118,8 @@ HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& head
     std::copy_n(in.begin(), more, header_.begin() + static_cast<std::ptrdiff_t>(before));
     bytes = std::span(header_).first(before + more);
   }
-  const HeaderResult result = parse_frame_header(bytes, settings_->role, header);
+  const HeaderResult result =
+      parse_frame_header(bytes, settings_->role, header, deflate_ != nullptr);
   if (result.status == HeaderResult::Status::kNeedMore) {
     if (before == 0)
       std::ranges::copy(bytes, header_.begin());
@@ -169,6 +191,8 @@ Event Connection::end_data_frame(bool fin, Output& out) {
     return fail(e, out);
   if (!fin)
     return {};
+  if (deflate_ != nullptr)
+    deflate_->end_message();
   partial_->is_delivered = true;
   return {.type = message.opcode() == Opcode::kText ? Event::Type::kText : Event::Type::kBinary,
           .payload = message.payload()};
@@ -193,6 +217,7 @@ Event Connection::control_event(Opcode opcode, std::span<std::byte> payload, Out
   state_ = State::kFinished;
   if (partial_ != nullptr)
     partial_->is_delivered = true;  // an unfinished message ends here
+  deflate_.reset();
   const std::size_t reason_size = received.reason.size();
   return {.type = Event::Type::kClose, .code = received.code, .payload = payload.last(reason_size)};
 }
@@ -205,6 +230,7 @@ Event Connection::fail(Error error, Output& out) {
   state_ = State::kFinished;
   header_size_ = 0;
   partial_.reset();
+  deflate_.reset();
   return {.type = Event::Type::kFailed, .error = error, .code = info.code};
 }
 
@@ -212,7 +238,8 @@ bool Connection::send(Opcode opcode, std::initializer_list<std::span<const std::
                       Output& out) {
   if (state_ != State::kOpen)
     return false;  // [6455-5.5.1-LAST]
-  append_frame(opcode, parts, out);
+  if (deflate_ == nullptr || is_control(opcode) || !append_compressed(opcode, parts, out))
+    append_frame(opcode, parts, out);
   return true;
 }
 
@@ -237,6 +264,37 @@ bool Connection::close(std::uint16_t code, std::string_view reason, Output& out)
   state_ = State::kCloseSent;
   return true;
 }
+
+// region append-compressed
+/// [7692-6.1-COMPRESSED] False, and nothing appended, if the message is better sent as it is: [7692-6.1-PLAIN]
+bool Connection::append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
+                                   Output& out) {
+  std::size_t size = 0;
+  for (const auto part : parts)
+    size += part.size();
+  Deflater* const deflater = deflate_->deflater(size);
+  if (deflater == nullptr)
+    return false;
+
+  FrameHeader header{.opcode = opcode, .masked = settings_->role == Role::kClient};
+  if (header.masked)
+    header.masking_key = settings_->new_masking_key();
+  const std::span<std::byte> room = out.extend(max_compressed_frame(size));
+  const auto frame = room.first(deflater->write_frame(header, parts, room));
+  // Where context is taken over, the peer's window has to see what ours has seen.
+  if (header.payload_length >= size && !deflate_->keeps_sent_context()) {
+    out.shrink(room.size());
+    return false;
+  }
+  out.shrink(room.size() - frame.size());
+  if (settings_->observer != nullptr) {
+    const auto header_size = frame.size() - static_cast<std::size_t>(header.payload_length);
+    settings_->observer->on_header(Direction::kOut, header, frame.first(header_size));
+    settings_->observer->on_payload(Direction::kOut, frame.subspan(header_size));
+  }
+  return true;
+}
+// endregion
 
 // region append-frame
 void Connection::append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts,

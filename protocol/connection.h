@@ -18,7 +18,8 @@
 //  2. A Close frame is the last that is sent: no data frame (§5.5.1), and no pong either, since
 //     browsers treat any frame behind a Close as an error. [6455-5.5.1-LAST]
 //  3. Nothing behind the peer's Close, or behind a broken rule, is looked at. [6455-5.5.1-DISCARD]
-//  4. A connection with nothing half-received owns no memory but its own bytes.
+//  4. A connection with nothing half-received owns no memory but its own bytes, and what of
+//     permessage-deflate's context it has agreed to take over.
 #pragma once
 
 #include <array>
@@ -31,11 +32,15 @@
 
 #include "protocol/close.h"
 #include "protocol/error.h"
+#include "protocol/extensions.h"
 #include "protocol/frame.h"
 #include "protocol/limits.h"
 #include "protocol/output.h"
 
 namespace ws {
+
+class DeflatePool;
+class PermessageDeflate;
 
 enum class Direction : std::uint8_t { kIn, kOut };
 
@@ -58,6 +63,7 @@ struct ConnectionSettings {
   MaskingKey (*new_masking_key)() = nullptr;  ///< unpredictable (§5.3); a client needs it
   Budget* budget = nullptr;                   ///< null: unlimited
   Observer* observer = nullptr;               ///< null: nobody looks
+  DeflatePool* deflate = nullptr;             ///< for those that use_deflate
 };
 
 struct Event {
@@ -84,14 +90,17 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  /// permessage-deflate was agreed on in the opening handshake. Before the first call of the others.
+  void use_deflate(const DeflateParameters& agreed);
+
   /// Parses from the front of `in`, unmasks there in place, shrinks `in` by what it consumed, and
   /// returns one event. What the protocol itself answers (pong, Close) is appended to `out`, at
   /// most one frame a call. Throws std::bad_alloc alone; `fail(kOutOfMemory)` is then the way out.
   Event next(std::span<std::byte>& in, Output& out);
 
   /// Appends one message, its payload the `parts` in order. On a server, parts of `kLendFrom` bytes
-  /// and more are lent, not copied. False, and nothing sent, once a Close was sent. Text must be
-  /// UTF-8.
+  /// and more are lent, not copied, unless the message is compressed. False, and nothing sent, once a Close
+  /// was sent. Text must be UTF-8.
   bool send(Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, Output& out);
   /// Appends a ping or an unsolicited pong; `payload` is at most 125 bytes. False once a Close was
   /// sent.
@@ -111,6 +120,10 @@ class Connection {
   [[nodiscard]] bool is_finished() const { return state_ == State::kFinished; }
   /// True while part of a frame or message is held.
   [[nodiscard]] bool is_mid_message() const { return header_size_ != 0 || partial_ != nullptr; }
+  /// True if the peer can be sent frames that were compressed elsewhere, without context; after them
+  /// `forget_sent_context` is called.
+  [[nodiscard]] bool takes_shared_deflate() const;
+  void forget_sent_context();
   /// Frees what backs the last event's payload; `next` does so first of all.
   void release();
 
@@ -127,11 +140,14 @@ class Connection {
   Event end_data_frame(bool fin, Output& out);
   Event control_event(Opcode opcode, std::span<std::byte> payload, Output& out);
   Partial& partial();
+  bool append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
+                         Output& out);
   void append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts, Output& out);
   void append_close(std::uint16_t code, std::string_view reason, Output& out);
 
   const ConnectionSettings* settings_;
   std::unique_ptr<Partial> partial_;
+  std::unique_ptr<PermessageDeflate> deflate_;  ///< null: not agreed on
   State state_ = State::kOpen;
   std::uint8_t header_size_ = 0;  ///< bytes of a cut header that lie in header_
   std::array<std::byte, kMaxHeaderSize> header_{};

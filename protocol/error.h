@@ -33,6 +33,7 @@ enum class Error : std::uint8_t {
   kKey,
   kBodyWithUpgrade,
   kSubprotocolSyntax,
+  kExtensionSyntax,
   kHeadTimeout,
   kUnavailable,
 
@@ -43,6 +44,7 @@ enum class Error : std::uint8_t {
   kAccept,
   kUnofferedExtension,
   kUnofferedSubprotocol,
+  kDeflateAnswer,
 
   // Frames: RFC 6455 §5.
   kReservedBit,
@@ -56,11 +58,12 @@ enum class Error : std::uint8_t {
   kLoneContinuation,
   kInterleavedMessage,
 
-  // Messages and their ends: RFC 6455 §5.5.1, §7.4, §8.1, §10.4.
+  // Messages and their ends: RFC 6455 §5.5.1, §7.4, §8.1, §10.4; RFC 7692 §7.2.2.
   kMessageTooBig,
   kTooManyFragments,
   kMessageTimeout,
   kTextNotUtf8,
+  kCompressedData,
   kCloseLength,
   kCloseCode,
   kCloseReasonNotUtf8,

@@ -32,7 +32,8 @@ void write_big_endian(std::uint64_t value, std::span<std::byte> out) {
 }  // namespace
 
 // region parse-frame-header
-HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header) {
+HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header,
+                                bool deflates) {
   // Byte 0: FIN, RSV1-3, opcode.
   if (in.empty())
     return need_more();
@@ -42,8 +43,11 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
   header.rsv2 = (byte0 & 0x20U) != 0;
   header.rsv3 = (byte0 & 0x10U) != 0;
   header.opcode = static_cast<Opcode>(byte0 & 0x0FU);
-  // [6455-5.2-RSV] no extension is in use that gives the reserved bits a meaning
-  if ((byte0 & 0x70U) != 0)
+  // [6455-5.2-RSV] no extension gives RSV2 and RSV3 a meaning. [7692-6.1-RSV1] one that may be in
+  // use says by RSV1 that a message is compressed, on its first frame.
+  const bool may_be_compressed =
+      deflates && (header.opcode == Opcode::kText || header.opcode == Opcode::kBinary);
+  if ((byte0 & (may_be_compressed ? 0x30U : 0x70U)) != 0)
     return fault(Error::kReservedBit);
   // [6455-5.2-OPCODE] an unknown opcode fails the connection
   if (!is_defined(byte0 & 0x0FU))

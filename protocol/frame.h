@@ -71,8 +71,10 @@ struct HeaderResult {
 
 /// Parses one header at the start of `in`, as it reaches an endpoint in `role`: a server demands
 /// the mask, a client refuses it. On kHeader all of `header` is set; on kError what was read before
-/// the fault is. No extension defines a reserved bit, so all three must be 0.
-HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header);
+/// the fault is. Reserved bits must be 0, but for RSV1 on the first frame of a message where
+/// `deflates` says that permessage-deflate was agreed on.
+HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header,
+                                bool deflates = false);
 
 /// Reads the fields alone and judges none: for onlookers, who have to show what breaks the rules too. Returns
 /// the bytes of the header, or 0 if it needs more of them.

@@ -73,7 +73,8 @@ AcceptKey accept_key(std::string_view key) {
 // endregion
 
 // region judge-upgrade
-Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> supported) {
+Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> supported,
+                      const DeflateSettings& deflate) {
   Upgrade upgrade;
   const auto refuse = [&](Error error) {
     upgrade.error = error;
@@ -100,6 +101,11 @@ Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> s
   if (request.has_body())
     return refuse(Error::kBodyWithUpgrade);
 
+  // [6455-9.1-SYNTAX] judged even where no extension is spoken
+  const auto extensions = parse_extensions(request);
+  if (!extensions.has_value())
+    return refuse(Error::kExtensionSyntax);
+  upgrade.deflate = accept_deflate(*extensions, deflate);
   upgrade.error = choose_subprotocol(request, supported, upgrade.subprotocol);
   if (upgrade.error == Error::kNone)
     upgrade.accept = accept_key(*key);
@@ -116,6 +122,11 @@ void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, 
   if (!upgrade.subprotocol.empty()) {
     out.append("sec-websocket-protocol: ");
     out.append(upgrade.subprotocol);
+    out.append("\r\n");
+  }
+  if (upgrade.deflate.has_value()) {
+    out.append("sec-websocket-extensions: ");
+    out.append(upgrade.deflate->text);
     out.append("\r\n");
   }
   out.append("sec-websocket-accept: ");
@@ -184,6 +195,8 @@ void ClientHandshake::write_request(Output& out) const {
   }
   if (!subprotocols.empty())
     request += "\r\n";
+  if (deflate.is_enabled)
+    request += "Sec-WebSocket-Extensions: " + offer_deflate(deflate) + "\r\n";
   for (const std::string& field : fields)
     request += field + "\r\n";
   request += "\r\n";
@@ -191,34 +204,34 @@ void ClientHandshake::write_request(Output& out) const {
 }
 
 // region judge-response
-Error ClientHandshake::judge_response(const HttpResponse& response,
-                                      std::string& subprotocol) const {
+ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse& response) const {
   if (response.status() != 101)
-    return Error::kStatus;  // [6455-4.1-STATUS]
+    return {Error::kStatus};  // [6455-4.1-STATUS]
   if (!response.lists("Upgrade", "websocket"))
-    return Error::kUpgradeField;
+    return {Error::kUpgradeField};
   if (!response.lists("Connection", "Upgrade"))
-    return Error::kConnectionField;
+    return {Error::kConnectionField};
   // [6455-4.1-ACCEPT] whoever answered has read the question
   const AcceptKey wanted = accept_key(base64(nonce));
   if (response.count("Sec-WebSocket-Accept") != 1 ||
       response.find("Sec-WebSocket-Accept") != std::string_view(wanted.data(), wanted.size())) {
-    return Error::kAccept;
+    return {Error::kAccept};
   }
-  // [6455-4.1-EXTENSION] none is offered, so none may be in use
-  if (response.count("Sec-WebSocket-Extensions") != 0)
-    return Error::kUnofferedExtension;
+  Established established;
+  // [6455-4.1-EXTENSION] what was not offered may not be in use
+  const auto extensions = parse_extensions(response);
+  established.error = !extensions.has_value()
+                          ? Error::kExtensionSyntax
+                          : judge_deflate_answer(*extensions, deflate, established.deflate);
   // [6455-4.1-SUBPROTOCOL-OFFERED] at most one, and one of ours
   const std::size_t chosen = response.count("Sec-WebSocket-Protocol");
-  if (chosen > 1)
-    return Error::kUnofferedSubprotocol;
-  if (chosen == 1) {
-    subprotocol = *response.find("Sec-WebSocket-Protocol");
-    if (std::ranges::find(subprotocols, subprotocol) == subprotocols.end()) {
-      return Error::kUnofferedSubprotocol;
-    }
+  if (established.error == Error::kNone && chosen != 0) {
+    established.subprotocol = *response.find("Sec-WebSocket-Protocol");
+    if (chosen > 1 ||
+        std::ranges::find(subprotocols, established.subprotocol) == subprotocols.end())
+      established.error = Error::kUnofferedSubprotocol;
   }
-  return Error::kNone;
+  return established;
 }
 // endregion
 

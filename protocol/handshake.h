@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "protocol/error.h"
+#include "protocol/extensions.h"
 #include "protocol/http_request.h"
 #include "protocol/output.h"
 
@@ -35,14 +36,16 @@ using AcceptKey = std::array<char, 28>;
 struct Upgrade {
   Error error = Error::kNone;  ///< why not, if not
   AcceptKey accept{};
-  std::string_view subprotocol;  ///< the chosen one, a view into `supported`; empty: none
+  std::string_view subprotocol;            ///< the chosen one, a view into `supported`; empty: none
+  std::optional<DeflateAnswer> deflate{};  ///< empty: not agreed on
 };
 
 /// Judges a complete request whose path is an endpoint's. `supported`: the server's subprotocols;
 /// the first of the client's that is among them is chosen, since the client lists them by
-/// preference.
+/// preference; so is the first of its offers of permessage-deflate that is valid.
 [[nodiscard]] Upgrade judge_upgrade(const HttpRequest& request,
-                                    std::span<const std::string> supported);
+                                    std::span<const std::string> supported,
+                                    const DeflateSettings& deflate = {});
 
 /// Appends the 101. `fields`: further field lines, each with its CRLF.
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out);
@@ -64,12 +67,18 @@ struct ClientHandshake {
   std::vector<std::string> subprotocols;
   std::string origin;               ///< empty: none
   std::vector<std::string> fields;  ///< further field lines, "Name: value"
+  DeflateSettings deflate{};
 
   /// Appends the request.
   void write_request(Output& out) const;
-  /// Judges a complete response: kNone if the connection is established, `subprotocol` then being
-  /// the chosen one.
-  [[nodiscard]] Error judge_response(const HttpResponse& response, std::string& subprotocol) const;
+  /// What a response comes to.
+  struct Established {
+    Error error = Error::kNone;  ///< why the connection is not established, if not
+    std::string subprotocol{};   ///< the chosen one; empty: none
+    std::optional<DeflateParameters> deflate{};
+  };
+  /// Judges a complete response.
+  [[nodiscard]] Established judge_response(const HttpResponse& response) const;
 };
 
 }  // namespace ws

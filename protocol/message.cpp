@@ -1,8 +1,17 @@
 #include "protocol/message.h"
 
 #include <algorithm>
+#include <array>
+
+#include "protocol/deflate.h"
 
 namespace ws {
+namespace {
+
+/// Bytes, on the stack.
+constexpr std::size_t kInflatedAtOnce = std::size_t{16} * 1024;
+
+}  // namespace
 
 // region judge-data-frame
 Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room) {
@@ -25,29 +34,55 @@ MessageAssembler::~MessageAssembler() {
 }
 
 // region message-assembler
-void MessageAssembler::begin(Opcode opcode) {
-  opcode_ = opcode;
+void MessageAssembler::begin(const FrameHeader& header, Inflater* inflater) {
+  opcode_ = header.opcode;
+  inflater_ = inflater;
+  declared_ = header.payload_length;
   is_open_ = true;
   fragments_ = 1;
 }
 
 Error MessageAssembler::begin_frame(const FrameHeader& header) {
-  if (const Error e = judge_data_frame(header, is_open_, limits_.message - payload_.size());
-      e != Error::kNone) {
+  const std::uint64_t limit =
+      inflater_ == nullptr ? limits_.message : max_compressed(limits_.message);
+  if (const Error e = judge_data_frame(header, is_open_, limit - declared_); e != Error::kNone)
     return e;
-  }
   // [6455-10.4-FRAGMENTS] the first one is never too many: it may be a whole message
   if (fragments_ >= limits_.fragments)
     return Error::kTooManyFragments;
   ++fragments_;
+  declared_ += header.payload_length;
   return Error::kNone;
 }
 
 Error MessageAssembler::append(std::span<const std::byte> payload) {
+  return inflater_ == nullptr ? add(payload) : inflate(payload);
+}
+
+/// [7692-6.2-INFLATE] the fragments' payloads are one stream. [6455-10.4-MESSAGE] It is judged a piece at a
+/// time, and of what is over the limit one byte is inflated.
+Error MessageAssembler::inflate(std::span<const std::byte> compressed) {
+  std::array<std::byte, kInflatedAtOnce> piece;
+  for (;;) {
+    const std::uint64_t room = limits_.message - payload_.size();
+    const auto out = std::span(piece).first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), room + 1)));
+    const Inflater::Result result = inflater_->inflate(compressed, out);
+    const bool is_too_big = result.written > room;
+    if (const Error e = add(out.first(result.written - (is_too_big ? 1 : 0))); e != Error::kNone)
+      return e;
+    if (is_too_big)
+      return Error::kMessageTooBig;
+    if (result.error != Error::kNone || result.written < out.size())
+      return result.error;
+  }
+}
+
+Error MessageAssembler::add(std::span<const std::byte> bytes) {
   // [6455-8.1-UTF8] across the cuts, and before the memory is spent
-  if (opcode_ == Opcode::kText && !utf8_.accept(payload))
+  if (opcode_ == Opcode::kText && !utf8_.accept(bytes))
     return Error::kTextNotUtf8;
-  const std::size_t size = payload_.size() + payload.size();
+  const std::size_t size = payload_.size() + bytes.size();
   if (size > payload_.capacity()) {
     const std::size_t held = payload_.capacity();
     const std::size_t wanted = std::max(size, held * 2);
@@ -61,7 +96,7 @@ Error MessageAssembler::append(std::span<const std::byte> payload) {
       throw;
     }
   }
-  payload_.insert(payload_.end(), payload.begin(), payload.end());
+  payload_.insert(payload_.end(), bytes.begin(), bytes.end());
   return Error::kNone;
 }
 
@@ -69,6 +104,10 @@ Error MessageAssembler::end_frame(bool fin) {
   if (!fin)
     return Error::kNone;
   is_open_ = false;
+  if (inflater_ != nullptr) {
+    if (const Error e = inflater_->end_message(); e != Error::kNone)
+      return e;
+  }
   // [6455-8.1-UTF8] no message may end inside a character
   if (opcode_ == Opcode::kText && !utf8_.is_complete())
     return Error::kTextNotUtf8;

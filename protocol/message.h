@@ -23,6 +23,8 @@
 
 namespace ws {
 
+class Inflater;
+
 class MessageAssembler {
  public:
   /// `budget` may be null: no limit but the message's own.
@@ -31,11 +33,12 @@ class MessageAssembler {
   MessageAssembler(const MessageAssembler&) = delete;
   MessageAssembler& operator=(const MessageAssembler&) = delete;
 
-  /// The first frame's header came, and `judge_data_frame` has let it pass.
-  void begin(Opcode opcode);
+  /// The first frame's header came, and `judge_data_frame` has let it pass. `inflater`, not null if the
+  /// message is compressed, is the message's until it is ended.
+  void begin(const FrameHeader& header, Inflater* inflater);
   /// A further data frame's header came: may it stand here, and is it within the limits?
   [[nodiscard]] Error begin_frame(const FrameHeader& header);
-  /// The next bytes of that frame's payload, unmasked.
+  /// The next bytes of that frame's payload, unmasked, and inflated here.
   [[nodiscard]] Error append(std::span<const std::byte> payload);
   /// That frame's payload is complete. Afterwards `is_open` says whether the message is not.
   [[nodiscard]] Error end_frame(bool fin);
@@ -47,9 +50,14 @@ class MessageAssembler {
   [[nodiscard]] std::span<std::byte> payload() { return payload_; }
 
  private:
+  [[nodiscard]] Error inflate(std::span<const std::byte> compressed);
+  [[nodiscard]] Error add(std::span<const std::byte> bytes);
+
   const Limits& limits_;
   Budget* budget_;
+  Inflater* inflater_ = nullptr;
   std::vector<std::byte> payload_;
+  std::uint64_t declared_ = 0;  ///< bytes of payload that the frames so far have declared
   std::uint32_t fragments_ = 0;
   Opcode opcode_ = Opcode::kText;
   bool is_open_ = false;
@@ -57,7 +65,8 @@ class MessageAssembler {
 };
 
 /// Whether a data frame may come now (§5.4), `open` saying that a message is unfinished; and
-/// whether its payload fits `room`, the bytes that the message limit leaves (§10.4).
+/// whether its payload fits `room`, the bytes that the message limit leaves (§10.4; for compressed ones see
+/// max_compressed).
 [[nodiscard]] Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room);
 
 }  // namespace ws

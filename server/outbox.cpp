@@ -101,7 +101,7 @@ void Outbox::drop_broadcasts() {
       while (end < segment.begin) {
         FrameHeader header;
         const HeaderResult result =
-            parse_frame_header(segment.block->bytes().subspan(end), Role::kClient, header);
+            parse_frame_header(segment.block->bytes().subspan(end), Role::kClient, header, true);
         end += result.size + static_cast<std::size_t>(header.payload_length);
       }
       segment.end = end;

@@ -108,6 +108,16 @@ std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptio
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->check(judge_subprotocol);
+  ws::DeflateSettings& deflate = options.handshake.deflate;
+  app.add_flag("--deflate", deflate.is_enabled, "offer permessage-deflate (RFC 7692)");
+  app.add_flag_callback(
+      "--deflate-no-takeover", [&deflate] { deflate.takes_over_context = false; },
+      "... and ask that neither end keeps its window");
+  app.add_option("--deflate-window-bits", deflate.window_bits,
+                 "... and that neither looks back at more than 2^BITS bytes")
+      ->type_name("BITS")
+      ->default_str(std::to_string(deflate.window_bits))
+      ->check(CLI::Range(9, 15).description(""));
   app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
   app.add_flag(
       "--slash", options.has_commands,
@@ -138,6 +148,10 @@ std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptio
                "show the opening handshake, and each frame's header:\n> sent, < received");
   try {
     app.parse(argc, argv);
+    for (const char* const name : {"--deflate-no-takeover", "--deflate-window-bits"}) {
+      if (app.count(name) != 0 && !deflate.is_enabled)
+        throw CLI::ValidationError(name, "means nothing without --deflate");
+    }
   } catch (const CLI::Success& request) {  // --help, --version
     app.exit(request);
     return ws::ExitCode::kNormal;

@@ -90,10 +90,12 @@ void release_interrupts() {
 Client::Client(const ClientOptions& options)
     : options_(options),
       socket_(options.handshake.uri, options.connect_timeout, address_),
+      deflate_(options.handshake.deflate, nullptr),
       settings_{.role = Role::kClient,
                 .limits = {.message = options.max_message},
                 .new_masking_key = random_masking_key,
-                .observer = options.is_verbose ? &frame_log_ : nullptr},
+                .observer = options.is_verbose ? &frame_log_ : nullptr,
+                .deflate = &deflate_},
       connection_(settings_) {}
 
 ExitCode Client::run() {
@@ -136,17 +138,23 @@ std::string Client::open() {
   if (options_.is_verbose)
     say("answered" + quote("< ", std::string_view(bytes).substr(0, response.size())));
 
-  std::string subprotocol;
-  const Error error = status == HttpResponse::Status::kError
-                          ? response.error()
-                          : handshake.judge_response(response, subprotocol);
-  if (error == Error::kStatus)
+  const ClientHandshake::Established established =
+      status == HttpResponse::Status::kError
+          ? ClientHandshake::Established{.error = response.error()}
+          : handshake.judge_response(response);
+  if (established.error == Error::kStatus)
     refuse(response, bytes);
-  if (error != Error::kNone) {
-    throw Failure(ExitCode::kRefused, "wrong answer to the opening handshake: " + cite(error));
+  if (established.error != Error::kNone) {
+    throw Failure(ExitCode::kRefused,
+                  "wrong answer to the opening handshake: " + cite(established.error));
   }
-  if (!subprotocol.empty())
-    say("the server chose the subprotocol " + subprotocol);
+  if (!established.subprotocol.empty())
+    say("the server chose the subprotocol " + established.subprotocol);
+  if (established.deflate.has_value()) {
+    connection_.use_deflate(*established.deflate);
+  } else if (handshake.deflate.is_enabled) {
+    say("the server declined permessage-deflate");
+  }
   return bytes.substr(response.size());
 }
 

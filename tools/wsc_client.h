@@ -21,6 +21,7 @@
 #include <string_view>
 
 #include "protocol/connection.h"
+#include "protocol/deflate.h"
 #include "protocol/handshake.h"
 #include "server/fd.h"
 #include "tools/wsc_socket.h"
@@ -67,6 +68,7 @@ class Client {
   std::string address_;
   ClientSocket socket_;
   FrameLog frame_log_;
+  DeflatePool deflate_;
   ConnectionSettings settings_;
   Connection connection_;
   Output out_;                           ///< what the connection has to say

@@ -15,7 +15,7 @@ STANDARD = re.compile(r"^[a-z_]+$")  # <vector>, <cstdint>: a name without a dot
 POSIX = re.compile(r"^((sys|netinet|arpa|net)/)?[a-z_]+\.h$")
 # The libraries that a part may include, and the one file that may where it is one.
 LIBRARIES = {
-    "protocol": [("openssl/", "handshake.cpp")],
+    "protocol": [("openssl/", "handshake.cpp"), ("zlib.h", "deflate.h")],
     "server": [("spdlog/", None), ("fmt/", None), ("CLI/", "config.cpp")],
 }
 OURS = {"protocol": ("protocol/",), "server": ("protocol/", "server/")}

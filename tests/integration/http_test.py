@@ -38,6 +38,7 @@ TABLE = [
     ("no key", 400, edited(KEY, b"")),
     ("two keys", 400, edited(KEY, KEY * 2)),
     ("malformed key", 400, edited(b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZQ==")),
+    ("malformed extensions", 400, edited(HOST, HOST + b"Sec-WebSocket-Extensions: permessage-deflate;\r\n")),
     ("body with an upgrade", 400, edited(HOST, HOST + b"Content-Length: 5\r\n") + b"hello"),
     ("no such path", 404, upgrade("/nothing")),
     ("a path below", 404, upgrade("/echo/")),

@@ -9,6 +9,7 @@
 
 #include "protocol/http_request.h"
 #include "tests/support/stream.h"
+#include "tests/support/zlib.h"
 
 namespace ws::test {
 namespace {
@@ -74,6 +75,14 @@ Bytes random_binary(Dice& dice, std::size_t end) {
 Stream random_stream(Dice& dice) {
   Stream stream;
   stream.role = dice.one_in(2) ? Role::kServer : Role::kClient;
+  PeerDeflater peer;
+  bool takes_over = true;
+  if (dice.one_in(2)) {
+    takes_over = dice.one_in(2);
+    stream.deflate = DeflateParameters{.server_no_context_takeover = !takes_over,
+                                       .client_no_context_takeover = !takes_over};
+    stream.deflate_settings.threshold = 1 + dice.below(100);
+  }
   const auto add_frame = [&](unsigned byte0, const Bytes& payload) {
     stream.input += frame(dice, stream.role, byte0, payload);
   };
@@ -88,10 +97,17 @@ Stream random_stream(Dice& dice) {
   for (std::size_t messages = 1 + dice.below(5); messages > 0; --messages) {
     maybe_add_control();
     const bool is_text = dice.one_in(2);
-    const Bytes payload =
+    const Bytes message =
         is_text ? random_text(dice) : random_binary(dice, dice.one_in(4) ? 600 : 60);
+    Bytes payload = message;
     std::size_t begin = 0;
     unsigned opcode = is_text ? 0x1 : 0x2;
+    if (stream.deflate.has_value() && !message.empty() && dice.one_in(2)) {
+      if (!takes_over)
+        peer.start_anew();
+      payload = peer.message(message);
+      opcode |= 0x40;  // RSV1
+    }
     while (dice.one_in(2)) {
       const std::size_t end = begin + dice.below(payload.size() - begin + 1);
       add_frame(opcode, payload.substr(begin, end - begin));
@@ -100,7 +116,7 @@ Stream random_stream(Dice& dice) {
       begin = end;
     }
     add_frame(0x80 | opcode, payload.substr(begin));
-    stream.events.push_back(is_text ? text(payload) : binary(payload));
+    stream.events.push_back(is_text ? text(message) : binary(message));
   }
   if (dice.one_in(4)) {
     add_frame(0x88, hex("03 e8") + "bye");

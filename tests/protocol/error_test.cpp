@@ -61,7 +61,8 @@ TEST(ErrorTable, GivesEachRuleTheAnswerOfItsStandard) {
       {400,
        {Error::kNotHttp, Error::kRequestLine, Error::kBareControl, Error::kTarget,
         Error::kFieldSyntax, Error::kFieldFolding, Error::kHost, Error::kBodyLength,
-        Error::kStatusLine, Error::kKey, Error::kBodyWithUpgrade, Error::kSubprotocolSyntax}},
+        Error::kStatusLine, Error::kKey, Error::kBodyWithUpgrade, Error::kSubprotocolSyntax,
+        Error::kExtensionSyntax}},
       {403, {Error::kOrigin}},       // [6455-4.2.2-ORIGIN]
       {404, {Error::kPath}},         // [6455-4.2.2-RESOURCE]
       {405, {Error::kMethod}},       // [6455-4.2.1-GET]
@@ -73,12 +74,12 @@ TEST(ErrorTable, GivesEachRuleTheAnswerOfItsStandard) {
       {505, {Error::kHttpVersion}},
       {1002,
        {Error::kStatus, Error::kUpgradeField, Error::kConnectionField, Error::kAccept,
-        Error::kUnofferedExtension, Error::kUnofferedSubprotocol, Error::kReservedBit,
-        Error::kReservedOpcode, Error::kNotMasked, Error::kMasked, Error::kLengthNotMinimal,
-        Error::kLengthTopBit, Error::kControlFragmented, Error::kControlTooLong,
-        Error::kLoneContinuation, Error::kInterleavedMessage, Error::kCloseLength,
-        Error::kCloseCode}},
-      {1007, {Error::kTextNotUtf8, Error::kCloseReasonNotUtf8}},
+        Error::kUnofferedExtension, Error::kUnofferedSubprotocol, Error::kDeflateAnswer,
+        Error::kReservedBit, Error::kReservedOpcode, Error::kNotMasked, Error::kMasked,
+        Error::kLengthNotMinimal, Error::kLengthTopBit, Error::kControlFragmented,
+        Error::kControlTooLong, Error::kLoneContinuation, Error::kInterleavedMessage,
+        Error::kCloseLength, Error::kCloseCode}},
+      {1007, {Error::kTextNotUtf8, Error::kCompressedData, Error::kCloseReasonNotUtf8}},
       {1008, {Error::kTooManyFragments, Error::kMessageTimeout}},
       {1009, {Error::kMessageTooBig}},
       {1011, {Error::kOutOfMemory}},

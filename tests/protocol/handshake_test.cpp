@@ -407,11 +407,10 @@ TEST(Response, IsJudgedByEachOfItsFields) {
     HttpResponse response;
     const std::string bytes = row.bytes + "\r\n";
     parse(response, bytes);
-    std::string subprotocol;
-    EXPECT_EQ(describe(client.judge_response(response, subprotocol)).text,
-              describe(row.error).text);
+    const ClientHandshake::Established established = client.judge_response(response);
+    EXPECT_EQ(describe(established.error).text, describe(row.error).text);
     if (row.error == Error::kNone) {
-      EXPECT_EQ(subprotocol, row.subprotocol);
+      EXPECT_EQ(established.subprotocol, row.subprotocol);
     }
   }
 }

@@ -17,7 +17,7 @@ FrameHeader data_frame(Opcode opcode, bool fin, std::uint64_t payload_length) {
 /// One frame with its payload, whole.
 Error add(MessageAssembler& message, Opcode opcode, bool fin, std::string_view payload) {
   if (!message.is_open()) {
-    message.begin(opcode);
+    message.begin(data_frame(opcode, fin, payload.size()), nullptr);
   } else if (const Error e = message.begin_frame(data_frame(opcode, fin, payload.size()));
              e != Error::kNone) {
     return e;
@@ -145,7 +145,7 @@ TEST(Message, TakesFromTheBudgetWhatItHoldsAndGivesItBack) {
   Budget budget(1 << 20);
   {
     MessageAssembler message(limits, &budget);
-    message.begin(Opcode::kBinary);
+    message.begin(data_frame(Opcode::kBinary, true, 5000), nullptr);
     for (std::size_t came = 1; came <= 5000; ++came) {
       ASSERT_EQ(message.append(as_span("x")), Error::kNone);
       ASSERT_GE(budget.used(), came);
@@ -161,7 +161,7 @@ TEST(Message, IsRefusedWhatTheBudgetCannotBear) {
     Budget budget(100);
     {
       MessageAssembler message(limits, &budget);
-      message.begin(Opcode::kBinary);
+      message.begin(data_frame(Opcode::kBinary, true, size), nullptr);
       // [6455-10.4-BUDGET] N and N + 1
       EXPECT_EQ(message.append(as_span(Bytes(size, 'x'))),
                 size <= 100 ? Error::kNone : Error::kOverBudget);

@@ -47,12 +47,15 @@ long allocations_left = -1;
 namespace ws::test {
 namespace {
 
-/// True if `allocations` are enough for the stream, in single bytes, to come to its end.
+/// True if `allocations` are enough for the stream, in single bytes, to come to its end. permessage-deflate was
+/// agreed on.
 bool is_enough_for(const Bytes& stream, long allocations) {
   Budget budget(1 << 20);
   {
-    const ConnectionSettings settings{.budget = &budget};
+    DeflatePool pool({}, &budget);
+    const ConnectionSettings settings{.budget = &budget, .deflate = &pool};
     Connection connection(settings);
+    connection.use_deflate({});
     Output out;
     out.extend(1000);  // the loop's block is there before the connection is
     out.clear();
@@ -62,7 +65,14 @@ bool is_enough_for(const Bytes& stream, long allocations) {
     try {
       for (std::size_t i = 0; i < all.size(); ++i) {
         std::span<std::byte> in = all.subspan(i, 1);
-        while (connection.next(in, out).type != Event::Type::kNeedMore) {
+        Event event;
+        while ((event = connection.next(in, out)).type != Event::Type::kNeedMore) {
+          if (event.type != Event::Type::kFailed)
+            continue;
+          // zlib was refused its memory, and could only say that there is none.
+          allocations_left = -1;
+          EXPECT_EQ(event.error, Error::kOverBudget);
+          return false;
         }
       }
       allocations_left = -1;
@@ -91,6 +101,37 @@ TEST(OutOfMemory, EndsTheConnectionWith1011WhicheverAllocationFails) {
   while (!is_enough_for(fragments, allocations))
     ++allocations;
   EXPECT_GE(allocations, 3) << "the half-received message, its bytes, more of them";
+
+  const Bytes compressed =
+      hex("41 83 37 fa 21 3d c5 b2 ec"       // text, RSV1: "Hello", half of it
+          "80 84 37 fa 21 3d fe 33 26 3d");  // FIN, continuation
+  for (allocations = 0; !is_enough_for(compressed, allocations);)
+    ++allocations;
+  EXPECT_GE(allocations, 5) << "and an inflater, its state, its window";
+}
+
+// A message that cannot be compressed for want of memory is sent as it is.
+TEST(OutOfMemory, DoesNotKeepAMessageFromBeingSent) {
+  const Bytes message(200, 'a');
+  for (long allocations = 0; allocations < 12; ++allocations) {
+    Budget budget(1 << 20);
+    DeflatePool pool({}, &budget);
+    const ConnectionSettings settings{.budget = &budget, .deflate = &pool};
+    Connection connection(settings);
+    connection.use_deflate({});
+    Output out;
+    out.extend(1000);
+    out.clear();
+    allocations_left = allocations;
+    const bool was_sent = connection.send(Opcode::kText, {std::as_bytes(std::span(message))}, out);
+    const bool was_enough = allocations_left > 0;
+    allocations_left = -1;
+    EXPECT_TRUE(was_sent);
+    if (!was_enough && out.size() > message.size())
+      EXPECT_EQ(flatten(out), hex("81 7e 00c8") + message);
+    else
+      EXPECT_LT(out.size(), 30U);
+  }
 }
 
 TEST(OutOfMemory, DoesNotTouchAConnectionThatHoldsNothing) {

@@ -5,11 +5,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "protocol/connection.h"
+#include "protocol/deflate.h"
 #include "tests/support/bytes.h"
 
 namespace ws::test {
@@ -69,6 +71,8 @@ inline Bytes flatten(const Output& out) {
 struct Stream {
   Role role = Role::kServer;
   Limits limits{};
+  std::optional<DeflateParameters> deflate{};  ///< what was agreed on
+  DeflateSettings deflate_settings{};
   Bytes input{};
   std::vector<Step> events{};
   Bytes sent{};
@@ -132,12 +136,16 @@ inline Outcome run(const Stream& stream, const Way& way, GuardedMemory& memory) 
   Budget budget(std::size_t{1} << 40U);
   WireBytes wire;
   {
+    DeflatePool pool(stream.deflate_settings, &budget);
     const ConnectionSettings settings{.role = stream.role,
                                       .limits = stream.limits,
                                       .new_masking_key = key_of_the_examples,
                                       .budget = &budget,
-                                      .observer = way.is_observed ? &wire : nullptr};
+                                      .observer = way.is_observed ? &wire : nullptr,
+                                      .deflate = &pool};
     Connection connection(settings);
+    if (stream.deflate.has_value())
+      connection.use_deflate(*stream.deflate);
     Output out;
     const auto take_output = [&] {
       outcome.sent += flatten(out);
@@ -188,7 +196,7 @@ inline Outcome run(const Stream& stream, const Way& way, GuardedMemory& memory) 
     outcome.is_open = connection.is_open();
     outcome.is_finished = connection.is_finished();
     outcome.is_mid_message = connection.is_mid_message();
-    if (!outcome.is_mid_message && budget.used() != 0)
+    if (!outcome.is_mid_message && budget.used() != 0 && !stream.deflate.has_value())
       outcome.complaint = "holds memory for nothing";
     if (outcome.is_finished && outcome.is_mid_message)
       outcome.complaint = "holds bytes for ever";

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # does not know of the libraries and modules that the system's packages bring.
 PATH=/usr/bin:/bin:$PATH
 
-build_packages=(g++ cmake ninja-build libssl-dev libspdlog-dev libfmt-dev libcli11-dev libpcap-dev)
+build_packages=(g++ cmake ninja-build libssl-dev zlib1g-dev libspdlog-dev libfmt-dev libcli11-dev libpcap-dev)
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 

@@ -1,0 +1,276 @@
+#include "protocol/deflate.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "protocol/mask.h"
+
+namespace ws {
+namespace {
+
+/// zlib's default takes two to five times as long to save a sixth of the bytes that are left: see docs/.
+constexpr int kLevel = 1;
+
+/// [7692-7.2.1-TAIL] what a sender leaves off the end of a message
+constexpr std::byte kTail[] = {std::byte{0x00}, std::byte{0x00}, std::byte{0xFF}, std::byte{0xFF}};
+
+/// RFC 1951 §3.2.6: "a", and the end of the block.
+constexpr std::byte kCompressedA[] = {std::byte{0x4A}, std::byte{0x04}, std::byte{0x00}};
+
+/// zlib counts in unsigned int.
+constexpr std::size_t kMostAtOnce = std::numeric_limits<uInt>::max();
+
+// --- zlib's memory, each piece behind its size: zlib does not say it again when it frees.
+
+constexpr std::size_t kPrefix = alignof(std::max_align_t);
+
+voidpf allocate(voidpf budget, uInt items, uInt size) {
+  const std::size_t bytes = kPrefix + std::size_t{items} * size;
+  if (budget != nullptr && !static_cast<Budget*>(budget)->take(bytes))
+    return Z_NULL;
+  void* const memory = ::operator new(bytes, std::nothrow);
+  if (memory == nullptr) {
+    if (budget != nullptr)
+      static_cast<Budget*>(budget)->give(bytes);
+    return Z_NULL;
+  }
+  *static_cast<std::size_t*>(memory) = bytes;
+  return static_cast<std::byte*>(memory) + kPrefix;
+}
+
+void deallocate(voidpf budget, voidpf address) {
+  void* const memory = static_cast<std::byte*>(address) - kPrefix;
+  if (budget != nullptr)
+    static_cast<Budget*>(budget)->give(*static_cast<std::size_t*>(memory));
+  ::operator delete(memory);
+}
+
+/// zlib reads only, but its interface is older than `const`.
+Bytef* zlib_bytes(std::span<const std::byte> bytes) {
+  return reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));
+}
+
+}  // namespace
+
+ZStream::ZStream(Budget* budget) {
+  stream_.zalloc = allocate;
+  stream_.zfree = deallocate;
+  stream_.opaque = budget;
+}
+
+// --- Compressing
+
+std::unique_ptr<Deflater> Deflater::make(int window_bits, Budget* budget) {
+  std::unique_ptr<Deflater> deflater(new (std::nothrow) Deflater(budget));
+  // Negative: raw, without zlib's header and checksum. Memory level 8, zlib's default, goes with the largest
+  // window, and less with a smaller one.
+  const int memory_level = window_bits - 7;
+  if (deflater == nullptr || deflateInit2(&deflater->stream_, kLevel, Z_DEFLATED, -window_bits,
+                                          memory_level, Z_DEFAULT_STRATEGY) != Z_OK)
+    return nullptr;
+  return deflater;
+}
+
+Deflater::~Deflater() {
+  deflateEnd(&stream_);
+}
+
+// region compress
+std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts,
+                               std::span<std::byte> out) {
+  std::size_t written = 0;
+  const auto run = [&](std::span<const std::byte> in, int flush) {
+    do {
+      const std::size_t taken = std::min(in.size(), kMostAtOnce);
+      const std::size_t room = std::min(out.size() - written, kMostAtOnce);
+      stream_.next_in = zlib_bytes(in);
+      stream_.avail_in = static_cast<uInt>(taken);
+      stream_.next_out = zlib_bytes(out.subspan(written));
+      stream_.avail_out = static_cast<uInt>(room);
+      deflate(&stream_, flush);
+      in = in.subspan(taken - stream_.avail_in);
+      written += room - stream_.avail_out;
+    } while (!in.empty());
+  };
+  for (const auto part : parts) {
+    if (!part.empty())
+      run(part, Z_NO_FLUSH);
+  }
+  // An empty block ends the message on a byte, 00 00 FF FF its end: [7692-7.2.1-TAIL]
+  run({}, Z_SYNC_FLUSH);
+  assert(stream_.avail_out != 0);  // or a part would still be inside
+  return written - sizeof kTail;
+}
+// endregion
+
+// region write-frame
+std::size_t Deflater::write_frame(FrameHeader& header,
+                                  std::span<const std::span<const std::byte>> parts,
+                                  std::span<std::byte> out) {
+  // Behind room for the longest header; moved to the front behind the one that its length then needs.
+  const std::size_t size = compress(parts, out.subspan(kMaxHeaderSize));
+  header.rsv1 = true;  // [7692-6.1-COMPRESSED]
+  header.payload_length = size;
+  const std::size_t header_size = serialize_frame_header(header, out.first<kMaxHeaderSize>());
+  const std::span<std::byte> payload = out.subspan(header_size, size);
+  std::memmove(payload.data(), out.data() + kMaxHeaderSize, size);
+  if (header.masked)
+    apply_mask(payload, header.masking_key);
+  return header_size + size;
+}
+// endregion
+
+void Deflater::start_anew() {
+  deflateReset(&stream_);
+}
+
+// --- Decompressing
+
+std::unique_ptr<Inflater> Inflater::make(int window_bits, Budget* budget) {
+  std::unique_ptr<Inflater> inflater(new (std::nothrow) Inflater(budget));
+  if (inflater == nullptr || inflateInit2(&inflater->stream_, -window_bits) != Z_OK)
+    return nullptr;
+  return inflater;
+}
+
+Inflater::~Inflater() {
+  inflateEnd(&stream_);
+}
+
+Inflater::Result Inflater::inflate(std::span<const std::byte>& in, std::span<std::byte> out) {
+  return run(in, out, Z_SYNC_FLUSH);
+}
+
+// region inflate
+Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::byte> out,
+                               int flush) {
+  std::size_t written = 0;
+  for (;;) {
+    const std::size_t taken = std::min(in.size(), kMostAtOnce);
+    const std::size_t room = std::min(out.size() - written, kMostAtOnce);
+    stream_.next_in = zlib_bytes(in);
+    stream_.avail_in = static_cast<uInt>(taken);
+    stream_.next_out = zlib_bytes(out.subspan(written));
+    stream_.avail_out = static_cast<uInt>(room);
+    const int status = ::inflate(&stream_, flush);
+    in = in.subspan(taken - stream_.avail_in);
+    written += room - stream_.avail_out;
+    if (status == Z_DATA_ERROR)
+      return {Error::kCompressedData, written};
+    if (status == Z_MEM_ERROR)
+      return {Error::kOverBudget, written};
+    // [7692-7.2.2-BLOCKS] zlib takes blocks of any type, any number of them. [7692-7.2.2-BFINAL] One such a block ends zlib's stream, but not the message, nor the window: what follows
+    // may look back beyond it
+    if (status == Z_STREAM_END)
+      inflateResetKeep(&stream_);
+    // Z_BUF_ERROR: there was nothing to do, which is no error.
+    if (written == out.size() || in.empty())
+      return {Error::kNone, written};
+  }
+}
+
+Error Inflater::end_message() {
+  std::span<const std::byte> tail = kTail;
+  std::byte nothing[1];
+  // Z_BLOCK stops where a block ends, and data_type tells that it did (128), with no bit of a byte left over.
+  const Result result = run(tail, nothing, Z_BLOCK);
+  const bool is_at_end = (stream_.data_type & 0xFF) == 128;
+  return result.written == 0 && tail.empty() && is_at_end && result.error == Error::kNone
+             ? Error::kNone
+             : Error::kCompressedData;
+}
+// endregion
+
+void Inflater::start_anew() {
+  inflateReset(&stream_);
+}
+
+// --- Shared by connections
+
+Deflater* DeflatePool::deflater(int window_bits) {
+  if (window_bits == 8)
+    return nullptr;
+  std::unique_ptr<Deflater>& deflater = deflaters_[static_cast<std::size_t>(window_bits)];
+  if (deflater == nullptr)
+    deflater = Deflater::make(window_bits, budget_);
+  else
+    deflater->start_anew();
+  return deflater.get();
+}
+
+std::unique_ptr<Inflater> DeflatePool::borrow_inflater() {
+  return spare_ != nullptr ? std::move(spare_) : Inflater::make(15, budget_);
+}
+
+void DeflatePool::give_back(std::unique_ptr<Inflater> inflater) {
+  inflater->start_anew();
+  spare_ = std::move(inflater);
+}
+
+std::size_t deflate_memory(const DeflateSettings& settings) {
+  Budget budget(std::numeric_limits<std::size_t>::max());
+  const DeflateParameters agreed{.server_no_context_takeover = !settings.takes_over_context,
+                                 .client_no_context_takeover = !settings.takes_over_context,
+                                 .server_max_window_bits = settings.window_bits};
+  DeflatePool pool(settings, &budget);
+  PermessageDeflate one(agreed, Role::kServer, pool);
+  if (settings.takes_over_context)
+    static_cast<void>(one.deflater(settings.threshold));
+  // The window comes with the first byte that inflates: 'a', in a block of fixed codes.
+  std::span<const std::byte> in = kCompressedA;
+  std::byte out[2];
+  if (Inflater* const inflater = one.begin_message())
+    static_cast<void>(inflater->inflate(in, out));
+  return budget.used();
+}
+
+// --- One connection's
+
+PermessageDeflate::PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool)
+    : pool_(pool),
+      send_bits_(role == Role::kServer ? agreed.server_max_window_bits
+                                       : agreed.client_max_window_bits),
+      receive_bits_(role == Role::kServer ? agreed.client_max_window_bits
+                                          : agreed.server_max_window_bits),
+      takes_over_sent_(role == Role::kServer ? !agreed.server_no_context_takeover
+                                             : !agreed.client_no_context_takeover),
+      takes_over_received_(role == Role::kServer ? !agreed.client_no_context_takeover
+                                                 : !agreed.server_no_context_takeover) {}
+
+Deflater* PermessageDeflate::deflater(std::size_t size) {
+  if (size < pool_.settings().threshold)
+    return nullptr;
+  // [7692-7.2.1-SERVER-EMPTY], [7692-7.2.1-CLIENT-EMPTY] each message by itself, and no further back than
+  // agreed: [7692-7.2.1-WINDOW]
+  if (!takes_over_sent_)
+    return pool_.deflater(send_bits_);
+  // [7692-7.2.1-TAKEOVER]
+  if (deflater_ == nullptr && send_bits_ != 8)
+    deflater_ = Deflater::make(send_bits_, pool_.budget());
+  return deflater_.get();
+}
+
+void PermessageDeflate::forget_sent_context() {
+  if (deflater_ != nullptr)
+    deflater_->start_anew();
+}
+
+Inflater* PermessageDeflate::begin_message() {
+  // [7692-7.2.2-TAKEOVER] the peer may look back at its last message, [7692-7.2.2-EMPTY] or had agreed not to; no
+  // further back than agreed: [7692-7.2.2-WINDOW]
+  if (inflater_ == nullptr) {
+    inflater_ = takes_over_received_ ? Inflater::make(receive_bits_, pool_.budget())
+                                     : pool_.borrow_inflater();
+  }
+  return inflater_.get();
+}
+
+void PermessageDeflate::end_message() {
+  if (!takes_over_received_ && inflater_ != nullptr)
+    pool_.give_back(std::move(inflater_));
+}
+
+}  // namespace ws

@@ -1,0 +1,676 @@
+// permessage-deflate: RFC 7692 §6, §7.2. Its examples byte for byte, and zlib, used directly, as the peer.
+#include "protocol/deflate.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/support/stream.h"
+#include "tests/support/zlib.h"
+
+namespace ws::test {
+namespace {
+
+/// A data frame as a server sends it.
+Bytes server_frame(unsigned byte0, const Bytes& payload) {
+  Bytes bytes(1, static_cast<char>(byte0));
+  if (payload.size() < 126) {
+    bytes += static_cast<char>(payload.size());
+  } else if (payload.size() < 65536) {
+    bytes += hex("7e");
+    bytes += static_cast<char>(payload.size() >> 8U);
+    bytes += static_cast<char>(payload.size() & 0xFFU);
+  } else {
+    bytes += hex("7f 00000000");
+    for (unsigned shift = 32; shift > 0; shift -= 8)
+      bytes += static_cast<char>(payload.size() >> (shift - 8) & 0xFFU);
+  }
+  return bytes + payload;
+}
+/// The same as a client sends it.
+Bytes client_frame(unsigned byte0, const Bytes& payload) {
+  Bytes bytes = server_frame(byte0, payload);
+  const std::size_t header = bytes.size() - payload.size();
+  bytes[1] = static_cast<char>(bytes[1] | '\x80');
+  return bytes.substr(0, header) + Bytes(kKey) + masked(payload);
+}
+
+/// To either role, which agreed to `agreed`, as frames of one peer or the other.
+void expect_events(const std::vector<std::pair<unsigned, Bytes>>& frames,
+                   const std::vector<Step>& events, const DeflateParameters& agreed = {},
+                   const Limits& limits = {}, const char* file = __builtin_FILE(),
+                   int line = __builtin_LINE()) {
+  Bytes to_server;
+  Bytes to_client;
+  for (const auto& [byte0, payload] : frames) {
+    to_server += client_frame(byte0, payload);
+    to_client += server_frame(byte0, payload);
+  }
+  Bytes sent;
+  Bytes sent_masked;
+  if (!events.empty() && events.back().type == Event::Type::kFailed) {
+    sent = failing_close(events.back().error);
+    sent_masked = client_frame(0x88, sent.substr(2));
+  }
+  for (const Step& step : events) {
+    if (step.type == Event::Type::kPing) {
+      sent = server_frame(0x8a, step.payload) + sent;
+      sent_masked = client_frame(0x8a, step.payload) + sent_masked;
+    }
+  }
+  expect_stream(
+      {.limits = limits, .deflate = agreed, .input = to_server, .events = events, .sent = sent},
+      file, line);
+  expect_stream({.role = Role::kClient,
+                 .limits = limits,
+                 .deflate = agreed,
+                 .input = to_client,
+                 .events = events,
+                 .sent = sent_masked},
+                file, line);
+}
+
+/// FIN and RSV1, text.
+constexpr unsigned kCompressedText = 0xC1;
+constexpr unsigned kCompressedBinary = 0xC2;
+
+// ------------------------------------------------------------------ §7.2.3, the examples
+
+TEST(Section7_2_3, AMessageInOneBlock) {
+  // [7692-6.2-INFLATE], [7692-7.2.1-TAIL]
+  expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00")}}, {text("Hello")});
+  expect_stream({.role = Role::kClient,
+                 .deflate = DeflateParameters{},
+                 .input = hex("c1 07 f2 48 cd c9 c9 07 00"),  // as the RFC prints it
+                 .events = {text("Hello")}});
+  // In two fragments, the first with RSV1 alone.
+  expect_stream({.role = Role::kClient,
+                 .deflate = DeflateParameters{},
+                 .input = hex("41 03 f2 48 cd"
+                              "80 04 c9 c9 07 00"),
+                 .events = {text("Hello")}});
+}
+
+TEST(Section7_2_3, TheWindowGoesOnWithTheNextMessage) {
+  // [7692-7.2.2-TAKEOVER]
+  expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00")}, {0xC1, hex("f2 00 11 00 00")}},
+                {text("Hello"), text("Hello")});
+}
+
+TEST(Section7_2_3, ABlockWithoutCompression) {
+  expect_events({{0xC1, hex("00 05 00 fa ff 48 65 6c 6c 6f 00")}}, {text("Hello")});
+}
+
+TEST(Section7_2_3, ABlockWithBfinal) {
+  // [7692-7.2.2-BFINAL]
+  expect_events({{0xC1, hex("f3 48 cd c9 c9 07 00 00")}}, {text("Hello")});
+}
+
+TEST(Section7_2_3, TwoBlocks) {
+  // [7692-7.2.2-BLOCKS] an empty one between them
+  expect_events({{0xC1, hex("f2 48 05 00 00 00 ff ff ca c9 c9 07 00")}}, {text("Hello")});
+}
+
+TEST(Section7_2_3, AnEmptyMessage) {
+  expect_events({{0xC1, hex("00")}, {0xC2, hex("02 00")}, {0xC1, hex("00")}},
+                {text(""), binary(""), text("")});
+}
+
+// ------------------------------------------------------------------ what is received
+
+TEST(Received, CompressedAndPlainMessagesMayAlternate) {
+  // [7692-6.2-PLAIN] the plain one does not go through the window: what looks back finds "Hello"
+  expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00")},
+                 {0x81, "plain"},
+                 {0xC1, hex("f2 00 11 00 00")},
+                 {0x82, hex("00 ff")}},
+                {text("Hello"), text("plain"), text("Hello"), binary(hex("00 ff"))});
+}
+
+TEST(Received, ControlFramesMayComeBetweenFragmentsAndAreNeverCompressed) {
+  expect_events({{0x41, hex("f2 48 cd")}, {0x89, "?"}, {0x00, ""}, {0x80, hex("c9 c9 07 00")}},
+                {ping("?"), text("Hello")});
+}
+
+TEST(Received, Rsv1IsRefusedWhereItMeansNothing) {
+  // [7692-6.1-RSV1]
+  const std::vector<Step> refused = {failed(Error::kReservedBit)};
+  for (const unsigned byte0 : {0xC9U, 0xCAU, 0xC8U, 0xC0U, 0x40U})
+    expect_events({{byte0, ""}}, refused);
+  expect_events({{0x41, hex("f2 48 cd")}, {0xC0, hex("c9 c9 07 00")}}, refused);
+  expect_events({{0x41, hex("f2 48 cd")}, {0x40, hex("c9 c9 07 00")}}, refused);
+  // [6455-5.2-RSV] the other two mean nothing anywhere
+  for (const unsigned byte0 : {0xA1U, 0x91U, 0xE1U, 0xD1U, 0xF1U})
+    expect_events({{byte0, ""}}, refused);
+  expect_stream({.input = client_frame(0xC1, hex("f2 48 cd c9 c9 07 00")),
+                 .events = {failed(Error::kReservedBit, 1)},
+                 .sent = failing_close(Error::kReservedBit)});
+}
+
+TEST(Received, DamageIsFoundWithItsByte) {
+  // [7692-7.2.2-DATA]
+  const auto refused = [](std::size_t with) {
+    return std::vector<Step>{failed(Error::kCompressedData, with)};
+  };
+  // A block of the type that there is not; a length whose complement is wrong.
+  expect_stream({.role = Role::kClient,
+                 .deflate = DeflateParameters{},
+                 .input = hex("c1 05 06 00 00 00 00"),
+                 .events = refused(3),
+                 .sent = client_frame(0x88, failing_close(Error::kCompressedData).substr(2))});
+  expect_stream({.role = Role::kClient,
+                 .deflate = DeflateParameters{},
+                 .input = hex("c1 0b 00 05 00 fa fe 48 65 6c 6c 6f 00"),
+                 .events = refused(7),
+                 .sent = client_frame(0x88, failing_close(Error::kCompressedData).substr(2))});
+  // Looking back to where nothing was.
+  expect_events({{0xC1, hex("f2 00 11 00 00")}}, refused(0));
+}
+
+TEST(Received, AMessageMustBeWhole) {
+  const std::vector<Step> refused = {failed(Error::kCompressedData)};
+  const Bytes hello = hex("f2 48 cd c9 c9 07 00");
+  for (std::size_t size = 0; size < hello.size(); ++size)
+    expect_events({{0xC1, hello.substr(0, size)}}, refused);
+  // Its end, which is to be left off, was not, and then not all of it.
+  expect_events({{0xC1, hello + hex("00 00 ff ff")}}, refused);
+  expect_events({{0xC1, hello + hex("00")}}, refused);
+  // A block with BFINAL, but not the empty one behind it.
+  expect_events({{0xC1, hex("f3 48 cd c9 c9 07 00")}}, refused);
+  // A block without compression that ends in the middle.
+  expect_events({{0xC1, hex("00 09 00 f6 ff 48 65 6c 6c 6f")}}, refused);
+}
+
+TEST(Received, ABlockWithBfinalEndsNeitherTheMessageNorTheWindow) {
+  // [7692-7.2.2-BFINAL] "Hello" with BFINAL, then a block that looks back at it, in the next message too
+  expect_events({{0xC1, hex("f3 48 cd c9 c9 07 00 f2 00 11 00 00")}, {0xC1, hex("f2 00 11 00 00")}},
+                {text("HelloHello"), text("Hello")});
+}
+
+TEST(Received, TextIsJudgedAsItInflates) {
+  // [6455-8.1-UTF8] in a block without compression, so that each byte can be seen: the ff is the eighth
+  expect_stream({.role = Role::kClient,
+                 .deflate = DeflateParameters{},
+                 .input = hex("c1 0b 00 05 00 fa ff 48 ff 6c 6c 6f 00"),
+                 .events = {failed(Error::kTextNotUtf8, 9)},
+                 .sent = client_frame(0x88, failing_close(Error::kTextNotUtf8).substr(2))});
+  expect_events({{0xC1, hex("00 01 00 fe ff c3 00")}}, {failed(Error::kTextNotUtf8)});
+  expect_events({{0x41, hex("00 02 00 fd ff c3")}, {0x80, hex("a9 00")}}, {text("é")});
+}
+
+TEST(Received, WithoutContextNothingIsLookedBackAt) {
+  // [7692-7.2.2-EMPTY]
+  const DeflateParameters none{.server_no_context_takeover = true,
+                               .client_no_context_takeover = true};
+  expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00")}, {0xC1, hex("f2 48 cd c9 c9 07 00")}},
+                {text("Hello"), text("Hello")}, none);
+  expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00")}, {0xC1, hex("f2 00 11 00 00")}},
+                {text("Hello"), failed(Error::kCompressedData)}, none);
+}
+
+TEST(Received, EachEndHasItsOwnAgreement) {
+  // [7692-7.2.2-TAKEOVER] that one end starts anew says nothing of the other
+  const Bytes hello = hex("f2 48 cd c9 c9 07 00");
+  const Bytes again = hex("f2 00 11 00 00");
+  expect_stream({.deflate = DeflateParameters{.server_no_context_takeover = true},
+                 .input = client_frame(0xC1, hello) + client_frame(0xC1, again),
+                 .events = {text("Hello"), text("Hello")}});
+  expect_stream({.role = Role::kClient,
+                 .deflate = DeflateParameters{.client_no_context_takeover = true},
+                 .input = server_frame(0xC1, hello) + server_frame(0xC1, again),
+                 .events = {text("Hello"), text("Hello")}});
+}
+
+TEST(Received, AWindowOfAnySizeIsTaken) {
+  // [7692-7.2.2-WINDOW]
+  const Bytes random = [] {
+    std::mt19937 engine(1);
+    Bytes bytes;
+    for (int i = 0; i < 40'000; ++i)
+      bytes += static_cast<char>(engine() & 0xFFU);
+    return bytes;
+  }();
+  for (int bits = 9; bits <= 15; ++bits) {
+    PeerDeflater peer(bits);
+    const std::size_t window = std::size_t{1} << static_cast<unsigned>(bits);
+    // As far back as zlib looks: 262 bytes less than the window.
+    const Bytes first = random.substr(0, window - 300);
+    DeflateParameters agreed;
+    agreed.server_max_window_bits = agreed.client_max_window_bits = static_cast<std::uint8_t>(bits);
+    const Bytes again = random.substr(0, 20);
+    const Bytes one = client_frame(kCompressedBinary, peer.message(first));
+    const Bytes two = client_frame(kCompressedBinary, peer.message(again));
+    EXPECT_LT(two.size(), 20U) << "it looks back";
+    expect_stream(
+        {.deflate = agreed, .input = one + two, .events = {binary(first), binary(again)}});
+  }
+}
+
+// ------------------------------------------------------------------ limits
+
+TEST(Limit, IsOfWhatInflates) {
+  // [6455-10.4-MESSAGE]
+  PeerDeflater peer;
+  const Limits limits{.message = 1000};
+  const Bytes most(1000, 'a');
+  expect_events({{kCompressedText, peer.message(most)}}, {text(most)}, {}, limits);
+  peer.start_anew();
+  expect_events({{kCompressedText, peer.message(most + 'a')}}, {failed(Error::kMessageTooBig)}, {},
+                limits);
+  // What comes before the limit is judged before it.
+  peer.start_anew();
+  expect_events({{kCompressedText, peer.message(Bytes(999, 'a') + "\xff" + "a")}},
+                {failed(Error::kTextNotUtf8)}, {}, limits);
+  peer.start_anew();
+  expect_events({{kCompressedText, peer.message(most + "\xff")}}, {failed(Error::kMessageTooBig)},
+                {}, limits);
+}
+
+TEST(Limit, IsThatOfTheFragmentsTogether) {
+  PeerDeflater peer;
+  const Bytes whole = peer.message(Bytes(1001, 'a'));
+  expect_events({{0x41, whole.substr(0, 5)}, {0x00, whole.substr(5, 1)}, {0x80, whole.substr(6)}},
+                {failed(Error::kMessageTooBig)}, {}, {.message = 1000});
+}
+
+TEST(Limit, LetsWhatDoesNotCompressBeAsLongAsItGets) {
+  // Blocks of one byte without compression, six bytes each, are more than any zlib makes of it.
+  const Limits limits{.message = 640};
+  static_assert(max_compressed(640) == 640 + 80 + 10 + 16);
+  const auto blocks = [](std::size_t count) { return repeat(count, hex("00 01 00 fe ff 61")); };
+  expect_events({{kCompressedText, blocks(124) + hex("00")}}, {text(Bytes(124, 'a'))}, {}, limits);
+  expect_events({{kCompressedText, blocks(124) + hex("00 00 00")}}, {failed(Error::kMessageTooBig)},
+                {}, limits);
+  // ... judged by the headers, over all fragments
+  expect_events({{0x41, blocks(100)}, {0x80, blocks(24) + hex("00")}}, {text(Bytes(124, 'a'))}, {},
+                limits);
+  expect_events({{0x41, blocks(100)}, {0x80, blocks(25)}}, {failed(Error::kMessageTooBig)}, {},
+                limits);
+}
+
+TEST(Limit, StopsABombBeforeItLiesInMemory) {
+  // [6455-10.4-MESSAGE] 64 MiB of zeros in 64 KiB
+  PeerDeflater peer;
+  Bytes bomb = client_frame(kCompressedBinary, peer.message(Bytes(64U << 20U, '\0')));
+  ASSERT_LT(bomb.size(), 70'000U);
+  Budget budget(std::size_t{1} << 40U);
+  DeflatePool pool({.is_enabled = true}, &budget);
+  const ConnectionSettings settings{
+      .limits = {.message = 100'000}, .budget = &budget, .deflate = &pool};
+  Connection connection(settings);
+  connection.use_deflate({});
+  Output out;
+  std::size_t most = 0;
+  std::span<std::byte> rest = std::as_writable_bytes(std::span(bomb));
+  Event event;
+  std::size_t taken = 0;
+  while (event.type == Event::Type::kNeedMore && !rest.empty()) {
+    std::span<std::byte> in = rest.first(1);
+    rest = rest.subspan(1);
+    ++taken;
+    event = connection.next(in, out);
+    most = std::max(most, budget.used());
+  }
+  EXPECT_EQ(event.error, Error::kMessageTooBig);
+  EXPECT_LT(taken, 400U) << "with the byte that goes beyond";
+  EXPECT_LT(most, 300'000U) << "the message at most doubled, and the window";
+}
+
+// ------------------------------------------------------------------ what is sent
+
+/// One connection, and what it sends taken apart by hand.
+class Sender {
+ public:
+  explicit Sender(const DeflateParameters& agreed, DeflateSettings settings = {},
+                  Role role = Role::kServer, std::size_t budget = std::size_t{1} << 40U)
+      : budget_(budget),
+        pool_(settings, &budget_),
+        settings_{.role = role,
+                  .new_masking_key = key_of_the_examples,
+                  .budget = &budget_,
+                  .observer = &wire_,
+                  .deflate = &pool_},
+        connection_(settings_) {
+    connection_.use_deflate(agreed);
+  }
+
+  struct Sent {
+    unsigned byte0 = 0;
+    Bytes payload;
+    bool operator==(const Sent&) const = default;
+  };
+  Sent send(Opcode opcode, std::vector<std::string_view> parts) {
+    Output out;
+    out.append(std::string_view("before"));
+    bool was_sent = false;
+    if (parts.size() == 1)
+      was_sent = connection_.send(opcode, {as_span(parts[0])}, out);
+    else
+      was_sent = connection_.send(opcode, {as_span(parts[0]), as_span(parts[1])}, out);
+    EXPECT_TRUE(was_sent);
+    return take(out);
+  }
+  Sent ping(std::string_view payload) {
+    Output out;
+    out.append(std::string_view("before"));
+    EXPECT_TRUE(connection_.send_control(Opcode::kPing, as_span(payload), out));
+    return take(out);
+  }
+  Connection& connection() { return connection_; }
+  Budget& budget() { return budget_; }
+
+ private:
+  Sent take(const Output& out) {
+    Bytes bytes = flatten(out);
+    EXPECT_EQ(bytes.substr(0, 6), "before");
+    bytes = bytes.substr(6);
+    all_ += bytes;
+    EXPECT_EQ(wire_.out(), all_) << "what the observer sees";
+    const auto byte = [&](std::size_t i) {
+      return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i]));
+    };
+    const bool is_masked = byte(1) >= 0x80;
+    EXPECT_EQ(is_masked, settings_.role == Role::kClient);
+    std::size_t length = byte(1) & 0x7FU;
+    std::size_t header = 2;
+    if (length == 126) {
+      length = byte(2) * 256 + byte(3);
+      header = 4;
+      EXPECT_GE(length, 126U);
+    } else if (length == 127) {
+      length = 0;
+      for (std::size_t i = 2; i < 10; ++i)
+        length = length * 256 + byte(i);
+      header = 10;
+      EXPECT_GE(length, 65536U);
+    }
+    if (is_masked) {
+      EXPECT_EQ(bytes.substr(header, 4), kKey);
+      header += 4;
+    }
+    EXPECT_EQ(bytes.size(), header + length) << "one frame";
+    const Bytes payload = bytes.substr(header);
+    return {static_cast<unsigned>(byte(0)), is_masked ? masked(payload) : payload};
+  }
+
+  Budget budget_;
+  DeflatePool pool_;
+  WireBytes wire_;
+  ConnectionSettings settings_;
+  Connection connection_;
+  Bytes all_;
+};
+
+const Bytes kLine = "The quick brown fox jumps over the lazy dog, and over the lazy dog again.";
+constexpr DeflateParameters kNoTakeover{.server_no_context_takeover = true,
+                                        .client_no_context_takeover = true};
+
+TEST(Sent, AMessageIsCompressedAndItsFrameSaysSo) {
+  // [7692-6.1-COMPRESSED], [7692-5-AGREED]
+  for (const Role role : {Role::kServer, Role::kClient}) {
+    Sender sender({}, {}, role);
+    PeerInflater peer;
+    const Sender::Sent first = sender.send(Opcode::kText, {kLine});
+    EXPECT_EQ(first.byte0, 0xC1U);
+    EXPECT_LT(first.payload.size(), kLine.size());
+    EXPECT_FALSE(first.payload.ends_with(hex("0000ffff"))) << "[7692-7.2.1-TAIL]";
+    EXPECT_EQ(peer.message(first.payload), kLine);
+    const Sender::Sent parts = sender.send(Opcode::kBinary, {kLine, "!"});
+    EXPECT_EQ(parts.byte0, 0xC2U);
+    EXPECT_EQ(peer.message(parts.payload), kLine + "!");
+  }
+}
+
+TEST(Sent, TheWindowGoesOnUnlessWeAgreedThatItDoesNot) {
+  // [7692-7.2.1-TAKEOVER]
+  Sender keeper({});
+  const std::size_t first = keeper.send(Opcode::kText, {kLine}).payload.size();
+  EXPECT_LT(keeper.send(Opcode::kText, {kLine}).payload.size(), first / 4);
+
+  // [7692-7.2.1-SERVER-EMPTY], [7692-7.2.1-CLIENT-EMPTY]: each message by itself
+  for (const Role role : {Role::kServer, Role::kClient}) {
+    const bool is_server = role == Role::kServer;
+    Sender sender(
+        {.server_no_context_takeover = is_server, .client_no_context_takeover = !is_server}, {},
+        role);
+    const Sender::Sent one = sender.send(Opcode::kText, {kLine});
+    EXPECT_EQ(one, sender.send(Opcode::kText, {kLine}));
+    EXPECT_EQ(PeerInflater().message(one.payload), kLine);
+  }
+}
+
+TEST(Sent, LooksBackNoFurtherThanAgreed) {
+  // [7692-7.2.1-WINDOW] Lines come again after as many bytes as there are in a window, and some more.
+  std::mt19937 engine(2);
+  Bytes noise;
+  for (int i = 0; i < 70'000; ++i)
+    noise += static_cast<char>('a' + engine() % 26);
+  for (int bits = 9; bits <= 15; ++bits) {
+    for (const Role role : {Role::kServer, Role::kClient}) {
+      DeflateParameters agreed;
+      (role == Role::kServer ? agreed.server_max_window_bits : agreed.client_max_window_bits) =
+          static_cast<std::uint8_t>(bits);
+      Sender sender(agreed, {}, role);
+      PeerInflater peer(bits);
+      const std::size_t window = std::size_t{1} << static_cast<unsigned>(bits);
+      for (const std::size_t distance : {window / 2, window - 100, window + 100, window * 2}) {
+        const Bytes message =
+            noise.substr(0, 200) + noise.substr(1000, distance % 60'000) + noise.substr(0, 200);
+        EXPECT_EQ(peer.message(sender.send(Opcode::kBinary, {message}).payload), message)
+            << bits << " bits, " << distance;
+      }
+    }
+  }
+}
+
+TEST(Sent, WithAWindowThatZlibCannotDoMessagesGoAsTheyAre) {
+  for (const bool takes_over : {true, false}) {
+    Sender sender({.server_no_context_takeover = !takes_over, .server_max_window_bits = 8});
+    EXPECT_EQ(sender.send(Opcode::kText, {kLine}), (Sender::Sent{0x81, kLine}));
+  }
+}
+
+TEST(Sent, AShortMessageGoesAsItIs) {
+  // [7692-6.1-PLAIN]
+  Sender sender({}, {.threshold = 20});
+  EXPECT_EQ(sender.send(Opcode::kText, {Bytes(19, 'a')}).byte0, 0x81U);
+  EXPECT_EQ(sender.send(Opcode::kText, {Bytes(20, 'a')}).byte0, 0xC1U);
+  EXPECT_EQ(sender.send(Opcode::kText, {Bytes(19, 'a'), "a"}).byte0, 0xC1U);
+  Sender all({}, {.threshold = 1});
+  EXPECT_EQ(all.send(Opcode::kText, {""}), (Sender::Sent{0x81, ""}));
+  PeerInflater peer;
+  EXPECT_EQ(peer.message(all.send(Opcode::kText, {"a"}).payload), "a");
+  EXPECT_EQ(peer.message(all.send(Opcode::kText, {"b"}).payload), "b");
+}
+
+TEST(Sent, WhatWouldBecomeLongerGoesAsItIsUnlessTheWindowHasSeenIt) {
+  std::mt19937 engine(3);
+  Bytes noise;
+  for (int i = 0; i < 100'000; ++i)
+    noise += static_cast<char>(engine() & 0xFFU);
+  Sender sender(kNoTakeover);
+  EXPECT_EQ(sender.send(Opcode::kBinary, {noise}), (Sender::Sent{0x82, noise}));
+  EXPECT_EQ(sender.send(Opcode::kText, {kLine}).byte0, 0xC1U);
+  Sender keeper({});
+  PeerInflater peer;
+  const Sender::Sent sent = keeper.send(Opcode::kBinary, {noise});
+  EXPECT_EQ(sent.byte0, 0xC2U);
+  EXPECT_GT(sent.payload.size(), noise.size());
+  EXPECT_EQ(peer.message(sent.payload), noise);
+  EXPECT_EQ(peer.message(keeper.send(Opcode::kText, {kLine}).payload), kLine);
+}
+
+TEST(Sent, ControlFramesAreNeverCompressed) {
+  // [7692-6.1-RSV1]
+  Sender sender({}, {.threshold = 1});
+  EXPECT_EQ(sender.ping(Bytes(125, 'a')), (Sender::Sent{0x89, Bytes(125, 'a')}));
+}
+
+TEST(Sent, AHeaderOfEachLengthHasItsShortestForm) {
+  // Bytes that hardly compress, so that the payload is as long as the message, nearly.
+  std::mt19937 engine(4);
+  Bytes noise;
+  for (int i = 0; i < 66'000; ++i)
+    noise += static_cast<char>(engine() & 0xFFU);
+  Sender sender({}, {.threshold = 1});
+  PeerInflater peer;
+  for (const std::size_t around : {110U, 65'500U}) {
+    for (std::size_t size = around; size < around + 40; ++size) {
+      const Bytes message = noise.substr(noise.size() - size);
+      EXPECT_EQ(peer.message(sender.send(Opcode::kBinary, {message}).payload), message);
+    }
+  }
+}
+
+TEST(Sent, OfAnySizeInRoomThatWasReckonedBefore) {
+  // Random, and so the longest that zlib makes of it; for each window, since each has its memory level.
+  std::mt19937 engine(5);
+  Bytes noise;
+  for (int i = 0; i < 300'000; ++i)
+    noise += static_cast<char>(engine() & 0xFFU);
+  for (int bits = 9; bits <= 15; ++bits) {
+    Sender sender({.server_max_window_bits = static_cast<std::uint8_t>(bits)}, {.threshold = 1});
+    PeerInflater peer(bits);
+    for (std::size_t size = 1; size < noise.size(); size = size * 5 / 3 + 1) {
+      const Bytes message = noise.substr(0, size);
+      EXPECT_EQ(peer.message(sender.send(Opcode::kBinary, {message}).payload), message) << bits;
+    }
+  }
+}
+
+// ------------------------------------------------------------------ shared by connections
+
+TEST(Shared, HalfReceivedMessagesOfSeveralConnectionsKeepApart) {
+  Budget budget(std::size_t{1} << 40U);
+  DeflatePool pool({.is_enabled = true, .takes_over_context = false}, &budget);
+  const ConnectionSettings settings{.budget = &budget, .deflate = &pool};
+  Connection a(settings);
+  Connection b(settings);
+  a.use_deflate(kNoTakeover);
+  b.use_deflate(kNoTakeover);
+  Output out;
+  const auto give = [&out](Connection& connection, Bytes bytes) {
+    std::span<std::byte> in = std::as_writable_bytes(std::span(bytes));
+    const Event event = connection.next(in, out);
+    return event.type == Event::Type::kNeedMore ? "(more)" : to_bytes(event.payload);
+  };
+  PeerDeflater peer;
+  const Bytes one = client_frame(kCompressedText, peer.message("one, one, one, one"));
+  peer.start_anew();
+  const Bytes two = client_frame(kCompressedText, peer.message("two, two, two, two"));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(give(a, one.substr(0, 10)), "(more)");
+    EXPECT_EQ(give(b, two.substr(0, 12)), "(more)");
+    EXPECT_EQ(give(a, one.substr(10)), "one, one, one, one");
+    EXPECT_EQ(give(b, two.substr(12)), "two, two, two, two");
+  }
+}
+
+TEST(Shared, WithoutContextAnIdleConnectionHoldsNoWindow) {
+  Budget budget(std::size_t{1} << 40U);
+  DeflatePool pool({.is_enabled = true, .takes_over_context = false}, &budget);
+  const ConnectionSettings settings{.budget = &budget, .deflate = &pool};
+  std::vector<std::unique_ptr<Connection>> connections;
+  std::size_t used = 0;
+  for (int i = 0; i < 100; ++i) {
+    connections.push_back(std::make_unique<Connection>(settings));
+    connections.back()->use_deflate(kNoTakeover);
+    Bytes bytes = client_frame(kCompressedText, hex("f2 48 cd c9 c9 07 00"));
+    std::span<std::byte> in = std::as_writable_bytes(std::span(bytes));
+    Output out;
+    EXPECT_EQ(to_bytes(connections.back()->next(in, out).payload), "Hello");
+    connections.back()->release();
+    connections.back()->send(Opcode::kText, {as_span(kLine)}, out);
+    if (i == 0)
+      used = budget.used();
+  }
+  EXPECT_EQ(budget.used(), used) << "what the first had made serves all";
+}
+
+TEST(Shared, AFrameFromElsewhereEndsOurContext) {
+  Sender sender({});
+  PeerInflater peer;
+  EXPECT_EQ(peer.message(sender.send(Opcode::kText, {kLine}).payload), kLine);
+  ASSERT_TRUE(sender.connection().takes_shared_deflate());
+  // Somebody else's frame crosses the same window.
+  const Bytes other = "Something else that was compressed for many, without context.";
+  EXPECT_EQ(peer.message(PeerDeflater().message(other)), other);
+  sender.connection().forget_sent_context();
+  EXPECT_EQ(peer.message(sender.send(Opcode::kText, {kLine}).payload), kLine);
+  EXPECT_EQ(peer.message(sender.send(Opcode::kText, {kLine}).payload), kLine);
+
+  EXPECT_FALSE(Sender({.server_max_window_bits = 14}).connection().takes_shared_deflate());
+  EXPECT_TRUE(Sender({.server_max_window_bits = 14}, {.window_bits = 14})
+                  .connection()
+                  .takes_shared_deflate());
+  Sender new_one({});
+  new_one.connection().forget_sent_context();  // there is none yet
+  const ConnectionSettings settings;
+  EXPECT_FALSE(Connection(settings).takes_shared_deflate()) << "it has not agreed to any";
+}
+
+// ------------------------------------------------------------------ memory
+
+TEST(Memory, IsThatOfTheBudget) {
+  for (const bool takes_over : {true, false}) {
+    for (const std::uint8_t bits : {std::uint8_t{9}, std::uint8_t{12}, std::uint8_t{15}}) {
+      const DeflateSettings settings{
+          .is_enabled = true, .takes_over_context = takes_over, .window_bits = bits};
+      const DeflateParameters agreed{.server_no_context_takeover = !takes_over,
+                                     .client_no_context_takeover = !takes_over,
+                                     .server_max_window_bits = bits};
+      Sender sender(agreed, settings);
+      EXPECT_EQ(sender.budget().used(), 0U) << "before the first message";
+      for (int i = 0; i < 50; ++i) {
+        sender.send(Opcode::kBinary, {Bytes(100'000, static_cast<char>(i))});
+      }
+      const std::size_t compressor = sender.budget().used();
+      const std::size_t window = std::size_t{1} << bits;
+      EXPECT_GE(compressor, 8 * window);
+      EXPECT_LT(compressor, 8 * window + 8192) << "as deflate.h says";
+      PeerDeflater peer;
+      Bytes bytes = client_frame(kCompressedBinary, peer.message(Bytes(100'000, 'a')));
+      std::span<std::byte> in = std::as_writable_bytes(std::span(bytes)).first(bytes.size() - 1);
+      Output out;
+      EXPECT_EQ(sender.connection().next(in, out).type, Event::Type::kNeedMore);
+      // The message itself, at most doubled, lies there too.
+      EXPECT_LE(sender.budget().used(),
+                (takes_over ? 0 : compressor) + deflate_memory(settings) + 200'000);
+      EXPECT_GE(deflate_memory(settings), 32'768 + (takes_over ? compressor : 0));
+      EXPECT_LT(deflate_memory(settings), 32'768 + 12'288 + (takes_over ? compressor : 0));
+    }
+  }
+}
+
+TEST(Memory, ThatIsNotThereLetsMessagesGoAsTheyAre) {
+  for (const auto& agreed : {DeflateParameters{}, kNoTakeover}) {
+    Sender sender(agreed, {}, Role::kServer, 100'000);
+    EXPECT_EQ(sender.send(Opcode::kText, {kLine}), (Sender::Sent{0x81, kLine}));
+    EXPECT_EQ(sender.budget().used(), 0U);
+  }
+}
+
+TEST(Memory, ThatIsNotThereRefusesWhatIsCompressed) {
+  // [6455-10.4-BUDGET] 6,000 bytes: not for an inflater; 20,000: for that, and not for its window
+  for (const std::size_t budget : {6'000U, 20'000U}) {
+    for (const auto& agreed : {DeflateParameters{}, kNoTakeover}) {
+      Sender sender(agreed, {}, Role::kServer, budget);
+      PeerDeflater peer;
+      Bytes bytes = client_frame(kCompressedBinary, peer.message(kLine));
+      Output out;
+      std::span<std::byte> in = std::as_writable_bytes(std::span(bytes)).first(40);
+      Event event = sender.connection().next(in, out);
+      if (event.type == Event::Type::kNeedMore) {
+        in = std::as_writable_bytes(std::span(bytes)).subspan(40);
+        event = sender.connection().next(in, out);
+      }
+      EXPECT_EQ(event.error, Error::kOverBudget);
+      EXPECT_EQ(flatten(out), failing_close(Error::kOverBudget));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ws::test

@@ -1,0 +1,82 @@
+// zlib used directly, so that permessage-deflate is judged by something else than our use of it. RFC 7692 §7.2
+#pragma once
+
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include <zlib.h>
+
+#include "tests/support/bytes.h"
+
+namespace ws::test {
+
+/// Compresses messages, each in the window of those before it.
+class PeerDeflater {
+ public:
+  explicit PeerDeflater(int window_bits = 15) {
+    if (deflateInit2(&stream_, 9, Z_DEFLATED, -window_bits, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+      std::abort();
+  }
+  ~PeerDeflater() { deflateEnd(&stream_); }
+  PeerDeflater(const PeerDeflater&) = delete;
+  PeerDeflater& operator=(const PeerDeflater&) = delete;
+
+  /// Without its tail 00 00 FF FF.
+  Bytes message(std::string_view payload) {
+    Bytes out(payload.size() + payload.size() / 8 + 64, '\0');
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(payload.data()));
+    stream_.avail_in = static_cast<uInt>(payload.size());
+    stream_.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream_.avail_out = static_cast<uInt>(out.size());
+    if (deflate(&stream_, Z_SYNC_FLUSH) != Z_OK || stream_.avail_out == 0)
+      std::abort();
+    out.resize(out.size() - stream_.avail_out);
+    if (!out.ends_with(hex("0000ffff")))
+      std::abort();
+    out.resize(out.size() - 4);
+    return out;
+  }
+  void start_anew() { deflateReset(&stream_); }
+
+ private:
+  z_stream stream_{};
+};
+
+/// Decompresses messages, each in the window of those before it.
+class PeerInflater {
+ public:
+  explicit PeerInflater(int window_bits = 15) {
+    if (inflateInit2(&stream_, -window_bits) != Z_OK)
+      std::abort();
+  }
+  ~PeerInflater() { inflateEnd(&stream_); }
+  PeerInflater(const PeerInflater&) = delete;
+  PeerInflater& operator=(const PeerInflater&) = delete;
+
+  /// `payload` lacks its tail. "(damaged)" if zlib finds it so. One byte at a time, so that what is looked back
+  /// at must lie in the window.
+  Bytes message(std::string_view payload) {
+    const Bytes in = Bytes(payload) + hex("0000ffff");
+    Bytes out;
+    char byte = 0;
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(in.data()));
+    stream_.avail_in = static_cast<uInt>(in.size());
+    do {
+      stream_.next_out = reinterpret_cast<Bytef*>(&byte);
+      stream_.avail_out = 1;
+      const int status = inflate(&stream_, Z_SYNC_FLUSH);
+      if (status != Z_OK && status != Z_BUF_ERROR)
+        return "(damaged)";
+      if (stream_.avail_out == 0)
+        out += byte;
+    } while (stream_.avail_out == 0);
+    return out;
+  }
+  void start_anew() { inflateReset(&stream_); }
+
+ private:
+  z_stream stream_{};
+};
+
+}  // namespace ws::test
