@@ -8,7 +8,7 @@ namespace ws {
 
 class Chat final : public Endpoint {
  public:
-  explicit Chat(Budget& budget) : room_(budget) {}
+  explicit Chat(Budget& budget, DeflatePool* deflate = nullptr) : room_(budget, deflate) {}
 
   void opened(Session& session, const Opening& opening) override;
   void message(Session& session, Opcode opcode, std::span<std::byte> payload) override;

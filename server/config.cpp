@@ -62,6 +62,7 @@ struct LimitOption {
 
 constexpr const char* kHandshake = "Opening handshake";
 constexpr const char* kMessages = "Messages";
+constexpr const char* kCompression = "Compression";
 constexpr const char* kMemory = "Memory";
 constexpr const char* kConnections = "Connections";
 constexpr const char* kDeadlines = "Deadlines";
@@ -163,6 +164,34 @@ void add_choice(CLI::App& app, const char* name, Value& field,
       ->type_name("NAME");
 }
 
+/// permessage-deflate: off unless asked for, as in the article.
+void add_deflate(CLI::App& app, DeflateSettings& deflate) {
+  app.add_flag("--deflate", deflate.is_enabled, "agree to permessage-deflate (RFC 7692)")
+      ->group(kCompression);
+  app.add_flag_callback(
+         "--deflate-no-takeover", [&deflate] { deflate.takes_over_context = false; },
+         "keep no window between messages: less is gained, and a session costs no memory")
+      ->group(kCompression);
+  app.add_option("--deflate-window-bits", deflate.window_bits,
+                 "look back at 2^BITS bytes at most, either end")
+      ->default_str(std::to_string(deflate.window_bits))
+      ->type_name("BITS")
+      ->check(CLI::Range(9, 15).description(""))
+      ->group(kCompression);
+  const auto set_threshold = [&deflate](const std::string& text) {
+    const auto bytes = parse_quantity(text, kBytes);
+    if (!bytes.has_value() || *bytes < 1 || *bytes > kGiB)
+      throw CLI::ValidationError("--deflate-from",
+                                 "'" + text + "' is not a SIZE between 1B and 1GiB");
+    deflate.threshold = static_cast<std::size_t>(*bytes);
+  };
+  app.add_option_function<std::string>("--deflate-from", set_threshold,
+                                       "shorter messages are sent as they are")
+      ->default_str(to_text(deflate.threshold, kBytes))
+      ->type_name("SIZE")
+      ->group(kCompression);
+}
+
 std::string judge_address(const std::string& text) {
   return SocketAddress::parse(text, 0).has_value()
              ? ""
@@ -224,6 +253,7 @@ ParsedConfig parse_config(int argc, const char* const* argv) {
          "log each handshake and frame as it crosses, at level info; =hex: with its bytes")
       ->expected(0, 1)
       ->type_name("[=hex]");
+  add_deflate(app, config.deflate);
   for (const auto& option : kSizes)
     add_limit(app, config.limits, option);
   for (const auto& option : kNumbers)
@@ -231,6 +261,11 @@ ParsedConfig parse_config(int argc, const char* const* argv) {
 
   try {
     app.parse(argc, argv);
+    for (const char* const name :
+         {"--deflate-no-takeover", "--deflate-window-bits", "--deflate-from"}) {
+      if (app.count(name) != 0 && !config.deflate.is_enabled)
+        throw CLI::ValidationError(name, "means nothing without --deflate");
+    }
     if (config.limits.outbox_low > config.limits.outbox_high) {
       throw CLI::ValidationError("--outbox-low", "must not be above --outbox-high");
     }

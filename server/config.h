@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/extensions.h"
 #include "protocol/limits.h"
 #include "server/log.h"
 #include "server/wire_log.h"
@@ -18,6 +19,7 @@ struct Config {
   std::vector<std::string> allowed_origins{};  ///< empty: all, as in the article
   std::vector<std::string> subprotocols{};
   Limits limits{};
+  DeflateSettings deflate{};
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
   WireDetail wire_log = WireDetail::kOff;

@@ -7,6 +7,7 @@
 #include <iostream>
 #include <string>
 
+#include "protocol/deflate.h"
 #include "server/config.h"
 #include "server/fd.h"
 #include "server/log.h"
@@ -65,6 +66,7 @@ int serve(const ws::Config& config) {
                      .allowed_origins = config.allowed_origins,
                      .subprotocols = config.subprotocols,
                      .limits = config.limits,
+                     .deflate = config.deflate,
                      .wire_log = config.wire_log});
   if (const auto error = server.listen()) {
     ws::stop_log();
@@ -78,6 +80,12 @@ int serve(const ws::Config& config) {
     return fail("cannot handle signals: " + error.message());
   }
   ws::log(ws::LogLevel::kInfo, {"Descriptors allowed: ", std::to_string(descriptors)});
+  if (config.deflate.is_enabled) {
+    ws::log(
+        ws::LogLevel::kInfo,
+        {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(config.deflate)),
+         " bytes a session", config.deflate.takes_over_context ? "" : ", while it is receiving"});
+  }
   std::cout << "listening on " << server.address().to_string() << std::endl;
   const int status = server.run();
   ws::stop_log();

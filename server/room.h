@@ -5,8 +5,11 @@
 //      block      │ A: "x" │ A: "y" │ B: "z" │ A: "w" │      one server frame each
 //      for A                        └────────┘               what he said himself is left out
 //      for C      └──────────────────────────────────┘
+//
+// For those that take it there is a second edition, compressed without context: once for all of them.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -14,8 +17,10 @@
 #include <span>
 #include <vector>
 
+#include "protocol/deflate.h"
 #include "protocol/frame.h"
 #include "protocol/limits.h"
+#include "protocol/output.h"
 #include "server/outbox.h"
 
 namespace ws {
@@ -24,7 +29,9 @@ class Session;
 
 class Room {
  public:
-  explicit Room(Budget& budget) : budget_(budget) {}
+  /// `deflate` may be null: there is no second edition.
+  explicit Room(Budget& budget, DeflatePool* deflate = nullptr)
+      : budget_(budget), deflate_(deflate) {}
 
   /// O(1). A newcomer hears what is said from now on. `session.member` belongs to the room meanwhile.
   void join(Session& session);
@@ -44,18 +51,24 @@ class Room {
   static constexpr std::uint32_t kNone = UINT32_MAX;
   struct Member {
     Session* session;
+    std::size_t edition;      ///< 0: plain; 1: compressed
     std::size_t joined_at;    ///< the block's size when it joined
     std::uint32_t last_said;  ///< its newest entry of said_; kNone: none
   };
   struct Said {
-    Range range;
-    std::uint32_t previous;  ///< the speaker's entry before
+    std::array<Range, 2> ranges;  ///< in either edition's block; meaningless where there is none
+    std::uint32_t previous;       ///< the speaker's entry before
   };
+  [[nodiscard]] std::span<const std::byte> compress(
+      Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, std::size_t size);
   [[nodiscard]] std::span<const Range> ranges_for(const Member& member);
 
   Budget& budget_;
+  DeflatePool* deflate_;
   std::vector<Member> members_;
-  std::shared_ptr<Block> block_;  ///< null: nothing was said in this turn
+  std::size_t takers_ = 0;                        ///< members of the compressed edition
+  std::array<std::shared_ptr<Block>, 2> blocks_;  ///< null: nothing was said in this turn
+  Output compressed_;                             ///< scratch of compress
   std::vector<Said> said_;
   std::vector<Range> ranges_;  ///< scratch of ranges_for
 };

@@ -174,8 +174,11 @@ void write_answer(const Answer& answer, std::time_t now, Output& out) {
 }
 // endregion
 
-Router::Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols)
-    : allowed_origins_(std::move(allowed_origins)), subprotocols_(std::move(subprotocols)) {}
+Router::Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols,
+               const DeflateSettings& deflate)
+    : allowed_origins_(std::move(allowed_origins)),
+      subprotocols_(std::move(subprotocols)),
+      deflate_(deflate) {}
 
 // region router-answer
 Answer Router::answer(const HttpRequest& request, bool is_available) const {
@@ -252,7 +255,7 @@ Answer Router::answer_mapped(const HttpRequest& request, const Route& route) con
   if (asks)
     return {.status = 200, .fields = fields + "Allow: GET, OPTIONS\r\n"};
   Answer answer;
-  answer.upgrade = judge_upgrade(request, subprotocols_);
+  answer.upgrade = judge_upgrade(request, subprotocols_, deflate_);
   if (answer.upgrade.error != Error::kNone) {
     Answer no = refused(answer.upgrade.error);
     if (no.status == 405)

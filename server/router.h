@@ -50,7 +50,8 @@ void write_answer(const Answer& answer, std::time_t now, Output& out);
 class Router {
  public:
   /// `allowed_origins`: empty allows all. `subprotocols`: those that are spoken here.
-  Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols);
+  Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols,
+         const DeflateSettings& deflate = {});
 
   /// Maps `path` (exactly) to `endpoint`, which must outlive the router. Before the first request.
   void add(std::string path, Endpoint& endpoint) {
@@ -68,6 +69,7 @@ class Router {
   std::vector<Route> routes_;
   std::vector<std::string> allowed_origins_;
   std::vector<std::string> subprotocols_;
+  DeflateSettings deflate_;
 };
 
 }  // namespace ws

@@ -66,9 +66,9 @@ Server::Server(ServerOptions options)
     : options_(std::move(options)),
       max_sessions_(options_.limits.connections != 0 ? options_.limits.connections
                                                      : sessions_that_descriptors_allow()),
-      router_(options_.allowed_origins, options_.subprotocols),
-      context_(options_.limits, router_),
-      chat_(context_.budget),
+      router_(options_.allowed_origins, options_.subprotocols, options_.deflate),
+      context_(options_.limits, router_, options_.deflate),
+      chat_(context_.budget, &context_.deflate),
       spare_(open_spare()) {
   if (options_.wire_log != WireDetail::kOff)
     wire_log_ = std::make_unique<WireLog>(options_.wire_log == WireDetail::kHex);

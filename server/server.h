@@ -37,6 +37,7 @@ struct ServerOptions {
   std::vector<std::string> allowed_origins{};  ///< empty: all
   std::vector<std::string> subprotocols{};
   Limits limits{};
+  DeflateSettings deflate{};
   WireDetail wire_log = WireDetail::kOff;  ///< written to the log at level info
 };
 

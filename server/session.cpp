@@ -42,9 +42,11 @@ std::size_t to_pieces(const Output& out, Pieces& pieces) {
 
 }  // namespace
 
-SessionContext::SessionContext(const Limits& limits, const Router& router_to_use)
+SessionContext::SessionContext(const Limits& limits, const Router& router_to_use,
+                               const DeflateSettings& deflate_settings)
     : budget(limits.buffered),
-      settings{.role = Role::kServer, .limits = limits, .budget = &budget},
+      deflate(deflate_settings, &budget),
+      settings{.role = Role::kServer, .limits = limits, .budget = &budget, .deflate = &deflate},
       router(router_to_use),
       receive_buffer(kReceiveBuffer) {}
 
@@ -237,6 +239,8 @@ void Session::answer(const HttpRequest& request, std::span<std::byte> behind) {
     refused.fields.insert(0, answer.fields);
     return write_refusal(refused);
   }
+  if (answer.upgrade.deflate.has_value())
+    connection_.use_deflate(answer.upgrade.deflate->parameters);
   write_switching_protocols(answer.upgrade, answer.fields, output());
   route_ = answer.route;
   state_ = State::kOpen;
@@ -493,6 +497,8 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
   flush();  // what this session was told before goes first
   if (!is_open())
     return true;
+  if (takes_shared_deflate())
+    connection_.forget_sent_context();
   const bool was_behind = queued() > 0;
   std::size_t sent = 0;
   if (!was_behind) {

@@ -34,6 +34,7 @@
 #include <vector>
 
 #include "protocol/connection.h"
+#include "protocol/deflate.h"
 #include "protocol/http_request.h"
 #include "server/endpoint.h"
 #include "server/event_loop.h"
@@ -65,9 +66,11 @@ struct Dead {
 
 /// What all sessions of one loop share; it outlives them.
 struct SessionContext {
-  SessionContext(const Limits& limits, const Router& router_to_use);
+  SessionContext(const Limits& limits, const Router& router_to_use,
+                 const DeflateSettings& deflate_settings = {});
 
   Budget budget;
+  DeflatePool deflate;
   ConnectionSettings settings;
   const Router& router;
   EventLoop loop;
@@ -118,8 +121,11 @@ class Session final : public TimerNode {
 
   // --- For rooms.
 
-  /// Sends ranges of a block of whole frames that all receivers share. A receiver that was behind
-  /// already, and with these costs more than `limits.chat_queue` bytes, is put out: false.
+  /// True if it can be sent frames that the context's pool compresses for many.
+  [[nodiscard]] bool takes_shared_deflate() const { return connection_.takes_shared_deflate(); }
+  /// Sends ranges of a block of whole frames that all receivers share; such frames may be among them, if it
+  /// takes them. A receiver that was behind already, and with these costs more than `limits.chat_queue`
+  /// bytes, is put out: false.
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
   /// Ends it with a reset: the peer does not read, or what it was sent is not all, and it must not take it
   /// for that.
