@@ -1,0 +1,311 @@
+"""permessage-deflate (RFC 7692), as clients that nobody here wrote speak it, and as it is on the wire."""
+
+import asyncio
+import base64
+import random
+import re
+import subprocess
+import zlib
+
+import pytest
+import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
+
+from conftest import HERE, program
+from peer import Peer
+from wsd import BINARY, TEXT, Raw, ask, digest, frame, upgrade, wait_for
+
+OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
+LINE = "what is said here is said again, and then said again, as such things are"
+NOISE = random.Random(7692).randbytes(100_000)
+MESSAGES = [LINE, LINE.encode(), "", "short", LINE * 1000, NOISE, NOISE[:70], LINE, "grüße 你好 " * 50]
+
+
+class RawDeflate(Raw):
+    """A connection by hand on which permessage-deflate was agreed on. `answer`: the server's parameters."""
+
+    def __init__(self, server, path, parameters=""):
+        super().__init__(server)
+        self.send(upgrade(path, OFFER + parameters))
+        head = self.head()
+        assert head.startswith("HTTP/1.1 101 "), head
+        self.answer = re.search(r"sec-websocket-extensions: permessage-deflate(.*)\r\n", head)[1]
+        self.deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+        self.inflater = zlib.decompressobj(-15)
+
+    def compressed(self, payload, opcode=TEXT):
+        data = self.deflater.compress(payload) + self.deflater.flush(zlib.Z_SYNC_FLUSH)
+        data = frame(opcode, data[:-4])
+        return bytes([data[0] | 0x40]) + data[1:]
+
+    def data_frame(self):
+        """The next one: opcode, whether it is compressed, its payload decompressed, its size on the wire."""
+        first = self.take(1)[0]
+        self.bytes = bytes([first & ~0x40]) + self.bytes
+        opcode, payload = self.frame()
+        size = len(payload)
+        if first & 0x40:
+            payload = self.inflater.decompress(payload + b"\0\0\xff\xff")
+        return opcode, bool(first & 0x40), payload, size
+
+
+# --- the agreement
+
+
+def test_it_is_off_unless_it_is_switched_on(wsd):
+    """As in the article, whose server declines it: byte for byte the answer to a request that offers nothing."""
+    server = wsd()
+    with Raw(server) as with_offer, Raw(server) as without:
+        with_offer.send(upgrade("/echo", OFFER + "; client_max_window_bits"))
+        without.send(upgrade("/echo"))
+        assert with_offer.head() == without.head()
+
+
+@pytest.mark.parametrize("options, parameters, answer", [
+    ([], "", ""),
+    ([], "; client_max_window_bits", ""),
+    ([], "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; "
+         "client_max_window_bits=12",
+     "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; client_max_window_bits=12"),
+    ([], "; unknown, permessage-deflate; server_max_window_bits=15", "; server_max_window_bits=15"),
+    (["--deflate-no-takeover"], "", "; server_no_context_takeover; client_no_context_takeover"),
+    (["--deflate-window-bits", "11"], "; client_max_window_bits",
+     "; server_max_window_bits=11; client_max_window_bits=11"),
+])
+def test_the_answer_to_an_offer(wsd, options, parameters, answer):
+    with RawDeflate(wsd("--deflate", *options), "/echo/raw", parameters) as raw:
+        assert raw.answer == answer
+        raw.send(raw.compressed(LINE.encode()))
+        opcode, is_compressed, payload, size = raw.data_frame()
+        assert (opcode, is_compressed, payload) == (TEXT, True, LINE.encode())
+        assert size < len(LINE)
+
+
+def test_an_offer_that_is_not_valid_is_declined_and_a_malformed_one_refused(wsd):
+    server = wsd("--deflate")
+    with Raw(server) as raw:
+        raw.send(upgrade("/echo", OFFER + "; server_max_window_bits=16"))
+        assert "extensions" not in raw.head()
+    assert ask(server, upgrade("/echo", OFFER + ";")).status == 400
+
+
+# --- messages, as clients and servers of others see them
+
+
+@pytest.mark.parametrize("options", [[], ["--deflate-no-takeover"], ["--deflate-window-bits", "9"],
+                                     ["--deflate-from", "1B"]])
+@pytest.mark.parametrize("wishes", [{}, {"serverNoContextTakeover": True}, {"clientNoContextTakeover": True},
+                                    {"serverMaxWindowBits": 10, "clientMaxWindowBits": 10, "threshold": 0}])
+def test_ws(wsd, options, wishes):
+    with Peer(wsd("--deflate", *options).url("/echo/raw"), perMessageDeflate=wishes) as client:
+        agreed = client.opened()["extensions"]
+        assert agreed.startswith("permessage-deflate"), agreed
+        for message in MESSAGES:
+            if isinstance(message, str):
+                client.do(text=message)
+            else:
+                client.do(binary=base64.b64encode(message).decode())
+        for message in MESSAGES:
+            data = message.encode() if isinstance(message, str) else message
+            event = client.event()
+            if len(data) > 65536:
+                assert event == {"sha256": digest(data), "size": len(data), "isBinary": isinstance(message, bytes)}
+            elif isinstance(message, str):
+                assert event == {"text": message}
+            else:
+                assert event == {"binary": base64.b64encode(data).decode()}
+
+
+@pytest.mark.parametrize("factory", [
+    {},
+    {"server_no_context_takeover": True, "client_no_context_takeover": True},
+    {"server_max_window_bits": 9, "client_max_window_bits": 9},
+    {"server_max_window_bits": 12, "server_no_context_takeover": True},
+])
+def test_python_websockets(wsd, factory):
+    async def session(url):
+        extension = ClientPerMessageDeflateFactory(**factory)
+        async with websockets.connect(url, compression=None, extensions=[extension]) as client:
+            assert [one.name for one in client.extensions] == ["permessage-deflate"]
+            for message in MESSAGES * 2:
+                await client.send(message)
+                assert await client.recv() == message
+            # In fragments, which is one message.
+            await client.send([LINE, LINE, "."])
+            assert await client.recv() == LINE + LINE + "."
+    asyncio.run(session(wsd("--deflate").url("/echo/raw")))
+
+
+@pytest.mark.parametrize("options", [[], ["--deflate-no-takeover"], ["--deflate-window-bits", "9"]])
+def test_wsc_with_python_websockets(options):
+    async def session():
+        agreed = []
+
+        async def echo(socket):
+            agreed.extend(one.name for one in socket.extensions)
+            async for message in socket:
+                await socket.send(message)
+        # The factory compresses as it is asked to; without it the server would decline.
+        async with websockets.serve(echo, "127.0.0.1", 0, compression=None,
+                                    extensions=[ServerPerMessageDeflateFactory()]) as server:
+            port = server.sockets[0].getsockname()[1]
+            lines = "\n".join([LINE, "", LINE * 500, LINE]) + "\n"
+            process = await asyncio.create_subprocess_exec(
+                program("wsc"), "--deflate", *options, "-v", f"ws://127.0.0.1:{port}/",
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            process.stdin.write(lines.encode())
+            for line in lines.splitlines():  # such a server answers nothing any more once it was sent a Close
+                assert await process.stdout.readline() == line.encode() + b"\n"
+            _, err = await process.communicate()
+            assert process.returncode == 0, err.decode()
+            assert agreed == ["permessage-deflate"]
+            assert len(re.findall("> FIN=1 RSV=100 opcode=0x1", err.decode())) == 3, "the empty one is not"
+            assert len(re.findall("< FIN=1 RSV=100 opcode=0x1", err.decode())) >= 3
+    asyncio.run(session())
+
+
+@pytest.mark.parametrize("options", [[], ["--deflate-no-takeover"], ["--deflate-window-bits", "9"]])
+def test_wsc_with_ws(options):
+    script = """
+        const {WebSocketServer} = require('ws');
+        const server = new WebSocketServer({port: 0, host: '127.0.0.1', perMessageDeflate: {threshold: 0}});
+        server.on('connection', (socket) => socket.on('message', (data, binary) => socket.send(data, {binary})));
+        server.on('listening', () => console.log(server.address().port));
+    """
+    with subprocess.Popen(["node", "-e", script], cwd=HERE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            lines = "\n".join([LINE, "", LINE * 500, LINE, LINE]) + "\n"
+            url = f"ws://127.0.0.1:{int(server.stdout.readline())}/"
+            run = subprocess.run([program("wsc"), "--deflate", *options, "-v", url], input=lines.encode(),
+                                 capture_output=True, timeout=60)
+            assert run.returncode == 0, run.stderr.decode()
+            assert run.stdout.decode() == lines
+            assert len(re.findall(b"[<>] FIN=1 RSV=100 opcode=0x1", run.stderr)) >= 8
+        finally:
+            server.kill()
+
+
+def test_wsc_says_that_the_server_declined(wsd):
+    run = subprocess.run([program("wsc"), "--deflate", wsd().url("/echo")], input=b"hello\n", capture_output=True,
+                         timeout=60)
+    assert run.stdout == b"Echo: hello\n"
+    assert b"the server declined permessage-deflate" in run.stderr
+
+
+# --- the chat
+
+
+def test_chat_reaches_each_in_the_way_that_it_agreed_to(wsd):
+    server = wsd("--deflate", "--deflate-window-bits", "14")
+    with RawDeflate(server, "/chat") as keeper, \
+            RawDeflate(server, "/chat", "; server_no_context_takeover") as forgetful, \
+            RawDeflate(server, "/chat", "; server_max_window_bits=9") as small, \
+            Raw(server, "/chat") as plain:
+        for raw in (keeper, forgetful, small):
+            assert raw.data_frame()[2] == b"Welcome to broadcast chat!"
+        assert plain.frame()[1] == b"Welcome to broadcast chat!"
+        said = [f"{number}: {LINE}" for number in range(20)]
+        for line in said:
+            plain.send(frame(TEXT, line.encode()))
+            for raw, is_compressed in ((keeper, True), (forgetful, True), (small, False)):
+                opcode, was_compressed, payload, _ = raw.data_frame()
+                assert (opcode, was_compressed, payload) == (TEXT, is_compressed, f"Broadcast: {line}".encode())
+        # Whoever speaks compressed is heard by those that do not, and hears nothing itself.
+        keeper.send(keeper.compressed(LINE.encode()))
+        assert plain.frame() == (TEXT, f"Broadcast: {LINE}".encode())
+        for raw in (forgetful, small):
+            assert raw.data_frame()[2] == f"Broadcast: {LINE}".encode()
+        plain.send(frame(TEXT, b"bye"))
+        assert keeper.data_frame()[:3] == (TEXT, False, b"Broadcast: bye"), "too short to be compressed"
+
+
+def test_chat_with_clients_of_others(wsd):
+    """Broadcasts and what is sent to one alone cross the same window; ws and python3-websockets keep theirs."""
+    server = wsd("--deflate", "--deflate-from", "1B")
+    url = server.url("/chat")
+
+    async def session():
+        async with websockets.connect(url) as one, websockets.connect(url) as other:
+            with Peer(url, perMessageDeflate={"threshold": 0}) as third:
+                assert third.opened()["extensions"].startswith("permessage-deflate")
+                assert third.event() == {"text": "Welcome to broadcast chat!"}
+                for socket in (one, other):
+                    assert await socket.recv() == "Welcome to broadcast chat!"
+                for number in range(20):
+                    await one.send(f"{number} {LINE}")
+                    heard = f"Broadcast: {number} {LINE}"
+                    assert await other.recv() == heard
+                    assert third.event() == {"text": heard}
+                    third.do(text=f"{LINE} {number}")
+                    for socket in (one, other):
+                        assert await socket.recv() == f"Broadcast: {LINE} {number}"
+    asyncio.run(session())
+
+
+# --- hostile, and costly
+
+
+def test_a_bomb_is_refused_before_it_is_inflated(wsd):
+    server = wsd("--deflate", "--max-message", "1MiB")
+    with RawDeflate(server, "/echo/raw") as raw:
+        raw.send(raw.compressed(bytes(1 << 20), BINARY))  # as large as may be: and the echo
+        assert raw.data_frame()[2] == bytes(1 << 20)
+        before = server.memory()
+        bomb = raw.compressed(bytes(200 << 20), BINARY)
+        assert len(bomb) < 250_000
+        raw.send(bomb)
+        assert raw.close_frame() == (1009, "message too big")
+    assert server.memory() - before < 4096, "KiB"
+
+
+def test_damage_is_answered_1007(wsd):
+    with RawDeflate(wsd("--deflate"), "/echo/raw") as raw:
+        broken = frame(TEXT, b"\xff" * 20)
+        raw.send(bytes([broken[0] | 0x40]) + broken[1:])
+        assert raw.close_frame() == (1007, "a compressed message is damaged")
+        assert raw.is_ended()
+
+
+def test_a_session_costs_what_was_said_and_gives_it_back(wsd):
+    server = wsd("--deflate")
+    most = int(server.logged(r"permessage-deflate: at most (\d+) bytes a session")[0][1])
+
+    def held():
+        before = len(re.findall(r"bytes held: (\d+)", server.log()))
+        server.sessions()
+        return int(re.findall(r"bytes held: (\d+)", server.log())[before])
+    count = 20
+    raws = [RawDeflate(server, "/echo/raw") for _ in range(count)]
+    assert held() == 0, "before the first message"
+    for raw in raws:
+        raw.send(raw.compressed(NOISE + LINE.encode() * 1000, BINARY))
+        assert raw.data_frame()[2] == NOISE + LINE.encode() * 1000
+    assert count * most * 0.9 < wait_for(held, "memory") <= count * most
+    for raw in raws:
+        raw.close()
+    wait_for(lambda: held() == 0, "all of it given back")
+
+
+def test_where_memory_is_short_messages_go_as_they_are(wsd):
+    """[6455-10.4-BUDGET] what is for all goes to whoever comes first, and nobody is refused for want of a compressor."""
+    server = wsd("--deflate", "--max-buffered", "1MiB")
+    raws = [RawDeflate(server, "/echo/raw") for _ in range(8)]
+    compressed = []
+    for raw in raws:
+        raw.send(frame(TEXT, LINE.encode()))
+        _, is_compressed, payload, _ = raw.data_frame()
+        assert payload == LINE.encode()
+        compressed.append(is_compressed)
+    assert compressed == [True] * 3 + [False] * 5
+    raws[7].send(raws[7].compressed(LINE.encode()))
+    assert raws[7].data_frame()[2] == LINE.encode(), "an inflater is small enough"
+    for raw in raws:
+        raw.close()
+
+
+def test_options_that_mean_nothing_alone():
+    for name, options in (("wsd", ["--deflate-window-bits", "9"]), ("wsd", ["--deflate-from", "1"]),
+                          ("wsc", ["--deflate-no-takeover", "ws://localhost/"])):
+        run = subprocess.run([program(name), *options], capture_output=True, text=True, timeout=60)
+        assert run.returncode == 2
+        assert "means nothing without --deflate" in run.stderr
