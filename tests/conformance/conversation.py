@@ -1,0 +1,251 @@
+"""One connection to the server under test, from the TCP handshake to its end, and what is worth knowing about how it
+went. It does what the suite's client does: which waits there are, and who is to blame where one runs out.
+"""
+
+import collections
+import heapq
+import itertools
+import select
+import socket
+import time
+from urllib.parse import urlsplit
+
+from wire import (BINARY, CLOSE, CONTINUATION, PING, PONG, RSV1, TEXT, FrameReader, Refused, Upgrade, Violation,
+                  close_payload, frame, read_close)
+
+OPEN, CLOSING, CLOSED = "open", "closing", "closed"
+
+# Seconds. The first three are the suite's; it has no bound for a server that closes first and then keeps TCP open.
+TO_OPEN, TO_ANSWER_CLOSE, TO_END_TCP, TO_END_TCP_AFTER_ITS_CLOSE = 5, 1, 1, 5
+BETWEEN_WRITES = 0.00001  # for writes that are not to be one segment
+
+READ_SIZE = 1 << 20
+
+
+class Conversation:
+    """`on_event(("text" | "binary" | "pong", payload))` is told of what comes. `inflater` and `deflater` are set by
+    whoever offered compression, when they see what was agreed on."""
+
+    def __init__(self, url, offers="", patience=1):
+        parts = urlsplit(url)
+        assert parts.scheme == "ws" and parts.hostname and parts.port, url
+        self.address = (parts.hostname, parts.port)
+        self.path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        self.upgrade = Upgrade(parts.netloc, self.path, offers)
+        self.patience = patience
+
+        self.extensions = ""  # of the answer
+        self.inflater = self.deflater = None
+        self.on_event = lambda event: None
+
+        # How it went
+        self.is_opened = False
+        self.was_closed_by_us = False  # our Close was the first
+        self.was_dropped_by_us = False  # we ended TCP
+        self.was_clean = False  # Close both ways, and the server ended TCP in time
+        self.has_failed = False  # we gave up: what comes now no longer counts
+        self.their_code = None
+        self.violation = None
+        self.why = ""  # we gave up, or it ended unclean
+
+        self.state = None
+        self.reader = None
+        self.message = []
+        self.message_opcode = None
+        self.message_rsv = 0
+        self.to_write = collections.deque()  # (bytes, whether it is a write of its own)
+        self.timers = []
+        self.order = itertools.count()  # of timers for the same moment
+
+    # --- what a case does
+
+    def write(self, data):
+        """Now, and together with what else is written now."""
+        if self.state != CLOSED:
+            self.to_write.append((data, False))
+
+    def write_apart(self, pieces):
+        """Each as a write of its own."""
+        if self.state != CLOSED:
+            self.to_write.extend((piece, True) for piece in pieces)
+
+    def close(self, code=None, reason=b""):
+        """Our Close, if there was none yet."""
+        if self.state == OPEN:
+            self.write(frame(CLOSE, close_payload(code, reason)))
+            self.state = CLOSING
+            self.was_closed_by_us = True
+            self.wait(TO_ANSWER_CLOSE, lambda: self.give_up("our Close was not answered in time")
+                      if self.their_close is None else None)
+
+    their_close = None  # when it came
+
+    def after(self, seconds, action):
+        """Unless the connection has ended by then."""
+        heapq.heappush(self.timers, (time.monotonic() + seconds, next(self.order), action))
+
+    def wait(self, seconds, action):
+        """As `after`, but for waits that a slow machine may need to be longer."""
+        self.after(seconds * self.patience, action)
+
+    def close_after(self, seconds):
+        self.wait(seconds, self.close)
+
+    def fail_after(self, seconds):
+        self.wait(seconds, self.fail)
+
+    def fail(self):
+        self.has_failed = True
+        self.why = "what should have come did not"
+        if self.state == OPEN:
+            self.close(1001, b"Going Away")
+        else:
+            self.drop()
+
+    # --- how it ends
+
+    def give_up(self, why):
+        self.was_clean = False
+        self.why = why
+        self.drop()
+
+    def drop(self):
+        if self.state != CLOSED:
+            self.was_dropped_by_us = True
+            self.state = CLOSED
+
+    # --- what comes
+
+    def take(self, data):
+        self.reader.feed(data)
+        while self.state != CLOSED:
+            frame_ = self.reader.next()
+            if frame_ is None:
+                return
+            if frame_.opcode == CLOSE:
+                self.take_close(frame_.payload)
+            elif frame_.opcode == PING:
+                if self.state == OPEN:
+                    self.write(frame(PONG, frame_.payload))
+            elif frame_.opcode == PONG:
+                self.tell(("pong", frame_.payload))
+            else:
+                self.take_data(frame_)
+
+    def take_data(self, frame_):
+        if frame_.opcode != CONTINUATION:
+            self.message_opcode, self.message_rsv = frame_.opcode, frame_.rsv
+        self.message.append(frame_.payload)
+        if not frame_.fin:
+            return
+        payload = self.message[0] if len(self.message) == 1 else b"".join(self.message)
+        self.message = []
+        if self.message_rsv == RSV1:
+            payload = self.inflater.inflate(payload, self.inflate_limit)
+        self.tell(({TEXT: "text", BINARY: "binary"}[self.message_opcode], payload))
+
+    inflate_limit = 1 << 24
+
+    def tell(self, event):
+        if not self.has_failed:
+            self.on_event(event)
+
+    def take_close(self, payload):
+        self.their_code, _ = read_close(payload)
+        self.their_close = time.monotonic()
+        self.was_clean = True
+        if self.state == OPEN:
+            self.write(frame(CLOSE, close_payload(1000)))
+            self.state = CLOSING
+            self.wait(TO_END_TCP_AFTER_ITS_CLOSE, lambda: self.give_up("after its Close the server kept TCP open"))
+        else:
+            self.wait(TO_END_TCP, lambda: self.give_up("the server did not end TCP in time"))
+
+    # --- the loop
+
+    def run(self, on_open):
+        """To the end of the connection. on_open() begins the case."""
+        try:
+            with socket.create_connection(self.address, timeout=TO_OPEN * self.patience) as tcp:
+                tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                rest = self.open(tcp)
+                tcp.setblocking(False)
+                self.reader = FrameReader(compresses=self.inflater is not None)
+                self.state = OPEN
+                self.is_opened = True
+                on_open()
+                self.take(rest)
+                self.loop(tcp)
+        except Violation as violation:
+            self.violation = str(violation)
+        except Refused as refusal:
+            self.violation = f"the opening handshake: {refusal}"
+        except OSError as error:
+            self.violation = f"no connection: {error}"
+
+    def open(self, tcp):
+        """What came after the head of the answer."""
+        tcp.sendall(self.upgrade.request)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = tcp.recv(65536)
+            if not more:
+                raise Refused("the server ended TCP")
+            head += more
+            if len(head) > 65536:
+                raise Refused("no end of the header fields")
+        head, rest = head.split(b"\r\n\r\n", 1)
+        self.extensions = self.upgrade.judge(head)
+        self.on_agreed()
+        return rest
+
+    def on_agreed(self):
+        """For whoever offered extensions."""
+
+    def loop(self, tcp):
+        poll = select.poll()
+        watched = None
+        can_write = True
+        while self.state != CLOSED:
+            events = select.POLLIN | (select.POLLOUT if self.to_write and can_write else 0)
+            if events != watched:
+                poll.register(tcp, events)
+                watched = events
+            timeout = max(0, self.timers[0][0] - time.monotonic()) if self.timers else 60
+            happened = poll.poll(timeout * 1000 + 1 if timeout else 0)
+            if happened and happened[0][1] & ~select.POLLOUT:
+                try:
+                    data = tcp.recv(READ_SIZE)
+                except BlockingIOError:
+                    data = None
+                except OSError:  # a reset: the end, as the server wants it
+                    return
+                if data == b"":
+                    return
+                if data:
+                    self.take(data)
+            if happened and happened[0][1] & select.POLLOUT and self.state != CLOSED:
+                try:
+                    self.send(tcp)
+                except BlockingIOError:
+                    pass
+                except OSError:  # no one reads any more; what the server said before may still come
+                    can_write = False
+            while self.timers and self.timers[0][0] <= time.monotonic() and self.state != CLOSED:
+                heapq.heappop(self.timers)[2]()
+
+    def send(self, tcp):
+        data, is_apart = self.to_write.popleft()
+        if not is_apart:
+            together = [data]
+            while self.to_write and not self.to_write[0][1]:
+                together.append(self.to_write.popleft()[0])
+            data = b"".join(together) if len(together) > 1 else data
+        sent = 0
+        try:
+            sent = tcp.send(data)
+        finally:
+            if sent < len(data):
+                self.to_write.appendleft((memoryview(data)[sent:], is_apart))
+        if is_apart:
+            time.sleep(BETWEEN_WRITES)
