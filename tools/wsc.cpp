@@ -118,10 +118,15 @@ std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptio
       ->type_name("BITS")
       ->default_str(std::to_string(deflate.window_bits))
       ->check(CLI::Range(9, 15).description(""));
-  app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
-  app.add_flag(
+  auto* binary =
+      app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
+  auto* slash = app.add_flag(
       "--slash", options.has_commands,
       "obey lines that begin with '/':\n/ping [TEXT], /pong [TEXT], /close [CODE [REASON]]");
+  app.add_flag(
+         "--echo", options.echoes,
+         "send each message back as it came, until the server\ncloses; read and print nothing")
+      ->excludes(binary, slash);
 
   const auto add_seconds = [&app](const char* names, double& value, double least,
                                   const char* text) {

@@ -101,6 +101,8 @@ Client::Client(const ClientOptions& options)
 ExitCode Client::run() {
   std::string early = open();
   interrupts_ = catch_interrupts();
+  if (options_.echoes)
+    has_input_ = false;
   take_frames(std::as_writable_bytes(std::span(early)));
   while (turn()) {
   }
@@ -226,14 +228,19 @@ void Client::take_frames(std::span<std::byte> in) {
     const Event event = connection_.next(in, out_);
     switch (event.type) {
       case Event::Type::kNeedMore:
-        // Pongs are what a server can make us queue.
+        // Pongs are what a server can make us queue, and what --echo sends back.
         if (socket_.unsent(out_) > options_.max_message + kMaxUnsent) {
-          throw abnormal_closure("the server sends pings and does not read the pongs");
+          throw abnormal_closure("the server sends, and does not read what is answered");
         }
         return;
       case Event::Type::kText:
       case Event::Type::kBinary:
-        print(event);
+        if (options_.echoes) {
+          const bool is_text = event.type == Event::Type::kText;
+          connection_.send(is_text ? Opcode::kText : Opcode::kBinary, {event.payload}, out_);
+        } else {
+          print(event);
+        }
         break;
       case Event::Type::kPing:
         break;  // answered already

@@ -33,6 +33,7 @@ struct ClientOptions {
   ClientHandshake handshake;  ///< the client fills in its nonce
   bool is_binary = false;     ///< lines leave as binary messages
   bool has_commands = false;  ///< lines that begin with '/' are commands
+  bool echoes = false;  ///< each message goes back; standard input and output have no part in it
   bool is_verbose = false;
   double wait = 0;              ///< seconds from the end of input to our Close; negative: for ever
   double connect_timeout = 10;  ///< seconds for each address to accept, then for the handshake

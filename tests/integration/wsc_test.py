@@ -398,7 +398,7 @@ def test_a_server_that_pings_and_does_not_read_is_left():
 
     with script(play) as url, started(url, "--max-message", "1") as process:
         assert process.wait(PATIENCE) == 1
-        error = b"wsc: closed: 1006 (no Close came); the server sends pings and does not read the pongs\n"
+        error = b"wsc: closed: 1006 (no Close came); the server sends, and does not read what is answered\n"
         assert process.stderr.read() == error
 
 
@@ -605,6 +605,23 @@ def test_wait_for_ever_ends_when_the_server_closes():
     with serve(handler) as url:
         run = wsc(url, "-w", "-1")
     assert (run.returncode, run.stdout) == (0, b"one\ntwo\n")
+
+
+def test_echo_sends_each_message_back_as_it_came():
+    messages = ["text", b"\x00\xff", "", b"", "Grüße", b"x" * 70_000, "y" * 70_000]
+    came = []
+
+    async def handler(ws):
+        for message in messages:
+            await ws.send(message)
+            came.append(await ws.recv())
+        await ws.send(["in ", "pieces"])
+        came.append(await ws.recv())
+
+    with serve(handler) as url:
+        run = wsc(url, "--echo", lines=b"a line, which nobody reads\n")
+    assert (run.returncode, run.stdout) == (0, b"")
+    assert came == [*messages, "in pieces"]
 
 
 CLOSES = [
@@ -885,6 +902,8 @@ BAD_USAGE = [
     ["--origin", "", "ws://localhost/"],
     ["--subprotocol", "a, b", "ws://localhost/"],
     ["--subprotocol", "a\r\nX: y", "ws://localhost/"],
+    ["--echo", "--binary", "ws://localhost/"],
+    ["--echo", "--slash", "ws://localhost/"],
     ["--wait", "soon", "ws://localhost/"],
     ["--wait", "-2", "ws://localhost/"],
     ["--wait", "nan", "ws://localhost/"],
