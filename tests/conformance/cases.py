@@ -26,6 +26,11 @@ def bytewise(*frames):
     return [lambda case: case.conversation.write_apart(chops(b"".join(frames), 1))]
 
 
+def part(data, is_last=False):
+    """Not yet a frame."""
+    return [lambda case: case.conversation.write_part(data, is_last)]
+
+
 def close(code=None, reason=b""):
     """Our Close, with which the closing handshake begins. It may hold anything."""
     return [lambda case: case.conversation.close(code, reason)]
@@ -74,11 +79,14 @@ class Script(Case):
         if self.closes and self.events == self.outcomes[OK]:
             self.conversation.close(1000)
 
+    def what_came(self):
+        return show(self.events)
+
     def behaviour(self):
         for verdict, events in self.outcomes.items():
             if self.events == events:
-                return verdict, "" if verdict == OK else f"came: {show(events)}"
-        return FAILED, f"came: {show(self.events)}; should have come: {show(self.outcomes[OK])}"
+                return verdict, "" if verdict == OK else f"came: {self.what_came()}"
+        return FAILED, f"came: {self.what_came()}; should have come: {show(self.outcomes[OK])}"
 
 
 # --- kinds of rows
@@ -305,16 +313,16 @@ def section_6():
         parts = bad[:first], bad[first:second], bad[second:]
         if number <= 2:
             where = "fragments"
-            pieces = [frame(CONTINUATION if index else TEXT, part, fin=index == 2)
-                      for index, part in enumerate(parts)]
+            steps = [together(frame(CONTINUATION if index else TEXT, piece, fin=index == 2))
+                     for index, piece in enumerate(parts)]
         else:
             where = "writes of one frame"
             whole, head = frame(TEXT, bad, fin=False), 6
-            pieces = [whole[:head + first], whole[head + first:head + second],
-                      whole[head + second:] + frame(CONTINUATION)]
+            steps = [part(whole[:head + first]), part(whole[head + first:head + second]),
+                     part(whole[head + second:], is_last=True) + together(frame(CONTINUATION))]
         # The server should see it at the second piece; that it sees it only at the last is allowed.
         yield Script(f"6.4.{number}", f"three {where}, a second apart; after {second} bytes it is not UTF-8",
-                     together(pieces[0]) + [Pause("A")] + together(pieces[1]) + [Pause("B")] + together(pieces[2]),
+                     steps[0] + [Pause("A")] + steps[1] + [Pause("B")] + steps[2],
                      {OK: [part_a], NON_STRICT: [part_a, part_b]}, NOT_UTF8, fail_after=1)
 
     for group, about, number, payload, is_valid in texts_of_6():

@@ -36,6 +36,7 @@ class Conversation:
 
         self.extensions = ""  # of the answer
         self.inflater = self.deflater = None
+        self.inflate_limit = 1 << 24
         self.on_event = lambda event: None
 
         # How it went
@@ -44,7 +45,8 @@ class Conversation:
         self.was_dropped_by_us = False  # we ended TCP
         self.was_clean = False  # Close both ways, and the server ended TCP in time
         self.has_failed = False  # we gave up: what comes now no longer counts
-        self.their_code = None
+        self.their_close = None  # when it came
+        self.their_code = self.their_reason = None
         self.violation = None
         self.why = ""  # we gave up, or it ended unclean
 
@@ -53,6 +55,7 @@ class Conversation:
         self.message = []
         self.message_opcode = None
         self.message_rsv = 0
+        self.is_inside_frame, self.held_pongs = False, []
         self.to_write = collections.deque()  # (bytes, whether it is a write of its own)
         self.timers = []
         self.order = itertools.count()  # of timers for the same moment
@@ -63,6 +66,14 @@ class Conversation:
         """Now, and together with what else is written now."""
         if self.state != CLOSED:
             self.to_write.append((data, False))
+
+    def write_part(self, data, is_last=False):
+        """Of a frame, in which no pong may lie."""
+        self.write(data)
+        self.is_inside_frame = not is_last
+        if is_last:
+            self.write(b"".join(self.held_pongs))
+            self.held_pongs.clear()
 
     def write_apart(self, pieces):
         """Each as a write of its own."""
@@ -75,10 +86,7 @@ class Conversation:
             self.write(frame(CLOSE, close_payload(code, reason)))
             self.state = CLOSING
             self.was_closed_by_us = True
-            self.wait(TO_ANSWER_CLOSE, lambda: self.give_up("our Close was not answered in time")
-                      if self.their_close is None else None)
-
-    their_close = None  # when it came
+            self.wait(TO_ANSWER_CLOSE, self.miss_their_close)
 
     def after(self, seconds, action):
         """Unless the connection has ended by then."""
@@ -96,13 +104,17 @@ class Conversation:
 
     def fail(self):
         self.has_failed = True
-        self.why = "what should have come did not"
+        self.why = self.why or "what should have come did not"
         if self.state == OPEN:
             self.close(1001, b"Going Away")
         else:
             self.drop()
 
     # --- how it ends
+
+    def miss_their_close(self):
+        if self.their_close is None:
+            self.give_up("our Close was not answered in time")
 
     def give_up(self, why):
         self.was_clean = False
@@ -113,6 +125,16 @@ class Conversation:
         if self.state != CLOSED:
             self.was_dropped_by_us = True
             self.state = CLOSED
+
+    def how_it_ended(self):
+        """In words, for whoever reads the results."""
+        if self.violation:
+            return self.violation
+        if self.their_close is None:
+            return "no Close from the server"
+        code = "no code" if self.their_code is None else str(self.their_code)
+        reason = f" {self.their_reason.decode()!r}" if self.their_reason else ""
+        return f"the server's Close had {code}{reason}"
 
     # --- what comes
 
@@ -126,7 +148,9 @@ class Conversation:
                 self.take_close(frame_.payload)
             elif frame_.opcode == PING:
                 if self.state == OPEN:
-                    self.write(frame(PONG, frame_.payload))
+                    self.held_pongs.append(frame(PONG, frame_.payload))
+                    if not self.is_inside_frame:
+                        self.write(self.held_pongs.pop())
             elif frame_.opcode == PONG:
                 self.tell(("pong", frame_.payload))
             else:
@@ -144,14 +168,12 @@ class Conversation:
             payload = self.inflater.inflate(payload, self.inflate_limit)
         self.tell(({TEXT: "text", BINARY: "binary"}[self.message_opcode], payload))
 
-    inflate_limit = 1 << 24
-
     def tell(self, event):
         if not self.has_failed:
             self.on_event(event)
 
     def take_close(self, payload):
-        self.their_code, _ = read_close(payload)
+        self.their_code, self.their_reason = read_close(payload)
         self.their_close = time.monotonic()
         self.was_clean = True
         if self.state == OPEN:

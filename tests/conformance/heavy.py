@@ -29,7 +29,7 @@ class Echoes(Case):
 
     def start(self):
         self.left = self.count
-        self.verdict = FAILED, f"not done in {self.limit} s"
+        self.verdict = FAILED, "no message came back"
         self.conversation.close_after(self.limit)
         self.send()
 
@@ -50,6 +50,7 @@ class Echoes(Case):
         elif self.conversation.state != OPEN:
             return
         elif self.left:
+            self.verdict = FAILED, f"{self.count - self.left} of {self.count} messages came back"
             self.send()
             return
         else:

@@ -36,7 +36,7 @@ class Result:
     id: str
     verdict: str
     close: str
-    reason: str
+    reason: str = ""
     seconds: float = 0
 
     @property
@@ -84,7 +84,7 @@ class Case:
         if not conversation.is_opened:
             return FAILED, FAILED, [conversation.violation]
         if self.is_informational:
-            return INFORMATIONAL, INFORMATIONAL, [self.behaviour()[1]]
+            return INFORMATIONAL, INFORMATIONAL, [f"came: {self.what_came()}", conversation.how_it_ended()]
         if conversation.violation:  # here we are stricter than the suite, in which that alone is not always fatal
             return FAILED, FAILED, [conversation.violation]
         verdict, reason = self.behaviour()
@@ -98,9 +98,9 @@ class Case:
     def judge_close(self):
         conversation, ending = self.conversation, self.ending
         if conversation.was_closed_by_us != ending.by_us:
-            return FAILED, "no Close from us: the server ended it" if ending.by_us else "the server did not end it"
+            return FAILED, f"the wrong end ended it: {conversation.how_it_ended()}"
         if ending.is_clean and not conversation.was_clean:
-            return UNCLEAN, "no clean close: " + (conversation.why or "the server ended TCP without a Close")
+            return UNCLEAN, conversation.why or conversation.how_it_ended()
         if conversation.their_code is not None and conversation.their_code not in ending.codes:
             return WRONG_CODE, f"the Close had {conversation.their_code}, not {' or '.join(map(str, ending.codes))}"
         if conversation.was_dropped_by_us:

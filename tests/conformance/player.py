@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """play [options] ws://HOST:PORT/PATH
 
 Plays the cases of the Autobahn testsuite's fuzzing client, number for number, against a server that sends every message
@@ -13,15 +12,12 @@ import argparse
 import collections
 import multiprocessing
 import re
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from cases import all_cases  # noqa: E402
-from judging import CLOSE_VERDICTS, INFORMATIONAL, OK, VERDICTS, Result  # noqa: E402
+from cases import all_cases
+from judging import CLOSE_VERDICTS, INFORMATIONAL, OK, VERDICTS, Result
 
 
 def choose(cases, text):
@@ -71,15 +67,16 @@ HEADINGS = ["case", "verdict", "close", "reason"]
 
 
 def write_results(path, results):
-    lines = ["\t".join(HEADINGS)] + ["\t".join([result.id, result.verdict, result.close,
-                                               result.reason.replace("\t", " ")]) for result in results]
-    Path(path).write_text("\n".join(lines) + "\n")
+    """A line a case: a reason where it is not plainly OK, and only there."""
+    lines = ["\t".join(filter(None, (result.id, result.verdict, result.close, " ".join(result.reason.split()))))
+             for result in results]
+    Path(path).write_text("\n".join(["\t".join(HEADINGS), *lines]) + "\n")
 
 
 def read_results(path):
     lines = Path(path).read_text().splitlines()
-    rows = [line.split("\t") for line in lines if not line.startswith("#")]
-    if not rows or rows[0] != HEADINGS or any(len(row) != 4 for row in rows):
+    rows = [line.split("\t") for line in lines]
+    if not rows or rows[0] != HEADINGS or any(len(row) not in (3, 4) for row in rows):
         raise ValueError(f"{path}: not a table of {', '.join(HEADINGS)}")
     results = [Result(*row) for row in rows[1:]]
     twice = [id for id, count in collections.Counter(result.id for result in results).items() if count > 1]
@@ -87,7 +84,7 @@ def read_results(path):
         raise ValueError(f"{path}: twice: {', '.join(twice)}")
     for result in results:
         if bool(result.reason) == result.is_plain_ok:
-            raise ValueError(f"{path}: {result.id}: what is not plainly OK has its reason beside it, and nothing else has")
+            raise ValueError(f"{path}: {result.id}: a reason stands where a case is not plainly OK, and only there")
     return results
 
 
@@ -101,27 +98,28 @@ def differences(results, recorded, known):
             lines.append(f"{result.id}: not in the file; now {result.verdict} / close {result.close}")
         elif (before.verdict, before.close) != (result.verdict, result.close):
             lines.append(f"{result.id}: was {before.verdict} / close {before.close}; "
-                         f"now {result.verdict} / close {result.close}: {result.reason}")
+                         f"now {result.verdict} / close {result.close}"
+                         + (f": {result.reason}" if result.reason else ""))
     return lines + [f"{id}: in the file, but no such case" for id in recorded if id not in known]
 
 
 # --- what it prints
 
 def table(results):
-    sections = sorted({int(result.id.split(".")[0]) for result in results})
-    lines = [f"{'section':>7} {'cases':>6}  " + " ".join(f"{verdict:>13}" for verdict in VERDICTS)
-             + "   close: " + " ".join(f"{verdict:>16}" for verdict in CLOSE_VERDICTS) + f" {'seconds':>9}"]
+    """A line a section: how many cases, and how often which verdict."""
+    def count(verdicts, order):
+        counts = collections.Counter(verdicts)
+        return ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict])
 
     def line(name, some):
-        verdicts = collections.Counter(result.verdict for result in some)
-        closes = collections.Counter(result.close for result in some)
-        return (f"{name:>7} {len(some):>6}  " + " ".join(f"{verdicts[verdict] or '-':>13}" for verdict in VERDICTS)
-                + "          " + " ".join(f"{closes[verdict] or '-':>16}" for verdict in CLOSE_VERDICTS)
-                + f" {sum(result.seconds for result in some):>9.1f}")
+        return (f"{name:>7} {len(some):>6} {sum(result.seconds for result in some):>9.1f}   "
+                f"{count((result.verdict for result in some), VERDICTS):44} "
+                f"{count((result.close for result in some), CLOSE_VERDICTS)}")
 
-    for section in sections:
-        lines.append(line(section, [result for result in results if int(result.id.split(".")[0]) == section]))
-    return "\n".join([*lines, line("all", results)])
+    sections = sorted({int(result.id.split(".")[0]) for result in results})
+    return "\n".join([f"section  cases   seconds   {'verdicts':44} close",
+                      *(line(section, [result for result in results if int(result.id.split(".")[0]) == section])
+                        for section in sections), line("all", results)])
 
 
 def show(result):
@@ -133,7 +131,8 @@ def is_clean(results):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser("play", description=__doc__, usage=argparse.SUPPRESS,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url", nargs="?", help="of the server under test")
     parser.add_argument("--cases", default="1-13", help="such as 1-7,10 or 6.4.* or !9; all unless said")
     parser.add_argument("--parallel", type=int, default=1, metavar="N", help="so many at a time; 1 unless said")
@@ -171,7 +170,3 @@ def main():
     for line in lines:
         print(f"DIFFERS  {line}")
     return 1 if lines else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
