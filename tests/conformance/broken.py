@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 """broken.py [NAME...]     an echo server for judging the client: right in all that the cases look at, but for the
                         faults named (--list lists them). Prints "listening on 127.0.0.1:PORT".
 

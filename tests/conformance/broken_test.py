@@ -93,7 +93,7 @@ FAULTS = {
     # UTF-8
     "utf8-unchecked": ("", {BOTH: NOT_UTF8}),
     "utf8-at-end": ("", {(NON_STRICT, OK): "6.4.*"}),
-    # A letter in two frames is refused: in good texts, and in 6.4.2 before its time. One frame in pieces is judged late.
+    # A letter in two frames is refused: in good texts, and in 6.4.2 before its time. One frame in pieces: judged late.
     "utf8-by-frame": ("", {BOTH: "6.2.3,6.2.4", ONLY: "6.4.2", (NON_STRICT, OK): "6.4.3,6.4.4"}),
     "utf8-surrogates": ("", {BOTH: "6.3.*,6.20.*,6.21.*"}),
     "utf8-beyond": ("", {BOTH: "6.4.*,6.10.1,6.11.5"}),

@@ -6,8 +6,8 @@ Each case is a row: what is sent, in which writes and with which pauses, and wha
 from dataclasses import dataclass
 
 from conversation import CLOSED, OPEN
-from judging import (CLEAN, FAILED, NON_STRICT, NOT_UTF8, OK, PROTOCOL_ERROR, Case, Ending, show)
-from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, chops, close_payload, fragments, frame
+from judging import CLEAN, FAILED, NON_STRICT, NOT_UTF8, OK, PROTOCOL_ERROR, Case, Ending, show
+from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, chops, fragments, frame
 
 # --- the steps of a script
 

@@ -44,7 +44,8 @@ def prose():  # 0.39: verses of words that sound German, the frequent ones short
     lines = []
     for number in range(7000):
         line = " ".join(pick.choices(words, weights, k=pick.randrange(4, 8)))
-        lines.append(line[:1].upper() + line[1:] + pick.choice([",", ",", ".", "!", ""]) + ("\r\n" if number % 9 == 8 else ""))
+        end = pick.choice([",", ",", ".", "!", ""]) + ("\r\n" if number % 9 == 8 else "")
+        lines.append(line[:1].upper() + line[1:] + end)
     return fit(b"\xef\xbb\xbf" + "\r\n".join(lines).encode(), 222218)
 
 

@@ -4,14 +4,15 @@ Plays the cases of the Autobahn testsuite's fuzzing client, number for number, a
 back unchanged. Prints a table by section, and a line for each case that is not plainly OK: its verdict on the
 behaviour, its verdict on the close, and why.
 
-It ends with 0 if every case has OK or INFORMATIONAL twice; with --against, if every verdict is the one in the file. Else
-it ends with 1.
+It ends with 0 if every case has OK or INFORMATIONAL twice; with --against, if every verdict is the one in the file.
+Else it ends with 1.
 """
 
 import argparse
 import collections
 import multiprocessing
 import re
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,8 @@ def play(cases, url, parallel=1, patience=1):
     with multiprocessing.get_context("fork").Pool(max(1, min(parallel, len(cases)))) as pool:
         for result in pool.imap_unordered(_work, order):
             results[result.id] = result
+            if sys.stderr.isatty():
+                print(f"\r{len(results)} of {len(cases)} ", end="", file=sys.stderr, flush=True)
     return [results[case.id] for case in cases]
 
 

@@ -1,8 +1,8 @@
 """The wire: frames written with any mistake one likes, and frames read without forgiving one.
 
 What a case sends is built here field by field, so that a frame can be wrong in exactly one of them. What the server
-sends is held against RFC 6455 as its bytes come; the first thing wrong in it is a Violation. Nothing here is shared with
-the server under test, so that its codec never judges itself.
+sends is held against RFC 6455 as its bytes come; the first thing wrong in it is a Violation. Nothing here is shared
+with the server under test, so that its codec never judges itself.
 """
 
 import base64

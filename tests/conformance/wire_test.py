@@ -6,8 +6,8 @@ import pytest
 
 from data import KINDS, contents
 from deflate import Agreed, Deflater, Inflater, Offer, agree
-from wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, FrameReader, Refused, Upgrade, Violation, fragments, frame, mask
-from wire import read_close
+from wire import (BINARY, CLOSE, CONTINUATION, PING, TEXT, FrameReader, Refused, Upgrade, Violation, fragments, frame,
+                  mask, read_close)
 
 
 def frames(data, compresses=False):
