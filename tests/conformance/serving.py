@@ -1,6 +1,7 @@
 """For the tests here: a server in a process of its own, and the client in another."""
 
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,14 +10,20 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
-class Served:
-    """A server that prints "listening on ADDRESS:PORT"."""
+# What a sanitizer says, and the loop of wsd of a handler that does nothing.
+COMPLAINT = re.compile(r"^.*(?:Sanitizer|runtime error:|Busy wait).*$", re.MULTILINE)
 
-    def __init__(self, command):
-        self.command = command
+
+class Served:
+    """A server that prints "listening on ADDRESS:PORT". It must end with `status` when it is told to (a program that
+    does not care ends by the signal), and have said nothing that is a complaint."""
+
+    def __init__(self, command, status=-signal.SIGTERM):
+        self.command, self.status = command, status
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.errors = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=self.errors, text=True)
         line = self.process.stdout.readline()
         found = re.fullmatch(r"listening on (.+)\n", line)
         assert found, f"{self.command} printed {line!r}"
@@ -28,8 +35,14 @@ class Served:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(30)
+        status = self.process.wait(60)
         self.process.stdout.close()
+        with self.errors:
+            self.errors.seek(0)
+            said = self.errors.read()
+        assert status == self.status, f"it ended with {status} and had said: {said[-4000:]}"
+        complaint = COMPLAINT.search(said)
+        assert not complaint, complaint[0]
 
 
 def play_cases(url, cases, parallel, patience=1):

@@ -75,7 +75,7 @@ def test_what_is_written_is_read(tmp_path):
 
 @pytest.fixture(scope="module")
 def wsd():
-    with Served([WSD, "--port", "0"]) as server:
+    with Served([WSD, "--port", "0"], status=0) as server:
         yield server.url("/echo/raw")
 
 
