@@ -156,6 +156,7 @@ def test_wsc_with_python_websockets(options):
             process.stdin.write(lines.encode())
             for line in lines.splitlines():  # such a server answers nothing any more once it was sent a Close
                 assert await process.stdout.readline() == line.encode() + b"\n"
+            process.stdin.close()
             _, err = await process.communicate()
             assert process.returncode == 0, err.decode()
             assert agreed == ["permessage-deflate"]
