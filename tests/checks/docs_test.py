@@ -98,6 +98,31 @@ def test_rows_and_frames_are_put_in(tree, monkeypatch):
     assert errors[1].startswith("docs/page.md: wstrace --frames captures/a.pcap: ")
 
 
+def test_rules_are_put_in(tree):
+    (tree / "docs" / "rfc6455.tsv").write_text("5.1\tMUST\tA client masks\t6455-5.1-MASK\n"
+                                               "5.2\tMAY\tb\t- no\n")
+    (tree / "protocol" / "a.cpp").write_text(SOURCE + "// [6455-5.1-MASK]\n")
+    marks = "<!-- rules docs/rfc6455.tsv{} -->\n<!-- end rules -->\n"
+    page = tree / "docs" / "page.md"
+    page.write_text(PAGE + marks.format("") + marks.format(" 5.1") + marks.format(" 5.2"))
+    assert docs.run(tree, is_check=False) == []
+    assert "\n| in all | 2 | 1 | 1 |\n<!-- end rules -->" in page.read_text()
+    row = "\n| MUST | A client masks | `6455-5.1-MASK` | [a.cpp:6](../protocol/a.cpp#L6) |  |\n"
+    assert row + "<!-- end" in page.read_text()
+    assert "\n| MAY | b | *not ours:* no |  |  |\n<!-- end" in page.read_text()
+    # It goes with what it shows: here a test that proves the rule now.
+    (tree / "tests").mkdir()
+    (tree / "tests" / "a_test.py").write_text("# [6455-5.1-MASK]\n")
+    assert docs.run(tree, is_check=True) == ["docs/page.md: stale; tools/docs brings it up to date"]
+    page.write_text(PAGE + marks.format("") + marks.format(" 5.1") + marks.format(" 5.3"))
+    errors = docs.run(tree, is_check=False)
+    assert errors == ["docs/page.md: docs/rfc6455.tsv has no section 5.3", "docs/rfc6455.tsv: no page shows section 5.2"]
+    page.write_text(PAGE + marks.format("").replace("6455", "1"))
+    assert docs.run(tree, is_check=True)[0] == "docs/page.md: there is no docs/rfc1.tsv"
+    page.write_text(PAGE + marks.format(" 5.1").replace("docs/", ""))
+    assert BAD_MARK % "rules" in docs.run(tree, is_check=True)
+
+
 def test_a_page_with_a_mark_left_open_is_not_rewritten(tree):
     opened = "<!-- code protocol/a.cpp one -->\n\nProse that must not be lost.\n\n" + PAGE
     (tree / "docs" / "page.md").write_text(opened)
@@ -106,7 +131,7 @@ def test_a_page_with_a_mark_left_open_is_not_rewritten(tree):
 
 
 def test_the_command_names_what_is_wrong_and_fails_and_then_mends_it(tree):
-    (tree / "tools").mkdir()
+    shutil.copytree(ROOT / "tools" / "lib", tree / "tools" / "lib")
     command = [sys.executable, shutil.copy(ROOT / "tools" / "docs", tree / "tools")]
     (tree / "protocol" / "a.cpp").write_text(SOURCE.replace("b", "bb"))
     stale = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)

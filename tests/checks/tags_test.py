@@ -3,29 +3,17 @@ stands at the branch that enforces the rule, in the test that pins it and on the
 it. So whoever reads one of the three finds the others."""
 
 import os
-import re
+import sys
 from pathlib import Path
 
-RFCS = "3629|6455|6585|7692|8441|9110|9112"
-TAG = re.compile(rf"(?<![\w.-])(?:{RFCS})-\d+(?:\.\d+)*-[A-Z0-9]+(?:-[A-Z]+)*(?![\w-])")
-CODE = ("protocol", "server", "tools")
-# What is searched in tests/: neither what others wrote, nor bytes, nor the examples below.
-SKIPPED = ("node_modules", "__pycache__", "corpus", "checks")
-TEXT = (".h", ".cpp", ".py", ".js", ".mjs", ".sh", ".md", "")
+ROOT = Path(os.environ["FBF_SOURCE_DIR"])
+sys.path.insert(0, str(ROOT / "tools" / "lib"))
+from rules import CODE, find_tags  # noqa: E402
 
 
 def tags(root, *parts):
     """Each tag in these parts of the tree, and where it stands first."""
-    found = {}
-    for part in parts:
-        for path in [root / part, *sorted((root / part).rglob("*"))]:
-            name = path.relative_to(root)
-            if not path.is_file() or path.suffix not in TEXT or set(SKIPPED) & set(name.parts):
-                continue
-            for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
-                for tag in TAG.findall(line):
-                    found.setdefault(tag, f"{name}:{number}: {tag}")
-    return found
+    return {tag: f"{places[0][0]}:{places[0][1]}: {tag}" for tag, places in find_tags(root, *parts).items()}
 
 
 def without_test(root):
@@ -37,9 +25,6 @@ def without_code(root):
     coded = tags(root, *CODE)
     return [place for tag, place in sorted(tags(root, "tests", "docs", "README.md").items())
             if tag not in coded]
-
-
-ROOT = Path(os.environ["FBF_SOURCE_DIR"])
 
 
 def test_each_rule_of_the_code_is_cited_by_a_test():

@@ -1,0 +1,96 @@
+"""Each keyword of a standard is a row of docs/rfc*.tsv, and is bound by tags or says why not. The tables are complete,
+by the figures below; what they promise stands in code and tests; and no rule of the code is missing in them."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(os.environ["FBF_SOURCE_DIR"])
+sys.path.insert(0, str(ROOT / "tools" / "lib"))
+import rules  # noqa: E402
+
+TABLE = "docs/rfc6455.tsv"
+TREE = {
+    TABLE: "# what it is\n"
+           "5.1\tMUST\tA client masks\t6455-5.1-MASK\n"
+           "5.1\tMUST NOT\tA server does not\t6455-5.1-NOMASK 6455-5.1-MASK\n"
+           "5.10\tMAY\tWho has a proxy | may use it\t- no proxy is known here\n",
+    "protocol/error.cpp": '{"6455-5.1-MASK", 1002},\n{"6455-5.1-NOMASK", 1002},\n',
+    "protocol/frame.cpp": "// [6455-5.1-MASK]\n// [6455-5.1-NOMASK]\n// [6455-5.1-MASK]\n",
+    # Neither of another RFC, nor of another chapter.
+    "server/router.cpp": "// [9110-5-FIELD] [6455-3-URI]\n",
+    "tests/protocol/frame_test.cpp": "// [6455-5.1-MASK] here\n// [6455-5.1-MASK] there [6455-5.1-NOMASK]\n",
+}
+COUNTS = {"5.1": 2, "5.10": 1}
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name, text in TREE.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert rules.check(tmp_path, TABLE, COUNTS) == []
+    return tmp_path
+
+
+ROW = "5.1\tMUST\tA client masks\t"
+
+
+@pytest.mark.parametrize("file, old, new, errors", [
+    # A tag without a test, without code, without a branch, without a row.
+    ("tests/protocol/frame_test.cpp", " [6455-5.1-NOMASK]", "", [f"{TABLE}:3: 6455-5.1-NOMASK is cited by no test"]),
+    (TABLE, "6455-5.1-NOMASK", "6455-5.1-GONE", [
+        f"{TABLE}:3: 6455-5.1-GONE stands nowhere in the code", f"{TABLE}:3: 6455-5.1-GONE is cited by no test",
+        "protocol/error.cpp:2: 6455-5.1-NOMASK is in no row of docs/rfc6455.tsv"]),
+    ("protocol/frame.cpp", "// [6455-5.1-NOMASK]", "", [
+        f"{TABLE}:3: 6455-5.1-NOMASK stands at no branch, in the table of errors only"]),
+    ("server/router.cpp", "6455-3-URI", "6455-5.2-NEW", ["server/router.cpp:1: 6455-5.2-NEW is in no row of " + TABLE]),
+    # Neither a tag nor a reason; both; something else.
+    (TABLE, ROW + "6455-5.1-MASK", ROW, [f"{TABLE}:2: neither a tag nor a reason why there is none"]),
+    (TABLE, "- no proxy is known here", "- ", [f"{TABLE}:4: neither a tag nor a reason why there is none"]),
+    (TABLE, "- no proxy is known here", "- see 6455-5.1-MASK",
+     [f"{TABLE}:4: a reason why there is no tag, and a tag in it"]),
+    (TABLE, ROW + "6455-5.1-MASK", ROW + "6455-5.1-MASK - no", [f"{TABLE}:2: - is no tag", f"{TABLE}:2: no is no tag"]),
+    (TABLE, ROW + "6455-5.1-MASK", ROW + "[6455-5.1-MASK]", [f"{TABLE}:2: [6455-5.1-MASK] is no tag"]),
+    # A row too few, one too many, one in another section, one out of order, one that is none.
+    (TABLE, ROW + "6455-5.1-MASK\n", "", [f"{TABLE}: 1 keywords in 5.1, not 2"]),
+    (TABLE, ROW, ROW + "6455-5.1-MASK\n" + ROW, [f"{TABLE}: 3 keywords in 5.1, not 2"]),
+    (TABLE, "5.10\t", "5.9\t", [f"{TABLE}: 1 keywords in 5.9, not 0", f"{TABLE}: 0 keywords in 5.10, not 1"]),
+    (TABLE, "5.1\tMUST NOT", "4\tMUST NOT", [
+        f"{TABLE}:3: 4 comes ahead of 5.1", f"{TABLE}: 1 keywords in 4, not 0", f"{TABLE}: 1 keywords in 5.1, not 2"]),
+    (TABLE, "MUST NOT", "MUSTN'T", [f"{TABLE}:3: MUSTN'T is no keyword"]),
+    (TABLE, "5.10\tMAY", "5.10 MAY", [
+        f"{TABLE}:4: not a section, a keyword, a rule and its answer, with tabs between them",
+        f"{TABLE}: 0 keywords in 5.10, not 1"]),
+])
+def test_this_check_sees_what_it_forbids(tree, file, old, new, errors):
+    text = (tree / file).read_text()
+    assert old in text
+    (tree / file).write_text(text.replace(old, new, 1))
+    assert rules.check(tree, TABLE, COUNTS)[:len(errors)] == errors
+
+
+def test_a_section_is_shown_with_the_places_of_its_tags(tree):
+    found = rules.read_rules(tree, TABLE, [])
+    code, tests = rules.find_tags(tree, *rules.CODE), rules.find_tags(tree, "tests")
+    assert rules.show_section(found[:2], code, tests).splitlines() == [
+        "2 keywords: 2 bound, 0 not ours.",
+        "",
+        "| keyword | the rule | bound by | in code | in tests |",
+        "| --- | --- | --- | --- | --- |",
+        "| MUST | A client masks | `6455-5.1-MASK` "
+        "| [error.cpp:1](../protocol/error.cpp#L1), "
+        "[frame.cpp:1](../protocol/frame.cpp#L1), [3](../protocol/frame.cpp#L3) "
+        "| [frame_test.cpp:1](../tests/protocol/frame_test.cpp#L1) ×2 |",
+        "| MUST NOT | A server does not | `6455-5.1-NOMASK`<br>`6455-5.1-MASK` "
+        "| [error.cpp:2](../protocol/error.cpp#L2), [frame.cpp:2](../protocol/frame.cpp#L2)<br>"
+        "[error.cpp:1](../protocol/error.cpp#L1), "
+        "[frame.cpp:1](../protocol/frame.cpp#L1), [3](../protocol/frame.cpp#L3) "
+        "| [frame_test.cpp:2](../tests/protocol/frame_test.cpp#L2)<br>"
+        "[frame_test.cpp:1](../tests/protocol/frame_test.cpp#L1) ×2 |"]
+    assert rules.show_section(found[2:], code, tests).splitlines()[::4] == [
+        "1 keyword: 0 bound, 1 not ours.",
+        "| MAY | Who has a proxy \\| may use it | *not ours:* no proxy is known here |  |  |"]
+    assert rules.show_counts(found).splitlines()[2:] == ["| §5 | 3 | 2 | 1 |", "| in all | 3 | 2 | 1 |"]
