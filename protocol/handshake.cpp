@@ -207,8 +207,12 @@ void ClientHandshake::write_request(Output& out) const {
 ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse& response) const {
   if (response.status() != 101)
     return {Error::kStatus};  // [6455-4.1-STATUS]
-  if (!response.lists("Upgrade", "websocket"))
+  // [6455-4.1-UPGRADE] the one protocol that we asked for: here a list would name others above or below it
+  if (response.count("Upgrade") != 1 ||
+      !equals_ignoring_case(*response.find("Upgrade"), "websocket")) {
     return {Error::kUpgradeField};
+  }
+  // [6455-4.1-CONNECTION]
   if (!response.lists("Connection", "Upgrade"))
     return {Error::kConnectionField};
   // [6455-4.1-ACCEPT] whoever answered has read the question
