@@ -80,7 +80,7 @@ std::string judge_origin(const std::string& origin) {
 }
 
 std::string judge_subprotocol(const std::string& name) {
-  if (ws::is_token(name))
+  if (ws::is_token(name))  // [6455-4.1-SUBPROTOCOL]
     return {};
   return "a subprotocol is one word of letters, digits and !#$%&'*+-.^_`|~";
 }
@@ -162,6 +162,13 @@ std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptio
     return ws::ExitCode::kNormal;
   } catch (const CLI::ParseError& error) {
     ws::say(ws::visible(error.what()));
+    return ws::ExitCode::kUsage;
+  }
+  // [6455-4.1-SUBPROTOCOL]
+  std::vector<std::string> names = options.handshake.subprotocols;
+  std::ranges::sort(names);
+  if (std::ranges::adjacent_find(names) != names.end()) {
+    ws::say("no subprotocol can be offered twice");
     return ws::ExitCode::kUsage;
   }
   options.handshake.uri = *ws::parse_uri(uri);

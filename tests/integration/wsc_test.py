@@ -904,6 +904,7 @@ BAD_USAGE = [
     ["--subprotocol", "a\r\nX: y", "ws://localhost/"],
     ["--echo", "--binary", "ws://localhost/"],
     ["--echo", "--slash", "ws://localhost/"],
+    ["--subprotocol", "a", "--subprotocol", "b", "-s", "a", "ws://localhost/"],  # [6455-4.1-SUBPROTOCOL]
     ["--wait", "soon", "ws://localhost/"],
     ["--wait", "-2", "ws://localhost/"],
     ["--wait", "nan", "ws://localhost/"],
