@@ -198,6 +198,23 @@ def test_the_length_takes_the_shortest_form():
     assert [payload for _, payload, _ in seen] == [b"x" * size for size in sizes]
 
 
+def test_nothing_is_sent_before_the_answer_to_the_handshake():
+    # [6455-4.1-WAIT]
+    def play(peer):
+        with pytest.raises(socket.timeout):
+            peer.socket.settimeout(0.3)
+            while True:  # but the request itself, which may come in several reads
+                peer.bytes += peer.socket.recv(65536)
+        assert peer.bytes.count(b"\r\n\r\n") == 1 and peer.bytes.endswith(b"\r\n\r\n")
+        peer.socket.settimeout(PATIENCE)
+        peer.accept()
+        assert [peer.frame()[:2] for _ in range(2)] == [(0x81, b"a"), (0x88, b"\x03\xe8")]
+        peer.socket.sendall(CLOSE_1000)
+
+    with script(play) as url:
+        assert wsc(url, lines=b"a\n").returncode == 0
+
+
 def test_what_comes_in_the_same_segment_as_the_101_is_not_lost():
     def play(peer):
         peer.accept(behind=b"\x81\x05hello" + b"\x88\x05\x03\xe9bye")
