@@ -276,6 +276,13 @@ def test_a_long_text_is_cut_in_the_log(wsd):
     assert len(line[1]) == 1024
 
 
+def test_a_broken_rule_is_logged_with_its_tag(wsd):
+    # [6455-7.1.7-LOG]
+    server = wsd("--log-level", "debug")
+    talk(server)
+    server.logged(r"Session [0-9a-f]{8} failed: text is not UTF-8 \[6455-8[.]1-UTF8\]")
+
+
 def test_log_levels(wsd):
     for level, is_info, is_error in (("info", True, True), ("error", False, True), ("off", False, False)):
         server = wsd("--log-level", level)
