@@ -70,6 +70,7 @@ Event Connection::next(std::span<std::byte>& in, Output& out) {
       continue;  // a fragment is complete, its message is not
     }
 
+    // [6455-6.2-FRAMES] each byte is one of a frame, or breaks a rule
     FrameHeader header;
     const HeaderResult result = take_header(in, header);
     if (result.status == HeaderResult::Status::kError)
@@ -87,7 +88,7 @@ Event Connection::next(std::span<std::byte>& in, Output& out) {
         return fail(error, out);
     }
     const bool is_whole = in.size() >= header.payload_length;
-    // [7692-6.2-PLAIN] what is not compressed comes as it is, agreement or not
+    // [6455-5.2-FIN]; [7692-6.2-PLAIN] what is not compressed comes as it is, agreement or not
     const bool is_message = header.fin && partial_ == nullptr && !header.rsv1;
     if (is_whole && (is_message || is_control(header.opcode))) {
       const auto payload = in.first(static_cast<std::size_t>(header.payload_length));
@@ -146,6 +147,7 @@ Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byt
     apply_mask(payload, header.masking_key);
   if (is_control(header.opcode))
     return control_event(header.opcode, payload, out);
+  // [6455-6.2-TYPE], [6455-8.1-UTF8]
   if (header.opcode == Opcode::kBinary)
     return {.type = Event::Type::kBinary, .payload = payload};
   if (!is_utf8(payload))
@@ -248,6 +250,7 @@ bool Connection::send_control(Opcode opcode, std::span<const std::byte> payload,
   return send(opcode, {payload}, out);
 }
 
+// [6455-7.1.2-CLOSE]
 bool Connection::close(std::uint16_t code, std::string_view reason, Output& out) {
   if (state_ != State::kOpen)
     return false;
@@ -256,7 +259,7 @@ bool Connection::close(std::uint16_t code, std::string_view reason, Output& out)
   if (code == close_code::kNoStatus) {
     append_frame(Opcode::kClose, {}, out);
   } else {
-    assert(may_be_sent(code));
+    assert(may_be_sent(code));  // [6455-7.4-CODE]
     const auto text = std::as_bytes(std::span(fit_close_reason(reason)));
     append_frame(Opcode::kClose,
                  std::initializer_list<std::span<const std::byte>>{code_bytes, text}, out);
@@ -299,6 +302,7 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
 // region append-frame
 void Connection::append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                               Output& out) {
+  // [6455-6.1-FRAME] one frame, so that FIN is set; [6455-5.2-RSV] RSV1-3 are not; [6455-5.1-NOMASK] a server's MASK
   FrameHeader header{.opcode = opcode, .masked = settings_->role == Role::kClient};
   // A client masks what it sends, and so a copy of it.
   const auto is_lent = [&](std::span<const std::byte> part) {

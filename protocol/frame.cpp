@@ -138,6 +138,7 @@ std::size_t serialize_frame_header(const FrameHeader& header,
                          static_cast<unsigned>(header.opcode);
   out[0] = static_cast<std::byte>(byte0);
   const unsigned mask_bit = header.masked ? 0x80U : 0U;
+  // [6455-5.2-MINLEN]
   std::size_t size = 2;
   if (header.payload_length <= 125) {
     out[1] = static_cast<std::byte>(mask_bit | static_cast<unsigned>(header.payload_length));

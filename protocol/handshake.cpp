@@ -47,6 +47,7 @@ Error choose_subprotocol(const HttpRequest& request, std::span<const std::string
     }
   }
   for (const std::string_view name : asked) {
+    // [6455-4.2.2-SUBPROTOCOL] one of the client's, or none
     const auto found = std::ranges::find(supported, name);
     if (found != supported.end() && chosen.empty())
       chosen = *found;
@@ -115,9 +116,10 @@ Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> s
 
 // region switching-protocols
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out) {
-  // Names in lower case, as the article's server (Reactor Netty) writes them.
+  // [6455-4.2.2-SWITCH] Names in lower case, as the article's server (Reactor Netty) writes them.
   out.append("HTTP/1.1 101 Switching Protocols\r\n");
   out.append(fields);
+  // [6455-4.2.2-EXTENSION] no extension, offered or not
   out.append("upgrade: websocket\r\nconnection: upgrade\r\n");
   if (!upgrade.subprotocol.empty()) {
     out.append("sec-websocket-protocol: ");
@@ -184,6 +186,7 @@ std::optional<Uri> parse_uri(std::string_view text) {
 }
 
 void ClientHandshake::write_request(Output& out) const {
+  // [6455-4.1-REQUEST], and what a client may add: [6455-4.1-ORIGIN], [6455-4.1-SUBPROTOCOL], [6455-4.1-FIELDS]
   std::string request =
       "GET " + uri.resource + " HTTP/1.1\r\nHost: " + uri.authority +
       "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + base64(nonce) +

@@ -35,7 +35,7 @@ MessageAssembler::~MessageAssembler() {
 
 // region message-assembler
 void MessageAssembler::begin(const FrameHeader& header, Inflater* inflater) {
-  opcode_ = header.opcode;
+  opcode_ = header.opcode;  // [6455-6.2-TYPE] that of the fragments behind it too
   inflater_ = inflater;
   declared_ = header.payload_length;
   is_open_ = true;
@@ -96,6 +96,7 @@ Error MessageAssembler::add(std::span<const std::byte> bytes) {
       throw;
     }
   }
+  // [6455-5.4-ORDER]
   payload_.insert(payload_.end(), bytes.begin(), bytes.end());
   return Error::kNone;
 }

@@ -58,7 +58,7 @@ std::string_view message_text(Opcode opcode, std::span<const std::byte> payload,
                               std::string& storage) {
   if (opcode == Opcode::kText || is_utf8(payload))
     return as_text(payload);
-  storage = payload_text(payload);
+  storage = payload_text(payload);  // [6455-5.6-TEXT] bytes that are not may not leave as text
   return storage;
 }
 

@@ -148,7 +148,7 @@ Answer refusal(int status, std::string_view text) {
   Answer answer;
   answer.status = status;
   answer.body = std::string(text) + "\n";
-  if (status == 426)
+  if (status == 426)  // [6455-4.4-VERSIONS] the one version, whatever else was missing
     answer.fields = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
   return answer;
 }
@@ -192,7 +192,7 @@ Answer Router::answer(const HttpRequest& request, bool is_available) const {
   } else if (route != routes_.end()) {
     answer = answer_mapped(request, *route);
   } else if (!is_page && path != "/healthz") {
-    answer = refusal(Error::kPath);
+    answer = refusal(Error::kPath);  // [6455-4.2.2-RESOURCE]
   } else if (request.method() != "GET" && request.method() != "HEAD") {
     answer = refusal(405, "the method must be GET or HEAD");
     answer.fields = "Allow: GET, HEAD\r\n";
@@ -218,7 +218,8 @@ Answer Router::answer_mapped(const HttpRequest& request, const Route& route) con
     return answer;
   };
 
-  // CORS. A request without Origin is no browser's, and one of the server's own pages is not cross-origin.
+  // CORS. A request without Origin is no browser's [6455-4.2.1-NO-ORIGIN], and one of the server's own pages is
+  // not cross-origin.
   // The latter is taken on trust only where no outsider can make the name: a name that its owner has
   // "rebound" to this address is own by its Host field alone, and so must be on the list, if there is one.
   const bool asks = request.method() == "OPTIONS";
@@ -231,6 +232,7 @@ Answer Router::answer_mapped(const HttpRequest& request, const Route& route) con
     const auto own = own_origin(request);
     const bool is_own = own.has_value() && are_same(*origin, *own);
     const bool is_own_for_sure = is_own && is_fixed_name(origin->host);
+    // [6455-4.2.2-ORIGIN]
     if (!is_own_for_sure && !is_allowed(*origin_field))
       return refused(Error::kOrigin);
     if (!is_own) {

@@ -299,7 +299,7 @@ void Server::start_stopping() {
     return;
   context_.is_stopping = true;  // requests are answered 503 from now on
   context_.loop.timers().set(stop_deadline_, context_.loop.now() + options_.limits.stop_ms);
-  // What was said leaves ahead of the Close. Settling marks sessions dead, and removes none.
+  // [6455-7.3-STOP] What was said leaves ahead of the Close. Settling marks sessions dead, and removes none.
   for (const Route& route : router_.routes())
     route.endpoint->turn_ended();
   for (Session* const session : table_.all()) {

@@ -173,7 +173,7 @@ bool Session::read() {
     take_head(bytes);
   } else if (state_ == State::kOpen) {
     take_input(bytes);
-  }  // else: discarded, so that close() will not find it unread
+  }  // else: discarded, so that close() will not find it unread [6455-7.1.1-DRAIN]
   return true;
 }
 // endregion
@@ -251,6 +251,7 @@ void Session::answer(const HttpRequest& request, std::span<std::byte> behind) {
 }
 // endregion
 
+// [6455-7.2.2-ABORT] an answer that says why, and the end
 void Session::write_refusal(const Answer& answer) {
   write_answer(answer, std::time(nullptr), output());
   start_flushing();
@@ -370,6 +371,7 @@ void Session::take_event(const Event& event) {
       return tell_closed({event.code, text, false});
     case Event::Type::kFailed: {
       const ErrorInfo& info = describe(event.error);
+      // [6455-7.1.7-LOG]
       log(LogLevel::kDebug, {"Session ", id().text(), " failed: ", info.text, " [", info.tag, "]"});
       start_flushing();
       return tell_closed({event.code, info.text, true});
@@ -433,7 +435,7 @@ Outbox& Session::outbox() {
 }
 
 // region session-flush
-/// Sends what was gathered, in one write; what the socket does not take is queued.
+/// Sends what was gathered, in one write; what the socket does not take is queued. [6455-6.1-TRANSMIT]
 void Session::flush() {
   if (context_.gatherer != this)
     return;
@@ -553,7 +555,8 @@ void Session::start_flushing() {
 }
 
 // region session-end-writing
-/// Ends TCP first, as a server should: FIN behind the last byte, then reading until the peer's. §7.1.1
+/// Ends TCP first, as a server should: FIN behind the last byte, then reading until the peer's.
+/// [6455-7.1.1-FIRST]
 void Session::end_writing_if_flushed() {
   if (state_ != State::kFlushing || queued() > 0)
     return;
@@ -565,6 +568,7 @@ void Session::end_writing_if_flushed() {
 }
 // endregion
 
+// [6455-7.1.1-RESET]
 void Session::reset(std::string_view why) {
   if (state_ == State::kDead)
     return;
@@ -611,6 +615,7 @@ void Session::on_exception(std::string_view what) {
     output().clear();  // it may end in half a head; frames are whole
     write_refusal(refusal(500, "internal error"));
   } else if (state_ == State::kOpen) {
+    // [6455-7.4.1-1011]
     connection_.close(close_code::kInternalError, "internal error", output());
     start_flushing();
     tell_closed({close_code::kInternalError, what, true});
@@ -662,7 +667,7 @@ void Session::on_timer() {
   if (deadline_ <= now()) {
     deadline_ = Timers::kNever;
     on_deadline();
-  } else if (next_deadline() <= now()) {  // silence
+  } else if (next_deadline() <= now()) {  // silence [6455-5.5.2-PING]
     connection_.send_control(Opcode::kPing, {}, output());
     awaits_pong_ = true;
     deadline_ = now() + limits().pong_ms;

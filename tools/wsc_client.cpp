@@ -109,10 +109,11 @@ ExitCode Client::run() {
   return exit_code_;
 }
 
-/// The opening handshake. Returns what came behind the 101 in the same read: frames already.
+/// The opening handshake. Returns what came behind the 101 in the same read: frames already. Nothing else is sent
+/// before. [6455-4.1-WAIT]
 std::string Client::open() {
   ClientHandshake& handshake = options_.handshake;
-  fill_with_random(handshake.nonce);
+  fill_with_random(handshake.nonce);  // [6455-4.1-NONCE]
   handshake.write_request(out_);
   if (options_.is_verbose) {
     out_.for_each_piece([this](Output::Bytes piece) {
@@ -146,7 +147,7 @@ std::string Client::open() {
           : handshake.judge_response(response);
   if (established.error == Error::kStatus)
     refuse(response, bytes);
-  if (established.error != Error::kNone) {
+  if (established.error != Error::kNone) {  // [6455-7.2.1-HANDSHAKE]
     throw Failure(ExitCode::kRefused,
                   "wrong answer to the opening handshake: " + cite(established.error));
   }
@@ -185,7 +186,7 @@ void Client::refuse(const HttpResponse& response, std::string& bytes) {
 /// Waits for what comes first, and sees to it. False at the end.
 bool Client::turn() {
   socket_.send(out_);
-  // §7.1.7: a connection that failed is ended by us; §7.1.1: any other by the server.
+  // [6455-7.1.7-FAIL] a connection that failed is ended by us; [6455-7.1.1-WAIT] any other by the server
   if (has_failed_ && out_.empty())
     socket_.finish_writing();
 
@@ -214,7 +215,7 @@ bool Client::turn() {
     } else if (connection_.is_finished()) {
       return false;
     } else {
-      throw abnormal_closure("the server ended TCP" + socket_.end());
+      throw abnormal_closure("the server ended TCP" + socket_.end());  // [6455-7.2.1-LOST]
     }
   }
   if (entries[0].revents != 0)
@@ -261,6 +262,7 @@ void Client::take_end(const Event& event, bool we_began) {
   std::string text;
   if (event.type == Event::Type::kFailed) {
     has_failed_ = true;
+    // [6455-7.1.7-REPORT]
     text = "the server broke a rule: " + cite(event.error) + "; ";
   }
   text += we_began || has_failed_ ? "closed: " : "closed by the server: ";
@@ -287,7 +289,7 @@ bool Client::pass_deadline() {
     return true;
   }
   if (connection_.is_finished()) {
-    say("the server did not end TCP within --close-timeout");
+    say("the server did not end TCP within --close-timeout");  // [6455-7.1.1-TIMEOUT]
     return false;
   }
   throw abnormal_closure("the server takes longer than --close-timeout");
@@ -349,7 +351,7 @@ void Client::take_line() {
   } else if (options_.has_commands && line_.starts_with('/')) {
     reason = run_command(line_);
   } else if (is_text && !is_utf8(as_bytes(line_))) {
-    reason = "not UTF-8 (--binary would send it)";
+    reason = "not UTF-8 (--binary would send it)";  // [6455-5.6-TEXT]
   } else {
     connection_.send(is_text ? Opcode::kText : Opcode::kBinary, {as_bytes(line_)}, out_);
   }

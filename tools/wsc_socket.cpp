@@ -66,6 +66,7 @@ ClientSocket::ClientSocket(const Uri& uri, double timeout, std::string& address)
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(first, ::freeaddrinfo);
 
+  // [6455-4.1-CONNECT] one address after the other, until one accepts
   std::string failures;
   for (const addrinfo* next = first; next != nullptr; next = next->ai_next) {
     Fd fd(::socket(next->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));

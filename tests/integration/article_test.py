@@ -113,6 +113,7 @@ def test_an_echo_answers_each_message_in_its_order(wsd):
     (b"\xff\xfe", "��"),
 ])
 def test_a_binary_message_is_decoded_and_answered_with_text(wsd, payload, text):
+    # [6455-5.6-TEXT]
     server = wsd()
     with Raw(server, "/echo") as raw:
         raw.send(frame(0x2, payload))

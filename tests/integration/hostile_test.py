@@ -67,6 +67,7 @@ def test_a_ping_flood_with_unread_pongs_is_paused(wsd):
 
 
 def test_who_does_not_read_is_reset(wsd):
+    # [6455-7.1.1-RESET]
     server = wsd("--write-timeout", "300ms")
     with Raw(server, "/echo/raw") as raw:
         try:

@@ -41,6 +41,7 @@ def test_without_sessions_it_ends_at_once(wsd):
 
 
 def test_what_was_queued_leaves_before_the_close(wsd):
+    # [6455-6.1-TRANSMIT]
     server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
     payload = bytes(range(256)) * 4096
     with Raw(server, "/echo/raw", small_buffer=True) as raw:

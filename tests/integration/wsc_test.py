@@ -134,13 +134,13 @@ CLOSE_1000 = b"\x88\x02\x03\xe8"
 
 
 def test_the_wire_of_two_lines_is_request_two_texts_and_a_close_and_the_server_ends_tcp_first():
-    seen = {}
+    seen = {}  # [6455-4.1-REQUEST]
 
     def play(peer):
         seen["head"] = peer.accept()
         seen["frames"] = [peer.frame() for _ in range(3)]
         peer.socket.sendall(b"\x81\x01A" + b"\x81\x01B" + CLOSE_1000)
-        # §7.1.1: the client leaves it to the server to end TCP
+        # [6455-7.1.1-WAIT] the client leaves it to the server to end TCP
         seen["ended first"] = peer.ended(within=0.3)
 
     with script(play) as url:
@@ -167,6 +167,7 @@ def test_the_wire_of_two_lines_is_request_two_texts_and_a_close_and_the_server_e
 
 
 def test_masking_keys_and_nonces_are_fresh():
+    # [6455-4.1-NONCE] [6455-5.3-KEY]
     nonces, keys = set(), set()
 
     def play(peer):
@@ -275,9 +276,10 @@ def test_a_server_that_breaks_a_rule_gets_a_close_and_then_our_fin(frame, code, 
         byte0, payload, _ = peer.frame()
         assert (byte0, payload[:2]) == (0x88, struct.pack("!H", code))
         assert payload[2:].decode() == text
-        assert peer.ended(within=PATIENCE)  # §7.1.7: a connection that failed is not kept
+        assert peer.ended(within=PATIENCE)  # [6455-7.1.7-FAIL] a connection that failed is not kept
 
     with script(play) as url, started(url) as process:
+        # [6455-7.1.7-REPORT]
         assert process.wait(PATIENCE) == 4
         error = process.stderr.read().decode()
         assert re.fullmatch(rf"wsc: the server broke a rule: {text} \[6455-\S+\]; closed: {code} \(.+\)\n", error)
@@ -285,6 +287,7 @@ def test_a_server_that_breaks_a_rule_gets_a_close_and_then_our_fin(frame, code, 
 
 @pytest.mark.parametrize("reset", [False, True])
 def test_tcp_that_ends_without_a_close_is_1006(reset):
+    # [6455-7.2.1-LOST]
     def play(peer):
         peer.accept()
         if reset:
@@ -324,6 +327,7 @@ def test_a_server_that_never_answers_the_close_is_left(trickle):
 
 
 def test_a_server_that_never_ends_tcp_is_left_and_all_is_well():
+    # [6455-7.1.1-TIMEOUT]
     def play(peer):
         peer.accept()
         peer.frame()
@@ -479,6 +483,7 @@ def test_the_longest_line_is_sent_and_one_byte_more_is_not(echo):
 
 
 def test_a_line_that_is_not_utf8_is_refused_and_the_others_are_sent(echo):
+    # [6455-5.6-TEXT]
     run = wsc(echo, lines=b"a\n\xff\nb\n\xc3")
     assert (run.returncode, run.stdout) == (2, b"a\nb\n")
     assert run.stderr.decode().splitlines()[:2] == [
@@ -506,6 +511,7 @@ def test_ping_pong_and_close_by_slash(echo):
     assert run.returncode == 4
 
 
+# [6455-7.4-CODE]
 NO_SUCH_CODE = "line 1 is not sent: no Close may carry that code: try 1000 to 1003, 1007 to 1014, 3000 to 4999"
 SLASHES = [
     (b"/close\n", "closed: 1000 (normal closure)", 0),
@@ -675,6 +681,7 @@ def test_a_close_without_a_code_is_1005():
 
 
 def test_origin_fields_and_subprotocols_reach_the_server():
+    # [6455-4.1-ORIGIN] [6455-4.1-FIELDS] [6455-4.1-SUBPROTOCOL]
     seen = []
 
     async def handler(ws):
@@ -776,6 +783,7 @@ WRONG_ANSWERS = [
 
 @pytest.mark.parametrize("answer, text", WRONG_ANSWERS, ids=[text for _, text in WRONG_ANSWERS])
 def test_a_wrong_answer_to_the_handshake_is_named(answer, text):
+    # [6455-7.2.1-HANDSHAKE]
     def play(peer):
         peer.head()
         peer.socket.sendall(answer)
@@ -823,6 +831,7 @@ def free_port():
 
 
 def test_a_refused_connection_is_one_clear_line():
+    # [6455-4.1-CONNECT]
     port = free_port()
     run = wsc(f"ws://127.0.0.1:{port}/")
     assert run.returncode == 1
@@ -854,6 +863,7 @@ def name_of_three_addresses(tmp_path):
 
 @pytest.mark.parametrize("host", ["::1", "127.0.0.1", "127.0.0.2"])
 def test_every_address_of_a_name_is_tried(name_of_three_addresses, host):
+    # [6455-4.1-CONNECT]
     def play(peer):
         peer.accept(behind=CLOSE_1000)
 

@@ -21,6 +21,9 @@ Bytes masked_frame(const Bytes& frame) {
 
 // ------------------------------------------------------------------ §5.7, the examples
 
+// [6455-6.2-FRAMES] What follows are frames, byte for byte. [6455-6.2-TYPE] Text is told from binary, whole
+// [6455-5.2-FIN] or in fragments, [6455-5.4-ORDER] which are put together as they came.
+
 TEST(Section5_7, ASingleFrameUnmaskedTextMessage) {
   expect_stream({.role = Role::kClient,
                  .input = hex("81"                // FIN, text
@@ -248,6 +251,7 @@ TEST(Fragments, EndWithTheirMessage) {
 }
 
 TEST(Messages, FollowEachOtherInOneRead) {
+  // [6455-6.2-TYPE] [6455-5.4-CONTINUATION] each has its own type and its own fragments
   expect_stream({.role = Role::kClient,
                  .input = hex("81 01 61"           // text, "a"
                               "82 01 62"           // binary, "b"
@@ -614,6 +618,7 @@ TEST(OurClose, IsTheLastThatWeSend) {
 }
 
 TEST(OurClose, HasACodeAndAReasonThatFit) {
+  // [6455-7.1.2-CLOSE] [6455-7.4-CODE] 1005 is what no code is called, and leaves as none
   const struct {
     std::uint16_t code;
     Bytes reason;
@@ -695,6 +700,7 @@ TEST(Sending, MasksAsAClientWithAFreshKeyForEachFrame) {
 }
 
 TEST(Sending, KeepsThePartsOfAMessageInOrder) {
+  // [6455-6.1-FRAME] one frame: FIN, text or binary; [6455-5.1-NOMASK] no mask on a server's
   const ConnectionSettings server;
   const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
   Output out;
@@ -754,6 +760,7 @@ TEST(Sending, LendsLargePartsOnAServerAndCopiesSmallOnes) {
 }
 
 TEST(Sending, UsesTheLengthFormsAtTheirEdges) {
+  // [6455-5.2-MINLEN]; and in each byte 0 [6455-5.2-RSV]
   const ConnectionSettings server;
   const struct {
     std::size_t size;

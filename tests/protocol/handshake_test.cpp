@@ -165,6 +165,7 @@ TEST(Upgrade, HasAKeyInTheAlphabetOfBase64) {
 }
 
 TEST(Subprotocol, IsTheFirstOfTheClientsThatTheServerSupports) {
+  // [6455-4.2.2-SUBPROTOCOL]
   const struct {
     const char* name;
     const char* fields;
@@ -192,7 +193,8 @@ TEST(Subprotocol, IsTheFirstOfTheClientsThatTheServerSupports) {
 }
 
 TEST(SwitchingProtocols, IsTheArticlesAnswerOf218Bytes) {
-  // Rows 4 and 6 of the documented trace.
+  // Rows 4 and 6 of the documented trace. [6455-4.2.2-SWITCH] [6455-4.2.2-EXTENSION] One is offered, none is
+  // answered; [6455-4.2.2-SUBPROTOCOL] nor is a subprotocol.
   const std::string article =
       "GET /echo HTTP/1.1\r\n"                                                    // 20
       "Sec-WebSocket-Version: 13\r\n"                                             // 27
@@ -313,6 +315,7 @@ ClientHandshake example_client() {
 }
 
 TEST(ClientRequest, HasTheFieldsOfSection4_1) {
+  // [6455-4.1-REQUEST]
   ClientHandshake client = example_client();
   Output out;
   client.write_request(out);
@@ -325,6 +328,7 @@ TEST(ClientRequest, HasTheFieldsOfSection4_1) {
             "Sec-WebSocket-Version: 13\r\n"
             "\r\n");
 
+  // [6455-4.1-ORIGIN] [6455-4.1-SUBPROTOCOL] [6455-4.1-FIELDS] what it may add
   client.uri = *parse_uri("ws://[::1]:8080?x");
   client.origin = "http://example.com";
   client.subprotocols = {"chat", "superchat"};

@@ -82,6 +82,7 @@ TEST_F(RouterTest, TheArticlesRequestIsAnsweredWith218Bytes) {
 }
 
 TEST_F(RouterTest, AnswersThatAreNot101) {
+  // [6455-4.2.2-RESOURCE] 404; [6455-4.4-VERSIONS] 426, and the version that would do
   struct Row {
     std::string request;
     int status;
@@ -214,6 +215,7 @@ TEST_F(RouterTest, AnAllowListRefusesOtherOrigins) {
         "https://good.example.evil", "null", "http://other.example"}) {
     EXPECT_EQ(with(no).status, 403) << no;
   }
+  // [6455-4.2.1-NO-ORIGIN]
   EXPECT_EQ(ask(strict, upgrade()).status, 101) << "no browser sends none";
   // The server's own page, under a name that no outsider can give to this address.
   EXPECT_EQ(with("http://localhost:8080").status, 101);

@@ -174,6 +174,7 @@ TEST(Head, MayBeCutAnywhere) {
   EXPECT_TRUE(slow.receive_until("Echo: hi").ends_with(answer_end));
 }
 
+// [6455-7.2.2-ABORT] [6455-7.1.1-DRAIN]
 TEST(Refusal, IsReadByAClientThatGoesOnSending) {
   const LiveServer server;
   RawClient client = server.connect();
@@ -264,6 +265,7 @@ TEST(Endpoint, SeesTheOpeningAndMayRefuseIt) {
 }
 
 TEST(Endpoint, IsToldOnceHowASessionEnded) {
+  // [6455-7.1.1-FIRST]
   enum class Then { kWait, kFinish, kReset };
   const struct {
     std::string bytes;
@@ -363,6 +365,7 @@ TEST(Endpoint, IsToldOfADeathLaterAndNeverInsideACallOfItsOwn) {
   EXPECT_EQ(lines[4], "closed 1006 error");
 }
 
+// [6455-6.1-TRANSMIT]
 TEST(Sending, SaysWhenThePeerDoesNotRead) {
   const Limits limits{.outbox_high = 100'000, .outbox_low = 50'000};
   LiveServer server(limits);
@@ -579,6 +582,7 @@ TEST(Close, ThatIsNotAnsweredEndsWithTheDeadline) {
   EXPECT_EQ(server.endpoint.diary.lines(4).back(), "closed 1006");
 }
 
+// [6455-5.5.2-PING]
 TEST(KeepAlive, PingsAfterSilenceAndEndsWithoutAPong) {
   LiveServer server({.ping_ms = 50, .pong_ms = 150});
   RawClient client = server.open();
@@ -593,6 +597,7 @@ TEST(KeepAlive, PingsAfterSilenceAndEndsWithoutAPong) {
 
 // --- Stopping
 
+// [6455-7.3-STOP]
 TEST(Stopping, SaysGoodbyeAndRefusesNewcomersUntilTheLastIsGone) {
   LiveServer server;
   RawClient client = server.open();
