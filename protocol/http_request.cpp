@@ -32,14 +32,6 @@ constexpr bool is_visible_ascii(char c) {
   return c > 0x20 && c < 0x7F;
 }
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_blank(text.front()))
-    text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back()))
-    text.remove_suffix(1);
-  return text;
-}
-
 /// RFC 3986 §3.2: host and port, loosely; what matters is that nothing else slips in.
 bool is_authority(std::string_view host) {
   return std::ranges::all_of(host, [](char c) {
@@ -56,6 +48,14 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, is_tchar);
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && is_blank(text.front()))
+    text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back()))
+    text.remove_suffix(1);
+  return text;
 }
 
 std::optional<std::string_view> next_list_element(std::string_view& list) {

@@ -34,6 +34,9 @@ namespace ws {
 /// RFC 9110 §5.6.2: one or more tchar.
 [[nodiscard]] bool is_token(std::string_view text);
 
+/// `text` without the blanks around it.
+[[nodiscard]] std::string_view trim(std::string_view text);
+
 /// The next element of a comma-separated list (RFC 9110 §5.6.1), blanks trimmed; `list` is moved
 /// behind it. Empty elements are skipped; nullopt at the end.
 std::optional<std::string_view> next_list_element(std::string_view& list);
