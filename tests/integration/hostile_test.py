@@ -113,6 +113,7 @@ def test_a_fin_that_never_comes(wsd):
 
 
 def test_a_pong_that_never_comes(wsd):
+    # [6455-7.1.1-RESET]
     server = wsd("--ping-interval", "50ms", "--pong-timeout", "200ms")
     with Raw(server, "/echo") as raw:
         assert raw.frame() == (PING, b"")

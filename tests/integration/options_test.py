@@ -148,6 +148,7 @@ def test_max_field_bytes(wsd):
 
 
 def test_max_message(wsd):
+    # [6455-10.4-LIMITS] [6455-10.4-MESSAGE] as with each option here: N passes, N + 1 does not
     server = wsd("--max-message", "64KiB")
     for end in (lambda raw, size: raw.send(frame(BINARY, b"x" * size)),
                 lambda raw, size: raw.send(frame(BINARY, b"x" * 40_000, fin=False) +
