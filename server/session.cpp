@@ -536,8 +536,8 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
 // endregion
 
 // region session-put-out
-/// It loses what is queued whole, finishes the frame it is in, and gets a Close and a deadline: one slow
-/// reader neither stops the others nor grows without bound.
+/// It loses what is queued whole, finishes the frame it is in [6455-5.5.1-DELAY], and gets a Close and a
+/// deadline: one slow reader neither stops the others nor grows without bound.
 void Session::put_out() {
   log(LogLevel::kWarn,
       {"Session ", id().text(), " put out: ", std::to_string(outbox_->cost()), " bytes behind"});

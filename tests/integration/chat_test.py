@@ -44,6 +44,7 @@ def test_one_that_never_reads_is_put_out_while_the_others_lose_nothing(wsd):
 
 
 def test_one_that_reads_again_finds_whole_messages_and_then_1008(wsd):
+    # [6455-5.5.1-DELAY]
     server = wsd("--close-timeout", "60s", "--log-level", "warn")
     texts = [b"%06d " % number + bytes([ord(".")]) * 1024 for number in range(20_000)]
     with Raw(server, "/chat") as slow, Raw(server, "/chat") as quick, Raw(server, "/chat") as speaker:
