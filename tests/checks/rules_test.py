@@ -24,6 +24,13 @@ COUNTS_6455 = {
     "10.2": 2, "10.3": 1, "10.4": 2, "10.6": 2, "10.7": 4,
 }
 
+# docs/rfc7692.tsv says how these were.
+COUNTS_7692 = {
+    "5": 13,
+    "6.1": 4, "6.2": 2,
+    "7": 2, "7.1.1.1": 3, "7.1.1.2": 3, "7.1.2.1": 4, "7.1.2.2": 5, "7.2.1": 14, "7.2.2": 10, "7.3": 1,
+}
+
 
 def of_chapters(counts):
     sums = {}
@@ -37,6 +44,11 @@ def test_each_keyword_of_rfc_6455_is_bound_or_says_why_not():
     assert of_chapters(COUNTS_6455) == {"4": 64, "5": 57, "6": 16, "7": 33, "8": 1, "9": 12, "10": 11}
     assert sum(COUNTS_6455.values()) == 194
     assert rules.check(ROOT, TABLE, COUNTS_6455) == []
+
+
+def test_each_keyword_of_rfc_7692_is_bound_or_says_why_not():
+    assert of_chapters(COUNTS_7692) == {"5": 13, "6": 6, "7": 42}
+    assert rules.check(ROOT, "docs/rfc7692.tsv", COUNTS_7692) == []
 
 
 # --- Small trees, in which something is wrong
