@@ -79,7 +79,7 @@ constexpr Row kTable[] = {
     {Error::kTooManyFragments, {"6455-10.4-FRAGMENTS", 1008, "too many fragments in one message"}},
     {Error::kMessageTimeout, {"6455-10.4-SLOW", 1008, "a message came too slowly"}},
     {Error::kTextNotUtf8, {"6455-8.1-UTF8", 1007, "text is not UTF-8"}},
-    {Error::kCompressedData, {"7692-7.2.2-DATA", 1007, "a compressed message is damaged"}},
+    {Error::kCompressedData, {"7692-6.2-INFLATE", 1007, "a compressed message is damaged"}},
     {Error::kCloseLength,
      {"6455-5.5.1-BODY", 1002, "a Close payload is empty or starts with a 2-byte code"}},
     {Error::kCloseCode, {"6455-7.4-CODE", 1002, "this close code must not be sent"}},

@@ -14,12 +14,6 @@ constexpr std::string_view kClientBits = "client_max_window_bits";
 
 constexpr std::uint8_t kLargestWindow = 15;
 
-std::string_view trim(std::string_view text) {
-  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
-  text.remove_suffix(text.size() - (text.find_last_not_of(" \t") + 1));
-  return text;
-}
-
 /// A value that came as it is or in quotes; nullopt if it is no token in either case.
 std::optional<std::string> read_value(std::string_view text) {
   std::string value(text);

@@ -57,57 +57,6 @@ Error choose_subprotocol(const HttpRequest& request, std::span<const std::string
                                                           : Error::kSubprotocolSyntax;
 }
 
-/// The value of an extension's parameter: a token, in quotes or not. A quoted one may have needless backslashes.
-bool is_extension_value(std::string_view value) {
-  if (!value.starts_with('"'))
-    return is_token(value);
-  if (value.size() < 2 || !value.ends_with('"'))
-    return false;
-  std::string unquoted;
-  bool is_escaped = false;
-  for (const char c : value.substr(1, value.size() - 2)) {
-    is_escaped = c == '\\' && !is_escaped;
-    if (!is_escaped)
-      unquoted += c;
-  }
-  return !is_escaped && is_token(unquoted);
-}
-
-/// name *( ";" parameter [ "=" value ] )
-bool is_extension(std::string_view text) {
-  std::string_view rest = text;
-  const auto take_part = [&rest] {
-    const std::string_view part = rest.substr(0, rest.find(';'));
-    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
-    return trim(part);
-  };
-  if (text.ends_with(';') || !is_token(take_part()))
-    return false;
-  while (!rest.empty()) {
-    const std::string_view part = take_part();
-    const std::size_t equals = part.find('=');
-    if (!is_token(trim(part.substr(0, equals))) ||
-        (equals != std::string_view::npos && !is_extension_value(trim(part.substr(equals + 1)))))
-      return false;
-  }
-  return true;
-}
-
-/// [6455-9.1-SYNTAX] The client's list, over all its fields: well-formed, whether anybody knows its extensions or not.
-/// A comma may stand in no value, so that it ends an element even in quotes.
-bool has_sound_extensions(const HttpRequest& request) {
-  for (std::size_t i = 0; i < request.field_count(); ++i) {
-    if (!equals_ignoring_case(request.field_name(i), "Sec-WebSocket-Extensions"))
-      continue;
-    std::string_view rest = request.field_value(i);
-    while (const auto element = next_list_element(rest)) {
-      if (!is_extension(*element))
-        return false;
-    }
-  }
-  return true;
-}
-
 }  // namespace
 
 // region accept-key
@@ -152,8 +101,6 @@ Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> s
   // [6455-4.1-NOBODY] or its first bytes would be taken for frames
   if (request.has_body())
     return refuse(Error::kBodyWithUpgrade);
-  if (!has_sound_extensions(request))
-    return refuse(Error::kExtensionSyntax);
 
   // [6455-9.1-SYNTAX] judged even where no extension is spoken
   const auto extensions = parse_extensions(request);

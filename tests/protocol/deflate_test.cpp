@@ -150,7 +150,7 @@ TEST(Received, Rsv1IsRefusedWhereItMeansNothing) {
 }
 
 TEST(Received, DamageIsFoundWithItsByte) {
-  // [7692-7.2.2-DATA]
+  // [7692-6.2-INFLATE]
   const auto refused = [](std::size_t with) {
     return std::vector<Step>{failed(Error::kCompressedData, with)};
   };
