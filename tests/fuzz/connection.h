@@ -1,10 +1,11 @@
 // A connection in either role: whole, in single bytes and cut the same events come out and the same
-// bytes go out; and what `run` asks of every stream: memory given back, nothing sent without an
-// event, the observer shown the wire.
+// bytes go out, and they are those that the plain decoder, which shares no code with it, finds due;
+// and what `run` asks of every stream: memory given back, nothing sent without an event, the
+// observer shown the wire.
 #pragma once
 
 #include "tests/fuzz/input.h"
-#include "tests/support/run.h"
+#include "tests/support/differential.h"
 
 namespace ws::fuzz {
 
@@ -59,17 +60,11 @@ inline void check_connection(Role role, const Input& input) {
     stream.limits.message = 40;
     stream.limits.fragments = 3;
   }
-  if ((input.choice & 2U) != 0) {  // our Close leaves first
-    stream.first = [](Connection& connection, Output& out) { connection.close(1001, "", out); };
-  }
-  if ((input.choice & 4U) != 0) {  // an echo, which may end in the middle
-    stream.then = [](Connection& connection, const Event& event, Output& out) {
-      if (event.type == Event::Type::kText)
-        connection.send(Opcode::kText, {event.payload}, out);
-      if (event.type == Event::Type::kBinary)
-        connection.close(4000, "text only", out);
-    };
-  }
+  const test::Application application = {
+      .closes_first = (input.choice & 2U) != 0,
+      .echoes = (input.choice & 4U) != 0  // which may end in the middle
+  };
+  install(application, stream);
 
   const test::Outcome whole = run(stream, {.name = "whole", .cuts = {}}, memory);
   std::vector<std::size_t> every;
@@ -85,6 +80,8 @@ inline void check_connection(Role role, const Input& input) {
   }
 
   require(whole.complaint.empty(), whole.complaint.c_str());
+  const std::string difference = difference_from_plain(stream, application, whole);
+  require(difference.empty(), difference.c_str());
   for (std::size_t i = 0; i < whole.steps.size(); ++i) {
     const test::Step& step = whole.steps[i];
     require(is_documented(step), "an undocumented event");

@@ -1,0 +1,132 @@
+// The tests' own decoder, on bytes that stand in RFC 6455, and on those that its rules name.
+#include "tests/support/plain_decoder.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/bytes.h"
+
+namespace ws::plain {
+namespace {
+
+using test::hex;
+using test::masked;
+using test::repeat;
+using Kind = Event::Kind;
+
+std::vector<Event> from_server(std::string_view stream) {
+  return decode(stream, {.is_from_client = false});
+}
+std::vector<Event> failed(unsigned code) {
+  return {{Kind::kFailed, "", code}};
+}
+
+// §5.7, in its order.
+TEST(PlainDecoder, ReadsTheExamplesOfTheStandard) {
+  const std::vector<Event> hello = {{Kind::kText, "Hello"}};
+  EXPECT_EQ(from_server(hex("81 05 48 65 6c 6c 6f")), hello);
+  EXPECT_EQ(decode(hex("81 85 37 fa 21 3d 7f 9f 4d 51 58")), hello);
+  EXPECT_EQ(from_server(hex("01 03 48 65 6c") + hex("80 02 6c 6f")), hello);
+  EXPECT_EQ(from_server(hex("89 05 48 65 6c 6c 6f")), (std::vector<Event>{{Kind::kPing, "Hello"}}));
+  EXPECT_EQ(decode(hex("8a 85 37 fa 21 3d 7f 9f 4d 51 58")),
+            (std::vector<Event>{{Kind::kPong, "Hello"}}));
+  const std::string kilo(256, 'k');
+  EXPECT_EQ(from_server(hex("82 7e 01 00") + kilo), (std::vector<Event>{{Kind::kBinary, kilo}}));
+  const std::string large(65536, 'l');
+  EXPECT_EQ(from_server(hex("82 7f 00 00 00 00 00 01 00 00") + large),
+            (std::vector<Event>{{Kind::kBinary, large}}));
+}
+
+TEST(PlainDecoder, SeesNothingInWhatIsUnfinished) {
+  const std::string stream = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58");
+  for (std::size_t size = 0; size < stream.size(); ++size)
+    EXPECT_EQ(decode(stream.substr(0, size)), std::vector<Event>{}) << size;
+  EXPECT_EQ(from_server(hex("01 03 48 65 6c")), std::vector<Event>{}) << "a fragment";
+}
+
+TEST(PlainDecoder, FindsABrokenRuleInTheFirstByteThatShowsIt) {
+  for (const char* byte0 : {"91", "a1", "c1", "83", "87", "8b", "8f", "08", "09", "0a"})
+    EXPECT_EQ(decode(hex(byte0)), failed(1002)) << byte0;
+  EXPECT_EQ(decode(hex("81 05")), failed(1002)) << "a client that does not mask";
+  EXPECT_EQ(from_server(hex("81 85")), failed(1002)) << "a server that does";
+  for (const char* control : {"88 fe", "89 fe", "8a ff"})
+    EXPECT_EQ(decode(hex(control)), failed(1002)) << control;
+  EXPECT_EQ(decode(hex("81 fe 00 7d")), failed(1002));
+  EXPECT_EQ(decode(hex("81 ff 00 00 00 00 00 00 ff ff")), failed(1002));
+  EXPECT_EQ(decode(hex("81 ff 80 00 00 00 00 01 00 00")), failed(1002));
+}
+
+TEST(PlainDecoder, TakesFragmentsInTheirOrderOnly) {
+  EXPECT_EQ(from_server(hex("80 00")), failed(1002)) << "nothing to continue";
+  EXPECT_EQ(from_server(hex("01 00 81 00")), failed(1002)) << "one inside the other";
+  EXPECT_EQ(from_server(hex("02 01 61 89 01 70 00 00 80 01 62")),
+            (std::vector<Event>{{Kind::kPing, "p"}, {Kind::kBinary, "ab"}}));
+}
+
+TEST(PlainDecoder, HoldsItsLimits) {
+  const Settings small = {.is_from_client = false, .largest_message = 3, .most_frames = 2};
+  EXPECT_EQ(decode(hex("82 03 61 62 63"), small), (std::vector<Event>{{Kind::kBinary, "abc"}}));
+  EXPECT_EQ(decode(hex("82 04"), small), failed(1009));
+  EXPECT_EQ(decode(hex("02 02 61 62 80 02"), small), failed(1009));
+  EXPECT_EQ(decode(hex("02 00 80 00 02 00 80 00"), small),
+            (std::vector<Event>{{Kind::kBinary, ""}, {Kind::kBinary, ""}}));
+  EXPECT_EQ(decode(hex("02 00 00 00 80 00"), small), failed(1008));
+  EXPECT_EQ(decode(hex("02 01 61 80 7f 7f ff ff ff ff ff ff ff"), small), failed(1009));
+}
+
+TEST(PlainDecoder, ReadsACloseAndNothingBehindIt) {
+  EXPECT_EQ(from_server(hex("88 00 ff")), (std::vector<Event>{{Kind::kClose, "", 1005}}));
+  EXPECT_EQ(from_server(hex("88 05 03 e8 62 79 65 ff")),
+            (std::vector<Event>{{Kind::kClose, "bye", 1000}}));
+  EXPECT_EQ(from_server(hex("88 01 03")), failed(1002));
+  EXPECT_EQ(from_server(hex("88 03 03 e8 ff")), failed(1007));
+  EXPECT_EQ(from_server(hex("88 03 03 e8 c3")), failed(1007)) << "a character cut short";
+}
+
+TEST(PlainDecoder, KnowsTheCodesOfCloseFrames) {
+  std::string sendable;
+  for (unsigned code = 0; code <= 0xFFFF; ++code) {
+    const bool is_first = is_code_of_a_close_frame(code) && !is_code_of_a_close_frame(code - 1U);
+    const bool is_last = is_code_of_a_close_frame(code) && !is_code_of_a_close_frame(code + 1U);
+    if (is_first)
+      sendable += std::to_string(code) + "-";
+    if (is_last)
+      sendable += std::to_string(code) + " ";
+  }
+  EXPECT_EQ(sendable, "1000-1003 1007-1014 3000-4999 ");
+}
+
+TEST(PlainDecoder, JudgesTextByTheNumbersOfItsCharacters) {
+  for (const char* whole : {"", "00 7f", "c2 80", "df bf", "e0 a0 80", "ed 9f bf", "ee 80 80",
+                            "ef bf bf", "f0 90 80 80", "f4 8f bf bf"})
+    EXPECT_EQ(judge_utf8(hex(whole)), Utf8::kWhole) << whole;
+  for (const char* unfinished : {"c2", "e0", "e0 a0", "ed 9f", "ef", "f0", "f0 90", "f4 8f bf"})
+    EXPECT_EQ(judge_utf8(hex(unfinished)), Utf8::kUnfinished) << unfinished;
+  // The last byte of each shows it.
+  for (const char* broken : {"80", "bf", "c0", "c1", "c2 7f", "c2 c0", "e0 9f", "ed a0", "ed bf",
+                             "f0 8f", "f4 90", "f5", "f7", "f8", "fe", "ff", "e1 80 41"})
+    EXPECT_EQ(judge_utf8(hex(broken)), Utf8::kBroken) << broken;
+}
+
+TEST(PlainDecoder, FailsATextAtItsFirstBadByte) {
+  EXPECT_EQ(decode(hex("81 85 37 fa 21 3d") + masked("\xff")), failed(1007)) << "four are to come";
+  EXPECT_EQ(from_server(hex("81 01 c3")), failed(1007)) << "it may not end inside a character";
+  EXPECT_EQ(from_server(hex("01 01 c3 80 01 a9")), (std::vector<Event>{{Kind::kText, "é"}}));
+  EXPECT_EQ(from_server(hex("01 01 c3 80 01 41")), failed(1007));
+  EXPECT_EQ(from_server(hex("82 01 c3")), (std::vector<Event>{{Kind::kBinary, hex("c3")}}));
+}
+
+TEST(PlainDecoder, ReadsWhatWasSent) {
+  const std::vector<Frame> frames = read_frames(hex("8a 01 61") + hex("88 82 37 fa 21 3d 34 12") +
+                                                hex("82 7e 00 7e") + repeat(126, "x"));
+  ASSERT_EQ(frames.size(), 3U);
+  EXPECT_EQ(frames[0].payload, "a");
+  EXPECT_FALSE(frames[0].is_masked);
+  EXPECT_EQ(frames[1].byte0, 0x88U);
+  EXPECT_EQ(frames[1].payload, hex("03 e8"));
+  EXPECT_TRUE(frames[1].is_masked);
+  EXPECT_EQ(frames[2].payload, repeat(126, "x"));
+  EXPECT_THROW(read_frames(hex("8a 02 61")), Ended);
+}
+
+}  // namespace
+}  // namespace ws::plain

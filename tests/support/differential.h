@@ -1,0 +1,139 @@
+// A connection held against the plain decoder: the same events, and the answers that they call for.
+//
+// Tests and fuzzers alike; no GoogleTest here.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "tests/support/plain_decoder.h"
+#include "tests/support/run.h"
+
+namespace ws::test {
+
+/// What the application does with a connection, where a test has one.
+struct Application {
+  bool closes_first = false;  ///< our Close leaves before a byte comes
+  bool echoes = false;        ///< text; a binary message it answers with a Close
+};
+
+inline void install(const Application& application, Stream& stream) {
+  if (application.closes_first)
+    stream.first = [](Connection& connection, Output& out) { connection.close(1001, "", out); };
+  if (application.echoes) {
+    stream.then = [](Connection& connection, const Event& event, Output& out) {
+      if (event.type == Event::Type::kText)
+        connection.send(Opcode::kText, {event.payload}, out);
+      if (event.type == Event::Type::kBinary)
+        connection.close(4000, "text only", out);
+    };
+  }
+}
+
+/// A frame that has to be sent. Of a Close that fails the connection only the code is known.
+struct DueFrame {
+  unsigned byte0;
+  std::string payload;
+  bool has_any_reason = false;
+};
+
+inline std::vector<DueFrame> due_frames(const std::vector<plain::Event>& events,
+                                        const Application& application) {
+  using Kind = plain::Event::Kind;
+  std::vector<DueFrame> due;
+  bool is_open = true;
+  const auto add = [&](unsigned byte0, std::string payload, bool has_any_reason = false) {
+    if (is_open)  // §5.5.1: nothing behind a Close
+      due.push_back({byte0, std::move(payload), has_any_reason});
+    if (byte0 == 0x88)
+      is_open = false;
+  };
+  const auto with_code = [](unsigned code, std::string_view reason) {
+    std::string payload = {static_cast<char>(code / 256), static_cast<char>(code % 256)};
+    return payload.append(reason);
+  };
+  if (application.closes_first)
+    add(0x88, with_code(1001, ""));
+  for (const plain::Event& event : events) {
+    if (event.kind == Kind::kPing)
+      add(0x8A, event.payload);
+    if (event.kind == Kind::kClose)
+      add(0x88, event.code == 1005 ? "" : with_code(event.code, ""));
+    if (event.kind == Kind::kFailed)
+      add(0x88, with_code(event.code, ""), true);
+    if (application.echoes && event.kind == Kind::kText)
+      add(0x81, event.payload);
+    if (application.echoes && event.kind == Kind::kBinary)
+      add(0x88, with_code(4000, "text only"));
+  }
+  return due;
+}
+
+inline bool is_due(const plain::Frame& sent, const DueFrame& due) {
+  if (sent.byte0 != due.byte0)
+    return false;
+  if (!due.has_any_reason)
+    return sent.payload == due.payload;
+  return sent.payload.starts_with(due.payload) && sent.payload.size() <= 125 &&
+         plain::judge_utf8(sent.payload.substr(2)) == plain::Utf8::kWhole;
+}
+
+/// In the plain decoder's words, which knows of a broken rule its close code alone.
+inline plain::Event to_plain(const Step& step) {
+  using Kind = plain::Event::Kind;
+  switch (step.type) {
+    case Event::Type::kText:
+      return {Kind::kText, step.payload};
+    case Event::Type::kBinary:
+      return {Kind::kBinary, step.payload};
+    case Event::Type::kPing:
+      return {Kind::kPing, step.payload};
+    case Event::Type::kPong:
+      return {Kind::kPong, step.payload};
+    case Event::Type::kClose:
+      return {Kind::kClose, step.payload, step.code};
+    default:
+      return {Kind::kFailed, step.payload, step.code};
+  }
+}
+
+inline std::string to_string(const plain::Event& event) {
+  static constexpr const char* kNames[] = {"text", "binary", "ping", "pong", "close", "failed"};
+  return std::string(kNames[static_cast<std::size_t>(event.kind)]) + " " +
+         std::to_string(event.code) + ", " + std::to_string(event.payload.size()) + " bytes\n" +
+         dump(event.payload);
+}
+
+/// Where a connection that was given `stream` and the plain decoder part; empty if they agree.
+inline std::string difference_from_plain(const Stream& stream, const Application& application,
+                                         const Outcome& outcome) {
+  const bool is_server = stream.role == Role::kServer;
+  const std::vector<plain::Event> events =
+      plain::decode(stream.input, {.is_from_client = is_server,
+                                   .largest_message = stream.limits.message,
+                                   .most_frames = stream.limits.fragments});
+  for (std::size_t i = 0; i < std::max(events.size(), outcome.steps.size()); ++i) {
+    const std::string which = "event " + std::to_string(i + 1) + ": ";
+    if (i >= outcome.steps.size())
+      return which + "lacks " + to_string(events[i]);
+    const plain::Event got = to_plain(outcome.steps[i]);
+    if (i >= events.size())
+      return which + "should not be, and is " + to_string(got);
+    if (got != events[i])
+      return which + "should be " + to_string(events[i]) + "\nand is " + to_string(got);
+  }
+
+  const std::vector<DueFrame> due = due_frames(events, application);
+  const std::vector<plain::Frame> sent = plain::read_frames(outcome.sent);
+  if (sent.size() != due.size()) {
+    return "sent " + std::to_string(sent.size()) + " frames, and " + std::to_string(due.size()) +
+           " are due";
+  }
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    if (!is_due(sent[i], due[i]) || sent[i].is_masked == is_server)
+      return "frame " + std::to_string(i + 1) + " that was sent is another\n" + dump(outcome.sent);
+  }
+  return {};
+}
+
+}  // namespace ws::test
