@@ -371,5 +371,31 @@ TEST(Dissector, TakesWhatIsBehindAGapInHttpForData) {
   EXPECT_EQ(items[2], data(4 + answer.size(), "de"));
 }
 
+TEST(Dissector, SeesNothingInNothing) {
+  Dissector dissector(Sender::kClient, 100);
+  std::span<const std::byte> nothing;
+  EXPECT_FALSE(dissector.next(nothing).has_value());
+}
+
+TEST(Dissector, TakesABodyOfNoProperLengthForOneToTheEnd) {
+  const Bytes answer = "HTTP/1.1 200 OK\r\nContent-Length: 2x\r\n\r\n";
+  Dissector dissector(Sender::kServer, 100);
+  std::vector<Seen> items;
+  feed(dissector, answer + "ab" + answer, items);
+  ASSERT_EQ(items.size(), 2U);
+  EXPECT_EQ(items[1], data(1 + answer.size(), "ab" + answer));
+}
+
+TEST(Dissector, KeepsOfALongPayloadWhatItIsAskedFor) {
+  const Bytes long_frame = hex("82 fe 17 70 37 fa 21 3d") + repeat(6000, "x");
+  Dissector dissector(Sender::kClient, 7000);
+  dissector.take_frames();
+  std::vector<Seen> items;
+  feed(dissector, long_frame + long_frame, items);
+  ASSERT_EQ(items.size(), 2U);
+  EXPECT_EQ(items[0].bytes, long_frame);
+  EXPECT_EQ(items[1].bytes, long_frame);
+}
+
 }  // namespace
 }  // namespace ws::test

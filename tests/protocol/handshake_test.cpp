@@ -468,5 +468,12 @@ TEST(Response, IsJudgedByEachOfItsFields) {
   }
 }
 
+TEST(Uri, HasNoControlCharacters) {
+  // [6455-3-URI]
+  EXPECT_FALSE(parse_uri("ws://a/\x7f").has_value());
+  EXPECT_FALSE(parse_uri("ws://a/\t").has_value());
+  EXPECT_TRUE(parse_uri("ws://a/~").has_value()) << "the last that is none";
+}
+
 }  // namespace
 }  // namespace ws::test

@@ -578,5 +578,17 @@ TEST(StatusLine, IsAcceptedInTheseFormsAndNoOthers) {
   }
 }
 
+TEST(StatusLine, HasNoDigitBeyondNine) {
+  // [9112-4-STATUS]
+  EXPECT_EQ(parse_in_every_way<HttpResponse>("HTTP/1.1 :00 OK\r\n\r\n").error,
+            describe(Error::kStatusLine).text);
+}
+
+TEST(StatusLine, HoldsNoCarriageReturn) {
+  // [9112-2.2-CRLF] in a reason, which may be any text else
+  EXPECT_EQ(parse_in_every_way<HttpResponse>("HTTP/1.1 200 O\rK\r\n\r\n").error,
+            describe(Error::kBareControl).text);
+}
+
 }  // namespace
 }  // namespace ws::test

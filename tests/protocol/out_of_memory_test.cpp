@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "protocol/message.h"
 #include "tests/support/run.h"
 
 namespace {
@@ -172,6 +173,17 @@ TEST(OutOfMemory, LeavesAFrameInTheOutputWholeOrNotAtAll) {
     EXPECT_EQ(out.size(), was_sent ? 4 + 4000 + large.size() : 0U) << allocations;
   }
   EXPECT_GE(allocations, 3) << "the block, and the list of what is lent";
+}
+
+TEST(OutOfMemory, EndsAMessageThatHasNoBudgetJustSo) {
+  const Limits limits;
+  MessageAssembler message(limits, nullptr);
+  message.begin(Opcode::kBinary);
+  ASSERT_EQ(message.append(as_span("kept")), Error::kNone);
+  allocations_left = 0;
+  EXPECT_THROW(static_cast<void>(message.append(as_span("that finds no room"))), std::bad_alloc);
+  allocations_left = -1;
+  EXPECT_EQ(to_bytes(message.payload()), "kept");
 }
 
 }  // namespace

@@ -1,0 +1,95 @@
+"""branches.py EXPORT LIST LINES BRANCHES     what llvm-cov's JSON export says of each file under protocol/
+
+Fails under LINES or BRANCHES per cent; if a branch is never taken and LIST does not say why; and if LIST names one
+that is taken, or is not there. LIST holds blocks such as
+
+    = protocol/frame.cpp
+    - the line of source as it stands, without its indentation
+    never false: the condition
+    why: one line or several
+
+A branch is known by these and not by its number, so that a line above it changes nothing. What stands twice in a file
+has two blocks. Of a `switch` without a default, "true" is a value that has no case.
+"""
+
+import json
+import os
+import re
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def argued_in(path):
+    """The branches that the list names, each as often as it does: (file, line, side, condition)."""
+    text = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#"))
+    argued = Counter()
+    for block in filter(None, re.split(r"\n\s*\n", text.strip())):
+        match = re.fullmatch(r"= (\S+)\n- (.*)\nnever (true|false): (.*)\nwhy: (\S[\s\S]*)", block.strip())
+        if match is None:
+            sys.exit(f"coverage: {path}: not a branch and its reason:\n{block}")
+        argued[match.groups()[:4]] += 1
+    return argued
+
+
+def not_taken(file, name):
+    """The sides of the conditions of one file that no test takes. A template's or an inline function's instances
+    count as one."""
+    source = Path(file["filename"]).read_text().splitlines()
+    counts = defaultdict(lambda: [0, 0])
+    for line, column, last_line, last_column, true_count, false_count, *_ in file["branches"]:
+        sides = counts[line, column, last_line, last_column]
+        sides[0] += true_count
+        sides[1] += false_count
+    for (line, column, last_line, last_column), sides in sorted(counts.items()):
+        text = source[line - 1]
+        condition = text[column - 1:last_column - 1 if line == last_line else None].strip()
+        for side, count in zip(("true", "false"), sides):
+            if count == 0:
+                yield line, (name, text.strip(), side, condition)
+
+
+def rate(summary):
+    return 100 * summary["covered"] / summary["count"] if summary["count"] else 100
+
+
+def main(export, listed, least_lines, least_branches):
+    data = json.loads(Path(export).read_text())["data"][0]
+    argued = argued_in(Path(listed))
+    missing = Counter()
+    where = {}
+    wrong = []
+    print(f"{'':28} {'lines':>7} {'missed':>7} {'':8} {'branches':>9} {'missed':>7}")
+    for file in sorted(data["files"], key=lambda each: each["filename"]):
+        name = os.path.relpath(file["filename"], TOP)
+        lines, branches = file["summary"]["lines"], file["summary"]["branches"]
+        print(f"{name:28} {lines['count']:7} {lines['count'] - lines['covered']:7} {rate(lines):7.2f}%"
+              f" {branches['count']:9} {branches['notcovered']:7} {rate(branches):7.2f}%")
+        found = list(not_taken(file, name))
+        if len(found) != branches["notcovered"]:
+            wrong.append(f"{name}: {len(found)} branches found, and llvm-cov counts {branches['notcovered']}")
+        for line, branch in found:
+            missing[branch] += 1
+            where[branch] = line
+
+    for branch in sorted((missing - argued).elements()):
+        name, text, side, condition = branch
+        wrong.append(f"{name}:{where[branch]}: `{condition}` is never {side}: test it, or argue in {listed}\n    {text}")
+    for branch in sorted((argued - missing).elements()):
+        name, text, side, condition = branch
+        wrong.append(f"{listed}: {name}: `{condition}` is {side} in a test now, or gone: take it out\n    {text}")
+    for what, least in ("lines", least_lines), ("branches", least_branches):
+        total = rate(data["totals"][what])
+        print(f"protocol/: {total:.2f}% of the {data['totals'][what]['count']} {what}, and at least {least}% wanted")
+        if total < float(least):
+            wrong.append(f"too few {what}")
+    print(f"branches never taken: {missing.total()}, argued in {listed}: {argued.total()}")
+    for line in wrong:
+        print(f"coverage: {line}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
