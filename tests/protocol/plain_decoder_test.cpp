@@ -3,9 +3,17 @@
 
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "tests/support/bytes.h"
 
 namespace ws::plain {
+
+void PrintTo(const Event& event, std::ostream* out) {
+  *out << "event " << static_cast<int>(event.kind) << ", code " << event.code << ", "
+       << testing::PrintToString(event.payload);
+}
+
 namespace {
 
 using test::hex;
@@ -126,6 +134,69 @@ TEST(PlainDecoder, ReadsWhatWasSent) {
   EXPECT_TRUE(frames[1].is_masked);
   EXPECT_EQ(frames[2].payload, repeat(126, "x"));
   EXPECT_THROW(read_frames(hex("8a 02 61")), Ended);
+}
+
+// ------------------------------------------------------------------ RFC 7692
+
+std::vector<Event> inflated(std::string_view stream, bool takes_over = true,
+                            std::uint64_t largest = 1000) {
+  return decode(stream, {.is_from_client = false,
+                         .largest_message = largest,
+                         .deflate = Settings::Deflate{.takes_over_context = takes_over,
+                                                      .largest_compressed = 100}});
+}
+const std::string kHello = hex("c1 07 f2 48 cd c9 c9 07 00");
+
+// §7.2.3, in its order.
+TEST(PlainDecoder, ReadsTheExamplesOfCompressedMessages) {
+  const std::vector<Event> hello = {{Kind::kText, "Hello"}};
+  const std::vector<Event> twice = {{Kind::kText, "Hello"}, {Kind::kText, "Hello"}};
+  EXPECT_EQ(inflated(kHello), hello);
+  EXPECT_EQ(inflated(hex("41 03 f2 48 cd 80 04 c9 c9 07 00")), hello);
+  EXPECT_EQ(inflated(kHello + kHello), twice);
+  EXPECT_EQ(inflated(kHello + hex("c1 05 f2 00 11 00 00")), twice);
+  EXPECT_EQ(inflated(hex("c1 0b 00 05 00 fa ff 48 65 6c 6c 6f 00")), hello);
+  EXPECT_EQ(inflated(hex("c1 08 f3 48 cd c9 c9 07 00 00")), hello);
+  EXPECT_EQ(inflated(hex("c1 0d f2 48 05 00 00 00 ff ff ca c9 c9 07 00")), hello);
+}
+
+TEST(PlainDecoder, LooksBackBeyondABlockWithBfinalButNotWithoutTakeover) {
+  EXPECT_EQ(inflated(hex("c1 0c f3 48 cd c9 c9 07 00 f2 00 11 00 00") +  //
+                     hex("c1 05 f2 00 11 00 00")),
+            (std::vector<Event>{{Kind::kText, "HelloHello"}, {Kind::kText, "Hello"}}));
+  EXPECT_EQ(inflated(kHello + hex("c1 05 f2 00 11 00 00"), false),
+            (std::vector<Event>{{Kind::kText, "Hello"}, {Kind::kFailed, "", 1007}}));
+  EXPECT_EQ(inflated(kHello + kHello, false),
+            (std::vector<Event>{{Kind::kText, "Hello"}, {Kind::kText, "Hello"}}));
+}
+
+TEST(PlainDecoder, WantsACompressedMessageWhole) {
+  for (std::size_t size = 0; size < 7; ++size) {
+    const std::string cut = std::string("\xc1") + static_cast<char>(size) + kHello.substr(2, size);
+    EXPECT_EQ(inflated(cut), failed(1007)) << size;
+  }
+  EXPECT_EQ(inflated(hex("c1 0b f2 48 cd c9 c9 07 00 00 00 ff ff")), failed(1007))
+      << "with its tail";
+  // An empty block with BFINAL is one too.
+  EXPECT_EQ(inflated(hex("c2 01 00") + hex("c2 01 01")),
+            (std::vector<Event>{{Kind::kBinary, ""}, {Kind::kBinary, ""}}));
+  // The tail is no text: four bytes without compression, and they are to come from it.
+  EXPECT_EQ(inflated(hex("c2 05 00 04 00 fb ff")), failed(1007));
+}
+
+TEST(PlainDecoder, JudgesWhatInflates) {
+  EXPECT_EQ(inflated(hex("c1 60 06")), failed(1007)) << "no block has this type";
+  EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 ff")), failed(1007)) << "no text has this byte";
+  EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 65 6c 6c 6f"), true, 4), failed(1009));
+  EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 65 6c 6c ff"), true, 4), failed(1009));
+  EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 65 6c ff 6f"), true, 4), failed(1007));
+  EXPECT_EQ(inflated(hex("c1 7e 00 7e")), failed(1009)) << "too many bytes, whatever they come to";
+}
+
+TEST(PlainDecoder, TakesRsv1OnTheFirstFrameOfAMessageOnly) {
+  for (const char* byte0 : {"c0", "40", "c8", "c9", "ca", "e1", "d1"})
+    EXPECT_EQ(inflated(hex(byte0)), failed(1002)) << byte0;
+  EXPECT_EQ(from_server(kHello), failed(1002)) << "nothing was agreed on";
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // Tests and fuzzers alike; no GoogleTest here.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -69,7 +70,15 @@ inline std::vector<DueFrame> due_frames(const std::vector<plain::Event>& events,
   return due;
 }
 
-inline bool is_due(const plain::Frame& sent, const DueFrame& due) {
+/// `context`: what this end has sent so far, if it may compress.
+inline bool is_due(plain::Frame sent, const DueFrame& due, plain::Context* context) {
+  if (context != nullptr && (sent.byte0 == 0xC1 || sent.byte0 == 0xC2)) {
+    const std::string octets = std::move(sent.payload);
+    sent.payload = context->look_at(octets, due.payload.size() + 1).text;
+    sent.byte0 -= 0x40;
+    if (!context->end(octets, due.payload.size() + 1))
+      return false;
+  }
   if (sent.byte0 != due.byte0)
     return false;
   if (!due.has_any_reason)
@@ -108,10 +117,18 @@ inline std::string to_string(const plain::Event& event) {
 inline std::string difference_from_plain(const Stream& stream, const Application& application,
                                          const Outcome& outcome) {
   const bool is_server = stream.role == Role::kServer;
-  const std::vector<plain::Event> events =
-      plain::decode(stream.input, {.is_from_client = is_server,
-                                   .largest_message = stream.limits.message,
-                                   .most_frames = stream.limits.fragments});
+  plain::Settings settings = {.is_from_client = is_server,
+                              .largest_message = stream.limits.message,
+                              .most_frames = stream.limits.fragments};
+  std::optional<plain::Context> context;  // of what this end sends
+  if (stream.deflate.has_value()) {
+    const bool client_takes_over = !stream.deflate->client_no_context_takeover;
+    const bool server_takes_over = !stream.deflate->server_no_context_takeover;
+    settings.deflate = {.takes_over_context = is_server ? client_takes_over : server_takes_over,
+                        .largest_compressed = max_compressed(stream.limits.message)};
+    context.emplace(is_server ? server_takes_over : client_takes_over);
+  }
+  const std::vector<plain::Event> events = plain::decode(stream.input, settings);
   for (std::size_t i = 0; i < std::max(events.size(), outcome.steps.size()); ++i) {
     const std::string which = "event " + std::to_string(i + 1) + ": ";
     if (i >= outcome.steps.size())
@@ -130,7 +147,8 @@ inline std::string difference_from_plain(const Stream& stream, const Application
            " are due";
   }
   for (std::size_t i = 0; i < sent.size(); ++i) {
-    if (!is_due(sent[i], due[i]) || sent[i].is_masked == is_server)
+    if (!is_due(sent[i], due[i], context.has_value() ? &*context : nullptr) ||
+        sent[i].is_masked == is_server)
       return "frame " + std::to_string(i + 1) + " that was sent is another\n" + dump(outcome.sent);
   }
   return {};

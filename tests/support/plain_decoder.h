@@ -1,20 +1,25 @@
 // A second decoder of what comes behind the handshake, for tests to hold the first one against.
 //
-// Written from RFC 6455 alone: it shares no line with protocol/, neither code nor tables. It is
+// Written from RFC 6455, and RFC 7692 for compressed messages, alone: it shares no line with protocol/, neither code nor tables. It is
 // given a stream whole, copies as it likes, judges a text anew with each frame, throws what stops
 // it, and is slow; in return each rule is a line that can be held beside the standard.
 //
 // What the standard leaves open is settled as protocol/connection.h documents it: a rule of a byte
 // of the header is judged with that byte, a rule of the whole header with its last one, and text
-// with each byte that is there; the message limit comes before the limit of fragments.
+// with each byte that is there; the message limit comes before the limit of fragments. A compressed message
+// is judged as far as what is there of it inflates.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "tests/support/plain_inflate.h"
 
 namespace ws::plain {
 
@@ -22,6 +27,12 @@ struct Settings {
   bool is_from_client = true;  ///< whose stream it is: a client masks, a server does not
   std::uint64_t largest_message = 16 * 1024 * 1024;
   std::uint64_t most_frames = 131'072;  ///< of one message
+  /// Of permessage-deflate, if that was agreed on:
+  struct Deflate {
+    bool takes_over_context = true;
+    std::uint64_t largest_compressed = 32 * 1024 * 1024;
+  };
+  std::optional<Deflate> deflate{};
 };
 
 struct Event {
@@ -145,7 +156,9 @@ inline bool is_code_of_a_close_frame(std::uint64_t code) {
 
 class Decoder {
  public:
-  explicit Decoder(const Settings& settings) : settings_(settings) {}
+  explicit Decoder(const Settings& settings)
+      : settings_(settings),
+        context_(settings.deflate.has_value() && settings.deflate->takes_over_context) {}
 
   std::vector<Event> decode(std::string_view stream) {
     Reader in(stream);
@@ -164,8 +177,11 @@ class Decoder {
     const std::uint64_t byte0 = in.number(1);
     const bool fin = byte0 >= 0x80;
     const std::uint64_t opcode = byte0 % 0x10;
-    if (byte0 / 0x10 % 0x8 != 0)
-      throw Failed{1002};  // §5.2: RSV1, RSV2 or RSV3 without an extension
+    if (byte0 / 0x10 % 0x4 != 0)
+      throw Failed{1002};  // §5.2: RSV2 or RSV3, which no extension has given a meaning
+    const bool rsv1 = byte0 / 0x40 % 2 != 0;
+    if (rsv1 && (!settings_.deflate.has_value() || (opcode != 0x1 && opcode != 0x2)))
+      throw Failed{1002};  // §5.2, and RFC 7692 §6: not on a control frame, nor on a continuation
     if ((opcode > 0x2 && opcode < 0x8) || opcode > 0xA)
       throw Failed{1002};  // §5.2: an opcode that is reserved
     const bool is_control = opcode >= 0x8;
@@ -194,7 +210,7 @@ class Decoder {
       take_control(opcode, unmask(in.exactly(static_cast<std::size_t>(length)), key));
       return;
     }
-    begin_data(opcode, length);
+    begin_data(opcode, rsv1, length);
     const std::string_view there = in.at_most(length);
     take_data(unmask(there, key));
     if (there.size() < length)
@@ -204,16 +220,19 @@ class Decoder {
   }
 
   // §5.4: the first frame of a message names its type, and every later one is a continuation.
-  void begin_data(std::uint64_t opcode, std::uint64_t length) {
+  void begin_data(std::uint64_t opcode, bool rsv1, std::uint64_t length) {
     if ((opcode == 0x0) != is_in_message_)
       throw Failed{1002};
     if (!is_in_message_) {
-      message_ = "";
+      octets_ = "";
       frames_ = 0;
       is_text_ = opcode == 0x1;
+      is_compressed_ = rsv1;
       is_in_message_ = true;
     }
-    if (length > settings_.largest_message || message_.size() + length > settings_.largest_message)
+    const std::uint64_t most =
+        is_compressed_ ? settings_.deflate->largest_compressed : settings_.largest_message;
+    if (length > most || octets_.size() > most - length)
       throw Failed{1009};  // §7.4.1
     ++frames_;
     if (frames_ > 1 && frames_ > settings_.most_frames)
@@ -221,13 +240,31 @@ class Decoder {
   }
 
   void take_data(const std::string& payload) {
-    message_ += payload;
+    octets_ += payload;
+    if (!is_compressed_) {
+      judge_text(octets_);
+      return;
+    }
+    const auto most = static_cast<std::size_t>(settings_.largest_message);
+    const Inflated inflated = context_.look_at(octets_, most + 1);
+    judge_text(inflated.text.substr(0, most));
+    if (inflated.text.size() > most)
+      throw Failed{1009};
+    if (inflated.is_broken)
+      throw Failed{1007};
+  }
+
+  void judge_text(const std::string& text) {
+    message_ = text;
     if (is_text_ && judge_utf8(message_) == Utf8::kBroken)
       throw Failed{1007};  // §8.1
   }
 
   void end_message() {
     is_in_message_ = false;
+    if (is_compressed_ &&
+        !context_.end(octets_, static_cast<std::size_t>(settings_.largest_message) + 1))
+      throw Failed{1007};  // RFC 7692 §7.2.2: there is nothing else that it can be
     if (is_text_ && judge_utf8(message_) != Utf8::kWhole)
       throw Failed{1007};  // §8.1
     events_.push_back({is_text_ ? Event::Kind::kText : Event::Kind::kBinary, message_});
@@ -267,8 +304,11 @@ class Decoder {
   bool is_closed_ = false;
   bool is_in_message_ = false;
   bool is_text_ = false;
+  bool is_compressed_ = false;
   std::uint64_t frames_ = 0;  // of the message
-  std::string message_;
+  std::string octets_;        // of its frames
+  std::string message_;       // what they come to
+  Context context_;
 };
 
 inline std::vector<Event> decode(std::string_view stream, const Settings& settings = {}) {
