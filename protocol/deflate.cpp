@@ -175,9 +175,10 @@ Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::by
 Error Inflater::end_message() {
   std::span<const std::byte> tail = kTail;
   std::byte nothing[1];
-  // Z_BLOCK stops where a block ends, and data_type tells that it did (128), with no bit of a byte left over.
+  // Z_BLOCK stops where a block ends, and data_type tells that it did (128), be it one with BFINAL (64) or not, with
+  // no bit of a byte left over.
   const Result result = run(tail, nothing, Z_BLOCK);
-  const bool is_at_end = (stream_.data_type & 0xFF) == 128;
+  const bool is_at_end = (stream_.data_type & 0xBF) == 128;
   return result.written == 0 && tail.empty() && is_at_end && result.error == Error::kNone
              ? Error::kNone
              : Error::kCompressedData;

@@ -672,5 +672,16 @@ TEST(Memory, ThatIsNotThereRefusesWhatIsCompressed) {
   }
 }
 
+// ------------------------------------------------------------------ found by the plain decoder
+
+TEST(Received, TheEmptyBlockAtTheEndMayHaveBfinal) {
+  // [7692-7.2.2-BFINAL] A compressor that ends with such a block leaves off the same four bytes. "Hello" and that
+  // block; then a message that is nothing else, and one that looks back.
+  expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00 00 00 ff ff 01")},
+                 {0xC2, hex("01")},
+                 {0xC1, hex("f2 00 11 00 00")}},
+                {text("Hello"), binary(""), text("Hello")});
+}
+
 }  // namespace
 }  // namespace ws::test
