@@ -129,9 +129,9 @@ void Deflater::start_anew() {
 
 // --- Decompressing
 
-std::unique_ptr<Inflater> Inflater::make(int window_bits, Budget* budget) {
+std::unique_ptr<Inflater> Inflater::make(Budget* budget) {
   std::unique_ptr<Inflater> inflater(new (std::nothrow) Inflater(budget));
-  if (inflater == nullptr || inflateInit2(&inflater->stream_, -window_bits) != Z_OK)
+  if (inflater == nullptr || inflateInit2(&inflater->stream_, -15) != Z_OK)
     return nullptr;
   return inflater;
 }
@@ -203,7 +203,7 @@ Deflater* DeflatePool::deflater(int window_bits) {
 }
 
 std::unique_ptr<Inflater> DeflatePool::borrow_inflater() {
-  return spare_ != nullptr ? std::move(spare_) : Inflater::make(15, budget_);
+  return spare_ != nullptr ? std::move(spare_) : Inflater::make(budget_);
 }
 
 void DeflatePool::give_back(std::unique_ptr<Inflater> inflater) {
@@ -234,8 +234,6 @@ PermessageDeflate::PermessageDeflate(const DeflateParameters& agreed, Role role,
     : pool_(pool),
       send_bits_(role == Role::kServer ? agreed.server_max_window_bits
                                        : agreed.client_max_window_bits),
-      receive_bits_(role == Role::kServer ? agreed.client_max_window_bits
-                                          : agreed.server_max_window_bits),
       takes_over_sent_(role == Role::kServer ? !agreed.server_no_context_takeover
                                              : !agreed.client_no_context_takeover),
       takes_over_received_(role == Role::kServer ? !agreed.client_no_context_takeover
@@ -260,11 +258,10 @@ void PermessageDeflate::forget_sent_context() {
 }
 
 Inflater* PermessageDeflate::begin_message() {
-  // [7692-7.2.2-TAKEOVER] the peer may look back at its last message, [7692-7.2.2-EMPTY] or had agreed not to; no
-  // further back than agreed: [7692-7.2.2-WINDOW]
+  // [7692-7.2.2-TAKEOVER] the peer may look back at its last message, [7692-7.2.2-EMPTY] or had agreed not to; in a
+  // window that is at least as large as agreed: [7692-7.2.2-WINDOW]
   if (inflater_ == nullptr) {
-    inflater_ = takes_over_received_ ? Inflater::make(receive_bits_, pool_.budget())
-                                     : pool_.borrow_inflater();
+    inflater_ = takes_over_received_ ? Inflater::make(pool_.budget()) : pool_.borrow_inflater();
   }
   return inflater_.get();
 }

@@ -14,7 +14,7 @@
 //  2. zlib's memory is taken from the budget. Where there is none, messages are sent as they are.
 //  3. A window is owned where context is taken over, and for as long as a message is half received.
 //
-// zlib's inflate knows windows of 2^8 bytes, its deflate does not: an end that may look back no further sends
+// zlib's deflate does not know windows of 2^8 bytes: an end that may look back no further sends
 // its messages as they are, which is always allowed.
 #pragma once
 
@@ -68,9 +68,10 @@ class Deflater : private ZStream {
 /// Decompresses one message after the other.
 class Inflater : private ZStream {
  public:
-  /// `window_bits`: 8 to 15. Null if there is no memory for it: 2^window_bits bytes and some 10 KiB, the
-  /// former taken when they are needed.
-  [[nodiscard]] static std::unique_ptr<Inflater> make(int window_bits, Budget* budget);
+  /// Null if there is no memory for it: some 10 KiB, and 32 KiB more when the window is needed. It is the largest
+  /// there is, whatever the peer has agreed to: whether zlib notices that somebody looks back beyond a smaller one
+  /// depends on how the bytes are cut.
+  [[nodiscard]] static std::unique_ptr<Inflater> make(Budget* budget);
   ~Inflater();
 
   struct Result {
@@ -113,7 +114,7 @@ class DeflatePool {
   [[nodiscard]] Budget* budget() const { return budget_; }
   /// For messages without context; each starts anew. Null if it cannot be had.
   [[nodiscard]] Deflater* deflater(int window_bits);
-  /// An Inflater for one message, which finds an empty window of any size; null if there is no memory.
+  /// An Inflater for one message, which finds an empty window; null if there is no memory.
   [[nodiscard]] std::unique_ptr<Inflater> borrow_inflater();
   void give_back(std::unique_ptr<Inflater> inflater);
 
@@ -146,7 +147,6 @@ class PermessageDeflate {
   std::unique_ptr<Deflater> deflater_;  ///< null unless context is taken over
   std::unique_ptr<Inflater> inflater_;  ///< null between messages, unless context is taken over
   std::uint8_t send_bits_;
-  std::uint8_t receive_bits_;
   bool takes_over_sent_;
   bool takes_over_received_;
 };

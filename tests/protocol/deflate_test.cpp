@@ -683,5 +683,18 @@ TEST(Received, TheEmptyBlockAtTheEndMayHaveBfinal) {
                 {text("Hello"), binary(""), text("Hello")});
 }
 
+TEST(Received, LookingBackFurtherThanAgreedIsTheSameHoweverItIsCut) {
+  // [7692-7.2.2-WINDOW] zlib, in a window as small as agreed, would take this whole and refuse it cut.
+  const DeflateParameters smallest{.server_max_window_bits = 8, .client_max_window_bits = 8};
+  std::mt19937 engine(6);
+  Bytes noise;
+  for (int i = 0; i < 600; ++i)
+    noise += static_cast<char>(engine() & 0xFFU);
+  const Bytes message = noise + noise.substr(0, 100);
+  const Bytes compressed = PeerDeflater(15).message(message);
+  ASSERT_LT(compressed.size(), 650U) << "it looks back";
+  expect_events({{kCompressedBinary, compressed}}, {binary(message)}, smallest);
+}
+
 }  // namespace
 }  // namespace ws::test

@@ -178,7 +178,7 @@ TEST(OutOfMemory, LeavesAFrameInTheOutputWholeOrNotAtAll) {
 TEST(OutOfMemory, EndsAMessageThatHasNoBudgetJustSo) {
   const Limits limits;
   MessageAssembler message(limits, nullptr);
-  message.begin(Opcode::kBinary);
+  message.begin({.opcode = Opcode::kBinary}, nullptr);
   ASSERT_EQ(message.append(as_span("kept")), Error::kNone);
   allocations_left = 0;
   EXPECT_THROW(static_cast<void>(message.append(as_span("that finds no room"))), std::bad_alloc);
