@@ -4,6 +4,8 @@
 // observer shown the wire.
 #pragma once
 
+#include <optional>
+
 #include "tests/fuzz/input.h"
 #include "tests/support/differential.h"
 
@@ -49,13 +51,16 @@ inline void require_same(const test::Outcome& a, const test::Outcome& b) {
           "another state when cut");
 }
 
-inline void check_connection(Role role, const Input& input) {
+inline void check_connection(Role role, const Input& input,
+                             const std::optional<DeflateParameters>& deflate = {}) {
   static test::GuardedMemory memory(1 << 16);
   if (input.stream.size() > 1 << 16)
     return;
   test::Stream stream;
   stream.role = role;
   stream.input = input.stream;
+  stream.deflate = deflate;
+  stream.deflate_settings = {.is_enabled = true, .threshold = 1};
   if ((input.choice & 1U) != 0) {  // limits that a short input reaches
     stream.limits.message = 40;
     stream.limits.fragments = 3;
@@ -90,6 +95,20 @@ inline void check_connection(Role role, const Input& input) {
     require(step.payload.size() <= std::max<std::uint64_t>(stream.limits.message, 125),
             "a message beyond its limit");
   }
+}
+
+/// With permessage-deflate: the first byte of the stream says what was agreed on.
+inline void check_deflating_connection(Role role, Input input) {
+  if (input.stream.empty())
+    return;
+  const auto agreed = static_cast<unsigned char>(input.stream.front());
+  input.stream.remove_prefix(1);
+  check_connection(
+      role, input,
+      DeflateParameters{.server_no_context_takeover = (agreed & 1U) != 0,
+                        .client_no_context_takeover = (agreed & 2U) != 0,
+                        .server_max_window_bits = static_cast<std::uint8_t>(8 + (agreed >> 2U) % 8),
+                        .client_max_window_bits = static_cast<std::uint8_t>(8 + (agreed >> 5U))});
 }
 
 }  // namespace ws::fuzz

@@ -1,6 +1,7 @@
 // Two decoders that share no code, side by side on streams drawn at random: the connection, given
 // them in chunks drawn at random too, and the plain one. The fuzz targets connection_server and
-// connection_client do the same for as long as one likes.
+// connection_client, with _deflate and without, do the same for as long as one likes; extensions does
+// it for the list of extensions.
 #include "tests/support/differential.h"
 
 #include <gtest/gtest.h>
@@ -265,6 +266,42 @@ TEST(Connection, AgreesWithThePlainDecoderOnCompressedMessages) {
   EXPECT_EQ(seen.size(), 5U + 17U) << "one more: what does not inflate";
   for (const auto& [what, times] : seen)
     EXPECT_GE(times, 10) << what;
+}
+
+TEST(Extensions, AgreeWithThePlainReader) {
+  const std::string_view parts[] = {"permessage-deflate",
+                                    "a",
+                                    "b=1",
+                                    "=",
+                                    ";",
+                                    ",",
+                                    " ",
+                                    "\t",
+                                    "\"",
+                                    "\\",
+                                    "2",
+                                    "(",
+                                    "; ",
+                                    "c",
+                                    ", "};
+  Dice dice(9);
+  int sound = 0;
+  for (int i = 0; i < 30'000; ++i) {
+    std::vector<std::string> fields(1 + dice.below(2));
+    std::string bytes = "GET / HTTP/1.1\r\nHost: a\r\n";
+    for (std::string& field : fields) {
+      for (std::size_t n = 1 + dice.below(10); n > 0; --n)
+        field += dice.one_of(parts);
+      bytes += "Sec-WebSocket-Extensions: " + field + "\r\n";
+    }
+    bytes += "\r\n";
+    HttpRequest request;
+    ASSERT_EQ(request.parse(bytes, Limits{}), HttpHead::Status::kComplete) << bytes;
+    const auto expected = plain::read_extensions(fields);
+    ASSERT_EQ(to_plain(parse_extensions(request)), expected) << bytes;
+    sound += expected.has_value() ? 1 : 0;
+  }
+  EXPECT_GT(sound, 1000);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The tests' own decoder, on bytes that stand in RFC 6455, and on those that its rules name.
+// The tests' own decoder, on bytes that stand in RFC 6455 and RFC 7692, and on those that their rules name.
 #include "tests/support/plain_decoder.h"
 
 #include <gtest/gtest.h>
@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "tests/support/bytes.h"
+#include "tests/support/plain_extensions.h"
 
 namespace ws::plain {
 
@@ -186,6 +187,7 @@ TEST(PlainDecoder, WantsACompressedMessageWhole) {
 
 TEST(PlainDecoder, JudgesWhatInflates) {
   EXPECT_EQ(inflated(hex("c1 60 06")), failed(1007)) << "no block has this type";
+  EXPECT_EQ(inflated(hex("c1 60 aa 54 00 98")), failed(1007)) << "nor one behind another block";
   EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 ff")), failed(1007)) << "no text has this byte";
   EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 65 6c 6c 6f"), true, 4), failed(1009));
   EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 65 6c 6c ff"), true, 4), failed(1009));
@@ -197,6 +199,26 @@ TEST(PlainDecoder, TakesRsv1OnTheFirstFrameOfAMessageOnly) {
   for (const char* byte0 : {"c0", "40", "c8", "c9", "ca", "e1", "d1"})
     EXPECT_EQ(inflated(hex(byte0)), failed(1002)) << byte0;
   EXPECT_EQ(from_server(kHello), failed(1002)) << "nothing was agreed on";
+}
+
+// ------------------------------------------------------------------ §9.1
+
+TEST(PlainExtensions, AreReadAlongTheGrammar) {
+  const std::vector<std::pair<std::string, Extensions>> sound = {
+      {"foo", {"foo"}},  // the first three are the examples of §9.1
+      {"bar; baz=2", {"bar; baz=2"}},
+      {"foo, bar; baz=2", {"foo", "bar; baz=2"}},
+      {" , a ;b =\t2;c,, ", {"a; b=2; c"}},
+      {"a; b=\"2\\3\"", {"a; b=23"}},
+  };
+  for (const auto& [field, extensions] : sound)
+    EXPECT_EQ(read_extensions({field}), extensions) << field;
+  for (const char* field : {"", ",", ";", "a;", "a; ;b", "a b", "a; b=", "a; b=1 2", "a; b=\"\"",
+                            "a; b=\"1", "a; b=\"1,2\"", "a; b=\"1\\\"", "\"a\"", "a; b c", "(a)"})
+    EXPECT_EQ(read_extensions({field}), std::nullopt) << field;
+  EXPECT_EQ(read_extensions({"a", "b"}), (Extensions{"a", "b"}));
+  EXPECT_EQ(read_extensions({"a", ""}), std::nullopt);
+  EXPECT_EQ(read_extensions({}), Extensions{});
 }
 
 }  // namespace

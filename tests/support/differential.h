@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "protocol/extensions.h"
 #include "tests/support/plain_decoder.h"
+#include "tests/support/plain_extensions.h"
 #include "tests/support/run.h"
 
 namespace ws::test {
@@ -104,6 +106,23 @@ inline plain::Event to_plain(const Step& step) {
     default:
       return {Kind::kFailed, step.payload, step.code};
   }
+}
+
+/// Likewise.
+inline std::optional<plain::Extensions> to_plain(
+    const std::optional<std::vector<Extension>>& extensions) {
+  if (!extensions.has_value())
+    return std::nullopt;
+  plain::Extensions listed;
+  for (const Extension& extension : *extensions) {
+    std::string& text = listed.emplace_back(extension.name);
+    for (const ExtensionParameter& parameter : extension.parameters) {
+      text.append("; ").append(parameter.name);
+      if (parameter.value.has_value())
+        text.append("=").append(*parameter.value);
+    }
+  }
+  return listed;
 }
 
 inline std::string to_string(const plain::Event& event) {

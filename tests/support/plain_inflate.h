@@ -20,8 +20,10 @@ struct Inflated {
   bool is_at_end = false;  ///< of a block, and of a byte
 };
 
-/// What `octets`, which look back at `before`, come to: `most` bytes at most.
-inline Inflated inflate(std::string_view octets, std::string_view before, std::size_t most) {
+/// What `octets`, which look back at `before`, come to: `most` bytes at most. `flush`: Z_SYNC_FLUSH goes as far as the
+/// bits go; Z_BLOCK stops behind the last block, for `is_at_end`.
+inline Inflated inflate(std::string_view octets, std::string_view before, std::size_t most,
+                        int flush) {
   z_stream zlib{};
   Inflated inflated;
   // A stream of its own for what is behind a block with BFINAL: for zlib that one ends the first.
@@ -42,9 +44,9 @@ inline Inflated inflate(std::string_view octets, std::string_view before, std::s
     const std::size_t room = std::min(sizeof piece, most - inflated.text.size());
     zlib.next_out = reinterpret_cast<Bytef*>(piece);
     zlib.avail_out = static_cast<uInt>(room);
-    // Z_BLOCK stops behind each block. data_type tells that one ended (128), that it was the last (64), and how
-    // many bits of a byte are left over (1 to 7), which BFINAL makes padding.
-    const int status = ::inflate(&zlib, Z_BLOCK);
+    // data_type tells that a block ended (128), that it was the last (64), and how many bits of a
+    // byte are left over (1 to 7), which BFINAL makes padding.
+    const int status = ::inflate(&zlib, flush);
     inflated.text.append(piece, room - zlib.avail_out);
     inflated.is_broken = status == Z_DATA_ERROR;
     inflated.is_at_end =
@@ -68,13 +70,13 @@ class Context {
 
   /// Of a message that is not whole.
   Inflated look_at(std::string_view octets, std::size_t most) const {
-    return inflate(octets, before_, most);
+    return inflate(octets, before_, most, Z_SYNC_FLUSH);
   }
   /// A message that is whole: is it sound? What a sender has left off its end is the end of an empty block, and no
   /// part of the text.
   bool end(std::string_view octets, std::size_t most) {
-    const Inflated without = inflate(octets, before_, most);
-    const Inflated with = inflate(std::string(octets).append(kTail), before_, most);
+    const Inflated without = look_at(octets, most);
+    const Inflated with = inflate(std::string(octets).append(kTail), before_, most, Z_BLOCK);
     if (takes_over_)
       before_ += with.text;
     return !with.is_broken && with.is_at_end && with.text == without.text;

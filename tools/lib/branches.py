@@ -76,7 +76,8 @@ def main(export, listed, least_lines, least_branches):
 
     for branch in sorted((missing - argued).elements()):
         name, text, side, condition = branch
-        wrong.append(f"{name}:{where[branch]}: `{condition}` is never {side}: test it, or argue in {listed}\n    {text}")
+        wrong.append(f"{name}:{where[branch]}: `{condition}` is never {side}: test it, or argue in {listed}\n"
+                     f"    {text}")
     for branch in sorted((argued - missing).elements()):
         name, text, side, condition = branch
         wrong.append(f"{listed}: {name}: `{condition}` is {side} in a test now, or gone: take it out\n    {text}")
