@@ -260,7 +260,7 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
   }
   // What a body is called depends on its type: of the many that Wireshark knows, those a server of WebSockets has.
   if (body > 0 && head.content_type.starts_with("text/"))
-    columns.info += " (" + head.content_type + ")";
+    columns.info += " (" + escape(head.content_type) + ")";
   if (is_response && saw_request_ && code == 101 && !head.upgrade.empty()) {
     is_upgraded_ = true;
     is_websocket_ = head.upgrade == "websocket";

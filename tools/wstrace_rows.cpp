@@ -36,8 +36,12 @@ Row RowWriter::take(const Packet& packet, const std::optional<TcpRow>& tcp) {
     take_payload(packet, *tcp, columns);
   row.protocol = columns.protocol;
   row.info = columns.fenced + columns.info;
-  if (row.info.size() > kMaxInfo)
-    row.info.resize(kMaxInfo);
+  if (row.info.size() > kMaxInfo) {
+    std::size_t size = kMaxInfo;
+    while ((static_cast<unsigned char>(row.info[size]) & 0xC0U) == 0x80U)
+      --size;  // inside a character, which Wireshark leaves cut
+    row.info.resize(size);
+  }
   return row;
 }
 

@@ -25,7 +25,7 @@ struct Row {
   std::string destination{};
   std::string protocol{};
   std::size_t length = 0;
-  std::string info{};
+  std::string info{};  ///< printable UTF-8, as are the others: text from outside is escaped
 };
 
 /// Seconds, "1.234567", with `digits` behind the point.

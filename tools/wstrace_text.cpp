@@ -144,11 +144,7 @@ std::string to_json(const Row& row, int time_digits) {
   json.add("destination", row.destination);
   json.add("protocol", row.protocol);
   json.add("length", row.length);
-  if (is_utf8(std::as_bytes(std::span(row.info)))) {
-    json.add("info", row.info);
-  } else {
-    json.add("info_hex", hex(std::as_bytes(std::span(row.info))));
-  }
+  json.add("info", row.info);
   return json.end();
 }
 

@@ -10,12 +10,13 @@ import os
 import signal
 import struct
 import subprocess
+import tempfile
 
 import pytest
 
 import pcap
 from pcap import CAPTURES, tshark, wstrace
-from wsd import TEXT, Raw, frame
+from wsd import CLOSE, TEXT, Raw, frame
 
 NAMES = sorted(path.stem for path in CAPTURES.glob("*.pcap"))
 
@@ -267,6 +268,46 @@ def test_packets_that_the_capture_has_cut(size):
     assert rows == tshark(data)
     assert any("[Packet size limited during capture]" in row for row in rows)
     wstrace(data, "--frames")
+
+
+# --- text from outside
+
+ODD = [b"\xed\xa0\x80", b"\xff\xfe", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\0", b"\x1b[2J", b"\x7f", b"\xc2\x85",
+       b"\xe2\x80\xae", b"\xef\xbf\xbf", b'"', b"\\", "é".encode()]
+
+
+def outputs(data, *options):
+    """What it prints, as bytes: a line each."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return subprocess.run([pcap.program("wstrace"), *options, file.name], capture_output=True,
+                              check=True).stdout.split(b"\n")[:-1]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_text_from_outside_is_printable_and_json_is_json(odd):
+    conversation = pcap.Conversation().upgrade(
+        pcap.REQUEST.replace(b"/echo", b"/" + odd + b"x" * 5000),
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/" + odd + b"\r\nContent-Length: 2\r\n\r\nab")
+    framed = pcap.Conversation(40002).upgrade().add("client", frame(TEXT, odd))
+    framed.add("client", frame(CLOSE, b"\x03\xe8" + odd))
+    data = pcap.pcap(conversation.packets + framed.packets)
+    for options in ((), ("--frames",)):
+        for line in outputs(data, *options):
+            text = line.decode()  # which is strict
+            assert {c for c in text if not c.isprintable()} <= {"\uffff"}, text
+    infos = [json.loads(line.decode())["info"] for line in outputs(data, "--json")]
+    assert any(" (text/" in info for info in infos)
+    assert len([json.loads(line.decode()) for line in outputs(data, "--frames", "--json")]) >= 4
+
+
+def test_a_long_info_column_ends_with_a_character():
+    for pad in (b"", b"a"):
+        data = pcap.Conversation().add("client", b"GET /" + pad + "é".encode() * 2100 + b" HTTP/1.1\r\n\r\n").pcap()
+        (line,) = [line for line in outputs(data) if b"GET" in line]
+        assert line.decode().endswith("éé")
+        assert len(line.split(b" HTTP 4")[1]) in range(4090, 4101), "Wireshark shows 4,095 bytes, with half a character"
 
 
 # --- what is no capture

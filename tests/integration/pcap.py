@@ -96,6 +96,44 @@ def payload_size(packet):
     return total - 20 - (packet.data[46] >> 4) * 4
 
 
+# --- packets that nobody has caught
+
+CLIENT_PORT, SERVER_PORT = 40001, 8080
+FIN, SYN, PSH, ACK_FLAG = 0x01, 0x02, 0x08, 0x10
+REQUEST = (b"GET /echo HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+
+
+class Conversation:
+    """A connection on the loopback, packet by packet, a microsecond apart. Sequence numbers are relative: the SYN is 0."""
+
+    def __init__(self, client_port=CLIENT_PORT):
+        self.packets = []
+        self.ports = {"client": client_port, "server": SERVER_PORT}
+        self.next = {"client": 0, "server": 0}
+        self.add("client", flags=SYN)
+        self.add("server", flags=SYN | ACK_FLAG)
+
+    def add(self, sender, payload=b"", flags=PSH | ACK_FLAG, seq=None):
+        """`seq`: of the first byte, if it is not the one behind the last."""
+        receiver = "server" if sender == "client" else "client"
+        seq = self.next[sender] if seq is None else seq
+        tcp = struct.pack(">HHIIHHHH", self.ports[sender], self.ports[receiver], 1000 + seq,
+                          1000 + self.next[receiver] if flags & ACK_FLAG else 0, 5 << 12 | flags, 65535, 0, 0) + payload
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, bytes([127, 0, 0, 1]), bytes([127, 0, 0, 1]))
+        data = bytes(12) + b"\x08\x00" + ip + tcp
+        self.packets.append(Packet(len(self.packets) * 1000, len(data), data))
+        self.next[sender] = max(self.next[sender], seq + len(payload) + (1 if flags & (SYN | FIN) else 0))
+        return self
+
+    def upgrade(self, request=REQUEST, answer=SWITCHING):
+        return self.add("client", request).add("server", answer)
+
+    def pcap(self):
+        return pcap(self.packets)
+
+
 # --- readers
 
 @functools.cache
