@@ -1,10 +1,12 @@
 // wstrace: reads captures as Wireshark does, row by row, and frame by frame. Its options.
+#include <cerrno>
 #include <csignal>
 #include <exception>
 #include <iostream>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -31,12 +33,19 @@ the columns and words of Wireshark 4.0.
 
 Exit codes:
   0  read to the end; with --check: every row is equal
-  1  the capture could not be opened, or is cut or damaged: what could be read of
-     it has been shown
+  1  the capture or TABLE could not be read, or is cut or damaged (what could be
+     read of it has been shown); or the output or FILE could not be written
   2  bad options
   3  --check found a difference)";
 
-enum ExitCode : int { kEqual = 0, kUnreadable = 1, kUsage = 2, kDifferent = 3 };
+/// What was printed has arrived, or the program ends: a full disk is no success. Throws TraceFailure.
+void flush_output() {
+  std::cout.flush();
+  if (!std::cout)
+    throw ws::TraceFailure("standard output: " + std::system_category().message(errno));
+}
+
+enum ExitCode : int { kEqual = 0, kFailed = 1, kUsage = 2, kDifferent = 3 };
 
 struct Options {
   std::string file{};
@@ -75,11 +84,11 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
       ->capture_default_str()
       ->needs(frames)
       ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 30U).description(""));
-  app.add_flag("--json", options.is_json, "an object a line instead of text");
+  const auto json = app.add_flag("--json", options.is_json, "an object a line instead of text");
   const auto check = app.add_option("--check", options.document,
                                     "compare the rows with a documented trace: which column of\n"
                                     "which row differs, and what that means");
-  check->type_name("TABLE")->excludes(frames);
+  check->type_name("TABLE")->excludes(frames)->excludes(json);
   app.add_flag("--allow-piggyback", options.may_piggyback,
                "with --check: the row may be missing whose ACK rides on the next")
       ->needs(check);
@@ -89,6 +98,7 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
       throw CLI::RequiredError("a capture, or -i NAME,");
   } catch (const CLI::Success& request) {  // --help, --version
     app.exit(request);
+    flush_output();
     return kEqual;
   } catch (const CLI::ParseError& error) {
     std::cerr << "wstrace: " << error.what() << " (wstrace --help lists the options)\n";
@@ -115,7 +125,8 @@ void take_timestamps(const ws::TcpSegment& tcp, ws::CheckedRow& row) {
 
 class Reader {
  public:
-  explicit Reader(const Options& options) : options_(options), follower_(options.payload_bytes) {}
+  Reader(const Options& options, std::vector<ws::DocumentRow> document)
+      : options_(options), follower_(options.payload_bytes), document_(std::move(document)) {}
 
   void take(const ws::Packet& packet, int time_digits) {
     std::optional<ws::TcpRow> tcp;
@@ -127,7 +138,7 @@ class Reader {
       return;
     }
     const ws::Row row = rows_.take(packet, tcp);
-    if (!options_.document.empty()) {
+    if (!document_.empty()) {
       ws::CheckedRow checked{.row = row};
       if (tcp.has_value()) {
         checked.is_from_client = packet.tcp->source_port != tcp->connection->server_port;
@@ -145,10 +156,10 @@ class Reader {
   int finish() {
     if (options_.shows_frames)
       follower_.finish([this](const ws::StreamItem& item) { show(item); });
-    if (options_.document.empty())
+    if (document_.empty())
       return kEqual;
     const ws::CheckResult result =
-        ws::check(ws::read_document(options_.document), checked_, options_.may_piggyback);
+        ws::check(std::move(document_), checked_, options_.may_piggyback);
     for (const std::string& difference : result.differences)
       std::cout << difference << '\n';
     std::cout << result.equal << " of " << result.rows << " rows equal\n";
@@ -174,10 +185,15 @@ class Reader {
   ws::TcpTracker tracker_;
   ws::RowWriter rows_;
   ws::StreamFollower follower_;
+  std::vector<ws::DocumentRow> document_;  ///< what is compared; without --check empty
   std::vector<ws::CheckedRow> checked_;
 };
 
 int run(const Options& options) {
+  // Before a capture that cannot be repeated.
+  std::vector<ws::DocumentRow> document;
+  if (!options.document.empty())
+    document = ws::read_document(options.document);
   const bool is_live = !options.interface.empty();
   ws::Capture capture = is_live ? ws::Capture::open_interface(options.interface, options.filter)
                                 : ws::Capture::open_file(options.file);
@@ -197,20 +213,21 @@ int run(const Options& options) {
     std::cerr << "capturing on " << options.interface << std::endl;
   }
 
-  Reader reader(options);
+  Reader reader(options, std::move(document));
   std::uint64_t number = 0;
   std::string trouble;
   try {
     while (const auto captured = capture.next()) {
       reader.take(ws::dissect_packet(*captured, capture.link_type(), ++number),
                   capture.time_digits());
-      if (is_live)
-        std::cout.flush();
+      if (is_live || !std::cout)
+        flush_output();
     }
   } catch (const ws::TraceFailure& failure) {
     trouble = failure.what();
   }
   const int status = reader.finish();
+  flush_output();
   if (trouble.empty())
     return status;
   throw ws::TraceFailure((is_live ? options.interface : options.file) + ": " + trouble +
@@ -229,6 +246,6 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     std::cout.flush();
     std::cerr << "wstrace: " << error.what() << '\n';
-    return kUnreadable;
+    return kFailed;
   }
 }

@@ -24,6 +24,15 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
+/// The next line of a file, whichever system's line end it has.
+bool read_line(std::istream& file, std::string& line) {
+  if (!std::getline(file, line))
+    return false;
+  if (line.ends_with('\r'))
+    line.pop_back();
+  return true;
+}
+
 std::string without_blanks_at_end(std::string text) {
   text.erase(text.find_last_not_of(' ') + 1);
   return text;
@@ -254,13 +263,13 @@ std::vector<DocumentRow> read_document(const std::string& path) {
   if (!file)
     throw TraceFailure(path + ": cannot be read");
   std::string line;
-  if (!std::getline(file, line) || line != kColumns)
+  if (!read_line(file, line) || line != kColumns)
     throw TraceFailure(
         path +
         ": its first line does not name the columns no, phase, source, destination, protocol, "
         "length, info, with tabs between them");
   std::vector<DocumentRow> rows;
-  while (std::getline(file, line)) {
+  while (read_line(file, line)) {
     const std::vector<std::string> cells = split(line, '\t');
     if (cells.size() != 7) {
       throw TraceFailure(path + ": line " + std::to_string(rows.size() + 2) + " has " +

@@ -4,6 +4,7 @@ of order, on other link layers and file formats, and on what is no capture.
 For each captures/NAME.pcap tshark 4.0 has written NAME.rows and NAME.frames (tools/make-captures). wstrace must say the
 same; so must tshark today, or this system's Wireshark is another one than the captures were documented with."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -338,10 +339,41 @@ def test_a_file_that_is_not_there():
     assert result.returncode == 1 and "no-such-file" in result.stderr and "No such file" in result.stderr
 
 
-@pytest.mark.parametrize("options", [[], ["--frobnicate"], ["--bytes", "9", "x"], ["-w", "y", "x"], ["--allow-piggyback", "x"]])
+@pytest.mark.parametrize("options", [[], ["--frobnicate"], ["--bytes", "9", "x"], ["-w", "y", "x"], ["--allow-piggyback", "x"],
+                                     ["--check", "t", "--json", "x"], ["--check", "t", "--frames", "x"]])
 def test_bad_options_are_2(options):
     result = pcap.run([pcap.program("wstrace"), *options])
     assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (2, "", 1), result.stderr
+
+
+ARTICLE = str(CAPTURES / "article.pcap")
+
+
+@pytest.mark.parametrize("options", [["--help"], ["--version"], [ARTICLE], ["--frames", ARTICLE], ["--json", ARTICLE],
+                                     ["--check", str(CAPTURES / "documented-trace.tsv"), ARTICLE]])
+def test_what_cannot_be_written_is_no_success(options):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([pcap.program("wstrace"), *options], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1
+    assert result.stderr == "wstrace: standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("has_default", [True, False], ids=["default", "ignored"])
+def test_a_reader_that_has_had_enough_ends_it(has_default):
+    """SIGPIPE ends it; where that is ignored, the failing write does, at once."""
+    command = f"exec {pcap.program('wstrace')} -"
+    with subprocess.Popen([*(["env", "--ignore-signal=PIPE"] if not has_default else []), "sh", "-c", command],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tracer:
+        data = (CAPTURES / "article.pcap").read_bytes()
+        tracer.stdin.write(data)
+        tracer.stdout.close()
+        with pytest.raises(BrokenPipeError):
+            for _ in range(10_000):  # it ends before it has read all of it
+                tracer.stdin.write(data[24:])
+        with contextlib.suppress(BrokenPipeError):
+            tracer.stdin.close()
+        assert tracer.wait() == (-signal.SIGPIPE if has_default else 1)
+        assert tracer.stderr.read() == (b"" if has_default else b"wstrace: standard output: Broken pipe\n")
 
 
 def test_a_capture_may_come_by_standard_input():

@@ -174,6 +174,16 @@ def test_a_document_that_is_none_is_told_in_one_line(tmp_path, text, complaint):
     assert complaint in result.stderr and len(result.stderr.splitlines()) == 1
 
 
+def test_a_document_is_read_before_anything_is_captured():
+    result = pcap.run([pcap.program("wstrace"), "--check", "no-such-table", "-i", "no-such-device"])
+    assert (result.returncode, result.stderr) == (1, "wstrace: no-such-table: cannot be read\n")
+
+
+def test_a_document_from_another_system_has_other_line_ends(tmp_path):
+    (tmp_path / "document.tsv").write_bytes(DOCUMENT.read_bytes().replace(b"\n", b"\r\n"))
+    assert check(tmp_path / "document.tsv", ARTICLE) == (0, ["17 of 17 rows equal"])
+
+
 def test_lengths_in_the_rows_are_those_of_the_packets():
     """The table that the article's readers rely on: payload and what it is made of."""
     sizes = {number: pcap.payload_size(packet) for number, packet in enumerate(packets(), 1)}
