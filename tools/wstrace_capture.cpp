@@ -1,5 +1,6 @@
 #include "tools/wstrace_capture.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -13,6 +14,9 @@ namespace {
 constexpr int kSnapshotLength = 262'144;  // bytes: more than any packet has
 /// In immediate mode each packet takes a slot of the snapshot length: the default of 2 MiB holds eight.
 constexpr int kBufferSize = 64 * 1024 * 1024;
+/// Seconds since 1970, in either direction: pcapng has 64 bits for them, and the difference of two times must fit
+/// into as many, in nanoseconds.
+constexpr std::int64_t kMaxTime = std::int64_t{1} << 32U;
 constexpr int kWakeUpMs = 100;  // how often a live capture looks whether it was stopped
 
 /// A little- or big-endian number of a capture file's own byte order.
@@ -131,9 +135,9 @@ std::optional<CapturedPacket> Capture::next() {
       throw TraceFailure("writing the capture: " + std::system_category().message(errno));
   }
   const bool is_nano = pcap_get_tstamp_precision(handle_.get()) == PCAP_TSTAMP_PRECISION_NANO;
-  return CapturedPacket{
-      std::int64_t{header->ts.tv_sec} * 1'000'000'000 + header->ts.tv_usec * (is_nano ? 1 : 1000),
-      header->len, std::as_bytes(std::span(data, header->caplen))};
+  const std::int64_t seconds = std::clamp<std::int64_t>(header->ts.tv_sec, -kMaxTime, kMaxTime);
+  return CapturedPacket{seconds * 1'000'000'000 + header->ts.tv_usec * (is_nano ? 1 : 1000),
+                        header->len, std::as_bytes(std::span(data, header->caplen))};
 }
 
 }  // namespace ws

@@ -19,7 +19,7 @@ struct TraceFailure : std::runtime_error {
 };
 
 struct CapturedPacket {
-  std::int64_t time_ns = 0;            ///< since 1970
+  std::int64_t time_ns = 0;            ///< since 1970; two of them can be subtracted
   std::size_t length = 0;              ///< bytes on the wire
   std::span<const std::byte> bytes{};  ///< those that were captured; valid until the next call
 };

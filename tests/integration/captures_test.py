@@ -250,6 +250,17 @@ def test_other_file_formats(form, order, nanoseconds):
     assert len(rows) == 17
 
 
+@pytest.mark.parametrize("ticks", [2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("digits", [0, 6, 9])
+def test_a_clock_that_no_capture_has(ticks, digits):
+    """Times of 64 bits, as pcapng can say them."""
+    first, second = article()[:2]
+    data = pcap.pcapng([first._replace(time=0), second._replace(time=ticks)], nanoseconds=True)
+    data = data.replace(struct.pack("<HHBxxx", 9, 1, 9), struct.pack("<HHBxxx", 9, 1, digits))
+    for options in ((), ("--json",)):
+        assert len(wstrace(data, *options)) == 2
+
+
 def test_packets_other_than_tcp_have_addresses_protocol_and_length():
     udp = bytes(12) + b"\x08\x00" + bytes.fromhex("45000020000040004011000001020304050607080035003500000000") + bytes(8)
     icmp6 = bytes(12) + b"\x86\xdd" + bytes.fromhex("6000000000083aff") + bytes(15) + b"\1" + bytes(15) + b"\2" + bytes(8)
