@@ -11,6 +11,9 @@ using Bytes = std::span<const std::byte>;
 constexpr std::size_t kMaxInfo = 4095;
 /// A PDU whose first segment is larger is not put together, nor one whose end nobody knows.
 constexpr std::uint32_t kMaxPending = 1024 * 1024;
+/// A head is read anew with each segment that it goes on in: so many bytes in all, and nobody sends such. A head of
+/// 8 KiB that comes byte by byte takes half of it.
+constexpr std::uint64_t kMaxLookedAt = 64 * 1024 * 1024;
 constexpr std::uint32_t kFarAway = 0x40000000;  ///< where a PDU ends that lasts until the FIN
 
 }  // namespace
@@ -49,24 +52,32 @@ Row RowWriter::take(const Packet& packet, const std::optional<TcpRow>& tcp) {
 bool RowWriter::add(Pdu& pdu, std::uint32_t at, Bytes bytes) {
   while (!bytes.empty()) {
     const auto after = pdu.parts.upper_bound(at);
+    std::vector<std::byte>* touched = nullptr;  // the part that ends where the bytes begin
     if (after != pdu.parts.begin()) {
-      const auto& [offset, part] = *std::prev(after);
-      if (const std::size_t covered = offset + part.size(); covered > at) {
+      auto& [offset, part] = *std::prev(after);
+      const std::size_t covered = offset + part.size();
+      if (covered > at) {
         const std::size_t old = std::min(covered - at, bytes.size());
         bytes = bytes.subspan(old);
         at += static_cast<std::uint32_t>(old);
         continue;
       }
+      if (covered == at)
+        touched = &part;
     }
     const std::size_t room = after == pdu.parts.end() ? bytes.size() : after->first - at;
     const Bytes fresh = bytes.first(std::min(room, bytes.size()));
-    pdu.parts.emplace(at, std::vector<std::byte>(fresh.begin(), fresh.end()));
+    std::vector<std::byte>& part = touched != nullptr ? *touched : pdu.parts[at];
+    part.insert(part.end(), fresh.begin(), fresh.end());
     bytes = bytes.subspan(fresh.size());
     at += static_cast<std::uint32_t>(fresh.size());
   }
-  for (auto part = pdu.parts.find(pdu.complete);
-       part != pdu.parts.end() && part->first == pdu.complete; ++part) {
-    pdu.complete += static_cast<std::uint32_t>(part->second.size());
+  auto part = pdu.parts.upper_bound(pdu.complete);
+  if (part != pdu.parts.begin())
+    --part;
+  for (; part != pdu.parts.end() && part->first <= pdu.complete; ++part) {
+    pdu.complete =
+        std::max(pdu.complete, part->first + static_cast<std::uint32_t>(part->second.size()));
   }
   return pdu.complete >= pdu.end - pdu.begin;
 }
@@ -148,6 +159,7 @@ void RowWriter::take_payload(const Packet& packet, const TcpRow& tcp, Columns& c
 
     if (is_complete) {
       const std::vector<std::byte> whole = assemble(*pdu);
+      pdu->looked_at += whole.size();
       wanted = dissect(whole, packet, tcp, columns);
       is_dissected = true;
       if (wanted.size == 0) {
@@ -165,8 +177,9 @@ void RowWriter::take_payload(const Packet& packet, const TcpRow& tcp, Columns& c
           pdu->parts.clear();
           pdu = &(pdus[begin] = std::move(rest));
         }
-        if (wanted.size == Wanted::kOneMoreSegment && pdu->complete > kMaxPending) {
-          pdu->is_done = true;  // a head without an end: nobody sends such
+        if (wanted.size == Wanted::kOneMoreSegment &&
+            (pdu->complete > kMaxPending || pdu->looked_at > kMaxLookedAt)) {
+          pdu->is_done = true;  // a head without an end
           pdu->parts.clear();
         } else if (wanted.size == Wanted::kOneMoreSegment) {
           pdu->end = std::max(next, pdu->end) + 1;

@@ -46,7 +46,8 @@ class RowWriter {
     bool takes_all_of_next = false;  ///< the end is not known: one more segment, whatever is in it
     bool is_done = false;
     std::uint64_t last_packet = 0;
-    std::uint32_t complete = 0;  ///< bytes from `begin` on that are there without a gap
+    std::uint64_t looked_at = 0;  ///< bytes, each as often as it was
+    std::uint32_t complete = 0;   ///< bytes from `begin` on that are there without a gap
     /// What came, by offset; disjoint. No length that a packet declares allocates anything.
     std::map<std::uint32_t, std::vector<std::byte>> parts{};
   };

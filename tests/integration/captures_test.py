@@ -17,7 +17,7 @@ import pytest
 
 import pcap
 from pcap import CAPTURES, tshark, wstrace
-from wsd import CLOSE, TEXT, Raw, frame
+from wsd import BINARY, CLOSE, TEXT, Raw, frame
 
 NAMES = sorted(path.stem for path in CAPTURES.glob("*.pcap"))
 
@@ -211,6 +211,58 @@ def test_sequence_numbers_wrap_around():
     data = pcap.pcap(moved)
     assert wstrace(data) == tshark(data) == expected("article", "rows")
     assert wstrace(data, "--frames") == wstrace(pcap.pcap(packets), "--frames")
+
+
+# --- many of one kind: what an enemy would send
+
+def in_time(data, *options, seconds=10):
+    """What takes a second may take ten on a busy machine; what is quadratic takes minutes."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return subprocess.run([pcap.program("wstrace"), *options, file.name], capture_output=True, check=True, text=True,
+                              timeout=seconds).stdout.splitlines()
+
+
+@pytest.mark.parametrize("first, more", [(b"G", b"a"), (b"GET / HTTP/1.1\r\n", b"a:\n"),
+                                         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"1")],
+                         ids=["line", "field", "chunk"])
+def test_a_head_that_never_ends_is_not_read_for_ever(first, more):
+    conversation = pcap.Conversation().add("client", first)
+    for _ in range(100_000):
+        conversation.add("client", more)
+    for options in ((), ("--frames",)):
+        in_time(conversation.pcap(), *options)
+
+
+def test_a_head_that_comes_byte_by_byte_is_read():
+    head = b"GET /chat HTTP/1.1\r\nA: " + b"x" * 8000 + b"\r\n\r\n"
+    conversation = pcap.Conversation()
+    for i in range(len(head)):
+        conversation.add("client", head[i:i + 1])
+    assert in_time(conversation.pcap())[-1].endswith(" HTTP 55 GET /chat HTTP/1.1 ")
+
+
+@pytest.mark.parametrize("options", [(), ("--frames",)], ids=["rows", "frames"])
+def test_many_segments_in_any_order(options):
+    """One message of 60,000 bytes, a byte a segment, the last one first; and one whose beginning never comes."""
+    payload = frame(BINARY, bytes(60_000))
+    conversation = pcap.Conversation().upgrade()
+    begin = conversation.next["client"]
+    conversation.add("client", payload[:8])
+    for i in reversed(range(8, len(payload))):
+        conversation.add("client", payload[i:i + 1], seq=begin + i)
+    other = pcap.Conversation(40002).upgrade()
+    for i in range(30_000):
+        other.add("client", b"x", seq=1000 + 2 * i)
+    lines = in_time(pcap.pcap(conversation.packets + other.packets), *options)
+    assert options == () or any("WebSocket Binary [FIN] [MASKED]" in line for line in lines)
+
+
+@pytest.mark.parametrize("options", [(), ("--frames",)], ids=["rows", "frames"])
+def test_many_streams(options):
+    packets = [packet for port in range(10_000, 40_000) for packet in pcap.Conversation(port).add("client", b"GET ").packets]
+    in_time(pcap.pcap(packets), *options)
 
 
 # --- other link layers and files
