@@ -84,10 +84,13 @@ void StreamFollower::take(const Packet& packet, const TcpRow& row, const Visit& 
 void StreamFollower::add(Connection& connection, Stream& stream, std::uint64_t offset,
                          std::span<const std::byte> bytes, const Visit& visit) {
   if (offset > stream.next) {
-    std::vector<std::byte>& place = stream.waiting[offset];
-    if (bytes.size() > place.size()) {
-      stream.waiting_size += bytes.size() - place.size();
-      place.assign(bytes.begin(), bytes.end());
+    const auto [place, is_new] = stream.waiting.try_emplace(offset);
+    std::vector<std::byte>& kept = place->second;
+    if (is_new)
+      stream.waiting_size += kWaitingCost;
+    if (bytes.size() > kept.size()) {
+      stream.waiting_size += bytes.size() - kept.size();
+      kept.assign(bytes.begin(), bytes.end());
     }
     while (stream.waiting_size > kMaxWaiting)
       give_up_gap(connection, stream, visit);
@@ -118,7 +121,7 @@ void StreamFollower::deliver_waiting(const Connection& connection, Stream& strea
   while (!stream.waiting.empty() && stream.waiting.begin()->first <= stream.next) {
     const auto first = stream.waiting.extract(stream.waiting.begin());
     const std::uint64_t old = stream.next - first.key();
-    stream.waiting_size -= first.mapped().size();
+    stream.waiting_size -= first.mapped().size() + kWaitingCost;
     if (old < first.mapped().size()) {
       const auto bytes = std::span<const std::byte>(first.mapped());
       deliver(connection, stream, bytes.subspan(static_cast<std::size_t>(old)), visit);

@@ -46,6 +46,7 @@ class StreamFollower {
  private:
   /// Behind a gap; more of them is not waited for.
   static constexpr std::size_t kMaxWaiting = 4 * 1024 * 1024;  // bytes
+  static constexpr std::size_t kWaitingCost = 128;  // bytes of memory that a segment of none takes
   /// A gap that the receiver has acknowledged is one of the capture; so many packets later it is given up.
   static constexpr int kPatience = 16;
 

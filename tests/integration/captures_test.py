@@ -245,8 +245,8 @@ def test_a_head_that_comes_byte_by_byte_is_read():
 
 @pytest.mark.parametrize("options", [(), ("--frames",)], ids=["rows", "frames"])
 def test_many_segments_in_any_order(options):
-    """One message of 60,000 bytes, a byte a segment, the last one first; and one whose beginning never comes."""
-    payload = frame(BINARY, bytes(60_000))
+    """One message of 30,000 bytes, a byte a segment, the last one first; and one whose beginning never comes."""
+    payload = frame(BINARY, bytes(30_000))
     conversation = pcap.Conversation().upgrade()
     begin = conversation.next["client"]
     conversation.add("client", payload[:8])
@@ -257,6 +257,16 @@ def test_many_segments_in_any_order(options):
         other.add("client", b"x", seq=1000 + 2 * i)
     lines = in_time(pcap.pcap(conversation.packets + other.packets), *options)
     assert options == () or any("WebSocket Binary [FIN] [MASKED]" in line for line in lines)
+
+
+def test_segments_behind_a_gap_take_memory_even_if_they_are_small():
+    """4 MiB of it and no more: then the gap is given up, long before the capture ends."""
+    conversation = pcap.Conversation().upgrade()
+    for i in range(40_000):
+        conversation.add("client", b"x", seq=1000 + 2 * i)
+    items = map(json.loads, in_time(conversation.pcap(), "--frames", "--json"))
+    first = next(item["packet"] for item in items if item["type"] == "missing")
+    assert 4 + 30_000 < first < 4 + 35_000
 
 
 @pytest.mark.parametrize("options", [(), ("--frames",)], ids=["rows", "frames"])
