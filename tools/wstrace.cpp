@@ -144,7 +144,8 @@ class Reader {
         checked.is_from_client = packet.tcp->source_port != tcp->connection->server_port;
         take_timestamps(*packet.tcp, checked);
       }
-      checked_.push_back(checked);
+      if (checked_.size() <= ws::kMaxCheckedPackets)
+        checked_.push_back(checked);
     } else if (options_.is_json) {
       std::cout << ws::to_json(row, time_digits) << '\n';
     } else {
@@ -158,6 +159,10 @@ class Reader {
       follower_.finish([this](const ws::StreamItem& item) { show(item); });
     if (document_.empty())
       return kEqual;
+    if (checked_.size() > ws::kMaxCheckedPackets) {
+      throw ws::TraceFailure("more than " + std::to_string(ws::kMaxCheckedPackets) +
+                             " packets: too many to compare");
+    }
     const ws::CheckResult result =
         ws::check(std::move(document_), checked_, options_.may_piggyback);
     for (const std::string& difference : result.differences)

@@ -8,6 +8,8 @@
 #include <set>
 #include <string_view>
 
+#include "tools/wstrace_tcp.h"
+
 namespace ws {
 namespace {
 
@@ -139,10 +141,10 @@ struct Column {
   std::string_view meaning;
 };
 
-bool is_similar(const DocumentRow& wanted, const CheckedRow& found) {
-  return wanted.protocol == found.row.protocol &&
-         wanted.length == std::to_string(found.row.length) &&
-         comparable(wanted.info) == comparable(found.row.info);
+/// What two rows have in common that stand for each other.
+std::string essence(const std::string& protocol, const std::string& length,
+                    const std::string& info) {
+  return protocol + " " + length + " " + comparable(info);
 }
 
 /// Which row of the capture stands where a row of the document should: the longest sequence that both have.
@@ -150,17 +152,24 @@ std::vector<std::optional<std::size_t>> align(const std::vector<DocumentRow>& do
                                               const std::vector<CheckedRow>& captured) {
   const std::size_t rows = document.size();
   const std::size_t columns = captured.size();
-  std::vector<std::vector<std::size_t>> longest(rows + 1, std::vector<std::size_t>(columns + 1));
+  std::vector<std::string> wanted;
+  for (const DocumentRow& row : document)
+    wanted.push_back(essence(row.protocol, row.length, row.info));
+  std::vector<std::string> found;
+  for (const CheckedRow& row : captured)
+    found.push_back(essence(row.row.protocol, std::to_string(row.row.length), row.row.info));
+
+  std::vector<std::vector<std::uint32_t>> longest(rows + 1,
+                                                  std::vector<std::uint32_t>(columns + 1));
   for (std::size_t i = rows; i-- > 0;) {
     for (std::size_t j = columns; j-- > 0;) {
-      longest[i][j] = is_similar(document[i], captured[j])
-                          ? longest[i + 1][j + 1] + 1
-                          : std::max(longest[i + 1][j], longest[i][j + 1]);
+      longest[i][j] = wanted[i] == found[j] ? longest[i + 1][j + 1] + 1
+                                            : std::max(longest[i + 1][j], longest[i][j + 1]);
     }
   }
   std::vector<std::optional<std::size_t>> matches(rows);
   for (std::size_t i = 0, j = 0; i < rows && j < columns;) {
-    if (is_similar(document[i], captured[j])) {
+    if (wanted[i] == found[j]) {
       matches[i++] = j++;
     } else if (longest[i + 1][j] >= longest[i][j + 1]) {
       ++i;
@@ -209,18 +218,20 @@ void compare_clock(const std::vector<DocumentRow>& document,
   };
   // Which of several is echoed depends on what was acknowledged when; but it was sent, and no older one follows.
   std::vector<std::uint32_t> sent[2] = {{0}, {0}};
-  std::uint32_t echoed[2] = {0, 0};
+  std::uint32_t echoed[2] = {0, 0};  // 0: nothing was there to echo
   for (std::size_t i = 0; i < captured.size(); ++i) {
     const CheckedRow& row = captured[i];
     if (!row.has_timestamps)
       continue;
     const std::size_t from = row.is_from_client ? 1 : 0;
     const auto& others = sent[1 - from];
-    if (std::ranges::find(others, row.ts_echo) == others.end() || row.ts_echo < echoed[from]) {
+    if (std::ranges::find(others, row.ts_echo) == others.end() ||
+        (row.ts_echo != 0 && echoed[from] != 0 && is_before(row.ts_echo, echoed[from]))) {
       complain(i, "info: TSecr=" + std::to_string(row.ts_echo) +
-                      " captured, and the other side's last TSval is " +
+                      " captured: the other side has not sent that, or a later one was echoed "
+                      "before (the other side's last TSval is " +
                       std::to_string(others.back()) +
-                      ": the rows are not of one session, or a packet is missing");
+                      "); the rows are not of one session, or a packet is missing");
     }
     echoed[from] = row.ts_echo;
     sent[from].push_back(row.ts_value);
@@ -275,6 +286,8 @@ std::vector<DocumentRow> read_document(const std::string& path) {
       throw TraceFailure(path + ": line " + std::to_string(rows.size() + 2) + " has " +
                          std::to_string(cells.size()) + " columns, and should have 7");
     }
+    if (rows.size() == kMaxDocumentRows)
+      throw TraceFailure(path + ": more than " + std::to_string(kMaxDocumentRows) + " rows");
     rows.push_back({rows.size() + 1, cells[0], cells[1], cells[2], cells[3], cells[4], cells[5],
                     without_blanks_at_end(cells[6])});
   }

@@ -15,6 +15,10 @@
 
 namespace ws {
 
+/// A document is written for people. Rows times packets bound what comparing takes: 64 MiB.
+inline constexpr std::size_t kMaxDocumentRows = 1024;
+inline constexpr std::size_t kMaxCheckedPackets = 16 * 1024;
+
 struct DocumentRow {
   std::size_t position = 0;  ///< 1 for the first, whatever number it gives itself
   std::string number{};
@@ -26,7 +30,7 @@ struct DocumentRow {
   std::string info{};
 };
 
-/// Reads the table. Throws TraceFailure, with the line that is wrong.
+/// Reads the table, of kMaxDocumentRows at most. Throws TraceFailure, with the line that is wrong.
 [[nodiscard]] std::vector<DocumentRow> read_document(const std::string& path);
 
 /// A row of the capture, with what its columns do not show.
@@ -55,6 +59,7 @@ struct CheckResult {
   std::size_t equal = 0;
   std::size_t rows = 0;  ///< those that were wanted
 };
+/// Of `captured` there are kMaxCheckedPackets at most.
 [[nodiscard]] CheckResult check(std::vector<DocumentRow> document,
                                 const std::vector<CheckedRow>& captured, bool may_piggyback);
 

@@ -108,6 +108,31 @@ def test_an_echo_of_a_time_that_was_never_sent(tmp_path):
         assert "the other side's last TSval" in lines[0]
 
 
+def at_time_stamps(number):
+    """Where a packet of the article has TSval, and behind it TSecr."""
+    return 14 + 20 + 20 + (4 + 2 + 2 if number <= 2 else 4)
+
+
+def test_the_clock_wraps_around():
+    """The clock of time stamps has 32 bits, and begins anywhere."""
+    changed = packets()
+    (first,) = struct.unpack_from(">I", changed[0].data, at_time_stamps(1))
+    for number in range(1, 18):
+        for at in (at_time_stamps(number), at_time_stamps(number) + 4):
+            changed[number - 1] = pcap.patch(changed[number - 1], at, ">I",
+                                             lambda value: (value - first + 2**32 - 500) % 2**32 if value else 0)
+    assert check(DOCUMENT, pcap.pcap(changed)) == (0, ["17 of 17 rows equal"])
+
+
+def test_an_older_echo_than_before():
+    changed = packets()
+    (old,) = struct.unpack_from(">I", changed[4].data, at_time_stamps(5) + 4)
+    changed[12] = pcap.patch(changed[12], at_time_stamps(13) + 4, ">I", lambda value: old)
+    status, lines = check(DOCUMENT, pcap.pcap(changed))
+    assert (status, lines[1:]) == (3, ["16 of 17 rows equal"])
+    assert lines[0].startswith(f"row 13: info: TSecr={old} captured: ")
+
+
 @pytest.mark.parametrize("row, milliseconds", [(6, -150), (6, 2000), (10, -7), (10, 60)])
 def test_the_waits_are_within_bounds(row, milliseconds):
     moved = [packet._replace(time=packet.time + (milliseconds * 1_000_000 if i >= row - 1 else 0))
@@ -134,6 +159,20 @@ def test_a_packet_more_is_named():
 def test_an_empty_capture():
     status, lines = check(DOCUMENT, pcap.pcap([]))
     assert (status, len(lines), lines[-1]) == (3, 18, "0 of 17 rows equal")
+
+
+def test_what_is_compared_is_bounded(tmp_path):
+    """A document of 1,024 rows with 16,384 packets, which are all alike: and with one more."""
+    packet = packets()[2]
+    document = [ROWS[2]] * 1024
+    status, lines = check(document, pcap.pcap([packet] * 16384), tmp_path=tmp_path)
+    assert (status, lines[-1]) == (3, "0 of 1024 rows equal")
+    (tmp_path / "document.tsv").write_text("\n".join([HEADER, *document, ROWS[2]]) + "\n")
+    result = pcap.run([pcap.program("wstrace"), "--check", str(tmp_path / "document.tsv")], ARTICLE)
+    assert result.returncode == 1 and result.stderr.endswith("document.tsv: more than 1024 rows\n")
+    result = pcap.run([pcap.program("wstrace"), "--check", str(DOCUMENT)], pcap.pcap([packet] * 16385))
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == "wstrace: more than 16384 packets: too many to compare\n"
 
 
 # --- the 16-row form
