@@ -42,6 +42,8 @@ Dissector::Dissector(Sender sender, std::size_t keep) : sender_(sender), keep_(k
 
 // region dissector-next
 std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
+  if (shown_.capacity() > kSmall && shown_.capacity() / 2 > keep_)
+    std::vector<std::byte>().swap(shown_);  // that was a head
   if (in.empty())
     return std::nullopt;
   switch (state_) {
@@ -78,6 +80,14 @@ std::optional<Dissected> Dissector::cut() {
   return item;
 }
 
+std::optional<Dissected> Dissector::refused() {
+  if (state_ != State::kFrames)
+    return std::nullopt;
+  auto item = cut();
+  state_ = State::kHead;
+  return item;
+}
+
 /// What came of an item since the last one.
 Dissected Dissector::finish(Dissected::Type type) {
   Dissected item;
@@ -88,8 +98,6 @@ Dissected Dissector::finish(Dissected::Type type) {
   item.size = size_;
   std::swap(shown_, kept_);
   kept_.clear();
-  if (kept_.capacity() > kSmall && kept_.capacity() / 2 > keep_)
-    kept_.shrink_to_fit();  // that was a head
   item.bytes = shown_;
   offset_ += size_;
   size_ = 0;
@@ -120,9 +128,11 @@ std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
     return std::nullopt;
   }
   const Error error = head.error();
+  std::uint16_t status = 0;
   state_ = State::kData;
   if (error == Error::kNone) {
     size_ = head.size();
+    status = sender_ == Sender::kClient ? 0 : static_cast<std::uint16_t>(response_.status());
     const bool is_upgrade = sender_ == Sender::kClient ? request_.lists("Upgrade", "websocket")
                                                        : response_.status() == 101;
     const auto body = sender_ == Sender::kClient ? body_size(request_) : body_size(response_);
@@ -145,6 +155,7 @@ std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
   head.reset();
   Dissected item = finish(Dissected::Type::kHead);
   item.error = error;
+  item.status = status;
   return item;
 }
 

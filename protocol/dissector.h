@@ -7,7 +7,8 @@
 //
 // Invariants:
 //  1. How the bytes are cut into calls changes nothing.
-//  2. Nothing is held of a frame but its first `keep` bytes, and of a head what HttpHead's limits allow.
+//  2. Of a frame its header and `keep` bytes are held, of a head what HttpHead's limits allow; between two calls that
+//     found no item, of a head none.
 //  3. Every byte is in one item, and in one only; what is no head and no frame is data.
 #pragma once
 
@@ -38,6 +39,7 @@ struct Dissected {
   std::size_t header_size = 0;  ///< bytes of the frame header; 0 if even that is cut
   std::uint64_t offset = 0;     ///< of its first byte
   std::uint64_t size = 0;       ///< bytes that came, header and payload
+  std::uint16_t status = 0;     ///< of the head of an answer, if nothing is wrong with it
   std::span<const std::byte>
       bytes{};  ///< the first of them, as they were; valid until the next call
 };
@@ -47,7 +49,7 @@ enum class Sender : std::uint8_t { kClient, kServer };
 
 class Dissector {
  public:
-  /// `keep`: bytes of a frame that are shown, its header (up to 14) not counted.
+  /// `keep`: bytes of a payload, or of data, that are shown. Of a head all are.
   Dissector(Sender sender, std::size_t keep);
 
   /// Consumes from the front of `in`, up to the end of the next item; nullopt if that is yet to come. Data is
@@ -58,8 +60,9 @@ class Dissector {
   /// Behind `cut`: `size` bytes are missing. What follows is taken to begin with a frame, if frames had begun.
   void skip(std::uint64_t size) { offset_ += size; }
 
-  /// True once the opening handshake is behind: what comes is frames.
-  [[nodiscard]] bool is_upgraded() const { return state_ == State::kFrames; }
+  /// The server has answered, and not with 101: what comes from the client is HTTP again, and no frame. What has
+  /// been begun, if anything. (A client that sends an upgrade ahead of the answers to other requests is mistaken.)
+  std::optional<Dissected> refused();
   /// Takes what comes for frames, whatever came: for a stream whose beginning was not seen.
   void take_frames() { state_ = State::kFrames; }
 

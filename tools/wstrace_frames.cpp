@@ -103,7 +103,7 @@ void StreamFollower::add(Connection& connection, Stream& stream, std::uint64_t o
   deliver_waiting(connection, stream, visit);
 }
 
-void StreamFollower::deliver(const Connection& connection, Stream& stream,
+void StreamFollower::deliver(Connection& connection, Stream& stream,
                              std::span<const std::byte> bytes, const Visit& visit) {
   if (!stream.has_begun && !stream.is_beginning_known) {
     stream.dissector.skip(stream.next - 1);
@@ -112,12 +112,17 @@ void StreamFollower::deliver(const Connection& connection, Stream& stream,
   }
   stream.has_begun = true;
   stream.next += bytes.size();
-  while (const auto item = stream.dissector.next(bytes))
+  while (const auto item = stream.dissector.next(bytes)) {
     show(connection, stream, *item, visit);
+    if (item->status < 200)
+      continue;
+    Stream& other = connection.streams[&stream == &connection.streams[0] ? 1 : 0];
+    if (const auto begun = other.dissector.refused())
+      show(connection, other, *begun, visit);
+  }
 }
 
-void StreamFollower::deliver_waiting(const Connection& connection, Stream& stream,
-                                     const Visit& visit) {
+void StreamFollower::deliver_waiting(Connection& connection, Stream& stream, const Visit& visit) {
   while (!stream.waiting.empty() && stream.waiting.begin()->first <= stream.next) {
     const auto first = stream.waiting.extract(stream.waiting.begin());
     const std::uint64_t old = stream.next - first.key();
@@ -129,7 +134,7 @@ void StreamFollower::deliver_waiting(const Connection& connection, Stream& strea
   }
 }
 
-void StreamFollower::give_up_gap(const Connection& connection, Stream& stream, const Visit& visit) {
+void StreamFollower::give_up_gap(Connection& connection, Stream& stream, const Visit& visit) {
   stream.acked_packets = 0;
   if (stream.waiting.empty())
     return;

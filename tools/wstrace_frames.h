@@ -72,10 +72,10 @@ class StreamFollower {
   Connection& find(const Packet& packet, const TcpRow& row);
   void add(Connection& connection, Stream& stream, std::uint64_t offset,
            std::span<const std::byte> bytes, const Visit& visit);
-  void deliver(const Connection& connection, Stream& stream, std::span<const std::byte> bytes,
+  void deliver(Connection& connection, Stream& stream, std::span<const std::byte> bytes,
                const Visit& visit);
-  void deliver_waiting(const Connection& connection, Stream& stream, const Visit& visit);
-  void give_up_gap(const Connection& connection, Stream& stream, const Visit& visit);
+  void deliver_waiting(Connection& connection, Stream& stream, const Visit& visit);
+  void give_up_gap(Connection& connection, Stream& stream, const Visit& visit);
   static void show(const Connection& connection, const Stream& stream, const Dissected& item,
                    const Visit& visit);
 

@@ -194,6 +194,16 @@ def test_a_segment_that_is_missing_is_said_and_the_rest_is_shown():
     assert any("Seq=228 18 bytes missing from the capture" in line for line in shown)
 
 
+def test_no_frames_behind_an_upgrade_that_was_refused():
+    """Wireshark shows HTTP, or bytes."""
+    refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    refused = pcap.Conversation().upgrade(answer=refusal).add("client", frame(TEXT, b"hello"))
+    accepted = pcap.Conversation(40002).upgrade().add("client", frame(TEXT, b"hello"))
+    data = pcap.pcap(refused.packets + accepted.packets)
+    assert [item["source"] for item in frames_of(wstrace(data, "--frames", "--json"))] == ["127.0.0.1:40002"]
+    assert [row for row in tshark(data) if "WebSocket Text" in row] == tshark(data)[-1:]
+
+
 def test_sequence_numbers_wrap_around():
     packets = article()
     bases = {}

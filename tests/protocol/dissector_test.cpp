@@ -174,7 +174,6 @@ TEST(Dissector, SeesTheArticlesSessionAtWiresharksOffsets) {
   Dissector dissector(Sender::kServer, 0);
   std::vector<Seen> items;
   feed(dissector, kResponse, items);
-  EXPECT_TRUE(dissector.is_upgraded());
   feed(dissector, kEcho + kServerClose + hex("89"), items);
   EXPECT_EQ(dissector.cut()->offset, 243U);
 }
@@ -276,6 +275,35 @@ TEST(Dissector, FollowsHttpUntilItEndsInAnUpgrade) {
   expect_items(kClient, get + post + "ab" + get,
                {head(1, get), head(1 + get.size(), post), data(1 + get.size() + post.size(), "ab"),
                 head(3 + get.size() + post.size(), get)});
+}
+
+TEST(Dissector, TakesNoFramesBehindAnUpgradeThatWasRefused) {
+  const Bytes get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  Dissector client(Sender::kClient, 100);
+  std::vector<Seen> items;
+  feed(client, kRequest + kText + kText.substr(0, 7), items);
+  const auto begun = client.refused();
+  ASSERT_TRUE(begun.has_value());
+  EXPECT_EQ(begun->offset, 246U);
+  EXPECT_EQ(begun->size, 7U);
+  EXPECT_FALSE(begun->is_whole);
+  EXPECT_FALSE(client.refused().has_value());
+  feed(client, get + kText, items);
+  ASSERT_EQ(items.size(), 5U);
+  EXPECT_EQ(items[1], frame(228, kText, 6, Opcode::kText));
+  EXPECT_EQ(items[2], head(253, get));
+  EXPECT_EQ(items[3].type, Type::kHead);
+  EXPECT_NE(items[3].error, Error::kNone);
+  EXPECT_EQ(items[4].type, Type::kData);
+
+  Dissector server(Sender::kServer, 100);
+  const Bytes answers =
+      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n";
+  std::span<const std::byte> in = as_span(answers);
+  EXPECT_EQ(server.next(in)->status, 100);
+  EXPECT_EQ(server.next(in)->status, 426);
+  in = as_span("HTTP/1.1 x\r\n\r\n");
+  EXPECT_EQ(server.next(in)->status, 0);
 }
 
 TEST(Dissector, TakesABodyWithoutALengthForDataToTheEnd) {
