@@ -107,6 +107,8 @@ std::error_code Server::handle_signals() {
 
 int Server::run() {
   context_.loop.run(*this);
+  if (wire_log_ != nullptr)
+    wire_log_->end();  // before whoever called ends the log, and then us
   return exit_status_;
 }
 

@@ -4,8 +4,8 @@
 #include <new>
 #include <string_view>
 #include <utility>
+#include <vector>
 
-#include "server/log.h"
 #include "server/session.h"
 #include "server/wire_text.h"
 
@@ -62,18 +62,30 @@ void WireLog::closed(std::uint32_t session) noexcept {
   sessions_.erase(session);
 }
 
+void WireLog::end() noexcept {
+  while (!sessions_.empty())
+    closed(sessions_.begin()->first);
+}
+
 void WireLog::received(std::uint32_t session, std::span<const std::byte> bytes) noexcept {
-  guarded(session, [&](Streams& streams) { take(session, streams.client, bytes); });
+  guarded(session, [&](Streams& streams) {
+    Call call;
+    take(session, streams, Sender::kClient, bytes, call);
+    write_rest(streams.client, call);
+  });
 }
 
 void WireLog::sent(std::uint32_t session, std::span<const iovec> pieces,
                    std::size_t size) noexcept {
   guarded(session, [&](Streams& streams) {
+    Call call;
     for (const iovec& piece : pieces) {
       const std::size_t part = std::min(size, piece.iov_len);
-      take(session, streams.server, {static_cast<const std::byte*>(piece.iov_base), part});
+      take(session, streams, Sender::kServer, {static_cast<const std::byte*>(piece.iov_base), part},
+           call);
       size -= part;
     }
+    write_rest(streams.server, call);
   });
 }
 
@@ -102,12 +114,30 @@ void WireLog::lost(std::uint32_t session, std::error_code error) noexcept {
   });
 }
 
-void WireLog::take(std::uint32_t session, Stream& stream, std::span<const std::byte> bytes) const {
+void WireLog::take(std::uint32_t session, Streams& streams, Sender sender,
+                   std::span<const std::byte> bytes, Call& call) const {
+  Stream& stream = sender == Sender::kClient ? streams.client : streams.server;
   stream.next += bytes.size();
-  while (!bytes.empty()) {
-    if (const auto item = stream.dissector.next(bytes))
-      write(session, stream, *item);
+  while (const auto item = stream.dissector.next(bytes)) {
+    if (call.lines < kLinesOfACall) {
+      call.lines += write(session, stream, *item);
+    } else {
+      if (call.items++ == 0)
+        call.offset = item->offset;
+      call.size += item->size;
+    }
+    if (item->status >= 200) {  // frames may have been sent already, but no more of them
+      if (const auto begun = streams.client.dissector.refused())
+        write(session, streams.client, *begun);
+    }
   }
+}
+
+void WireLog::write_rest(const Stream& stream, const Call& call) {
+  if (call.items == 0)
+    return;
+  log_printable(LogLevel::kInfo, position(stream.prefix, call.offset, call.size) +
+                                     std::to_string(call.items) + " items more, not listed");
 }
 
 void WireLog::end(std::uint32_t session, Stream& stream) const {
@@ -115,15 +145,18 @@ void WireLog::end(std::uint32_t session, Stream& stream) const {
     write(session, stream, *item);
 }
 
-void WireLog::write(std::uint32_t session, const Stream& stream, const Dissected& item) const {
+std::size_t WireLog::write(std::uint32_t session, const Stream& stream,
+                           const Dissected& item) const {
   std::string line = position(stream.prefix, item.offset, item.size) + wire_summary(item);
   if (const std::string fields = wire_fields(item); !fields.empty())
     line += " " + fields;
   log_printable(LogLevel::kInfo, line);
   if (!has_hex_)
-    return;
-  for (const std::string& below : annotate(item))
-    log_printable(LogLevel::kInfo, mark(session) + "   " + below);
+    return 1;
+  const std::vector<std::string> below = annotate(item);
+  for (const std::string& text : below)
+    log_printable(LogLevel::kInfo, mark(session) + "   " + text);
+  return 1 + below.size();
 }
 
 }  // namespace ws

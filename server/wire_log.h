@@ -11,8 +11,11 @@
 // Invariants:
 //  1. A line is of one item, written when its last byte has crossed. What is half there at the end of its stream is
 //     logged as cut.
-//  2. It never hurts: a session whose log finds no memory goes on without one, and a line says so.
-//  3. Of a frame kKeptOfFrame bytes are held, of a head what Limits allow; of no other session's bytes any.
+//  2. It never hurts: a session whose log finds no memory goes on without one, and a line says so. What one call
+//     brings beyond kLinesOfACall lines is counted, and not listed: who sends a read full of empty frames would
+//     otherwise keep the loop busy for a second, with lines of which the log holds no tenth.
+//  3. Of a frame its header and kKeptOfPayload bytes are held, of a head what Limits allow while it is coming, and
+//     nothing behind it: at most 8 KiB for a session whose handshake is over. They are beside --max-buffered.
 //
 // The log is asynchronous and bounded (kLogQueue lines): who logs the wire of a busy server loses the oldest lines,
 // and is told how many. Its time is when the server made the call, not when the packet crossed.
@@ -28,6 +31,7 @@
 #include <unordered_map>
 
 #include "protocol/dissector.h"
+#include "server/log.h"
 #include "server/socket.h"
 
 namespace ws {
@@ -40,7 +44,8 @@ enum class WireDetail : std::uint8_t {
 
 class WireLog {
  public:
-  static constexpr std::size_t kKeptOfFrame = 1024;
+  static constexpr std::size_t kKeptOfPayload = 1024;
+  static constexpr std::size_t kLinesOfACall = kLogQueue / 4;
 
   explicit WireLog(bool has_hex) : has_hex_(has_hex) {}
 
@@ -48,6 +53,8 @@ class WireLog {
   void opened(std::uint32_t session, const SocketAddress& client,
               const SocketAddress& server) noexcept;
   void closed(std::uint32_t session) noexcept;
+  /// The server goes, and all sessions with it.
+  void end() noexcept;
 
   /// What came, before anything unmasks it.
   void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept;
@@ -64,7 +71,7 @@ class WireLog {
   /// One direction of a session.
   struct Stream {
     Stream(Sender sender, std::string stream_prefix)
-        : dissector(sender, kKeptOfFrame), prefix(std::move(stream_prefix)) {}
+        : dissector(sender, kKeptOfPayload), prefix(std::move(stream_prefix)) {}
     Dissector dissector;
     std::string prefix;      ///< of its lines, up to the receiver
     std::uint64_t next = 1;  ///< the offset of what comes
@@ -73,13 +80,23 @@ class WireLog {
     Stream client;
     Stream server;
   };
+  /// What is written for one `received` or `sent`, and the items that are not.
+  struct Call {
+    std::size_t lines = 0;
+    std::uint64_t items = 0;
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+  };
 
   /// Calls `act` for the session's streams, if there are any; without memory for it there are none any more.
   template <typename Act>
   void guarded(std::uint32_t session, Act act) noexcept;
-  void take(std::uint32_t session, Stream& stream, std::span<const std::byte> bytes) const;
+  void take(std::uint32_t session, Streams& streams, Sender sender,
+            std::span<const std::byte> bytes, Call& call) const;
+  static void write_rest(const Stream& stream, const Call& call);
   void end(std::uint32_t session, Stream& stream) const;
-  void write(std::uint32_t session, const Stream& stream, const Dissected& item) const;
+  /// Returns the number of lines.
+  std::size_t write(std::uint32_t session, const Stream& stream, const Dissected& item) const;
 
   bool has_hex_;
   std::unordered_map<std::uint32_t, Streams> sessions_;

@@ -203,6 +203,32 @@ def test_a_reset_is_logged_behind_what_it_cut(wsd):
         ("client", 0, 0, "[RST]")]
 
 
+def test_what_is_half_there_when_the_server_stops_is_logged(wsd):
+    server = wsd("--wire-log", "--stop-timeout", "100ms")
+    with Raw(server, "/echo") as raw:
+        wire = Wire(server, raw)
+        raw.send(frame(TEXT, b"hello")[:8])
+        server.sessions()  # it has read that
+        server.end()
+        server.log = lambda: server.last_log
+        assert wire.lines("client")[1:] == [
+            ("client", 1 + len(upgrade("/echo")), 8, "WebSocket Text [FIN] [MASKED] Fin=1 Reserved=0x0 Opcode=1 Mask=1 "
+             'Payload length=5 Masking-Key=00000000 cut: 2 of 5 bytes Text="he… (5 bytes)"')]
+
+
+def test_a_flood_of_items_does_not_hold_up_the_others(wsd):
+    """In reads full of empty frames each item would be eight lines, and the loop would write lines for seconds."""
+    server = wsd("--wire-log=hex")
+    pong = b"\x8a\x80" + bytes(4)
+    with Raw(server, "/echo") as flood, Raw(server, "/echo") as raw:
+        flood.send(pong * 500_000)
+        raw.send(frame(TEXT, b"in between"))
+        assert raw.frame() == (TEXT, b"Echo: in between")
+        server.logged(r"wire [0-9a-f]{8} \S+ → \S+ Seq=\d+ Len=\d+ \d+ items more, not listed")
+        flood.send(frame(CLOSE, b"\x03\xe8"))
+        assert flood.close_frame() == (1000, "")
+
+
 def test_hex_shows_the_bytes_below(wsd):
     server = wsd("--wire-log=hex")
     with Raw(server, "/echo") as raw:

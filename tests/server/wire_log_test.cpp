@@ -3,6 +3,7 @@
 #include "server/wire_log.h"
 
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -22,6 +23,8 @@ namespace {
 
 /// How many allocations of this thread from now on succeed before one fails; negative: all do.
 thread_local long allocations_left = -1;
+/// Bytes that this thread has allocated and not freed.
+thread_local std::size_t bytes_held = 0;
 
 }  // namespace
 
@@ -29,15 +32,18 @@ thread_local long allocations_left = -1;
 [[gnu::noinline]] void* operator new(std::size_t size) {
   if (allocations_left >= 0 && allocations_left-- == 0)
     throw std::bad_alloc();
-  if (void* p = std::malloc(size == 0 ? 1 : size))
+  if (void* p = std::malloc(size == 0 ? 1 : size)) {
+    bytes_held += ::malloc_usable_size(p);
     return p;
+  }
   throw std::bad_alloc();
 }
 [[gnu::noinline]] void operator delete(void* p) noexcept {
+  bytes_held -= ::malloc_usable_size(p);
   std::free(p);
 }
 [[gnu::noinline]] void operator delete(void* p, std::size_t /*size*/) noexcept {
-  std::free(p);
+  operator delete(p);
 }
 
 namespace ws::test {
@@ -135,6 +141,89 @@ TEST(WireLog, TellsAResetOfOursFromOneOfThePeersAndFromOtherErrors) {
                                       kDown + "Seq=37 Len=1 WebSocket, header cut",
                                       kDown + "Seq=38 Len=0 [RST, ACK]", kUp + "[RST]",
                                       kUp + "lost: Broken pipe"}));
+}
+
+TEST(WireLog, EndsAllSessionsWithTheServer) {
+  LoggedLines logged;
+  WireLog wire(false);
+  wire.opened(10, kClient, kServer);
+  send(wire, 10, {kSwitching + hex("81")}, 37);
+  wire.end();
+  wire.closed(10);
+  EXPECT_EQ(logged.end(),
+            (std::vector<std::string>{kDown + "Seq=1 Len=36 HTTP/1.1 101 Switching Protocols",
+                                      kDown + "Seq=37 Len=1 WebSocket, header cut"}));
+}
+
+TEST(WireLog, TakesNoFramesBehindAnUpgradeThatWasRefused) {
+  LoggedLines logged;
+  WireLog wire(false);
+  wire.opened(10, kClient, kServer);
+  wire.received(10, as_span(kRequest + kPing + kPing.substr(0, 1)));
+  const Bytes refusal = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+  send(wire, 10, {refusal}, refusal.size());
+  wire.received(10, as_span(kPing));
+  const auto lines = logged.end();
+  ASSERT_EQ(lines.size(), 6U);
+  EXPECT_TRUE(lines[1].starts_with(kUp + "Seq=48 Len=6 WebSocket Ping ")) << lines[1];
+  EXPECT_TRUE(lines[2].starts_with(kDown + "Seq=1 Len=45 HTTP/1.1 404 ")) << lines[2];
+  EXPECT_EQ(lines[3], kUp + "Seq=54 Len=1 WebSocket, header cut");
+  EXPECT_TRUE(lines[4].starts_with(kUp + "Seq=55 Len=1 \\x89 malformed: ")) << lines[4];
+  EXPECT_EQ(lines[5], kUp + "Seq=56 Len=5 data");
+}
+
+TEST(WireLog, CountsWhatOneCallBringsTooManyOf) {
+  for (const bool has_hex : {false, true}) {
+    LoggedLines logged;
+    WireLog wire(has_hex);
+    wire.opened(10, kClient, kServer);
+    wire.received(10, as_span(kRequest));
+    Bytes flood;
+    for (int i = 0; i < 50'000; ++i)
+      flood += kPing;
+    wire.received(10, as_span(flood));
+    wire.received(10, as_span(kPing));  // another call
+    const auto lines = logged.end();
+    const std::size_t lines_of_a_ping = has_hex ? 7 : 1;
+    const std::size_t listed = (WireLog::kLinesOfACall + lines_of_a_ping - 1) / lines_of_a_ping;
+    const std::string rest = kUp + "Seq=" + std::to_string(48 + listed * 6) +
+                             " Len=" + std::to_string((50'000 - listed) * 6) + " " +
+                             std::to_string(50'000 - listed) + " items more, not listed";
+    ASSERT_GT(lines.size(), listed * lines_of_a_ping + 2);
+    const std::size_t at = lines.size() - lines_of_a_ping - 1;
+    EXPECT_EQ(lines[at], rest);
+    EXPECT_TRUE(lines[at + 1].starts_with(kUp + "Seq=300048 Len=6 WebSocket Ping "))
+        << lines[at + 1];
+  }
+}
+
+TEST(WireLog, HoldsLittleOfASessionAndNothingOfItsHeads) {
+  const Bytes field = "A: " + Bytes(8'000, 'x') + "\r\n";
+  const Bytes request = "GET / HTTP/1.1\r\n" + field + field + field;
+  const Bytes rest = "Upgrade: websocket\r\nHost: a\r\n\r\n";
+  const Bytes answer = "HTTP/1.1 101 Switching Protocols\r\n" + field + "\r\n";
+  const Bytes message = hex("82 7e ea 60") + Bytes(60'000, 'x');
+  const Bytes begun = hex("82 7f 00 00 00 00 ff ff ff ff") + Bytes(100'000, 'x');
+  WireLog wire(false);
+  wire.opened(11, kClient, kServer);  // so that the table is there
+  const std::size_t before = bytes_held;
+  wire.opened(10, kClient, kServer);
+  EXPECT_LT(bytes_held - before, 3U * 1024) << "a session of which nothing has come";
+  wire.received(10, as_span(request));
+  EXPECT_GT(bytes_held - before, 24U * 1024) << "a head that is coming";
+  EXPECT_LT(bytes_held - before, 80U * 1024);
+  wire.received(10, as_span(rest));
+  EXPECT_LT(bytes_held - before, 3U * 1024) << "a head that has come";
+  send(wire, 10, {answer}, answer.size());
+  EXPECT_LT(bytes_held - before, 3U * 1024) << "and been answered";
+  for (int i = 0; i < 3; ++i) {
+    wire.received(10, as_span(message));
+    send(wire, 10, {message}, message.size());
+  }
+  wire.received(10, as_span(begun));
+  EXPECT_LT(bytes_held - before, 8U * 1024) << "messages";
+  wire.closed(10);
+  EXPECT_EQ(bytes_held, before);
 }
 
 TEST(WireLog, LogsTheBytesBelowIfAskedTo) {
