@@ -15,25 +15,11 @@ namespace {
 
 constexpr std::size_t kRow = 8;  ///< bytes of a line: the longest field of a header has as many
 
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 /// In hex, `digits` of them at least.
-std::string to_hex(std::uint64_t number, std::size_t digits) {
+std::string number_to_hex(std::uint64_t number, std::size_t digits) {
   std::string text;
   for (; number != 0 || text.size() < digits; number >>= 4U)
     text.insert(text.begin(), "0123456789abcdef"[number & 0xFU]);
-  return text;
-}
-
-std::string to_hex(std::span<const std::byte> bytes, std::string_view between) {
-  std::string text;
-  for (const std::byte byte : bytes) {
-    if (!text.empty())
-      text += between;
-    text += to_hex(std::to_integer<std::uint64_t>(byte), 2);
-  }
   return text;
 }
 
@@ -58,10 +44,6 @@ bool is_unknown(Opcode opcode) {
   return number > 10 || (number > 2 && number < 8);
 }
 
-unsigned reserved_bits(const FrameHeader& header) {
-  return (header.rsv1 ? 4U : 0U) | (header.rsv2 ? 2U : 0U) | (header.rsv3 ? 1U : 0U);
-}
-
 /// A frame's header is whole: its bytes, and those of the payload that were kept.
 std::span<const std::byte> header_bytes(const Dissected& item) {
   return item.bytes.first(item.header_size);
@@ -70,25 +52,12 @@ std::span<const std::byte> payload_bytes(const Dissected& item) {
   return item.bytes.subspan(item.header_size);
 }
 
-std::vector<std::byte> unmasked_payload(const Dissected& item) {
-  const auto bytes = payload_bytes(item);
-  std::vector<std::byte> payload(bytes.begin(), bytes.end());
-  if (item.header.masked)
-    apply_mask(payload, item.header.masking_key, 0);
-  return payload;
-}
-
 /// The seven bits: a length, or 126 or 127 for one in the bytes behind it.
 unsigned short_length(const Dissected& item) {
   return std::to_integer<unsigned>(item.bytes[1]) & 0x7FU;
 }
 std::string_view extended_length_bits(const Dissected& item) {
   return short_length(item) == 126 ? "(16 bits)" : "(64 bits)";
-}
-
-std::uint16_t close_code_of(std::span<const std::byte> payload) {
-  return static_cast<std::uint16_t>(std::to_integer<unsigned>(payload[0]) << 8U |
-                                    std::to_integer<unsigned>(payload[1]));
 }
 
 /// The text of a payload behind its first `begin` bytes.
@@ -101,7 +70,7 @@ bool holds_text(const Dissected& item) {
   return item.header.opcode == Opcode::kText && !item.header.rsv1;
 }
 
-/// Of `length` bytes of payload: "cut: 5 of 12 bytes".
+/// Of a frame that is not whole, how much of its payload came: "cut: 5 of 12 bytes".
 std::string cut_payload(const Dissected& item) {
   return "cut: " + std::to_string(item.size - item.header_size) + " of " +
          std::to_string(item.header.payload_length) + " bytes";
@@ -112,13 +81,13 @@ class Lines {
  public:
   /// "0002  37 fa 21 3d              Masking-Key: 37fa213d"
   void add(std::size_t offset, std::span<const std::byte> bytes, const std::string& what) {
-    push(to_hex(offset, 4) + "  " + padded(to_hex(bytes, " ")) + what);
+    push(number_to_hex(offset, 4) + "  " + padded(to_hex(bytes, " ")) + what);
   }
   /// Of the same bytes as the line above, or of several lines.
   void add(const std::string& what) { push("      " + padded("") + what); }
   /// "0000  GET /echo HTTP/1.1\r\n"
   void add_text(std::size_t offset, const std::string& text) {
-    push(to_hex(offset, 4) + "  " + text);
+    push(number_to_hex(offset, 4) + "  " + text);
   }
   /// Above what follows, or below what came before it.
   void add_note(const std::string& text) { push("      " + text); }
@@ -190,7 +159,7 @@ void annotate_frame_header(const Dissected& item, Lines& lines) {
   const auto opcode = static_cast<unsigned>(header.opcode);
   const std::string name = is_unknown(header.opcode) ? "Unknown" : wire_opcode(header.opcode);
   lines.add(0, bytes.first(1), bits(bytes[0], 0x80) + "Fin: " + bool_text(header.fin));
-  lines.add(bits(bytes[0], 0x70) + "Reserved: 0x" + to_hex(reserved_bits(header), 1));
+  lines.add(bits(bytes[0], 0x70) + "Reserved: 0x" + number_to_hex(reserved_bits(header), 1));
   lines.add(bits(bytes[0], 0x0F) + "Opcode: " + name + " (" + std::to_string(opcode) + ")");
 
   const unsigned length = short_length(item);
@@ -205,7 +174,7 @@ void annotate_frame_header(const Dissected& item, Lines& lines) {
         "Extended Payload length " + bits_of_length + ": " + std::to_string(header.payload_length));
   }
   if (header.masked)
-    lines.add(key, bytes.subspan(key), "Masking-Key: " + to_hex(header.masking_key, ""));
+    lines.add(key, bytes.subspan(key), "Masking-Key: " + to_hex(header.masking_key));
 }
 
 void annotate_frame(const Dissected& item, Lines& lines) {
@@ -238,7 +207,7 @@ std::string frame_fields(const Dissected& item) {
     return "";
   const FrameHeader& header = item.header;
   std::string text = header.fin ? "Fin=1" : "Fin=0";
-  text += " Reserved=0x" + to_hex(reserved_bits(header), 1);
+  text += " Reserved=0x" + number_to_hex(reserved_bits(header), 1);
   text += " Opcode=" + std::to_string(static_cast<unsigned>(header.opcode));
   text += header.masked ? " Mask=1" : " Mask=0";
   text += " Payload length=" + std::to_string(short_length(item));
@@ -247,7 +216,7 @@ std::string frame_fields(const Dissected& item) {
             std::to_string(header.payload_length);
   }
   if (header.masked)
-    text += " Masking-Key=" + to_hex(header.masking_key, "");
+    text += " Masking-Key=" + to_hex(header.masking_key);
   if (!item.is_whole)
     text += " " + cut_payload(item);
   const auto payload = unmasked_payload(item);
@@ -262,6 +231,37 @@ std::string frame_fields(const Dissected& item) {
 }
 
 }  // namespace
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string to_hex(std::span<const std::byte> bytes, std::string_view between) {
+  std::string text;
+  for (const std::byte byte : bytes) {
+    if (!text.empty())
+      text += between;
+    text += number_to_hex(std::to_integer<std::uint64_t>(byte), 2);
+  }
+  return text;
+}
+
+unsigned reserved_bits(const FrameHeader& header) {
+  return (header.rsv1 ? 4U : 0U) | (header.rsv2 ? 2U : 0U) | (header.rsv3 ? 1U : 0U);
+}
+
+std::vector<std::byte> unmasked_payload(const Dissected& item) {
+  const auto bytes = payload_bytes(item);
+  std::vector<std::byte> payload(bytes.begin(), bytes.end());
+  if (item.header.masked)
+    apply_mask(payload, item.header.masking_key, 0);
+  return payload;
+}
+
+std::uint16_t close_code_of(std::span<const std::byte> payload) {
+  return static_cast<std::uint16_t>(std::to_integer<unsigned>(payload[0]) << 8U |
+                                    std::to_integer<unsigned>(payload[1]));
+}
 
 std::string wire_opcode(Opcode opcode) {
   switch (opcode) {
@@ -293,6 +293,12 @@ std::string wire_close_code(std::uint16_t code) {
   return std::string(name) + " (" + std::to_string(code) + ")";
 }
 
+std::string wire_frame_info(const FrameHeader& header) {
+  std::string text = "WebSocket " + wire_opcode(header.opcode);
+  text += header.fin ? " [FIN]" : "[FRAGMENT] ";
+  return text + (header.masked ? " [MASKED]" : " ");
+}
+
 std::string wire_summary(const Dissected& item) {
   if (item.type == Dissected::Type::kData)
     return "data";
@@ -305,10 +311,8 @@ std::string wire_summary(const Dissected& item) {
   }
   if (item.header_size == 0)
     return "WebSocket, header cut";
-  std::string text = "WebSocket " + wire_opcode(item.header.opcode);
-  text += item.header.fin ? " [FIN]" : "[FRAGMENT]";
-  if (item.header.masked)
-    text += item.header.fin ? " [MASKED]" : "  [MASKED]";
+  std::string text = wire_frame_info(item.header);
+  text.erase(text.find_last_not_of(' ') + 1);
   return text;
 }
 

@@ -7,7 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "protocol/dissector.h"
@@ -18,11 +20,25 @@ namespace ws {
 /// Bytes of a text, or of a line of a head, that are shown; of more the length is told.
 inline constexpr std::size_t kWireText = 1024;
 
-/// "Text", "Connection Close", … ; of one that §5.2 reserves "Unknown Opcode".
+/// Bytes as characters, whatever they are.
+[[nodiscard]] std::string_view as_text(std::span<const std::byte> bytes);
+/// Two digits a byte.
+[[nodiscard]] std::string to_hex(std::span<const std::byte> bytes, std::string_view between = "");
+
+/// RSV1 to RSV3 as one number: 4, 2, 1.
+[[nodiscard]] unsigned reserved_bits(const FrameHeader& header);
+/// Of a frame whose header is whole: what was kept of its payload, without its mask.
+[[nodiscard]] std::vector<std::byte> unmasked_payload(const Dissected& item);
+/// The first two bytes of a Close frame's payload, which has as many.
+[[nodiscard]] std::uint16_t close_code_of(std::span<const std::byte> payload);
+
+/// "Text", "Connection Close", … ; of one that RFC 6455 §5.2 reserves "Unknown Opcode".
 [[nodiscard]] std::string wire_opcode(Opcode opcode);
 /// "Normal Closure (1000)", …; "Unknown (4000)" of one that Wireshark has no name for.
 [[nodiscard]] std::string wire_close_code(std::uint16_t code);
 
+/// Wireshark's Info column of a frame, with its blanks: "WebSocket Text [FIN] ".
+[[nodiscard]] std::string wire_frame_info(const FrameHeader& header);
 /// The Info column, without blanks at its end: "WebSocket Text [FIN] [MASKED]"; of a head its first line; "data".
 [[nodiscard]] std::string wire_summary(const Dissected& item);
 /// The fields on one line: "Fin=1 Reserved=0x0 Opcode=1 Mask=1 Payload length=12 Masking-Key=37fa213d Text="hello

@@ -141,7 +141,7 @@ class Reader {
     if (!document_.empty()) {
       ws::CheckedRow checked{.row = row};
       if (tcp.has_value()) {
-        checked.is_from_client = packet.tcp->source_port != tcp->connection->server_port;
+        checked.is_from_client = ws::is_from_client(*packet.tcp, *tcp);
         take_timestamps(*packet.tcp, checked);
       }
       if (checked_.size() <= ws::kMaxCheckedPackets)

@@ -19,21 +19,13 @@ constexpr int kBufferSize = 64 * 1024 * 1024;
 constexpr std::int64_t kMaxTime = std::int64_t{1} << 32U;
 constexpr int kWakeUpMs = 100;  // how often a live capture looks whether it was stopped
 
-/// A little- or big-endian number of a capture file's own byte order.
-std::uint32_t read_number(std::span<const unsigned char> bytes, bool is_little) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 0; i < bytes.size(); ++i)
-    value = value << 8U | bytes[is_little ? bytes.size() - 1 - i : i];
-  return value;
-}
-
 /// The resolution of a file's time stamps. libpcap converts it and does not tell; Wireshark shows as many digits
 /// as there are. In pcap the magic number says so, in pcapng the option if_tsresol of the interface's block.
 int time_digits_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::array<unsigned char, 4096> head{};
+  std::array<std::byte, 4096> head{};
   file.read(reinterpret_cast<char*>(head.data()), head.size());
-  const std::span<const unsigned char> bytes(head.data(), static_cast<std::size_t>(file.gcount()));
+  const auto bytes = std::span(head).first(static_cast<std::size_t>(file.gcount()));
   if (bytes.size() < 28)
     return 6;
   constexpr std::uint32_t kNanoseconds = 0xa1b23c4d;
@@ -57,7 +49,7 @@ int time_digits_of(const std::string& path) {
       for (std::size_t option = block + 16; option + 5 <= block + size;) {
         const std::size_t length = number(option + 2, 2);
         if (number(option, 2) == kTimeResolution && length == 1)
-          return bytes[option + 4] == 9 ? 9 : 6;
+          return bytes[option + 4] == std::byte{9} ? 9 : 6;
         option += 4 + (length + 3) / 4 * 4;
       }
       return 6;
@@ -73,6 +65,15 @@ bool is_compressed(const std::string& path) {
 }
 
 }  // namespace
+
+std::uint32_t read_number(std::span<const std::byte> bytes, bool is_little) {
+  std::uint32_t value = 0;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    const std::byte next = bytes[is_little ? bytes.size() - 1 - i : i];
+    value = value << 8U | std::to_integer<std::uint32_t>(next);
+  }
+  return value;
+}
 
 Capture Capture::open_file(const std::string& path) {
   std::array<char, PCAP_ERRBUF_SIZE> error{};

@@ -18,6 +18,9 @@ struct TraceFailure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// A number of four bytes at most. In packets the most significant byte comes first.
+[[nodiscard]] std::uint32_t read_number(std::span<const std::byte> bytes, bool is_little = false);
+
 struct CapturedPacket {
   std::int64_t time_ns = 0;            ///< since 1970; two of them can be subtracted
   std::size_t length = 0;              ///< bytes on the wire

@@ -16,10 +16,6 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-std::string_view as_text(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 /// The ports that Wireshark takes for HTTP without looking at what is said.
 bool is_http_port(std::uint16_t port) {
   constexpr std::array kPorts = {80, 1900, 2710, 2869, 3128, 3132, 5985, 8080, 8088, 11371};
@@ -63,13 +59,6 @@ std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
     text.remove_suffix(1);
   return text;
-}
-
-/// With the blanks that Wireshark has in it.
-std::string frame_info(const FrameHeader& header) {
-  std::string text = "WebSocket " + wire_opcode(header.opcode);
-  text += header.fin ? " [FIN]" : "[FRAGMENT] ";
-  return text + (header.masked ? " [MASKED]" : " ");
 }
 
 /// The fields of a head that say where the message ends, and what it is.
@@ -291,7 +280,7 @@ Wanted ColumnDissector::dissect_frames(Bytes bytes, bool is_cut, Columns& column
     if (bytes.size() < whole && !is_cut)
       return {offset, static_cast<std::uint32_t>(whole - bytes.size())};
     columns.set_protocol("WebSocket");
-    columns.info = frame_info(header);
+    columns.info = wire_frame_info(header);
     if (bytes.size() < whole) {
       columns.info += kPacketCut;
       return {};

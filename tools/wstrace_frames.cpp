@@ -32,12 +32,8 @@ StreamFollower::Connection& StreamFollower::find(const Packet& packet, const Tcp
   const auto found = connections_.find(row.connection->number);
   if (found != connections_.end())
     return found->second;
-  // Who is the client? The SYN tells; else whoever has the higher port, as most have.
   const TcpSegment& tcp = *packet.tcp;
-  const bool from_server = row.connection->server_port != 0
-                               ? tcp.source_port == row.connection->server_port
-                               : tcp.source_port < tcp.destination_port;
-  const bool is_first_server = from_server != row.is_reply;
+  const bool is_first_server = is_from_client(tcp, row) == row.is_reply;
   const Sender first = is_first_server ? Sender::kServer : Sender::kClient;
   const Sender second = is_first_server ? Sender::kClient : Sender::kServer;
   Connection connection{row.connection->number, {Stream(first, keep_), Stream(second, keep_)}};

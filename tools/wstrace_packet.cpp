@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <array>
 
+#include "server/wire_text.h"
+
 namespace ws {
 namespace {
 
@@ -15,14 +17,8 @@ constexpr std::uint32_t kIpv4 = 0x0800;  // EtherType numbers
 constexpr std::uint32_t kArp = 0x0806;
 constexpr std::uint32_t kIpv6 = 0x86dd;
 
-std::uint32_t read_number(Bytes bytes, std::size_t at, std::size_t size) {
-  std::uint32_t value = 0;
-  for (const std::byte b : bytes.subspan(at, size))
-    value = value << 8U | std::to_integer<std::uint32_t>(b);
-  return value;
-}
 std::uint16_t read16(Bytes bytes, std::size_t at) {
-  return static_cast<std::uint16_t>(read_number(bytes, at, 2));
+  return static_cast<std::uint16_t>(read_number(bytes.subspan(at, 2)));
 }
 unsigned read8(Bytes bytes, std::size_t at) {
   return std::to_integer<unsigned>(bytes[at]);
@@ -35,15 +31,7 @@ std::string ip_address(int family, Bytes bytes) {
 }
 
 std::string mac_address(Bytes bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const std::byte b : bytes.first(6)) {
-    if (!text.empty())
-      text += ':';
-    text += kDigits[std::to_integer<std::size_t>(b >> 4U)];
-    text += kDigits[std::to_integer<std::size_t>(b & std::byte{0xF})];
-  }
-  return text;
+  return to_hex(bytes.first(6), ":");
 }
 
 std::string protocol_name(unsigned number, const char* other) {
@@ -77,8 +65,8 @@ void take_tcp(Bytes bytes, std::size_t length, Packet& packet) {
   TcpSegment tcp;
   tcp.source_port = read16(bytes, 0);
   tcp.destination_port = read16(bytes, 2);
-  tcp.seq = read_number(bytes, 4, 4);
-  tcp.ack = read_number(bytes, 8, 4);
+  tcp.seq = read_number(bytes.subspan(4, 4));
+  tcp.ack = read_number(bytes.subspan(8, 4));
   tcp.header_length = std::size_t{read8(bytes, 12) >> 4U} * 4;
   tcp.flags = read16(bytes, 12) & 0xFFFU;
   tcp.window = read16(bytes, 14);

@@ -9,13 +9,6 @@ namespace {
 
 constexpr std::int64_t kMillisecond = 1'000'000;
 
-std::uint32_t read_number(std::span<const std::byte> bytes) {
-  std::uint32_t value = 0;
-  for (const std::byte b : bytes)
-    value = value << 8U | std::to_integer<std::uint32_t>(b);
-  return value;
-}
-
 /// Calls `visit(kind, data)` with each TCP option. RFC 9293 §3.2
 template <typename Visit>
 void for_each_option(std::span<const std::byte> options, Visit visit) {
@@ -263,6 +256,12 @@ TcpRow TcpTracker::take(const Packet& packet) {
   }
   take_window_scale(tcp, row);
   return row;
+}
+
+bool is_from_client(const TcpSegment& tcp, const TcpRow& row) {
+  const std::uint16_t server_port = row.connection->server_port;
+  return server_port != 0 ? tcp.source_port != server_port
+                          : tcp.source_port >= tcp.destination_port;
 }
 
 std::optional<std::pair<std::uint32_t, std::uint32_t>> tcp_timestamps(const TcpSegment& tcp) {

@@ -104,6 +104,8 @@ class TcpTracker {
   std::uint64_t count_ = 0;
 };
 
+/// Whether the client has sent it: the SYN tells who that is; else it is whoever has the higher port, as most have.
+[[nodiscard]] bool is_from_client(const TcpSegment& tcp, const TcpRow& row);
 /// TSval and TSecr, if the segment has them. RFC 7323 §3.2
 [[nodiscard]] std::optional<std::pair<std::uint32_t, std::uint32_t>> tcp_timestamps(
     const TcpSegment& tcp);

@@ -1,31 +1,14 @@
 #include "tools/wstrace_text.h"
 
-#include <algorithm>
-#include <array>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include "protocol/mask.h"
 #include "protocol/utf8.h"
 #include "server/wire_text.h"
 
 namespace ws {
 namespace {
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::string hex(std::span<const std::byte> bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  for (const std::byte byte : bytes) {
-    text += kDigits[std::to_integer<std::size_t>(byte >> 4U)];
-    text += kDigits[std::to_integer<std::size_t>(byte & std::byte{0xF})];
-  }
-  return text;
-}
 
 /// One JSON object, field by field.
 class Json {
@@ -39,7 +22,7 @@ class Json {
         text_ += '\\';
         text_ += c;
       } else if (byte < 0x20 || byte == 0x7F) {
-        text_ += "\\u00" + hex(std::as_bytes(std::span(&c, 1)));
+        text_ += "\\u00" + to_hex(std::as_bytes(std::span(&c, 1)));
       } else {
         text_ += c;
       }
@@ -58,7 +41,7 @@ class Json {
     if (is_utf8(bytes)) {
       add(name, as_text(bytes));
     } else {
-      add(other, hex(bytes));
+      add(other, to_hex(bytes));
     }
   }
   std::string end() { return text_ + "}"; }
@@ -75,27 +58,23 @@ class Json {
 void add_frame(const Dissected& item, Json& json) {
   const FrameHeader& header = item.header;
   json.add_bool("fin", header.fin);
-  json.add("rsv", (header.rsv1 ? 4U : 0U) | (header.rsv2 ? 2U : 0U) | (header.rsv3 ? 1U : 0U));
+  json.add("rsv", reserved_bits(header));
   json.add("opcode", static_cast<std::uint64_t>(header.opcode));
   json.add_bool("mask", header.masked);
   json.add("payload_length", header.payload_length);
   if (header.masked)
-    json.add("masking_key", hex(header.masking_key));
-  std::vector<std::byte> payload(item.bytes.begin() + static_cast<std::ptrdiff_t>(item.header_size),
-                                 item.bytes.end());
-  if (header.masked)
-    apply_mask(payload, header.masking_key);
+    json.add("masking_key", to_hex(header.masking_key));
+  const std::vector<std::byte> payload = unmasked_payload(item);
   const std::span<const std::byte> bytes = payload;
   if (item.size > item.bytes.size())
     json.add("payload_bytes_shown", payload.size());
   if (header.opcode == Opcode::kClose && bytes.size() >= 2) {
-    json.add("status_code", std::to_integer<std::uint64_t>(bytes[0]) << 8U |
-                                std::to_integer<std::uint64_t>(bytes[1]));
+    json.add("status_code", close_code_of(bytes));
     json.add_bytes("reason", "reason_hex", bytes.subspan(2));
   } else if (header.opcode == Opcode::kText && !header.rsv1) {
     json.add_bytes("text", "payload", bytes);
   } else {
-    json.add("payload", hex(bytes));
+    json.add("payload", to_hex(bytes));
   }
 }
 
