@@ -114,7 +114,7 @@ constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kLaboratory, "--lab-handshake-delay", &Limits::lab_handshake_ms, kTime, 0, kDay,
      "between having read a request and answering it"},
     {kLaboratory, "--lab-echo-delay", &Limits::lab_echo_ms, kTime, 0, kDay,
-     "before what a read with a data frame says is looked at"},
+     "before a read that begins with a data frame is looked at"},
 };
 
 template <typename Number>

@@ -265,7 +265,7 @@ void Session::refuse(Error error) {
 // --- Messages
 
 void Session::take_input(std::span<std::byte> in) {
-  // A control frame alone is answered at once: the bit 0x08 of its opcode.
+  // A read that begins with a control frame (bit 0x08 of its opcode) is answered at once.
   if (limits().lab_echo_ms != 0 && is_open() && !in.empty() &&
       (in.front() & std::byte{0x08}) == std::byte{0})
     return hold(in, limits().lab_echo_ms);
