@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "server/router.h"
 #include "server/session.h"
 #include "tests/support/client.h"
+#include "tests/support/zlib.h"
 
 namespace ws {
 namespace {
@@ -40,11 +42,13 @@ class RoomTest : public testing::Test {
     Fd peer;
   };
 
-  explicit RoomTest(const Limits& limits = {}) : context(limits, router) {
+  explicit RoomTest(const Limits& limits = {}, const DeflateSettings& deflate = {})
+      : router({}, {}, deflate), context(limits, router, deflate) {
     router.add("/hall", hall);
   }
 
-  Member& join() {
+  /// `extensions`: what it offers; empty: none.
+  Member& join(const std::string& extensions = "") {
     std::array<int, 2> ends{};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
     const auto serial = static_cast<std::uint32_t>(members.size());
@@ -54,7 +58,10 @@ class RoomTest : public testing::Test {
     member.session =
         std::make_unique<Session>(context, Fd(ends[0]), EventLoop::Token{serial, 1}, nullptr);
     EXPECT_FALSE(member.session->start());
-    write(member, test::upgrade_request("/hall"));
+    write(
+        member,
+        test::upgrade_request(
+            "/hall", extensions.empty() ? "" : "Sec-WebSocket-Extensions: " + extensions + "\r\n"));
     EXPECT_TRUE(member.session->on_ready(kReadable));
     EXPECT_TRUE(read(member).starts_with("HTTP/1.1 101 "));
     return member;
@@ -79,9 +86,9 @@ class RoomTest : public testing::Test {
   static constexpr std::uint32_t kReadable = 1;  // EPOLLIN
   static constexpr std::uint32_t kWritable = 4;  // EPOLLOUT
 
-  Router router{{}, {}};
+  Router router;
   SessionContext context;
-  Room room{context.budget};
+  Room room{context.budget, &context.deflate};
   Hall hall{room};
   std::vector<std::unique_ptr<Member>> members;
 };
@@ -221,6 +228,124 @@ TEST_F(SmallBudget, SaysNothingThatTheBudgetDoesNotBear) {
   EXPECT_TRUE(say(a, "small"));
   room.flush();
   EXPECT_EQ(read(b), frame("small"));
+}
+
+// ------------------------------------------------------------------ in two editions
+
+const std::string kLine =
+    "what is said here is said again, and then said again, as such things are";
+
+/// Whoever takes the compressed edition: it keeps its window, as its agreement lets the server do.
+class Reader {
+ public:
+  /// The frames in `bytes`, decompressed; "*" before those that were compressed.
+  std::vector<std::string> frames(const std::string& bytes) {
+    std::vector<std::string> all;
+    for (std::size_t at = 0; at + 2 <= bytes.size();) {
+      const bool is_compressed = bytes[at] == '\xC1';
+      EXPECT_TRUE(is_compressed || bytes[at] == '\x81');
+      std::size_t size = static_cast<unsigned char>(bytes[at + 1]);
+      at += 2;
+      if (size == 126) {
+        size = static_cast<std::size_t>(static_cast<unsigned char>(bytes[at])) * 256 +
+               static_cast<unsigned char>(bytes[at + 1]);
+        at += 2;
+      }
+      const std::string payload = bytes.substr(at, size);
+      at += size;
+      all.push_back(is_compressed ? "*" + inflater_.message(payload) : payload);
+    }
+    return all;
+  }
+
+ private:
+  test::PeerInflater inflater_;
+};
+
+const std::string kOther =
+    "Quite another thing! It has nothing in common with that, and is as long; 0123456789.";
+
+class Editions : public RoomTest {
+ protected:
+  Editions() : RoomTest({}, {.is_enabled = true, .window_bits = 14}) {}
+};
+
+using Lines = std::vector<std::string>;
+
+TEST_F(Editions, ReachEachMemberInTheOneThatItTakes) {
+  Member& plain = join();
+  Member& keeper = join("permessage-deflate");
+  Member& forgetful = join("permessage-deflate; server_no_context_takeover");
+  Member& small = join("permessage-deflate; server_max_window_bits=13");
+  Reader keeper_reads;
+  Reader forgetful_reads;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(say(plain, kLine));
+    EXPECT_TRUE(say(keeper, kLine + "!"));
+    EXPECT_TRUE(say(small, "short"));
+    room.flush();
+    EXPECT_EQ(read(plain), frame(kLine + "!") + frame("short"));
+    EXPECT_EQ(read(small), frame(kLine) + frame(kLine + "!"));
+    EXPECT_EQ(keeper_reads.frames(read(keeper)), (Lines{"*" + kLine, "short"}));
+    EXPECT_EQ(forgetful_reads.frames(read(forgetful)),
+              (Lines{"*" + kLine, "*" + kLine + "!", "short"}));
+  }
+}
+
+TEST_F(Editions, ABroadcastEndsTheContextOfWhatASessionIsSentAlone) {
+  Member& a = join();
+  Member& keeper = join("permessage-deflate");
+  Reader reads;
+  const auto send = [&keeper](const std::string& text) {
+    keeper.session->send(Opcode::kText, {std::as_bytes(std::span(text))});
+    keeper.session->settle();
+  };
+  for (int i = 0; i < 3; ++i) {
+    send(kLine);
+    send(kLine);
+    EXPECT_TRUE(say(a, kOther));
+    send(kLine);  // before the broadcast, though said after it
+    room.flush();
+    send(kLine);
+    EXPECT_EQ(reads.frames(read(keeper)),
+              (Lines{"*" + kLine, "*" + kLine, "*" + kLine, "*" + kOther, "*" + kLine}));
+  }
+}
+
+TEST_F(Editions, WhoJoinsOrLeavesInATurnHearsItsPartOfIt) {
+  Member& a = join();
+  EXPECT_TRUE(say(a, kLine)) << "nobody takes the other edition yet";
+  Member& first = join("permessage-deflate");
+  EXPECT_TRUE(say(a, kLine + "1"));
+  Member& second = join("permessage-deflate");
+  EXPECT_TRUE(say(first, kLine + "2"));
+  room.leave(*first.session);
+  EXPECT_TRUE(say(a, kLine + "3"));
+  room.flush();
+  EXPECT_EQ(read(a), frame(kLine + "2"));
+  EXPECT_EQ(read(first), "");
+  EXPECT_EQ(Reader().frames(read(second)), (Lines{"*" + kLine + "2", "*" + kLine + "3"}));
+  room.leave(*second.session);
+  const std::size_t held = context.budget.used();
+  std::mt19937 engine(1);
+  std::string noise;  // which no compressor makes smaller
+  while (noise.size() < 20'000)
+    noise += static_cast<char>(engine() & 0xFFU);
+  EXPECT_TRUE(say(a, noise));
+  EXPECT_LT(context.budget.used() - held, 30'000U) << "an edition that nobody takes is not made";
+}
+
+class NoBudgetForEditions : public RoomTest {
+ protected:
+  NoBudgetForEditions() : RoomTest({.buffered = 20'000}, {.is_enabled = true}) {}
+};
+
+TEST_F(NoBudgetForEditions, WithoutMemoryForACompressorTheyAreAlike) {
+  Member& a = join();
+  Member& b = join("permessage-deflate");
+  EXPECT_TRUE(say(a, kLine));
+  room.flush();
+  EXPECT_EQ(read(b), frame(kLine));
 }
 
 }  // namespace
