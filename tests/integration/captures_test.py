@@ -281,7 +281,9 @@ def test_segments_behind_a_gap_take_memory_even_if_they_are_small():
 
 @pytest.mark.parametrize("options", [(), ("--frames",)], ids=["rows", "frames"])
 def test_many_streams(options):
-    packets = [packet for port in range(10_000, 40_000) for packet in pcap.Conversation(port).add("client", b"GET ").packets]
+    packets = []
+    for port in range(10_000, 40_000):
+        packets += pcap.Conversation(port).add("client", b"GET ").packets
     in_time(pcap.pcap(packets), *options)
 
 
@@ -405,7 +407,8 @@ def test_a_file_that_ends_in_a_packet_is_shown_up_to_there():
     assert len(result.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("data", [b"", b"not a capture at all, but a text", bytes(24), b"\xd4\xc3\xb2\xa1", b"\x0a\x0d\x0d\x0a" * 8])
+@pytest.mark.parametrize("data", [b"", b"not a capture at all, but a text", bytes(24), b"\xd4\xc3\xb2\xa1",
+                                  b"\x0a\x0d\x0d\x0a" * 8])
 def test_what_is_no_capture_is_told_in_one_line(data):
     result = pcap.run([pcap.program("wstrace")], data)
     assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (1, "", 1), result.stderr
@@ -422,7 +425,8 @@ def test_a_file_that_is_not_there():
     assert result.returncode == 1 and "no-such-file" in result.stderr and "No such file" in result.stderr
 
 
-@pytest.mark.parametrize("options", [[], ["--frobnicate"], ["--bytes", "9", "x"], ["-w", "y", "x"], ["--allow-piggyback", "x"],
+@pytest.mark.parametrize("options", [[], ["--frobnicate"], ["--bytes", "9", "x"], ["-w", "y", "x"],
+                                     ["--allow-piggyback", "x"],
                                      ["--check", "t", "--json", "x"], ["--check", "t", "--frames", "x"]])
 def test_bad_options_are_2(options):
     result = pcap.run([pcap.program("wstrace"), *options])

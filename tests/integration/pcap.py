@@ -106,7 +106,7 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnecti
 
 
 class Conversation:
-    """A connection on the loopback, packet by packet, a microsecond apart. Sequence numbers are relative: the SYN is 0."""
+    """A connection on the loopback, packet by packet, a microsecond apart. Sequence numbers are relative."""
 
     def __init__(self, client_port=CLIENT_PORT):
         self.packets = []
@@ -121,7 +121,8 @@ class Conversation:
         seq = self.next[sender] if seq is None else seq
         tcp = struct.pack(">HHIIHHHH", self.ports[sender], self.ports[receiver], 1000 + seq,
                           1000 + self.next[receiver] if flags & ACK_FLAG else 0, 5 << 12 | flags, 65535, 0, 0) + payload
-        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, bytes([127, 0, 0, 1]), bytes([127, 0, 0, 1]))
+        address = bytes([127, 0, 0, 1])
+        ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, address, address)
         data = bytes(12) + b"\x08\x00" + ip + tcp
         self.packets.append(Packet(len(self.packets) * 1000, len(data), data))
         self.next[sender] = max(self.next[sender], seq + len(payload) + (1 if flags & (SYN | FIN) else 0))
