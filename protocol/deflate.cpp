@@ -179,9 +179,8 @@ Error Inflater::end_message() {
   // no bit of a byte left over.
   const Result result = run(tail, nothing, Z_BLOCK);
   const bool is_at_end = (stream_.data_type & 0xBF) == 128;
-  return result.written == 0 && tail.empty() && is_at_end && result.error == Error::kNone
-             ? Error::kNone
-             : Error::kCompressedData;
+  const bool is_whole = result.error == Error::kNone && result.written == 0 && is_at_end;
+  return is_whole ? Error::kNone : Error::kCompressedData;
 }
 // endregion
 

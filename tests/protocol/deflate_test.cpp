@@ -696,5 +696,18 @@ TEST(Received, LookingBackFurtherThanAgreedIsTheSameHoweverItIsCut) {
   expect_events({{kCompressedBinary, compressed}}, {binary(message)}, smallest);
 }
 
+TEST(Memory, NeedsNoBudget) {
+  DeflatePool pool({.is_enabled = true, .threshold = 1}, nullptr);
+  const ConnectionSettings settings{.deflate = &pool};
+  Connection connection(settings);
+  connection.use_deflate({});
+  Bytes bytes = client_frame(kCompressedText, hex("f2 48 cd c9 c9 07 00"));
+  std::span<std::byte> in = std::as_writable_bytes(std::span(bytes));
+  Output out;
+  EXPECT_EQ(to_bytes(connection.next(in, out).payload), "Hello");
+  ASSERT_TRUE(connection.send(Opcode::kText, {as_span("Hello")}, out));
+  EXPECT_EQ(PeerInflater().message(flatten(out).substr(2)), "Hello");
+}
+
 }  // namespace
 }  // namespace ws::test

@@ -475,5 +475,52 @@ TEST(Uri, HasNoControlCharacters) {
   EXPECT_TRUE(parse_uri("ws://a/~").has_value()) << "the last that is none";
 }
 
+TEST(Deflate, IsOfferedAnsweredAndAgreedOnInTheHandshake) {
+  // [7692-5-OFFER], [7692-5-ACCEPT] The client's whole request, the server's whole answer, and what each makes of it.
+  ClientHandshake client = example_client();
+  client.deflate = {.is_enabled = true, .window_bits = 12};
+  Output out;
+  client.write_request(out);
+  const Bytes request_bytes = flatten(out);
+  EXPECT_NE(request_bytes.find("\r\nSec-WebSocket-Extensions: permessage-deflate; "
+                               "server_max_window_bits=12; client_max_window_bits=12\r\n"),
+            Bytes::npos)
+      << request_bytes;
+
+  HttpRequest request_head;
+  parse(request_head, request_bytes);
+  const Upgrade upgrade = judge_upgrade(request_head, {}, {.is_enabled = true, .window_bits = 11});
+  ASSERT_TRUE(upgrade.deflate.has_value());
+  out.clear();
+  write_switching_protocols(upgrade, "", out);
+  const Bytes answer_bytes = flatten(out);
+  EXPECT_EQ(answer_bytes,
+            "HTTP/1.1 101 Switching Protocols\r\n"
+            "upgrade: websocket\r\n"
+            "connection: upgrade\r\n"
+            "sec-websocket-extensions: permessage-deflate; server_max_window_bits=11; "
+            "client_max_window_bits=11\r\n"
+            "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+            "\r\n");
+
+  HttpResponse answer;
+  parse(answer, answer_bytes);
+  const ClientHandshake::Established established = client.judge_response(answer);
+  EXPECT_EQ(established.error, Error::kNone);
+  ASSERT_TRUE(established.deflate.has_value());
+  EXPECT_EQ(established.deflate->server_max_window_bits, 11);
+  EXPECT_EQ(established.deflate->client_max_window_bits, 11);
+}
+
+TEST(Response, WithAMalformedListOfExtensionsIsRefused) {
+  // [6455-9.1-SYNTAX]
+  HttpResponse answer;
+  const std::string bytes =
+      "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+      "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Extensions: permessage-deflate;\r\n\r\n";
+  parse(answer, bytes);
+  EXPECT_EQ(example_client().judge_response(answer).error, Error::kExtensionSyntax);
+}
+
 }  // namespace
 }  // namespace ws::test

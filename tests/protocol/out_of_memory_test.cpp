@@ -38,6 +38,13 @@ long allocations_left = -1;
 [[gnu::noinline]] void* operator new[](std::size_t size) {
   return ::operator new(size);
 }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t& /*nothrow*/) noexcept {
+  try {
+    return ::operator new(size);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
 [[gnu::noinline]] void operator delete[](void* p) noexcept {
   ::operator delete(p);
 }
@@ -184,6 +191,25 @@ TEST(OutOfMemory, EndsAMessageThatHasNoBudgetJustSo) {
   EXPECT_THROW(static_cast<void>(message.append(as_span("that finds no room"))), std::bad_alloc);
   allocations_left = -1;
   EXPECT_EQ(to_bytes(message.payload()), "kept");
+}
+
+TEST(OutOfMemory, GivesNoInflaterButNothingElseToo) {
+  for (const bool has_budget : {true, false}) {
+    Budget budget(1 << 20);
+    std::unique_ptr<Inflater> inflater;
+    long allocations = 0;
+    for (; inflater == nullptr; ++allocations) {
+      EXPECT_EQ(budget.used(), 0U) << "what was taken for zlib was given back";
+      allocations_left = allocations;
+      inflater = Inflater::make(has_budget ? &budget : nullptr);
+      allocations_left = -1;
+    }
+    EXPECT_GE(allocations, 3) << "itself, zlib's state";
+  }
+  allocations_left = 0;
+  const std::size_t size = deflate_memory({});
+  allocations_left = -1;
+  EXPECT_EQ(size, 0U) << "there is none to be measured";
 }
 
 }  // namespace

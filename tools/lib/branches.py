@@ -59,7 +59,7 @@ def main(export, listed, least_lines, least_branches):
     data = json.loads(Path(export).read_text())["data"][0]
     argued = argued_in(Path(listed))
     missing = Counter()
-    where = {}
+    where = defaultdict(list)
     wrong = []
     print(f"{'':28} {'lines':>7} {'missed':>7} {'':8} {'branches':>9} {'missed':>7}")
     for file in sorted(data["files"], key=lambda each: each["filename"]):
@@ -72,11 +72,11 @@ def main(export, listed, least_lines, least_branches):
             wrong.append(f"{name}: {len(found)} branches found, and llvm-cov counts {branches['notcovered']}")
         for line, branch in found:
             missing[branch] += 1
-            where[branch] = line
+            where[branch].append(line)
 
     for branch in sorted((missing - argued).elements()):
         name, text, side, condition = branch
-        wrong.append(f"{name}:{where[branch]}: `{condition}` is never {side}: test it, or argue in {listed}\n"
+        wrong.append(f"{name}:{where[branch].pop(0)}: `{condition}` is never {side}: test it, or argue in {listed}\n"
                      f"    {text}")
     for branch in sorted((argued - missing).elements()):
         name, text, side, condition = branch
