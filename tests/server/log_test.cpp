@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -200,6 +201,8 @@ TEST(Log, IsStoppedThoughNobodyReadsIt) {
     start_log(LogLevel::kInfo, LogFormat::kText);
     for (std::size_t i = 0; i < 2 * kLogQueue; ++i)
       log(LogLevel::kInfo, {"more than a pipe takes"});
+    pollfd entry{out.get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&entry, 1, 60'000), 1) << "the log's thread has begun";
     stop_log(std::chrono::milliseconds(0));  // or this test never ends
   }
   EXPECT_TRUE(read_all(out).ends_with('\n')) << "no line is begun that finds no room";
