@@ -51,6 +51,8 @@ bool is_same(const DeflateParameters& a, const DeflateParameters& b) {
 
 void check(const Input& input) {
   const std::string text(input.stream);
+  if (text.find_first_of("\r\n") != std::string::npos)
+    return;  // that would be more than one field
   const Head whole({text});
   if (!whole.is_complete())
     return;
