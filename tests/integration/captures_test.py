@@ -225,13 +225,16 @@ def test_sequence_numbers_wrap_around():
 
 # --- many of one kind: what an enemy would send
 
-def in_time(data, *options, seconds=10):
-    """What takes a second may take ten on a busy machine; what is quadratic takes minutes."""
+def in_time(data, *options):
+    """In 20 s of processor time, of which a busy machine takes nothing: it is a second at most, and what is quadratic
+    takes minutes."""
+    def prepare():
+        resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
         return subprocess.run([pcap.program("wstrace"), *options, file.name], capture_output=True, check=True, text=True,
-                              timeout=seconds).stdout.splitlines()
+                              preexec_fn=prepare).stdout.splitlines()
 
 
 @pytest.mark.parametrize("first, more", [(b"G", b"a"), (b"GET / HTTP/1.1\r\n", b"a:\n"),
