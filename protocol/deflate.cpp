@@ -11,7 +11,7 @@
 namespace ws {
 namespace {
 
-/// zlib's default takes two to five times as long to save a sixth of the bytes that are left: see docs/.
+/// zlib's default, 6, takes two to three times as long to save a sixth of the bytes that are left: see docs/.
 constexpr int kLevel = 1;
 
 /// [7692-7.2.1-TAIL] what a sender leaves off the end of a message
@@ -162,8 +162,8 @@ Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::by
       return {Error::kCompressedData, written};
     if (status == Z_MEM_ERROR)
       return {Error::kOverBudget, written};
-    // [7692-7.2.2-BLOCKS] zlib takes blocks of any type, any number of them. [7692-7.2.2-BFINAL] One such a block ends zlib's stream, but not the message, nor the window: what follows
-    // may look back beyond it
+    // [7692-7.2.2-BLOCKS] zlib takes blocks of any type, any number of them. [7692-7.2.2-BFINAL] One with
+    // BFINAL ends zlib's stream, but neither the message nor the window: what follows may look back beyond it.
     if (status == Z_STREAM_END)
       inflateResetKeep(&stream_);
     // Z_BUF_ERROR: there was nothing to do, which is no error.
@@ -175,8 +175,8 @@ Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::by
 Error Inflater::end_message() {
   std::span<const std::byte> tail = kTail;
   std::byte nothing[1];
-  // Z_BLOCK stops where a block ends, and data_type tells that it did (128), be it one with BFINAL (64) or not, with
-  // no bit of a byte left over.
+  // Z_BLOCK stops where a block ends, and data_type tells that it did (128), be it one with BFINAL (64) or not,
+  // with no bit of a byte left over (the low bits count those).
   const Result result = run(tail, nothing, Z_BLOCK);
   const bool is_at_end = (stream_.data_type & 0xBF) == 128;
   const bool is_whole = result.error == Error::kNone && result.written == 0 && is_at_end;

@@ -68,9 +68,9 @@ class Deflater : private ZStream {
 /// Decompresses one message after the other.
 class Inflater : private ZStream {
  public:
-  /// Null if there is no memory for it: some 10 KiB, and 32 KiB more when the window is needed. It is the largest
-  /// there is, whatever the peer has agreed to: whether zlib notices that somebody looks back beyond a smaller one
-  /// depends on how the bytes are cut.
+  /// Null if there is no memory for it: some 7 KiB, and 32 KiB more when the window is needed. It is the
+  /// largest there is, whatever the peer has agreed to: whether zlib notices that somebody looks back
+  /// beyond a smaller one depends on how the bytes are cut.
   [[nodiscard]] static std::unique_ptr<Inflater> make(Budget* budget);
   ~Inflater();
 

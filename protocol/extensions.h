@@ -74,8 +74,8 @@ struct DeflateAnswer {
 
 /// The client's offer.
 [[nodiscard]] std::string offer_deflate(const DeflateSettings& settings);
-/// Judges the server's answer to that offer, or, with settings that are not enabled, to none. Sets `agreed`,
-/// which stays empty where the server has declined.
+/// Judges the server's answer to that offer, or, with settings that are not enabled, to none: kNone,
+/// kUnofferedExtension or kDeflateAnswer. Sets `agreed`, which stays empty where the server has declined.
 [[nodiscard]] Error judge_deflate_answer(std::span<const Extension> answer,
                                          const DeflateSettings& settings,
                                          std::optional<DeflateParameters>& agreed);

@@ -119,13 +119,13 @@ void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, 
   // [6455-4.2.2-SWITCH] Names in lower case, as the article's server (Reactor Netty) writes them.
   out.append("HTTP/1.1 101 Switching Protocols\r\n");
   out.append(fields);
-  // [6455-4.2.2-EXTENSION] no extension, offered or not
   out.append("upgrade: websocket\r\nconnection: upgrade\r\n");
   if (!upgrade.subprotocol.empty()) {
     out.append("sec-websocket-protocol: ");
     out.append(upgrade.subprotocol);
     out.append("\r\n");
   }
+  // [6455-4.2.2-EXTENSION] only if it was offered
   if (upgrade.deflate.has_value()) {
     out.append("sec-websocket-extensions: ");
     out.append(upgrade.deflate->text);

@@ -9,6 +9,8 @@
 //  2. What is held is taken from the budget first, and is given back with the message.
 //  3. Text is validated as it comes, so that it fails at its first bad byte, not at its end.
 //  4. Empty fragments count: a peer cannot keep a message open for ever with them.
+//  5. What is compressed is inflated a piece at a time, and 1 to 3 hold for each piece: of what is over the
+//     message limit, one byte is inflated, and none is kept.
 #pragma once
 
 #include <cstddef>
