@@ -11,7 +11,7 @@
 namespace ws {
 namespace {
 
-/// zlib's default, 6, takes two to three times as long to save a sixth of the bytes that are left: see docs/.
+/// zlib's default, 6, takes two to four times as long to save a seventh of the bytes that are left: see docs/.
 constexpr int kLevel = 1;
 
 /// [7692-7.2.1-TAIL] what a sender leaves off the end of a message
