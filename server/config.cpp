@@ -170,7 +170,7 @@ void add_deflate(CLI::App& app, DeflateSettings& deflate) {
       ->group(kCompression);
   app.add_flag_callback(
          "--deflate-no-takeover", [&deflate] { deflate.takes_over_context = false; },
-         "keep no window between messages: less is gained, and a session costs no memory")
+         "keep no window between messages: less is gained, and an idle session costs no memory")
       ->group(kCompression);
   app.add_option("--deflate-window-bits", deflate.window_bits,
                  "look back at 2^BITS bytes at most, either end")
