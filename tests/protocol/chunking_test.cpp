@@ -5,56 +5,13 @@
 // agree.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "protocol/http_request.h"
+#include "tests/support/dice.h"
 #include "tests/support/stream.h"
 #include "tests/support/zlib.h"
 
 namespace ws::test {
 namespace {
-
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : engine_(seed) {}
-  /// 0 to below `end`. (The standard's distributions differ from library to library.)
-  std::size_t below(std::size_t end) { return static_cast<std::size_t>(engine_() % end); }
-  bool one_in(std::size_t n) { return below(n) == 0; }
-  char byte() { return static_cast<char>(below(256)); }
-
-  std::vector<std::size_t> cuts(std::size_t size) {
-    std::vector<std::size_t> cuts;
-    const std::size_t longest = 1 + below(40);
-    for (std::size_t at = 1 + below(longest); at < size; at += 1 + below(longest)) {
-      cuts.push_back(at);
-    }
-    return cuts;
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
-
-/// One frame as the peer of `role` writes it.
-Bytes frame(Dice& dice, Role role, unsigned byte0, const Bytes& payload) {
-  Bytes bytes(1, static_cast<char>(byte0));
-  const std::size_t size = payload.size();
-  const unsigned mask = role == Role::kServer ? 0x80 : 0;
-  if (size < 126) {
-    bytes += static_cast<char>(mask + size);
-  } else {
-    bytes += static_cast<char>(mask + 126);
-    bytes += static_cast<char>(size >> 8U);
-    bytes += static_cast<char>(size & 0xFFU);
-  }
-  if (role == Role::kClient)
-    return bytes + payload;
-  const Bytes key = {dice.byte(), dice.byte(), dice.byte(), dice.byte()};
-  bytes += key;
-  for (std::size_t i = 0; i < size; ++i)
-    bytes += static_cast<char>(payload[i] ^ key[i % 4]);
-  return bytes;
-}
 
 Bytes random_text(Dice& dice) {
   const std::string_view characters[] = {"a", "Hello, world", "é", "€", "😀", " "};
@@ -84,7 +41,10 @@ Stream random_stream(Dice& dice) {
     stream.deflate_settings.threshold = 1 + dice.below(100);
   }
   const auto add_frame = [&](unsigned byte0, const Bytes& payload) {
-    stream.input += frame(dice, stream.role, byte0, payload);
+    stream.input += stream.role == Role::kServer
+                        ? client_frame(byte0, payload,
+                                       Bytes{dice.byte(), dice.byte(), dice.byte(), dice.byte()})
+                        : server_frame(byte0, payload);
   };
   const auto maybe_add_control = [&] {
     if (!dice.one_in(3))
@@ -132,7 +92,7 @@ Stream random_stream(Dice& dice) {
 }
 
 Way random_way(Dice& dice, std::size_t size) {
-  Way way{.name = "chunks drawn at random", .cuts = dice.cuts(size)};
+  Way way{.name = "chunks drawn at random", .cuts = dice.cuts(size, 40)};
   way.behind_guard = dice.one_in(2);
   way.is_observed = dice.one_in(2);
   way.has_empty_reads = dice.one_in(4);
@@ -231,7 +191,7 @@ TEST(Chunks, OfAHeadGiveTheSameHead) {
     HttpRequest whole;
     HttpRequest cut;
     const HttpHead::Status status = parse(whole, {});
-    ASSERT_EQ(parse(cut, dice.cuts(bytes.size())), status) << bytes;
+    ASSERT_EQ(parse(cut, dice.cuts(bytes.size(), 40)), status) << bytes;
     ASSERT_EQ(cut.error(), whole.error()) << bytes;
     if (status != HttpHead::Status::kComplete)
       continue;

@@ -13,30 +13,6 @@
 namespace ws::test {
 namespace {
 
-/// A data frame as a server sends it.
-Bytes server_frame(unsigned byte0, const Bytes& payload) {
-  Bytes bytes(1, static_cast<char>(byte0));
-  if (payload.size() < 126) {
-    bytes += static_cast<char>(payload.size());
-  } else if (payload.size() < 65536) {
-    bytes += hex("7e");
-    bytes += static_cast<char>(payload.size() >> 8U);
-    bytes += static_cast<char>(payload.size() & 0xFFU);
-  } else {
-    bytes += hex("7f 00000000");
-    for (unsigned shift = 32; shift > 0; shift -= 8)
-      bytes += static_cast<char>(payload.size() >> (shift - 8) & 0xFFU);
-  }
-  return bytes + payload;
-}
-/// The same as a client sends it.
-Bytes client_frame(unsigned byte0, const Bytes& payload) {
-  Bytes bytes = server_frame(byte0, payload);
-  const std::size_t header = bytes.size() - payload.size();
-  bytes[1] = static_cast<char>(bytes[1] | '\x80');
-  return bytes.substr(0, header) + Bytes(kKey) + masked(payload);
-}
-
 /// To either role, which agreed to `agreed`, as frames of one peer or the other.
 void expect_events(const std::vector<std::pair<unsigned, Bytes>>& frames,
                    const std::vector<Step>& events, const DeflateParameters& agreed = {},

@@ -8,28 +8,13 @@
 
 #include <map>
 #include <optional>
-#include <random>
 
 #include <zlib.h>
 
+#include "tests/support/dice.h"
+
 namespace ws::test {
 namespace {
-
-class Dice {
- public:
-  explicit Dice(std::uint64_t seed) : engine_(seed) {}
-  /// 0 to below `end`. (The standard's distributions differ from library to library.)
-  std::size_t below(std::size_t end) { return static_cast<std::size_t>(engine_() % end); }
-  bool one_in(std::size_t n) { return below(n) == 0; }
-  char byte() { return static_cast<char>(below(256)); }
-  template <typename T, std::size_t n>
-  const T& one_of(const T (&choices)[n]) {
-    return choices[below(n)];
-  }
-
- private:
-  std::mt19937_64 engine_;
-};
 
 /// Sound more often than not, and near the edges of what is.
 Bytes random_payload(Dice& dice) {
@@ -231,12 +216,10 @@ std::map<std::string, int> agree(Dice& dice, int streams, bool deflates) {
     Stream stream = random_stream(dice, deflates);
     const Application application = {.closes_first = dice.one_in(8), .echoes = dice.one_in(2)};
     install(application, stream);
-    Way way{.name = "in chunks", .cuts = {}, .behind_guard = dice.one_in(2)};
-    const std::size_t longest = 1 + dice.below(200);
-    for (std::size_t at = 1 + dice.below(longest); at < stream.input.size();
-         at += 1 + dice.below(longest)) {
-      way.cuts.push_back(at);
-    }
+    const bool behind_guard = dice.one_in(2);
+    const Way way{.name = "in chunks",
+                  .cuts = dice.cuts(stream.input.size(), 200),
+                  .behind_guard = behind_guard};
     GuardedMemory memory(stream.input.size());
     const Outcome outcome = run(stream, way, memory);
     EXPECT_EQ(outcome.complaint, "");

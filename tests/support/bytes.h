@@ -53,14 +53,32 @@ inline Bytes repeat(std::size_t count, std::string_view part) {
   return bytes;
 }
 
-/// The masking key of the examples in RFC 6455 §5.7, and what it makes of a payload.
+/// The masking key of the examples in RFC 6455 §5.7, and what a key makes of a payload.
 inline constexpr std::string_view kKey = "\x37\xfa\x21\x3d";
-inline Bytes masked(std::string_view payload) {
+inline Bytes masked(std::string_view payload, std::string_view key = kKey) {
   Bytes bytes(payload);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
-    bytes[i] = static_cast<char>(bytes[i] ^ kKey[i % 4]);
+    bytes[i] = static_cast<char>(bytes[i] ^ key[i % 4]);
   }
   return bytes;
+}
+
+/// A frame as a server sends it, of less than 4 GiB.
+inline Bytes server_frame(unsigned byte0, std::string_view payload) {
+  Bytes bytes(1, static_cast<char>(byte0));
+  const std::size_t size = payload.size();
+  const std::size_t form = size < 126 ? 0 : size < 65536 ? 2 : 8;  // bytes of the extended length
+  bytes += static_cast<char>(form == 0 ? size : form == 2 ? 126 : 127);
+  for (std::size_t i = form; i > 0; --i)
+    bytes += static_cast<char>(i > 4 ? 0 : size >> (8 * (i - 1)) & 0xFFU);
+  return bytes.append(payload);
+}
+/// The same as a client sends it.
+inline Bytes client_frame(unsigned byte0, std::string_view payload, std::string_view key = kKey) {
+  Bytes bytes = server_frame(byte0, payload);
+  bytes.resize(bytes.size() - payload.size());
+  bytes[1] = static_cast<char>(bytes[1] | '\x80');
+  return bytes.append(key).append(masked(payload, key));
 }
 
 inline Bytes to_bytes(std::span<const std::byte> span) {

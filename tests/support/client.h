@@ -13,6 +13,7 @@
 
 #include "server/fd.h"
 #include "server/socket.h"
+#include "tests/support/bytes.h"
 
 namespace ws::test {
 
@@ -96,14 +97,6 @@ inline std::string upgrade_request(std::string_view path, std::string_view field
       " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
       "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n");
   return request.append(fields).append("\r\n");
-}
-
-/// A client's frame with at most 125 bytes of payload, masked with zeros.
-inline std::string client_frame(unsigned byte0, std::string_view payload) {
-  std::string frame;
-  frame += static_cast<char>(byte0);
-  frame += static_cast<char>(0x80 | payload.size());
-  return frame.append(4, '\0').append(payload);
 }
 
 }  // namespace ws::test

@@ -1,0 +1,36 @@
+// What a test draws at random, from a fixed seed: the same on every machine, so that a red run can be had again.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <vector>
+
+namespace ws::test {
+
+class Dice {
+ public:
+  explicit Dice(std::uint64_t seed) : engine_(seed) {}
+
+  /// 0 to below `end`. (The standard's distributions differ from library to library.)
+  std::size_t below(std::size_t end) { return static_cast<std::size_t>(engine_() % end); }
+  bool one_in(std::size_t n) { return below(n) == 0; }
+  char byte() { return static_cast<char>(below(256)); }
+  template <typename T, std::size_t n>
+  const T& one_of(const T (&choices)[n]) {
+    return choices[below(n)];
+  }
+  /// Where `size` bytes are cut into chunks; each has at most `longest` bytes, or a number below it drawn for all.
+  std::vector<std::size_t> cuts(std::size_t size, std::size_t longest) {
+    std::vector<std::size_t> cuts;
+    longest = 1 + below(longest);
+    for (std::size_t at = 1 + below(longest); at < size; at += 1 + below(longest))
+      cuts.push_back(at);
+    return cuts;
+  }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+}  // namespace ws::test
