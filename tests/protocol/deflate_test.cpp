@@ -417,6 +417,24 @@ TEST(Sent, TheWindowGoesOnUnlessWeAgreedThatItDoesNot) {
   }
 }
 
+TEST(Sent, ByAClientUnderAFreshKeyForEachFrame) {
+  // [6455-5.3-KEY]
+  static unsigned char calls = 0;
+  DeflatePool pool({.is_enabled = true}, nullptr);
+  const ConnectionSettings settings{
+      .role = Role::kClient,
+      .new_masking_key = [] { return MaskingKey{std::byte{++calls}}; },
+      .deflate = &pool};
+  Connection connection(settings);
+  connection.use_deflate({});
+  for (char key = 1; key <= 3; ++key) {
+    Output out;
+    EXPECT_TRUE(connection.send(Opcode::kText, {as_span(kLine)}, out));
+    EXPECT_EQ(flatten(out)[0], '\xC1');
+    EXPECT_EQ(flatten(out).substr(2, 4), (Bytes{key, 0, 0, 0}));
+  }
+}
+
 TEST(Sent, LooksBackNoFurtherThanAgreed) {
   // [7692-7.2.1-WINDOW] Lines come again after as many bytes as there are in a window, and some more.
   std::mt19937 engine(2);
