@@ -16,6 +16,9 @@ namespace {
 
 /// One read takes at most this, so that no peer keeps the loop from the others.
 constexpr std::size_t kReceiveBuffer = 512 * 1024;
+/// Nor do its messages, which may inflate to a thousand times what was read: what lies behind so many bytes of them
+/// waits for the next turn.
+constexpr std::size_t kMostInOneTurn = 4 * kReceiveBuffer;
 /// What is gathered leaves when it is this much, or when the read is handled.
 constexpr std::size_t kFlushAt = 64 * 1024;
 constexpr std::size_t kMaxPieces = 64;
@@ -324,13 +327,19 @@ bool Session::resume() {
 }
 
 // region session-pump
-/// From bytes to events to the endpoint, until the bytes are used up, the peer is done, or too much waits
-/// to be sent: then `in` keeps the rest.
+/// From bytes to events to the endpoint, until the bytes are used up, the peer is done, it is another's turn, or
+/// too much waits to be sent: then `in` keeps the rest.
 void Session::pump(std::span<std::byte>& in) {
+  std::size_t delivered = 0;
   while (state_ == State::kOpen && !is_paused_) {
+    if (delivered > kMostInOneTurn) {
+      context_.loop.make_ready(token());
+      break;
+    }
     const Event event = connection_.next(in, output());
     if (event.type == Event::Type::kNeedMore)
       return;
+    delivered += event.payload.size();
     take_event(event);
     if (queued() == 0 && context_.gathered.size() < kFlushAt)
       continue;

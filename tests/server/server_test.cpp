@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tests/support/client.h"
+#include "tests/support/zlib.h"
 
 namespace ws {
 namespace {
@@ -94,6 +95,11 @@ class Obedient final : public Endpoint {
         ++flooded;
       diary.write("over high");
     }
+    if (text == "halt") {
+      is_halted = true;
+      is_halted.notify_all();
+      is_halted.wait(true);
+    }
     if (text.starts_with("echo"))
       send(session, text);
   }
@@ -108,6 +114,7 @@ class Obedient final : public Endpoint {
 
   Diary diary;
   std::atomic<int> flooded{0};
+  std::atomic<bool> is_halted{false};  ///< by "halt", until the test goes on
 
  private:
   Session* remembered_ = nullptr;
@@ -117,10 +124,12 @@ class Obedient final : public Endpoint {
 /// A server that runs while the test does.
 class LiveServer {
  public:
-  explicit LiveServer(const Limits& limits = {}, std::vector<std::string> subprotocols = {})
+  explicit LiveServer(const Limits& limits = {}, std::vector<std::string> subprotocols = {},
+                      const DeflateSettings& deflate = {})
       : server_({.address = *SocketAddress::parse("127.0.0.1", 0),
                  .subprotocols = std::move(subprotocols),
-                 .limits = limits}) {
+                 .limits = limits,
+                 .deflate = deflate}) {
     server_.add("/test", endpoint);
     EXPECT_FALSE(server_.listen());
     thread_ = std::thread([this] { exit_status = server_.run(); });
@@ -446,6 +455,28 @@ TEST(Message, MayTakeAsManyWindowsAsItFills) {
             "\x81\x20"
             "a" +
                 std::string(30, 'b') + "c");
+}
+
+TEST(Message, OfManyThatInflateToMuchKeepsTheLoopFromNobody) {
+  LiveServer server({}, {}, {.is_enabled = true});
+  RawClient loud = server.open("/test", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+  RawClient quiet = server.open();
+  test::PeerDeflater deflater;
+  std::string frames = client_frame(kTextFrame, "halt");
+  for (int i = 0; i < 4; ++i) {
+    constexpr unsigned kCompressedText = 0xC1;
+    frames += client_frame(kCompressedText, deflater.message(std::string(3 << 20, 'x')));
+  }
+  loud.send(frames);  // one read
+  server.endpoint.is_halted.wait(false);
+  quiet.send(client_frame(kTextFrame, "quiet"));
+  server.endpoint.is_halted = false;
+  server.endpoint.is_halted.notify_all();
+  const Lines lines = server.endpoint.diary.lines(8);
+  ASSERT_EQ(lines.size(), 8U);
+  EXPECT_EQ(std::ranges::count(lines, "message " + std::string(20, 'x')), 4);
+  EXPECT_LE(std::ranges::find(lines, "message quiet") - lines.begin(), 5)
+      << "behind two of the four";
 }
 
 // --- Backpressure
