@@ -5,7 +5,8 @@
 //
 // Invariants:
 //  1. Lent bytes must stay where they are until `clear`.
-//  2. `clear` keeps the block: an Output in steady use allocates nothing.
+//  2. `clear` keeps the block: an Output in steady use allocates nothing. But not one larger than `kMostKept`:
+//     a large message that was compressed needed it, and the next may never come.
 #pragma once
 
 #include <cstddef>
@@ -71,7 +72,12 @@ class Output {
     used_ = 0;
     size_ = 0;
     pieces_.clear();
+    if (capacity_ > kMostKept) {
+      block_.reset();
+      capacity_ = 0;
+    }
   }
+  static constexpr std::size_t kMostKept = 1024 * 1024;
 
  private:
   struct Piece {

@@ -122,6 +122,7 @@ std::span<const Range> Room::ranges_for(const Member& member) {
 
 // region room-flush
 void Room::flush() {
+  compressed_.clear();  // a large one's memory is not kept
   if (said_.empty())
     return;
   for (Member& member : members_) {

@@ -2,11 +2,14 @@
 
 Memory and time are measured: on an unsanitized build, with no other test beside it."""
 
+import random
 import resource
 import socket
 import struct
 import time
 from pathlib import Path
+
+import pytest
 
 from wsd import BINARY, CLOSE, CONTINUATION, PING, TEXT, Raw, ask, frame, upgrade, wait_for
 
@@ -164,3 +167,18 @@ def test_spent_descriptors_make_it_neither_spin_nor_stop(wsd):
         raw.close()
     wait_for(lambda: server.descriptors() < most // 2, "the descriptors are free again")
     assert ask(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status == 200
+
+
+@pytest.mark.parametrize("path", ["/echo/raw", "/chat"])
+def test_what_a_large_message_took_is_given_back(wsd, path):
+    """Compressed it is a copy, of the loop's or of the room's."""
+    server = wsd("--deflate")
+    noise = random.Random(1).randbytes(6_000_000).hex().encode()  # of which half is left
+    offer = "Sec-WebSocket-Extensions: permessage-deflate"
+    with Raw(server, path, offer) as speaker, Raw(server, path, offer) as listener:
+        before = server.memory()
+        speaker.send(frame(TEXT, noise))
+        hearer = speaker if path == "/echo/raw" else listener
+        hearer.take(6_000_000)
+        speaker.send(frame(TEXT, b"small"))
+        wait_for(lambda: server.memory() - before < 1024, "its memory, KiB", patience=10)
