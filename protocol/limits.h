@@ -50,23 +50,30 @@ struct Limits {
 /// Bytes held for all sessions of one loop together. Not for several threads.
 class Budget {
  public:
-  explicit Budget(std::size_t limit) : limit_(limit) {}
+  /// What is taken from it is taken from `whole` as well, if that is not null.
+  explicit Budget(std::size_t limit, Budget* whole = nullptr) : limit_(limit), whole_(whole) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
   /// Takes `bytes`; false, and nothing taken, if that would go over the limit.
   [[nodiscard]] bool take(std::size_t bytes) {
-    if (bytes > room())
+    if (bytes > room() || (whole_ != nullptr && !whole_->take(bytes)))
       return false;
     used_ += bytes;
     return true;
   }
   /// Takes `bytes` that are held already, over the limit if need be: `room` is then 0, and whoever
   /// would add to them is refused.
-  void force(std::size_t bytes) { used_ += bytes; }
+  void force(std::size_t bytes) {
+    used_ += bytes;
+    if (whole_ != nullptr)
+      whole_->force(bytes);
+  }
   void give(std::size_t bytes) {
     assert(bytes <= used_);
     used_ -= bytes;
+    if (whole_ != nullptr)
+      whole_->give(bytes);
   }
   /// Bytes that may still be taken.
   [[nodiscard]] std::size_t room() const { return used_ < limit_ ? limit_ - used_ : 0; }
@@ -74,6 +81,7 @@ class Budget {
 
  private:
   std::size_t limit_;
+  Budget* whole_;
   std::size_t used_ = 0;
 };
 

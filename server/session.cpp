@@ -48,7 +48,10 @@ std::size_t to_pieces(const Output& out, Pieces& pieces) {
 SessionContext::SessionContext(const Limits& limits, const Router& router_to_use,
                                const DeflateSettings& deflate_settings)
     : budget(limits.buffered),
-      deflate(deflate_settings, &budget),
+      // Sessions keep windows while they say nothing: as many as come. So that they leave something for what is said,
+      // with or without compression, they get half.
+      windows(limits.buffered / 2, &budget),
+      deflate(deflate_settings, &windows),
       settings{.role = Role::kServer, .limits = limits, .budget = &budget, .deflate = &deflate},
       router(router_to_use),
       receive_buffer(kReceiveBuffer) {}

@@ -70,6 +70,7 @@ struct SessionContext {
                  const DeflateSettings& deflate_settings = {});
 
   Budget budget;
+  Budget windows;  ///< permessage-deflate's part of it
   DeflatePool deflate;
   ConnectionSettings settings;
   const Router& router;

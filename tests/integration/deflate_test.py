@@ -13,7 +13,7 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from conftest import HERE, program
 from peer import Peer
-from wsd import BINARY, TEXT, Raw, ask, digest, frame, upgrade, wait_for
+from wsd import BINARY, CONTINUATION, TEXT, Raw, ask, digest, frame, upgrade, wait_for
 
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
 LINE = "what is said here is said again, and then said again, as such things are"
@@ -289,7 +289,7 @@ def test_a_session_costs_what_was_said_and_gives_it_back(wsd):
 
 def test_where_memory_is_short_messages_go_as_they_are(wsd):
     """[6455-10.4-BUDGET] what is for all goes to whoever comes first, and nobody is refused for want of a compressor."""
-    server = wsd("--deflate", "--max-buffered", "1MiB")
+    server = wsd("--deflate", "--max-buffered", "2MiB")
     raws = [RawDeflate(server, "/echo/raw") for _ in range(8)]
     compressed = []
     for raw in raws:
@@ -301,6 +301,24 @@ def test_where_memory_is_short_messages_go_as_they_are(wsd):
     raws[7].send(raws[7].compressed(LINE.encode()))
     assert raws[7].data_frame()[2] == LINE.encode(), "an inflater is small enough"
     for raw in raws:
+        raw.close()
+
+
+def test_windows_leave_memory_for_those_that_do_not_compress(wsd):
+    """Or a peer could spend it all with sessions that say nothing, and each fragment and broadcast would be refused."""
+    server = wsd("--deflate", "--max-buffered", "2MiB")
+    greedy = [RawDeflate(server, "/echo/raw") for _ in range(60)]
+    for raw in greedy:
+        raw.send(raw.compressed(LINE.encode()))
+    assert greedy[0].data_frame()[2] == LINE.encode()
+    assert greedy[-1].close_frame()[0] == 1013
+    with Raw(server, "/chat") as speaker, Raw(server, "/chat") as listener:
+        for raw in (speaker, listener):
+            raw.frame()
+        listener.socket.settimeout(10)
+        speaker.send(frame(TEXT, b"x" * 200_000, fin=False) + frame(CONTINUATION, b"y"))
+        assert listener.frame() == (TEXT, b"Broadcast: " + b"x" * 200_000 + b"y")
+    for raw in greedy:
         raw.close()
 
 
