@@ -153,9 +153,11 @@ std::vector<std::optional<std::size_t>> align(const std::vector<DocumentRow>& do
   const std::size_t rows = document.size();
   const std::size_t columns = captured.size();
   std::vector<std::string> wanted;
+  wanted.reserve(rows);
   for (const DocumentRow& row : document)
     wanted.push_back(essence(row.protocol, row.length, row.info));
   std::vector<std::string> found;
+  found.reserve(columns);
   for (const CheckedRow& row : captured)
     found.push_back(essence(row.row.protocol, std::to_string(row.row.length), row.row.info));
 

@@ -99,5 +99,19 @@ TEST(Output, KeepsItsBlockWhenItIsCleared) {
   EXPECT_EQ(out.extend(100'000).data(), block) << "an Output in steady use allocates nothing";
 }
 
+TEST(Output, GivesBackABlockThatIsLargeWhenItIsCleared) {
+  // A block of `size` bytes is kept if what is extended by more than a new one has lies behind in the same.
+  const auto is_kept = [](std::size_t size) {
+    Output out;
+    out.extend(size);
+    out.clear();
+    EXPECT_TRUE(out.empty());
+    const std::byte* const first = out.extend(1).data();
+    return out.extend(100'000).data() == first + 1;
+  };
+  EXPECT_TRUE(is_kept(Output::kMostKept));
+  EXPECT_FALSE(is_kept(Output::kMostKept + 1));
+}
+
 }  // namespace
 }  // namespace ws::test
