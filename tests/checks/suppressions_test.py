@@ -11,7 +11,7 @@ EXPECTED = 2
 NOLINT = re.compile(r"NOLINT(NEXTLINE|BEGIN|END)?\b")
 # `NOLINT(check[, check]): reason`; a block ends with `NOLINTEND(check)`, its reason having been
 # given.
-CHECK = r"[a-z][a-z0-9.-]+"
+CHECK = r"[a-z][A-Za-z0-9.-]+"
 COMPLETE = re.compile(rf"// NOLINT(NEXTLINE|BEGIN)?\({CHECK}(, ?{CHECK})*\): \S.{{9,}}")
 END = re.compile(r"// NOLINTEND\([a-z][a-z0-9., -]+\)$")
 
