@@ -13,11 +13,12 @@
 namespace ws {
 
 enum class ExitCode : int {
-  kNormal = 0,     ///< the server's Close says 1000 or 1001, or gives no code
-  kLost = 1,       ///< no connection, one that ended without a Close, or no input or output
-  kUsage = 2,      ///< bad options, or a line that could not be sent
-  kRefused = 3,    ///< no 101, or not the right one
-  kOtherCode = 4,  ///< closed with another code, by the server or because it broke a rule
+  kNormal = 0,       ///< the server's Close says 1000 or 1001, or gives no code
+  kLost = 1,         ///< no connection, one that ended without a Close, or no input or output
+  kUsage = 2,        ///< bad options, or a line that could not be sent
+  kRefused = 3,      ///< no 101, or not the right one
+  kOtherCode = 4,    ///< closed with another code, by the server or because it broke a rule
+  kWrongAnswer = 5,  ///< wsload: what came back is not what had to
 };
 
 /// Ends the program, with its text on standard error.

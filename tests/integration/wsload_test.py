@@ -1,0 +1,447 @@
+"""wsload, the load generator, against wsd in all its modes, and against servers that get something wrong: scripts of
+literal bytes. What is asserted are counts and lower bounds, which no slow machine changes."""
+
+import json
+import re
+import resource
+import socket
+import subprocess
+
+import pytest
+
+from conftest import program
+from wsc_test import CLOSE_1000, PATIENCE, script
+
+WSLOAD = program("wsload")
+
+
+def wsload(*arguments, **more):
+    return subprocess.run([WSLOAD, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE, **more)
+
+
+def measured(*arguments):
+    """The JSON of a run that must succeed."""
+    run = wsload(*arguments, "--json")
+    assert (run.returncode, run.stderr) == (0, "")
+    return json.loads(run.stdout)
+
+
+def complaint(*arguments):
+    """The exit code and the one line of a run that must fail."""
+    run = wsload(*arguments, "--json")
+    assert run.stdout == ""
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("wsload: ")
+    return run.returncode, line.removeprefix("wsload: ")
+
+
+# --- wsd
+
+
+@pytest.mark.parametrize("options", [
+    ("-s", 0),
+    ("-s", 125),
+    ("-s", 126, "--text", "ascii"),
+    ("-s", 100, "--text", "chinese"),
+    ("-s", 20, "-o", 100),
+    ("-s", 20, "-o", 700, "-t", 3),
+    ("-s", 70_000, "-o", 3, "-t", 2),
+    ("-s", 1 << 20, "--text", "chinese"),
+])
+def test_all_messages_come_back(wsd, options):
+    result = measured("echo", wsd().url("/echo/raw"), "-c", 7, "-n", 2000 if options[1] < 1000 else 50, *options)
+    assert result["messages"] == result["latency_us"]["count"] == (2000 if options[1] < 1000 else 50)
+    assert result["unanswered"] == 0
+    latency = result["latency_us"]
+    assert 0 < latency["min"] <= latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"]
+
+
+def test_the_largest_message_comes_back(wsd):
+    assert measured("echo", wsd().url("/echo/raw"), "-s", 16 << 20, "-n", 3, "-o", 2)["messages"] == 3
+
+
+def test_the_echo_of_the_article_comes_back_behind_its_prefix(wsd):
+    url = wsd().url("/echo")
+    assert measured("echo", url, "--text", "chinese", "-c", 3, "-n", 100, "-o", 5)["messages"] == 100
+    assert complaint("echo", url, "--text", "ascii", "--prefix", "Ecco: ", "-n", 1) == (
+        5, "connection 1: wrong answer to message 1: its byte 2 is 0x68, not 0x63")
+
+
+def test_compares_with_the_prefix_that_it_is_told(wsd):
+    code, line = complaint("echo", wsd().url("/echo"), "--text", "ascii", "--prefix", "", "-n", 1)
+    assert (code, line) == (5, "connection 1: wrong answer to message 1: it has 26 bytes, not 20")
+
+
+@pytest.mark.parametrize("connections, speakers, threads, outstanding",
+                         [(2, 1, 1, 1), (20, 3, 1, 1), (20, 3, 2, 8), (9, 9, 3, 2), (5, 1, 5, 1)])
+def test_all_others_hear_each_message_of_a_chat(wsd, connections, speakers, threads, outstanding):
+    result = measured("chat", wsd().url("/chat"), "-c", connections, "--speakers", speakers, "-t", threads,
+                      "-o", outstanding, "--text", "ascii", "-n", 300)
+    assert result["heard_by_all"] == 300
+    assert result["messages"] == result["latency_us"]["count"] == 300 * (connections - 1)
+
+
+def test_a_chat_with_long_messages(wsd):
+    result = measured("chat", wsd().url("/chat"), "-c", 4, "--speakers", 2, "--text", "chinese", "-s", 100_000, "-n", 20)
+    assert result["messages"] == 60
+
+
+def test_a_chat_at_an_offered_rate(wsd):
+    result = measured("chat", wsd().url("/chat"), "-c", 6, "--speakers", 2, "-t", 2, "--text", "ascii", "-r", 200, "-n", 50)
+    assert (result["heard_by_all"], result["messages"]) == (50, 250)
+
+
+def test_connections_come_and_go(wsd):
+    server = wsd()
+    result = measured("connect", server.url("/chat"), "-c", 5, "-n", 42, "-t", 2)
+    assert result["messages"] == result["latency_us"]["count"] == 42
+    server.logged(r".*New client connected: .*", count=42)
+    server.logged(r".*Client disconnect: .*, Total: 0")
+
+
+def test_idle_connections_are_held_and_pinged(wsd):
+    server = wsd()
+    result = measured("idle", server.url("/chat"), "-c", 60, "-t", 2, "--seconds", 1, "--warm-up", 0,
+                      "--server-pid", server.pid)
+    assert result["latency_us"]["count"] == 60  # each once
+    assert result["unanswered"] == 0
+    server.logged(r".*New client connected: .*, Total: 60")
+    assert 0 < result["server"]["memory_before"] <= result["server"]["memory_after"]
+
+
+def test_an_offered_rate_is_kept(wsd):
+    result = measured("echo", wsd().url("/echo/raw"), "-c", 3, "-t", 2, "-r", 400, "--seconds", 1, "--warm-up", 0.1)
+    assert result["latency_us"]["count"] == result["sent_late_us"]["count"] == 400
+    print(result["messages_per_second"], "a second of 400")
+
+
+def test_the_server_s_cpu_time_is_reported(wsd):
+    server = wsd()
+    before = server.cpu_seconds()
+    result = measured("echo", server.url("/echo/raw"), "-c", 8, "-o", 8, "--seconds", 0.5, "--warm-up", 0,
+                      "--server-pid", server.pid)
+    reported = result["server"]["user_seconds"] + result["server"]["system_seconds"]
+    assert 0 < reported <= server.cpu_seconds() - before + 0.001
+    assert result["server"]["us_per_message"] == pytest.approx(reported / result["messages"] * 1e6, abs=0.000_01)
+    assert 0 < result["load_cpu_seconds"]
+    assert result["load_was_bottleneck"] == (result["load_busiest_thread"] >= 0.9)
+
+
+def test_the_json_has_these_members(wsd):
+    server = wsd()
+    result = measured("echo", server.url("/echo/raw"), "-n", 10, "--server-pid", server.pid)
+    assert set(result) == {
+        "mode", "threads", "connections", "speakers", "size", "payload", "outstanding", "offered_per_second", "seconds",
+        "messages", "messages_per_second", "heard_by_all", "unanswered", "latency_us", "sent_late_us",
+        "load_cpu_seconds", "load_busiest_thread", "load_was_bottleneck", "server"}
+    assert set(result["latency_us"]) == {"count", "min", "p50", "p90", "p99", "p99.9", "max", "mean"}
+    assert set(result["server"]) == {"user_seconds", "system_seconds", "us_per_message", "memory_before", "memory_after"}
+    assert result["sent_late_us"] is None
+
+
+def test_without_json_there_is_progress_and_a_table(wsd):
+    server = wsd()
+    run = wsload("echo", server.url("/echo/raw"), "-c", 1200, "--seconds", 0.5, "--warm-up", 0, "--server-pid", server.pid)
+    assert run.returncode == 0
+    assert re.search(r"^(opening|measuring|the last answers): [\d,]+ (so far|of 1,200)", run.stderr, re.MULTILINE)
+    assert run.stdout.startswith("echo, 1,200 connections in 1 thread, 20 B of binary; 1 outstanding\nmeasured ")
+    for label in ("messages", "payload", "latency, µs", "wsload's CPU", "server's CPU", "server's memory"):
+        assert f"\n{label} " in run.stdout
+
+
+def test_connections_come_from_as_many_addresses_as_asked(wsd):
+    server = wsd("--max-connections-per-address", "2")
+    assert measured("echo", server.url("/echo/raw"), "-c", 6, "--sources", 3, "-n", 60)["messages"] == 60
+    assert complaint("echo", server.url("/echo/raw"), "-c", 6, "--sources", 2, "-n", 60)[0] == 3
+
+
+# --- servers of literal bytes
+
+
+def greet(peer):
+    """The upgrade, and the ping that waits for all greetings to be over."""
+    peer.accept()
+    assert peer.frame()[:2] == (0x89, b"")
+    peer.socket.sendall(b"\x8a\x00")
+
+
+def finish(peer):
+    byte0, payload, _ = peer.frame()
+    assert (byte0, payload) == (0x88, b"\x03\xe8")
+    peer.socket.sendall(CLOSE_1000)
+
+
+def ignore(peer):
+    """Reads, to the end, and says nothing."""
+    while peer.socket.recv(1 << 16):
+        pass
+
+
+def answer(payload, byte0=0x82):
+    assert len(payload) < 126
+    return bytes([byte0, len(payload)]) + payload
+
+
+def test_bytes_that_come_back_without_a_protocol_are_compared_too():
+    def play(peer):
+        while data := peer.socket.recv(1 << 16):
+            peer.socket.sendall(data)
+    with script(play) as url:
+        port = url.rsplit(":", 1)[1].strip("/")
+        assert measured("echo", f"tcp://127.0.0.1:{port}", "-n", 500, "-o", 20)["messages"] == 500
+
+    def corrupt(peer):
+        data = bytearray(peer.take(26))
+        data[25] ^= 1
+        peer.socket.sendall(data)
+    with script(corrupt) as url:
+        port = url.rsplit(":", 1)[1].strip("/")
+        assert complaint("echo", f"tcp://127.0.0.1:{port}", "-n", 1) == (
+            5, "connection 1: what came back is not what was sent")
+
+
+@pytest.mark.parametrize("wrong, what", [
+    (lambda p: answer(p[:-1] + bytes([p[-1] ^ 1])), r"its byte 19 is 0x.., not 0x.."),
+    (lambda p: answer(bytes([p[0] ^ 1]) + p[1:]), r"its byte 0 is 0x.., not 0x.."),
+    (lambda p: answer(p[:-1]), "it has 19 bytes, not 20"),
+    (lambda p: answer(p + b"x"), "it has 21 bytes, not 20"),
+    (lambda p: answer(b"x" * 20, 0x81), "it is text, not binary"),
+    (lambda p: answer(b""), "it has 0 bytes, not 20"),
+])
+def test_a_wrong_answer_is_found_and_described(wrong, what):
+    def play(peer):
+        greet(peer)
+        for _ in range(2):
+            peer.socket.sendall(answer(peer.frame()[1]))
+        payload = peer.frame()[1]
+        peer.socket.sendall(wrong(payload))
+    with script(play) as url:
+        code, line = complaint("echo", url, "-n", 10)
+    assert code == 5
+    assert re.fullmatch(r"connection 1: wrong answer to message 3: " + what, line)
+
+
+def test_answers_in_the_wrong_order_are_found():
+    def play(peer):
+        greet(peer)
+        first, second = peer.frame()[1], peer.frame()[1]
+        assert first != second
+        peer.socket.sendall(answer(second) + answer(first))
+    with script(play) as url:
+        code, line = complaint("echo", url, "-n", 2, "-o", 2)
+    assert code == 5
+    assert line.startswith("connection 1: wrong answer to message 1: its byte ")
+
+
+def test_an_answer_too_many_is_found():
+    def play(peer):
+        greet(peer)
+        payload = peer.frame()[1]
+        peer.socket.sendall(answer(payload) + answer(payload))
+    with script(play) as url:
+        assert complaint("echo", url, "-n", 1, "-s", 0) == (
+            5, "connection 1: an answer came to nothing that was sent")
+
+
+def test_an_answer_in_other_frames_is_right_and_pings_are_answered():
+    seen = []
+
+    def play(peer):
+        greet(peer)
+        for cut in range(20):
+            payload = peer.frame()[1]
+            frames = (answer(payload[:cut], 0x02) + b"\x89\x02hi" + answer(payload[cut:], 0x80))
+            for i in range(len(frames)):
+                peer.socket.sendall(frames[i:i + 1])
+            seen.append(peer.frame()[:2])
+            # ... and the next in one frame, behind a ping.
+            peer.socket.sendall(b"\x89\x00")
+            seen.append(peer.frame()[:2])
+            if seen[-1][0] == 0x82:  # both orders are right
+                payload = seen.pop()[1]
+                seen.append(peer.frame()[:2])
+            else:
+                payload = peer.frame()[1]
+            peer.socket.sendall(answer(payload))
+        finish(peer)
+    with script(play) as url:
+        assert measured("echo", url, "-n", 40)["messages"] == 40
+    assert sorted(seen) == sorted([(0x8A, b"hi")] * 20 + [(0x8A, b"")] * 20)
+
+
+def test_latency_counts_from_the_intended_time_however_late_a_message_leaves():
+    """A server that takes 50 ms over each, and is offered one each 10 ms: the last one waits for all before it."""
+    def play(peer):
+        greet(peer)
+        for _ in range(20):
+            payload = peer.frame()[1]
+            peer.ended(within=0.05)
+            peer.socket.sendall(answer(payload))
+        finish(peer)
+    with script(play) as url:
+        result = measured("echo", url, "-n", 20, "-r", 100, "-o", 1)
+    assert result["latency_us"]["count"] == 20
+    assert result["latency_us"]["max"] >= (20 * 50 - 19 * 10 - 1) * 1000
+
+
+def test_what_is_not_answered_at_an_offered_rate_counts_with_the_time_that_it_waited():
+    def play(peer):
+        greet(peer)
+        ignore(peer)
+    with script(play) as url:
+        result = measured("echo", url, "--seconds", 0.2, "--warm-up", 0, "-r", 50, "--timeout", 0.5)
+    assert (result["messages"], result["unanswered"], result["latency_us"]["count"]) == (0, 10, 10)
+    assert result["latency_us"]["min"] >= 500_000
+
+
+def test_a_server_that_never_answers_is_given_up():
+    def play(peer):
+        greet(peer)
+        ignore(peer)
+    with script(play) as url:
+        assert complaint("echo", url, "-n", 5, "-o", 3, "--timeout", 0.3) == (
+            1, "connection 1: 3 messages are unanswered after --timeout")
+
+
+@pytest.mark.parametrize("play, timeout, code, text", [
+    (lambda peer: None, 10, 1, "TCP ended in the opening handshake"),
+    (lambda peer: ignore(peer), 0.2, 1, "no answer to the opening handshake within --timeout"),
+    (lambda peer: peer.accept() and ignore(peer), 0.2, 1, "no answer to a ping within --timeout"),
+    (lambda peer: peer.head() and peer.socket.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"), 10, 3,
+     "the server refused the opening handshake: 503 Busy"),
+    (lambda peer: peer.head() and peer.socket.sendall(
+        b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"), 10, 3,
+     "wrong answer to the opening handshake: .* [6455-4.1-ACCEPT]"),
+    (lambda peer: greet(peer), 10, 1, "the server ended TCP without a Close"),
+    # A difference is described once its message is whole, which here it never is.
+    (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\x82\x14abc"), 10, 1,
+     "the server ended TCP without a Close"),
+    (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\x88\x05\x03\xf3low"), 10, 4,
+     'the server closed: 1011 (internal error), "low"'),
+    (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\xc2\x00"), 10, 4,
+     "the server broke a rule: .* [6455-5.2-RSV]"),
+])
+def test_what_ends_a_run_is_said_in_one_line(play, timeout, code, text):
+    def play_to_the_end(peer):
+        play(peer)
+        peer.socket.shutdown(socket.SHUT_WR)
+        ignore(peer)
+    with script(play_to_the_end) as url:
+        got, line = complaint("echo", url, "--timeout", timeout)
+    assert got == code
+    assert re.fullmatch(re.escape("connection 1: " + text).replace(r"\.\*", ".*"), line), line
+
+
+def test_a_server_that_is_not_there(wsd):
+    server = wsd()
+    url = server.url("/echo/raw")
+    server.end()
+    assert complaint("echo", url) == (1, f"connection 1: cannot connect to 127.0.0.1:{server.port}: Connection refused")
+
+
+def test_a_server_that_dies_is_noticed(wsd):
+    server = wsd()
+    with subprocess.Popen([WSLOAD, "echo", server.url("/echo/raw"), "-c", "20"], stderr=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline()  # progress: it runs
+        server.process.terminate()
+        _, said = process.communicate(timeout=PATIENCE)
+    assert server.wait() == 0
+    assert process.returncode == 4
+    assert re.fullmatch(r"wsload: connection \d+: the server closed: 1001 \(going away\).*", said.splitlines()[-1])
+
+
+def test_a_path_that_is_not_there(wsd):
+    assert complaint("echo", wsd().url("/nowhere")) == (
+        3, "connection 1: the server refused the opening handshake: 404 Not Found")
+
+
+# --- chats that go wrong
+
+
+@pytest.mark.parametrize("replies, code, text", [
+    (lambda one, two: [one, two], 0, None),
+    (lambda one, two: [two, one], 5, "a message of speaker 1 came twice, or out of order"),
+    (lambda one, two: [one, one], 5, "a message of speaker 1 came twice, or out of order"),
+    (lambda one, two: [one, two[:-1] + b"~"], 5, r"wrong answer to message 2: its byte 19 is 0x7e, not 0x.."),
+    (lambda one, two: [b"~" + one[1:], two], 5, r"wrong answer to message 1: .*"),
+    (lambda one, two: [one, two[:3]], 5, r"wrong answer to message 2: it has 3 bytes, not 20"),
+])
+@pytest.mark.parametrize("cut", [1, 1000])
+def test_a_speaker_s_messages_come_to_all_once_and_in_order(replies, code, text, cut):
+    def play(peer):
+        greet(peer)
+        data = b"".join(answer(reply, 0x81) for reply in replies(peer.frame()[1], peer.frame()[1]))
+        for i in range(0, len(data), cut):
+            peer.socket.sendall(data[i:i + cut])
+        if code == 0:
+            finish(peer)
+    with script(play) as url:
+        arguments = ("chat", url, "--hears-itself", "--text", "ascii", "-n", 2, "-o", 2)
+        if code == 0:
+            assert measured(*arguments)["messages"] == 2
+        else:
+            got, line = complaint(*arguments)
+            assert got == code
+            assert re.fullmatch("connection 1: " + text, line), line
+
+
+def test_greetings_are_passed_over_and_chat_messages_may_come_in_fragments():
+    def play(peer):
+        peer.accept(behind=answer(b"Hello!", 0x81))
+        assert peer.frame()[:2] == (0x89, b"")
+        peer.socket.sendall(answer(b"Again", 0x81) + b"\x8a\x00")
+        for cut in range(1, 20):
+            payload = peer.frame()[1]
+            peer.socket.sendall(answer(payload[:cut], 0x01) + answer(payload[cut:], 0x80))
+        peer.socket.sendall(answer(peer.frame()[1], 0x81))
+        finish(peer)
+    with script(play) as url:
+        assert measured("chat", url, "--hears-itself", "--text", "ascii", "-n", 20)["messages"] == 20
+
+
+# --- options
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (("echo",), "url is required"),
+    (("shout", "ws://127.0.0.1:1/"), "'shout' is not echo, chat, connect or idle"),
+    (("echo", "wss://127.0.0.1/"), "'wss://127.0.0.1/' is not ws://HOST[:PORT][/PATH][?QUERY], nor tcp://HOST:PORT"),
+    (("echo", "ws://example.org/"), "the host must be a numeric address, or localhost"),
+    (("echo", "ws://127.0.0.1/", "--speakers", 2), "--speakers means nothing in the mode echo"),
+    (("connect", "ws://127.0.0.1/", "-r", 2), "--rate means nothing in the mode connect"),
+    (("connect", "tcp://127.0.0.1:1"), "tcp:// is for the mode echo"),
+    (("echo", "ws://127.0.0.1/", "-t", 2), "there are more --threads than --connections"),
+    (("echo", "ws://[::1]/", "--sources", 2, "-c", 2),
+     "--sources are addresses of 127.0.0.0/8, from which a server elsewhere is not reached"),
+    (("echo", "ws://127.0.0.1/echo"),
+     "with a prefix the answer is a text: use --text ascii or --text chinese"),
+    (("chat", "ws://127.0.0.1/"), "a chat needs a speaker and somebody else: --connections counts both"),
+    (("chat", "ws://127.0.0.1/", "-c", 2, "-s", 3), "a chat message has at least 4 bytes"),
+    (("idle", "ws://127.0.0.1/", "-s", 126), "a ping carries at most 125 bytes"),
+    (("echo", "ws://127.0.0.1/", "-n", 5, "--seconds", 1),
+     "--messages are all sent and all counted: it goes without --seconds and --warm-up"),
+    (("chat", "ws://127.0.0.1/", "-c", 100, "--speakers", 100, "-s", 1 << 24),
+     "so many speakers with so many long messages outstanding take too much memory"),
+    (("echo", "ws://127.0.0.1/", "-c", 10_000, "-o", 100_000),
+     "so many connections with so much between them take too much memory"),
+    (("echo", "ws://127.0.0.1/", "--server-pid", 1 << 30), f"cannot read the memory of process {1 << 30}"),
+])
+def test_options_that_make_no_sense_are_said_in_one_line(arguments, text):
+    assert complaint(*arguments) == (2, text)
+
+
+def test_more_connections_than_descriptors_are_refused_at_once():
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+    run = wsload("echo", "ws://127.0.0.1:1/", "-c", "200", preexec_fn=few)
+    assert run.returncode == 2
+    assert run.stderr == ("wsload: 200 connections need as many descriptors, and 100 are allowed (ulimit -Hn): "
+                          "run several wsload\n")
+
+
+def test_help_and_version_are_for_standard_output():
+    for option in ("--help", "--version"):
+        run = wsload(option)
+        assert (run.returncode, run.stderr) == (0, "")
+        assert "wsload" in run.stdout

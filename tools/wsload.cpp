@@ -1,0 +1,400 @@
+// wsload, a load generator for WebSocket servers: its options, and the course of a run.
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <charconv>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "protocol/handshake.h"
+#include "server/fd.h"
+#include "tools/wsc_text.h"
+#include "tools/wsload_chat.h"
+#include "tools/wsload_connect.h"
+#include "tools/wsload_echo.h"
+#include "tools/wsload_messages.h"
+#include "tools/wsload_plan.h"
+#include "tools/wsload_report.h"
+#include "tools/wsload_worker.h"
+
+namespace {
+
+constexpr const char* kFooter = R"(
+Modes:
+  echo     each message comes back on its connection; --outstanding of them at a
+           time, or at a --rate
+  chat     --speakers of the connections speak, all others hear each message;
+           deliveries are counted. --outstanding: messages of a speaker that not
+           all have heard yet
+  connect  --connections at a time connect, upgrade and close, again and again;
+           latency is that from connect to the 101
+  idle     connections are held, each pinged once a second (or at a --rate, of
+           all together)
+
+  wsload echo ws://127.0.0.1:8080/echo/raw -c 64 --server-pid $(pidof wsd)
+  wsload chat ws://127.0.0.1:8080/chat -c 1001 --speakers 1 --text ascii
+
+Each answer is compared with what has to come. On /echo and /chat that is a text
+behind wsd's 'Echo: ' or 'Broadcast: '; --prefix says it for other servers. A URL
+of tcp://HOST:PORT sends the same frames, without a handshake, to a server that
+returns bytes.
+
+Closed loop: the next message leaves when an answer has come. With --rate messages
+leave at their time whatever the server does, and latency counts from that time.
+
+Masking keys come from a fixed sequence: enough for a load, not for use.
+
+Exit codes:
+  0  done
+  1  no connection; or one that ended without a Close; or no answer in --timeout
+  2  bad options
+  3  the server refused the opening handshake, or answered it wrongly
+  4  the server closed a connection, or broke a rule
+  5  an answer was not the right one)";
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
+constexpr std::uint64_t kMaxKept = std::uint64_t{1} << 27U;
+
+void say(std::string_view text) {
+  std::cerr << "wsload: " + std::string(text) + "\n";
+}
+
+template <typename Value>
+void add_choice(CLI::App& app, const char* name, Value& field, std::vector<Value> values,
+                const char* type, const char* help) {
+  const auto set = [&field, values, type](const std::string& text) {
+    const auto found = std::ranges::find(
+        values, text, [](Value value) { return std::string(ws::name_of(value)); });
+    if (found == values.end())
+      throw CLI::ValidationError("'" + text + "' is not " + type);
+    field = *found;
+  };
+  app.add_option_function<std::string>(name, set, help)->type_name(type);
+}
+
+void add_seconds(CLI::App& app, const char* name, double& field, double least, const char* help) {
+  app.add_option(name, field, help)
+      ->type_name("SECONDS")
+      ->capture_default_str()
+      ->check(CLI::Range(least, 86'400.0).description(""));
+}
+
+template <typename Number>
+void add_number(CLI::App& app, const char* name, Number& field, Number least, Number most,
+                const char* help) {
+  app.add_option(name, field, help)
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(least, most).description(""));
+}
+
+[[noreturn]] void refuse(const std::string& text) {
+  throw ws::Failure(ws::ExitCode::kUsage, text);
+}
+
+/// The server's address, numeric or localhost; a name would have to be looked up, and may have several.
+void take_url(const std::string& text, ws::Plan& plan) {
+  constexpr std::string_view kTcp = "tcp://";
+  plan.is_tcp = text.starts_with(kTcp);
+  const auto uri = ws::parse_uri(plan.is_tcp ? "ws://" + text.substr(kTcp.size()) : text);
+  if (!uri)
+    refuse("'" + ws::visible(text) +
+           "' is not ws://HOST[:PORT][/PATH][?QUERY], nor tcp://HOST:PORT");
+  const std::string host = uri->host == "localhost" ? "127.0.0.1" : uri->host;
+  const auto address = ws::SocketAddress::parse(host, uri->port);
+  if (!address)
+    refuse("the host must be a numeric address, or localhost");
+  plan.uri = *uri;
+  plan.address = *address;
+}
+
+/// What the options mean together.
+void judge(ws::Plan& plan, const CLI::App& app) {
+  const auto has = [&app](const char* name) { return app.count(name) != 0; };
+  using ws::Mode;
+  const auto only_for = [&](const char* name, std::initializer_list<Mode> modes) {
+    if (has(name) && std::ranges::find(modes, plan.mode) == modes.end())
+      refuse(std::string(name) + " means nothing in the mode " +
+             std::string(ws::name_of(plan.mode)));
+  };
+  only_for("--speakers", {Mode::kChat});
+  only_for("--hears-itself", {Mode::kChat});
+  only_for("--rate", {Mode::kEcho, Mode::kChat, Mode::kIdle});
+  only_for("--outstanding", {Mode::kEcho, Mode::kChat});
+  only_for("--prefix", {Mode::kEcho, Mode::kChat});
+  only_for("--text", {Mode::kEcho, Mode::kChat});
+  if (plan.is_tcp && plan.mode != Mode::kEcho)
+    refuse("tcp:// is for the mode echo");
+  if (plan.threads > plan.connections)
+    refuse("there are more --threads than --connections");
+  if (plan.sources > 1 && !plan.address.to_string().starts_with("127."))
+    refuse("--sources are addresses of 127.0.0.0/8, from which a server elsewhere is not reached");
+
+  const std::string path = plan.uri.resource.substr(0, plan.uri.resource.find('?'));
+  if (!has("--prefix") && !plan.is_tcp)
+    plan.prefix = path == "/echo" ? "Echo: " : path == "/chat" ? "Broadcast: " : "";
+  if (!plan.prefix.empty() && plan.filling == ws::Filling::kBinary && plan.mode != Mode::kIdle &&
+      plan.mode != Mode::kConnect) {
+    refuse("with a prefix the answer is a text: use --text ascii or --text chinese");
+  }
+  if (plan.mode == Mode::kChat) {
+    if (plan.speakers > plan.connections || (plan.connections < 2 && !plan.hears_itself))
+      refuse("a chat needs a speaker and somebody else: --connections counts both");
+    if (plan.size < ws::Messages::kTagSize)
+      refuse("a chat message has at least " + std::to_string(ws::Messages::kTagSize) + " bytes");
+    if (plan.is_open_loop() && !has("--outstanding"))
+      plan.outstanding = 64;
+  } else if (plan.is_open_loop() && !has("--outstanding")) {
+    plan.outstanding = UINT64_MAX;
+  }
+  if (plan.mode == Mode::kIdle) {
+    plan.prefix.clear();
+    if (plan.size > ws::kMaxControlPayload)
+      refuse("a ping carries at most 125 bytes");
+    if (!has("--rate"))
+      plan.rate = static_cast<double>(plan.connections);
+    plan.outstanding = UINT64_MAX;
+  }
+  // Times are kept for each message that is outstanding, and in a chat a place for each speaker and listener.
+  const std::uint64_t kept = plan.mode == Mode::kChat        ? plan.speakers
+                             : plan.outstanding < UINT64_MAX ? plan.outstanding
+                                                             : 1;
+  if (kept > kMaxKept / plan.connections)
+    refuse("so many connections with so much between them take too much memory");
+  if (plan.messages != 0) {
+    if (has("--seconds") || has("--warm-up"))
+      refuse("--messages are all sent and all counted: it goes without --seconds and --warm-up");
+    plan.warm_up = 0;
+  }
+}
+
+/// False if there is nothing to do but to end.
+bool parse_options(int argc, char** argv, ws::Plan& plan) {
+  CLI::App app("A load generator for WebSocket servers (RFC 6455).", "wsload");
+  app.set_version_flag("--version", "wsload " FBF_VERSION);
+  app.footer(kFooter);
+  std::string url;
+  using ws::Filling;
+  using ws::Mode;
+  add_choice<Mode>(app, "mode", plan.mode, {Mode::kEcho, Mode::kChat, Mode::kConnect, Mode::kIdle},
+                   "echo, chat, connect or idle", "what to do, see below");
+  app.get_option("mode")->required();
+  app.add_option("url", url, "ws://HOST[:PORT][/PATH][?QUERY]")->type_name("")->required();
+  add_number<std::size_t>(app, "-c,--connections", plan.connections, 1, 10'000'000,
+                          "in all threads together");
+  add_number<unsigned>(app, "-t,--threads", plan.threads, 1, 256, "each with a share of them");
+  add_number<std::uint64_t>(app, "-o,--outstanding", plan.outstanding, 1, 100'000,
+                            "messages unanswered on a connection at a time");
+  add_number<std::uint64_t>(app, "-s,--size", plan.size, 0, 16 * kMiB, "bytes of payload");
+  add_choice<Filling>(app, "--text", plan.filling, {Filling::kAscii, Filling::kChinese},
+                      "ascii or chinese", "send text messages, not binary ones");
+  app.add_option("-r,--rate", plan.rate, "messages a second to offer, of all connections together")
+      ->type_name("N")
+      ->check(CLI::Range(0.001, 1e9).description(""));
+  add_seconds(app, "--seconds", plan.seconds, 0.01, "to measure");
+  add_seconds(app, "--warm-up", plan.warm_up, 0, "to run before that");
+  app.add_option("-n,--messages", plan.messages, "send so many, and count them all")
+      ->type_name("N")
+      ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX / 2).description(""));
+  add_seconds(app, "--timeout", plan.timeout, 0.01,
+              "to open a connection, and for answers at the end");
+  add_number<std::size_t>(app, "--speakers", plan.speakers, 1, 1'000'000,
+                          "chat: so many of the connections speak");
+  app.add_flag("--hears-itself", plan.hears_itself, "chat: a speaker gets what it said, too");
+  app.add_option("--prefix", plan.prefix, "what the server puts before an answer")
+      ->type_name("TEXT");
+  add_number<std::size_t>(app, "--sources", plan.sources, 1, 1'000'000,
+                          "addresses to connect from, 127.0.0.1 and on: each has 28,000 ports");
+  app.add_option("--server-pid", plan.server_pid, "report CPU and memory of this process")
+      ->type_name("PID")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--json", plan.is_json, "one line of JSON, and no progress");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    app.exit(request);
+    return false;
+  } catch (const CLI::ParseError& error) {
+    refuse(ws::visible(error.what()));
+  }
+  take_url(url, plan);
+  judge(plan, app);
+  return true;
+}
+
+/// Connections are descriptors: the soft limit is raised to the hard one.
+void make_room_for(const ws::Plan& plan) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  const std::size_t others = 16 + 2 * std::size_t{plan.threads};
+  if (limit.rlim_max != RLIM_INFINITY && plan.connections + others > limit.rlim_max) {
+    refuse(ws::grouped(plan.connections) + " connections need as many descriptors, and " +
+           ws::grouped(limit.rlim_max) + " are allowed (ulimit -Hn): run several wsload");
+  }
+}
+
+class Run {
+ public:
+  explicit Run(const ws::Plan& plan)
+      : plan_(plan), messages_(plan), board_(plan, messages_), progress_(plan.is_json) {
+    for (unsigned number = 0; number < plan.threads; ++number)
+      workers_.push_back(make_worker(number));
+  }
+
+  ws::Results run() {
+    ws::Results results;
+    if (plan_.server_pid != 0)
+      results.memory_before = ws::read_memory(plan_.server_pid);
+    std::vector<std::jthread> threads;  // which are joined before a failure leaves here
+    for (const auto& worker : workers_)
+      threads.emplace_back([&worker] { worker->run(); });
+    try {
+      measure(results);
+    } catch (const ws::Failure& failure) {
+      stage_.fail(failure);
+      throw;
+    }
+    threads.clear();
+    stage_.throw_failure();
+    for (const auto& worker : workers_) {
+      const double cpu = static_cast<double>(worker->cpu()) / 1e9;
+      results.latencies.add(worker->latencies());
+      results.lateness.add(worker->lateness());
+      results.unanswered += worker->unanswered();
+      results.cpu += cpu;
+      results.busiest_cpu = std::max(results.busiest_cpu, cpu);
+    }
+    return results;
+  }
+
+ private:
+  struct Moment {
+    ws::Nanoseconds at = ws::monotonic_now();
+    std::uint64_t answers = 0;
+    std::uint64_t heard = 0;
+    ws::CpuTime server;
+  };
+
+  std::unique_ptr<ws::Worker> make_worker(unsigned number) {
+    if (plan_.mode == ws::Mode::kConnect)
+      return std::make_unique<ws::ConnectWorker>(plan_, messages_, stage_, number);
+    if (plan_.mode != ws::Mode::kChat)
+      return std::make_unique<ws::EchoWorker>(plan_, messages_, stage_, number);
+    auto worker = std::make_unique<ws::ChatWorker>(plan_, messages_, stage_, board_, number);
+    return worker;
+  }
+
+  Moment look() {
+    Moment moment;
+    for (const auto& worker : workers_)
+      moment.answers += worker->answers();
+    if (plan_.mode == ws::Mode::kChat) {
+      for (const ws::ChatWorker* worker : board_.workers)
+        moment.heard += worker->heard();
+    }
+    if (plan_.server_pid != 0)
+      moment.server = ws::read_cpu(plan_.server_pid);
+    return moment;
+  }
+
+  void measure(ws::Results& results) {
+    stage_.await_ready(plan_.threads, [this] {
+      progress_.show("opening: " + ws::grouped(stage_.open()) + " of " +
+                     ws::grouped(plan_.connections) + " connections");
+    });
+    if (plan_.server_pid != 0 && plan_.mode != ws::Mode::kConnect)
+      results.memory_after = ws::read_memory(plan_.server_pid);
+
+    const auto nanoseconds = [](double seconds) {
+      return static_cast<ws::Nanoseconds>(seconds * 1e9);
+    };
+    ws::Stage::Times times;
+    times.start = ws::monotonic_now();
+    times.begin = times.start + nanoseconds(plan_.warm_up);
+    times.end = plan_.messages != 0 ? INT64_MAX : times.begin + nanoseconds(plan_.seconds);
+    const Moment start = look();
+    stage_.start(times);
+    wait(times.begin, "warm-up");
+    const Moment before = plan_.warm_up > 0 ? look() : start;
+    wait(times.end, "measuring");
+    const Moment after = look();
+    wait(INT64_MAX, "the last answers");
+    if (plan_.server_pid != 0 && plan_.mode == ws::Mode::kConnect)
+      results.memory_after = ws::read_memory(plan_.server_pid);
+    stage_.let_close();
+
+    results.seconds = static_cast<double>(after.at - before.at) / 1e9;
+    results.messages = after.answers - before.answers;
+    results.heard = after.heard - before.heard;
+    if (plan_.server_pid != 0) {
+      results.server = ws::CpuTime{after.server.user - before.server.user,
+                                   after.server.system - before.server.system};
+    }
+  }
+
+  void wait(ws::Nanoseconds until, std::string_view what) {
+    std::uint64_t seen = look().answers;
+    ws::Nanoseconds seen_at = ws::monotonic_now();
+    stage_.wait(until, plan_.threads, [&] {
+      const ws::Nanoseconds now = ws::monotonic_now();
+      if (now - seen_at < ws::kSecond / 5)
+        return;
+      std::uint64_t answers = 0;
+      for (const auto& worker : workers_)
+        answers += worker->answers();
+      const double rate =
+          static_cast<double>(answers - seen) * 1e9 / static_cast<double>(now - seen_at);
+      progress_.show(std::string(what) + ": " + ws::grouped(answers) + " so far, " +
+                     ws::grouped(static_cast<std::uint64_t>(rate)) + " a second");
+      seen = answers;
+      seen_at = now;
+    });
+  }
+
+  const ws::Plan& plan_;
+  ws::Messages messages_;
+  ws::Stage stage_;
+  ws::ChatBoard board_;
+  ws::Progress progress_;
+  std::vector<std::unique_ptr<ws::Worker>> workers_;
+};
+
+ws::Results run(const ws::Plan& plan) {
+  make_room_for(plan);
+  return Run(plan).run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    ws::hold_standard_descriptors();
+    ws::Plan plan;
+    if (!parse_options(argc, argv, plan))
+      return static_cast<int>(ws::ExitCode::kNormal);
+    const ws::Results results = run(plan);
+    std::cout << (plan.is_json ? to_json(plan, results) : to_table(plan, results)) << std::flush;
+    if (!std::cout) {
+      say("cannot write to standard output");
+      return static_cast<int>(ws::ExitCode::kLost);
+    }
+    return static_cast<int>(ws::ExitCode::kNormal);
+  } catch (const ws::Failure& failure) {
+    say(failure.what());
+    return static_cast<int>(failure.code);
+  } catch (const std::exception& error) {
+    say(error.what());
+    return static_cast<int>(ws::ExitCode::kLost);
+  }
+}
