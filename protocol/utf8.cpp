@@ -3,6 +3,31 @@
 #include <cstring>
 
 namespace ws {
+namespace {
+
+constexpr std::uint64_t kTopBits = 0x8080808080808080U;
+
+std::uint64_t eight_at(const std::byte* p) {
+  std::uint64_t eight;
+  std::memcpy(&eight, p, 8);
+  return eight;
+}
+
+/// Most text has long runs of ASCII: 64 bytes without a top bit are 64 characters, and eight are eight.
+const std::byte* skip_ascii(const std::byte* p, const std::byte* end) {
+  for (; end - p >= 64; p += 64) {
+    std::uint64_t bits = 0;
+    for (std::size_t i = 0; i < 64; i += 8)
+      bits |= eight_at(p + i);
+    if ((bits & kTopBits) != 0)
+      break;
+  }
+  while (end - p >= 8 && (eight_at(p) & kTopBits) == 0)
+    p += 8;
+  return p;
+}
+
+}  // namespace
 
 // region utf8-accept
 bool Utf8Validator::accept(std::span<const std::byte> bytes) {
@@ -10,10 +35,7 @@ bool Utf8Validator::accept(std::span<const std::byte> bytes) {
   const std::byte* const end = p + bytes.size();
   while (p != end) {
     if (lacking_ == 0) {
-      // Most text has long runs of ASCII: eight bytes without a top bit are eight characters.
-      std::uint64_t eight;
-      while (end - p >= 8 && (std::memcpy(&eight, p, 8), (eight & 0x8080808080808080U) == 0))
-        p += 8;
+      p = skip_ascii(p, end);
       if (p == end)
         break;
     }
