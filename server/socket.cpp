@@ -116,14 +116,14 @@ IoResult receive(const Fd& fd, std::span<std::byte> buffer) {
   for (;;) {
     const ssize_t n = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
     if (n > 0)
-      return {IoResult::Status::kDone, static_cast<std::size_t>(n)};
+      return {IoResult::Status::kDone, 0, static_cast<std::size_t>(n)};
     if (n == 0)
       return {IoResult::Status::kEnd};
     if (errno == EINTR)
       continue;
     if (errno == EAGAIN)
       return {IoResult::Status::kWouldBlock};
-    return {IoResult::Status::kError, 0, last_error()};  // ECONNRESET, ETIMEDOUT, …
+    return {IoResult::Status::kError, errno};  // ECONNRESET, ETIMEDOUT, …
   }
 }
 
@@ -139,7 +139,7 @@ IoResult send_pieces(const Fd& fd, std::span<const iovec> pieces) {
       n = ::sendmsg(fd.get(), &message, MSG_NOSIGNAL);
     }
     if (n > 0)
-      return {IoResult::Status::kDone, static_cast<std::size_t>(n)};
+      return {IoResult::Status::kDone, 0, static_cast<std::size_t>(n)};
     if (n == 0)
       return {IoResult::Status::kWouldBlock};
     if (errno == EINTR)
@@ -147,7 +147,7 @@ IoResult send_pieces(const Fd& fd, std::span<const iovec> pieces) {
     // ENOBUFS: the kernel has no memory for it just now, which is to wait as well.
     if (errno == EAGAIN || errno == ENOBUFS)
       return {IoResult::Status::kWouldBlock};
-    return {IoResult::Status::kError, 0, last_error()};  // EPIPE, ECONNRESET, …
+    return {IoResult::Status::kError, errno};  // EPIPE, ECONNRESET, …
   }
 }
 

@@ -61,9 +61,12 @@ struct IoResult {
     kError,       ///< the connection is lost
   };
   Status status;
+  int error_number = 0;
   std::size_t size = 0;
-  std::error_code error{};
+
+  [[nodiscard]] std::error_code error() const { return {error_number, std::system_category()}; }
 };
+static_assert(sizeof(IoResult) <= 16);  // so that it is returned in registers
 
 IoResult receive(const Fd& fd, std::span<std::byte> buffer);
 /// Writes `pieces` in order with one call; a short count says that the socket is full.

@@ -37,15 +37,16 @@ void Timers::take_all(TimerNode& from, TimerNode& to) {
 }
 
 void Timers::set(TimerNode& node, std::int64_t deadline) {
-  if (node.is_set())
-    unlink(node);
+  cancel(node);
   node.deadline_ = deadline;
   place(node);
 }
 
 void Timers::cancel(TimerNode& node) {
-  if (node.is_set())
-    unlink(node);
+  if (!node.is_set())
+    return;
+  unlink(node);
+  next_ = next_occupied();
 }
 
 // region timers-place
@@ -66,6 +67,7 @@ void Timers::place(TimerNode& node) {
   const auto slot = static_cast<unsigned>(tick) % kSlots;
   link(wheels_[level].slots[slot], node);
   wheels_[level].occupied |= std::uint64_t{1} << slot;
+  next_ = std::min(next_, tick << (kBits * level));
 }
 // endregion
 
@@ -94,17 +96,16 @@ std::int64_t Timers::next_occupied() {
 int Timers::wait_ms(std::int64_t now) {
   if (due_.next_ != &due_)
     return 0;
-  const std::int64_t next = next_occupied();
-  if (next == kNever)
+  if (next_ == kNever)
     return -1;
-  return static_cast<int>(std::clamp<std::int64_t>(next - now, 0, INT32_MAX));
+  return static_cast<int>(std::clamp<std::int64_t>(next_ - now, 0, INT32_MAX));
 }
 
 // region timers-advance
 void Timers::collect_due(std::int64_t now) {
   // Straight to the next occupied slot of any wheel: empty milliseconds cost nothing.
-  for (std::int64_t next = next_occupied(); next <= now; next = next_occupied()) {
-    now_ = next;
+  for (; next_ <= now; next_ = next_occupied()) {
+    now_ = next_;
     for (unsigned level = 0; level < kLevels; ++level) {
       // A coarse slot comes up when all finer wheels are at their zero.
       if ((now_ & ((std::int64_t{1} << (kBits * level)) - 1)) != 0)

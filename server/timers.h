@@ -9,6 +9,7 @@
 // no timer work at all.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -51,7 +52,10 @@ class Timers {
   /// and cancel any node.
   template <typename Fire>
   void advance(std::int64_t now, Fire fire) {
-    collect_due(now);
+    if (next_ <= now)
+      collect_due(now);
+    else
+      now_ = std::max(now_, now);
     while (due_.next_ != &due_) {
       TimerNode& node = *due_.next_;
       unlink(node);
@@ -79,7 +83,8 @@ class Timers {
   static void unlink(TimerNode& node);
   static void take_all(TimerNode& from, TimerNode& to);
 
-  std::int64_t now_;  ///< all before and at this millisecond has fired
+  std::int64_t now_;            ///< all before and at this millisecond has fired
+  std::int64_t next_ = kNever;  ///< when the next slot that holds nodes comes up
   std::array<Wheel, kLevels> wheels_;
   List due_;
 };

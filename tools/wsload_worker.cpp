@@ -297,7 +297,7 @@ void Worker::read(Link& link) {
     return;
   const std::span<std::byte> in = std::span(buffer_).first(result.size);
   const bool is_end = result.status != IoResult::Status::kDone;
-  const std::string how = is_end && result.error ? because(result.error.value()) : "";
+  const std::string how = is_end && result.error_number != 0 ? because(result.error_number) : "";
   switch (link.state) {
     case State::kUpgrading:
       if (is_end)

@@ -109,7 +109,7 @@ TEST(Receiving, TellsDataFromNothingFromTheEndFromALoss) {
   lost.wait();
   const IoResult error = receive(lost.accepted, lost.buffer);
   EXPECT_EQ(error.status, IoResult::Status::kError);
-  EXPECT_EQ(error.error, std::errc::connection_reset);
+  EXPECT_EQ(error.error(), std::errc::connection_reset);
 }
 
 TEST(Sending, GathersItsPiecesAndTellsWhatTheSocketTook) {
@@ -143,7 +143,7 @@ TEST(Sending, ToAPeerThatIsGoneIsAnErrorAndNoSignal) {
   const std::array<iovec, 1> piece = {iovec{text.data(), 1}};
   const IoResult result = send_pieces(connection.accepted, piece);
   EXPECT_EQ(result.status, IoResult::Status::kError);
-  EXPECT_EQ(result.error, std::errc::broken_pipe);
+  EXPECT_EQ(result.error(), std::errc::broken_pipe);
 }
 
 TEST(FinishingWriting, SendsFinAndReadsOn) {
@@ -173,7 +173,7 @@ TEST(ResetOnClose, DropsWhatIsQueuedAndTellsThePeer) {
     received += result.size;
   }
   EXPECT_EQ(result.status, IoResult::Status::kError);
-  EXPECT_EQ(result.error, std::errc::connection_reset);
+  EXPECT_EQ(result.error(), std::errc::connection_reset);
   EXPECT_LT(received, sent);
 }
 
