@@ -54,9 +54,55 @@ void Connection::release() {
     partial_.reset();
 }
 
+// region next-short
+/// The bytes of the header if a whole message in one frame, neither compressed nor of 64 KiB and more, lies at the front
+/// of `in`, and nobody has to be shown it: what most messages are. Else 0, and `next` takes its general way, on which it
+/// would get to the same, in more steps.
+std::size_t Connection::short_header(std::span<const std::byte> in) const {
+  constexpr std::size_t kShort = 6;  // 2 bytes and a masking key
+  if (in.size() < kShort + 2 || settings_->role != Role::kServer ||
+      settings_->observer != nullptr || state_ == State::kFinished)
+    return 0;
+  if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)  // FIN, text or binary
+    return 0;
+  std::size_t size = kShort;
+  std::size_t length =
+      std::to_integer<unsigned>(in[1]) - 0x80U;  // MASK taken off, or a large number
+  if (length == 126) {
+    size += 2;
+    length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);
+    if (length < 126)
+      return 0;
+  } else if (length > 126) {
+    return 0;
+  }
+  return length <= settings_->limits.message && length <= in.size() - size ? size : 0;
+}
+
+Event Connection::take_short_message(std::span<std::byte>& in, std::size_t header_size,
+                                     Output& out) {
+  const bool is_text = in[0] == std::byte{0x81};
+  std::size_t length = std::to_integer<unsigned>(in[1]) & 0x7FU;
+  if (length == 126)
+    length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);
+  MaskingKey key;
+  std::memcpy(key.data(), &in[header_size - 4], key.size());
+  const auto payload = in.subspan(header_size, length);
+  in = in.subspan(header_size + length);
+  apply_mask(payload, key);
+  if (is_text && !is_utf8(payload))
+    return fail(Error::kTextNotUtf8, out);
+  return {.type = is_text ? Event::Type::kText : Event::Type::kBinary, .payload = payload};
+}
+// endregion
+
 // region next
 Event Connection::next(std::span<std::byte>& in, Output& out) {
   release();
+  if (partial_ == nullptr && header_size_ == 0) {
+    if (const std::size_t header_size = short_header(in); header_size != 0)
+      return take_short_message(in, header_size, out);
+  }
   for (;;) {
     if (state_ == State::kFinished)
       in = {};  // [6455-5.5.1-DISCARD]
@@ -240,9 +286,31 @@ bool Connection::send(Opcode opcode, std::initializer_list<std::span<const std::
                       Output& out) {
   if (state_ != State::kOpen)
     return false;  // [6455-5.5.1-LAST]
-  if (deflate_ == nullptr || is_control(opcode) || !append_compressed(opcode, parts, out))
+  if (deflate_ != nullptr && !is_control(opcode) && append_compressed(opcode, parts, out))
+    return true;
+  if (parts.size() == 1 && parts.begin()->size() < kLendFrom && settings_->role == Role::kServer &&
+      settings_->observer == nullptr) {
+    append_short(opcode, *parts.begin(), out);
+  } else {
     append_frame(opcode, parts, out);
+  }
   return true;
+}
+
+/// As append_frame does, in fewer steps: the counterpart of take_short_message.
+void Connection::append_short(Opcode opcode, std::span<const std::byte> payload, Output& out) {
+  static_assert(kLendFrom <= 0x10000);
+  const std::size_t size = payload.size();
+  const std::size_t header_size = size <= 125 ? 2 : 4;
+  const std::span<std::byte> frame = out.extend(header_size + size);
+  frame[0] = std::byte{0x80} | static_cast<std::byte>(opcode);
+  frame[1] = static_cast<std::byte>(size <= 125 ? size : 126);
+  if (size > 125) {
+    frame[2] = static_cast<std::byte>(size >> 8U);
+    frame[3] = static_cast<std::byte>(size & 0xFFU);
+  }
+  if (size != 0)
+    std::memcpy(frame.data() + header_size, payload.data(), size);
 }
 
 bool Connection::send_control(Opcode opcode, std::span<const std::byte> payload, Output& out) {
@@ -290,11 +358,8 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
     return false;
   }
   out.shrink(room.size() - frame.size());
-  if (settings_->observer != nullptr) {
-    const auto header_size = frame.size() - static_cast<std::size_t>(header.payload_length);
-    settings_->observer->on_header(Direction::kOut, header, frame.first(header_size));
-    settings_->observer->on_payload(Direction::kOut, frame.subspan(header_size));
-  }
+  if (settings_->observer != nullptr)
+    show_sent(frame);
   return true;
 }
 // endregion
@@ -302,50 +367,59 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
 // region append-frame
 void Connection::append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                               Output& out) {
-  // [6455-6.1-FRAME] one frame, so that FIN is set; [6455-5.2-RSV] RSV1-3 are not; [6455-5.1-NOMASK] a server's MASK
   FrameHeader header{.opcode = opcode, .masked = settings_->role == Role::kClient};
-  // A client masks what it sends, and so a copy of it.
-  const auto is_lent = [&](std::span<const std::byte> part) {
-    return !header.masked && part.size() >= kLendFrom;
-  };
-  std::size_t copied = kMaxHeaderSize;
-  std::size_t lends = 0;
-  for (const auto part : parts) {
-    header.payload_length += part.size();
-    if (is_lent(part))
-      ++lends;
-    else
-      copied += part.size();
-  }
-  out.reserve(copied, lends);
+  std::size_t size = 0;
+  for (const auto part : parts)
+    size += part.size();
+  header.payload_length = size;
+  if (size >= kLendFrom && !header.masked)
+    return append_lent(header, parts, out);
+
+  const std::span<std::byte> room = out.extend(kMaxHeaderSize + size);
   // [6455-5.1-MASK], [6455-5.3-KEY] a client takes a fresh key for each frame
   if (header.masked)
     header.masking_key = settings_->new_masking_key();
+  const std::size_t header_size = serialize_frame_header(header, room.first<kMaxHeaderSize>());
+  out.shrink(kMaxHeaderSize - header_size);
+  std::byte* at = room.data() + header_size;
+  for (const auto part : parts) {
+    if (!part.empty())
+      std::memcpy(at, part.data(), part.size());
+    at += part.size();
+  }
+  if (header.masked)
+    apply_mask(room.subspan(header_size, size), header.masking_key);
+  if (settings_->observer != nullptr)
+    show_sent(room.first(header_size + size));
+}
+
+/// What it is worth to lend, not to copy: only a server's, since a client masks what it sends, and so a copy of it.
+void Connection::append_lent(const FrameHeader& header,
+                             std::span<const std::span<const std::byte>> parts, Output& out) {
+  out.reserve(kMaxHeaderSize + static_cast<std::size_t>(header.payload_length), parts.size());
   std::array<std::byte, kMaxHeaderSize> bytes;
   const auto header_bytes = std::span(bytes).first(serialize_frame_header(header, bytes));
   out.append(header_bytes);
-  if (settings_->observer != nullptr) {
-    settings_->observer->on_header(Direction::kOut, header, header_bytes);
-  }
-
-  std::size_t offset = 0;
+  if (settings_->observer != nullptr)
+    show_sent(header_bytes);
   for (const auto part : parts) {
-    std::span<const std::byte> sent = part;
-    if (is_lent(part)) {
+    if (part.size() >= kLendFrom)
       out.lend(part);
-    } else if (!part.empty()) {
-      const std::span<std::byte> copy = out.extend(part.size());
-      std::memcpy(copy.data(), part.data(), part.size());
-      if (header.masked)
-        apply_mask(copy, header.masking_key, offset);
-      sent = copy;
-    }
-    offset += part.size();
-    if (settings_->observer != nullptr && !sent.empty()) {
-      settings_->observer->on_payload(Direction::kOut, sent);
-    }
+    else
+      out.append(part);
+    if (settings_->observer != nullptr && !part.empty())
+      settings_->observer->on_payload(Direction::kOut, part);
   }
 }
 // endregion
+
+/// A frame, or its header alone, to the observer that there is.
+void Connection::show_sent(std::span<const std::byte> frame) {
+  FrameHeader header;
+  const std::size_t header_size = read_frame_header(frame, header);
+  settings_->observer->on_header(Direction::kOut, header, frame.first(header_size));
+  if (frame.size() > header_size)
+    settings_->observer->on_payload(Direction::kOut, frame.subspan(header_size));
+}
 
 }  // namespace ws

@@ -134,6 +134,8 @@ class Connection {
   enum class State : std::uint8_t { kOpen, kCloseSent, kFinished };
   struct Partial;  // the half-received frame and message
 
+  [[nodiscard]] std::size_t short_header(std::span<const std::byte> in) const;
+  Event take_short_message(std::span<std::byte>& in, std::size_t header_size, Output& out);
   HeaderResult take_header(std::span<std::byte>& in, FrameHeader& header);
   Event take_whole_frame(const FrameHeader& header, std::span<std::byte> payload, Output& out);
   Event take_payload(std::span<std::byte>& in, Output& out);
@@ -142,7 +144,11 @@ class Connection {
   Partial& partial();
   bool append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                          Output& out);
+  void show_sent(std::span<const std::byte> frame);
+  static void append_short(Opcode opcode, std::span<const std::byte> payload, Output& out);
   void append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts, Output& out);
+  void append_lent(const FrameHeader& header, std::span<const std::span<const std::byte>> parts,
+                   Output& out);
   void append_close(std::uint16_t code, std::string_view reason, Output& out);
 
   const ConnectionSettings* settings_;

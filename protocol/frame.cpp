@@ -1,6 +1,8 @@
 #include "protocol/frame.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 namespace ws {
 namespace {
@@ -16,17 +18,41 @@ constexpr bool is_defined(unsigned opcode) {
   return opcode <= 0x2 || (opcode >= 0x8 && opcode <= 0xA);
 }
 
+// region first-byte
+/// What is wrong with a frame that begins with `byte0`: FIN, RSV1-3, opcode.
+constexpr Error judge_first_byte(unsigned byte0, bool deflates) {
+  const auto opcode = static_cast<Opcode>(byte0 & 0x0FU);
+  // [6455-5.2-RSV] no extension gives RSV2 and RSV3 a meaning. [7692-6.1-RSV1] one that may be in
+  // use says by RSV1 that a message is compressed, on its first frame.
+  const bool may_be_compressed = deflates && (opcode == Opcode::kText || opcode == Opcode::kBinary);
+  if ((byte0 & (may_be_compressed ? 0x30U : 0x70U)) != 0)
+    return Error::kReservedBit;
+  // [6455-5.2-OPCODE] an unknown opcode fails the connection
+  if (!is_defined(byte0 & 0x0FU))
+    return Error::kReservedOpcode;
+  // [6455-5.5-FIN] a control frame is whole
+  if (is_control(opcode) && (byte0 & 0x80U) == 0)
+    return Error::kControlFragmented;
+  return Error::kNone;
+}
+
+/// The same for each byte there is, judged once, by the compiler.
+constexpr auto kFirstByte = [] {
+  std::array<std::array<Error, 256>, 2> table{};
+  for (unsigned byte0 = 0; byte0 < 256; ++byte0) {
+    table[0][byte0] = judge_first_byte(byte0, false);
+    table[1][byte0] = judge_first_byte(byte0, true);
+  }
+  return table;
+}();
+// endregion
+
 /// Network byte order: most significant byte first.
 std::uint64_t read_big_endian(std::span<const std::byte> bytes) {
   std::uint64_t value = 0;
   for (const std::byte b : bytes)
     value = value << 8U | std::to_integer<std::uint64_t>(b);
   return value;
-}
-
-void write_big_endian(std::uint64_t value, std::span<std::byte> out) {
-  for (std::size_t i = out.size(); i-- > 0; value >>= 8U)
-    out[i] = static_cast<std::byte>(value & 0xFFU);
 }
 
 }  // namespace
@@ -43,18 +69,8 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
   header.rsv2 = (byte0 & 0x20U) != 0;
   header.rsv3 = (byte0 & 0x10U) != 0;
   header.opcode = static_cast<Opcode>(byte0 & 0x0FU);
-  // [6455-5.2-RSV] no extension gives RSV2 and RSV3 a meaning. [7692-6.1-RSV1] one that may be in
-  // use says by RSV1 that a message is compressed, on its first frame.
-  const bool may_be_compressed =
-      deflates && (header.opcode == Opcode::kText || header.opcode == Opcode::kBinary);
-  if ((byte0 & (may_be_compressed ? 0x30U : 0x70U)) != 0)
-    return fault(Error::kReservedBit);
-  // [6455-5.2-OPCODE] an unknown opcode fails the connection
-  if (!is_defined(byte0 & 0x0FU))
-    return fault(Error::kReservedOpcode);
-  // [6455-5.5-FIN] a control frame is whole
-  if (is_control(header.opcode) && !header.fin)
-    return fault(Error::kControlFragmented);
+  if (const Error e = kFirstByte[deflates ? 1 : 0][byte0]; e != Error::kNone)
+    return fault(e);
 
   // Byte 1: MASK, 7-bit length.
   if (in.size() < 2)
@@ -99,7 +115,7 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
   if (header.masked) {
     if (in.size() < size + 4)
       return need_more();
-    std::copy_n(in.begin() + static_cast<std::ptrdiff_t>(size), 4, header.masking_key.begin());
+    std::memcpy(header.masking_key.data(), in.data() + size, 4);
     size += 4;
   }
   return {HeaderResult::Status::kHeader, Error::kNone, size};
@@ -129,34 +145,5 @@ std::size_t read_frame_header(std::span<const std::byte> in, FrameHeader& header
     std::ranges::copy(in.subspan(size - 4, 4), header.masking_key.begin());
   return size;
 }
-
-// region serialize-frame-header
-std::size_t serialize_frame_header(const FrameHeader& header,
-                                   std::span<std::byte, kMaxHeaderSize> out) {
-  const unsigned byte0 = (header.fin ? 0x80U : 0U) | (header.rsv1 ? 0x40U : 0U) |
-                         (header.rsv2 ? 0x20U : 0U) | (header.rsv3 ? 0x10U : 0U) |
-                         static_cast<unsigned>(header.opcode);
-  out[0] = static_cast<std::byte>(byte0);
-  const unsigned mask_bit = header.masked ? 0x80U : 0U;
-  // [6455-5.2-MINLEN]
-  std::size_t size = 2;
-  if (header.payload_length <= 125) {
-    out[1] = static_cast<std::byte>(mask_bit | static_cast<unsigned>(header.payload_length));
-  } else if (header.payload_length <= 0xFFFFU) {
-    out[1] = static_cast<std::byte>(mask_bit | 126U);
-    write_big_endian(header.payload_length, out.subspan(2, 2));
-    size += 2;
-  } else {
-    out[1] = static_cast<std::byte>(mask_bit | 127U);
-    write_big_endian(header.payload_length, out.subspan(2, 8));
-    size += 8;
-  }
-  if (header.masked) {
-    std::ranges::copy(header.masking_key, out.begin() + static_cast<std::ptrdiff_t>(size));
-    size += 4;
-  }
-  return size;
-}
-// endregion
 
 }  // namespace ws

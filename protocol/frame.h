@@ -80,8 +80,34 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
 /// the bytes of the header, or 0 if it needs more of them.
 std::size_t read_frame_header(std::span<const std::byte> in, FrameHeader& header);
 
-/// Writes `header` in its shortest form to the start of `out`; returns the bytes written (2 to 14).
-std::size_t serialize_frame_header(const FrameHeader& header,
-                                   std::span<std::byte, kMaxHeaderSize> out);
+// region serialize-frame-header
+/// Writes `header` in its shortest form to the start of `out`; returns the bytes written (2 to 14). Here, so that
+/// where it is called nothing is left of what is known beforehand.
+inline std::size_t serialize_frame_header(const FrameHeader& header,
+                                          std::span<std::byte, kMaxHeaderSize> out) {
+  const unsigned byte0 = (header.fin ? 0x80U : 0U) | (header.rsv1 ? 0x40U : 0U) |
+                         (header.rsv2 ? 0x20U : 0U) | (header.rsv3 ? 0x10U : 0U) |
+                         static_cast<unsigned>(header.opcode);
+  out[0] = static_cast<std::byte>(byte0);
+  const unsigned mask_bit = header.masked ? 0x80U : 0U;
+  std::size_t size = 2;
+  if (header.payload_length <= 125) {
+    out[1] = static_cast<std::byte>(mask_bit | static_cast<unsigned>(header.payload_length));
+  } else {
+    // Network byte order: most significant byte first.
+    const std::size_t length_size = header.payload_length <= 0xFFFFU ? 2 : 8;
+    out[1] = static_cast<std::byte>(mask_bit | (length_size == 2 ? 126U : 127U));
+    for (std::size_t i = 0; i < length_size; ++i)
+      out[2 + i] =
+          static_cast<std::byte>(header.payload_length >> 8 * (length_size - 1 - i) & 0xFFU);
+    size += length_size;
+  }
+  if (header.masked) {
+    for (const std::byte b : header.masking_key)
+      out[size++] = b;
+  }
+  return size;
+}
+// endregion
 
 }  // namespace ws

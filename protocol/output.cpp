@@ -15,7 +15,7 @@ void Output::lend(Bytes bytes) {
   if (bytes.empty())
     return;
   pieces_.push_back({used_, bytes});
-  size_ += bytes.size();
+  lent_ += bytes.size();
 }
 
 void Output::grow(std::size_t size) {

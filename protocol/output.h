@@ -22,12 +22,11 @@ class Output {
   using Bytes = std::span<const std::byte>;
 
   /// Room for `size` bytes, which are counted as written: the caller fills all of them at once.
-  std::span<std::byte> extend(std::size_t size) {
-    if (size > capacity_ - used_)
+  [[gnu::always_inline]] std::span<std::byte> extend(std::size_t size) {
+    if (size > capacity_ - used_) [[unlikely]]
       grow(size);
     const std::span<std::byte> room{block_.get() + used_, size};
     used_ += size;
-    size_ += size;
     return room;
   }
   /// What follows, up to `size` bytes and `lends` parts by reference, will not throw: so a frame is
@@ -39,18 +38,15 @@ class Output {
       pieces_.reserve(pieces_.size() + lends);
   }
   /// Takes back the last `size` bytes that `extend` gave and nobody needed.
-  void shrink(std::size_t size) {
-    used_ -= size;
-    size_ -= size;
-  }
+  void shrink(std::size_t size) { used_ -= size; }
   /// Copies `bytes` (characters likewise).
   void append(Bytes bytes);
   void append(std::string_view text) { append(std::as_bytes(std::span(text))); }
   /// Adds `bytes` by reference.
   void lend(Bytes bytes);
 
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t size() const { return used_ + lent_; }
+  [[nodiscard]] bool empty() const { return size() == 0; }
   /// True if any part is lent, and so must leave before its bytes are used for something else.
   [[nodiscard]] bool lends() const { return !pieces_.empty(); }
 
@@ -70,7 +66,7 @@ class Output {
 
   void clear() {
     used_ = 0;
-    size_ = 0;
+    lent_ = 0;
     pieces_.clear();
     if (capacity_ > kMostKept) {
       block_.reset();
@@ -89,7 +85,7 @@ class Output {
   std::unique_ptr<std::byte[]> block_;
   std::size_t capacity_ = 0;
   std::size_t used_ = 0;  ///< bytes in the block
-  std::size_t size_ = 0;  ///< bytes in all
+  std::size_t lent_ = 0;  ///< bytes that are not
   std::vector<Piece> pieces_;
 };
 

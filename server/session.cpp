@@ -164,7 +164,7 @@ bool Session::read() {
     case IoResult::Status::kWouldBlock:
       return false;
     case IoResult::Status::kError:
-      die(result.error);
+      die(result.error());
       return true;
     case IoResult::Status::kEnd:
       take_end();
@@ -329,21 +329,36 @@ bool Session::resume() {
   return true;
 }
 
+// region session-deliver
+inline void Session::deliver(const Event& message) {
+  if (!connection_.is_open())
+    return;  // we have said goodbye
+  message_deadline_ = 0;
+  // [6455-10.4-BUDGET] whoever reads slowly is not served when the memory for all is spent
+  if (queued() > 0 &&
+      context_.budget.room() < context_.gathered.size() + message.payload.size() + kAnswerOverhead)
+    return fail(Error::kOverBudget);
+  route_->endpoint->message(
+      *this, message.type == Event::Type::kText ? Opcode::kText : Opcode::kBinary, message.payload);
+}
+// endregion
+
 // region session-pump
 /// From bytes to events to the endpoint, until the bytes are used up, the peer is done, it is another's turn, or
 /// too much waits to be sent: then `in` keeps the rest.
 void Session::pump(std::span<std::byte>& in) {
   std::size_t delivered = 0;
-  while (state_ == State::kOpen && !is_paused_) {
+  while (!in.empty() && state_ == State::kOpen && !is_paused_) {
     if (delivered > kMostInOneTurn) {
       context_.loop.make_ready(token());
       break;
     }
     const Event event = connection_.next(in, output());
-    if (event.type == Event::Type::kNeedMore)
-      return;
     delivered += event.payload.size();
-    take_event(event);
+    if (event.type == Event::Type::kText || event.type == Event::Type::kBinary)
+      deliver(event);
+    else
+      take_event(event);
     if (queued() == 0 && context_.gathered.size() < kFlushAt)
       continue;
     flush();
@@ -359,18 +374,6 @@ void Session::pump(std::span<std::byte>& in) {
 void Session::take_event(const Event& event) {
   const std::string_view text = as_text(event.payload);
   switch (event.type) {
-    case Event::Type::kText:
-    case Event::Type::kBinary:
-      if (!connection_.is_open())
-        return;  // we have said goodbye
-      message_deadline_ = 0;
-      // [6455-10.4-BUDGET] whoever reads slowly is not served when the memory for all is spent
-      if (queued() > 0 && context_.budget.room() <
-                              context_.gathered.size() + event.payload.size() + kAnswerOverhead)
-        return fail(Error::kOverBudget);
-      route_->endpoint->message(
-          *this, event.type == Event::Type::kText ? Opcode::kText : Opcode::kBinary, event.payload);
-      return;
     case Event::Type::kPong:
       if (!awaits_pong_)
         return;
@@ -388,6 +391,8 @@ void Session::take_event(const Event& event) {
       start_flushing();
       return tell_closed({event.code, info.text, true});
     }
+    case Event::Type::kText:
+    case Event::Type::kBinary:
     case Event::Type::kPing:
     case Event::Type::kNeedMore:
       return;
@@ -460,7 +465,7 @@ void Session::flush() {
     Pieces pieces;
     const IoResult result = write_socket(std::span(pieces).first(to_pieces(out, pieces)));
     if (result.status == IoResult::Status::kError)
-      die(result.error);
+      die(result.error());
     sent = result.size;
   }
   try {
@@ -481,7 +486,7 @@ void Session::flush_outbox() {
   Pieces pieces;
   const IoResult result = write_socket(std::span(pieces).first(outbox_->pieces(pieces)));
   if (result.status == IoResult::Status::kError)
-    return die(result.error);
+    return die(result.error());
   outbox_->consume(result.size);
   watch_progress();
   if (is_paused_ && queued() < limits().outbox_low) {
@@ -524,7 +529,7 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
     }
     const IoResult result = write_socket(std::span(pieces).first(count));
     if (result.status == IoResult::Status::kError)
-      die(result.error);
+      die(result.error());
     sent = result.size;
   }
   for (const Range& range : ranges) {
@@ -720,6 +725,10 @@ void Session::on_deadline() {
 /// the timer is set.
 void Session::settle() {
   flush();
+  // Most often that was all: nothing waits, nothing has changed, and no deadline is running.
+  if (state_ == State::kOpen && outbox_ == nullptr && interest_ == EPOLLIN && !is_end_seen_ &&
+      !is_paused_ && deadline_ == Timers::kNever && message_deadline_ == 0 && limits().ping_ms == 0)
+    return;
   end_writing_if_flushed();
   if (state_ == State::kDead)
     return;

@@ -178,6 +178,7 @@ class Session final : public TimerNode {
   void answer(const HttpRequest& request, std::span<std::byte> behind);
   void write_refusal(const Answer& answer);
   void pump(std::span<std::byte>& in);
+  void deliver(const Event& message);
   void take_event(const Event& event);
   void take_input(std::span<std::byte> in);
   void take_end();
