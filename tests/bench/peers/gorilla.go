@@ -1,0 +1,96 @@
+// gorilla/websocket: peer_gorilla PORT. Buffers of 64 KiB, those for writing from a pool.
+package main
+
+import (
+	"net/http"
+	"os"
+	"sync"
+
+	"github.com/gorilla/websocket"
+)
+
+var upgrader = websocket.Upgrader{
+	ReadBufferSize:  64 * 1024,
+	WriteBufferSize: 64 * 1024,
+	WriteBufferPool: &sync.Pool{},
+	CheckOrigin:     func(*http.Request) bool { return true },
+}
+
+func echo(response http.ResponseWriter, request *http.Request) {
+	connection, err := upgrader.Upgrade(response, request, nil)
+	if err != nil {
+		return
+	}
+	defer connection.Close()
+	for {
+		kind, message, err := connection.ReadMessage()
+		if err != nil || connection.WriteMessage(kind, message) != nil {
+			return
+		}
+	}
+}
+
+// A member has a goroutine that writes, since a connection has one writer at a time.
+type member struct {
+	toWrite chan *websocket.PreparedMessage
+}
+
+var (
+	lock    sync.Mutex
+	members = map[*member]bool{}
+)
+
+func chat(response http.ResponseWriter, request *http.Request) {
+	connection, err := upgrader.Upgrade(response, request, nil)
+	if err != nil {
+		return
+	}
+	self := &member{toWrite: make(chan *websocket.PreparedMessage, 1024)}
+	lock.Lock()
+	members[self] = true
+	lock.Unlock()
+	go func() {
+		defer connection.Close()
+		for message := range self.toWrite {
+			if connection.WritePreparedMessage(message) != nil {
+				return
+			}
+		}
+	}()
+	for {
+		kind, text, err := connection.ReadMessage()
+		if err != nil {
+			break
+		}
+		message, err := websocket.NewPreparedMessage(kind, text)
+		if err != nil {
+			break
+		}
+		lock.Lock()
+		for other := range members {
+			if other != self {
+				select {
+				case other.toWrite <- message:
+				default: // it is too slow, and goes
+					delete(members, other)
+					close(other.toWrite)
+				}
+			}
+		}
+		lock.Unlock()
+	}
+	lock.Lock()
+	if members[self] {
+		delete(members, self)
+		close(self.toWrite)
+	}
+	lock.Unlock()
+}
+
+func main() {
+	http.HandleFunc("/", echo)
+	http.HandleFunc("/chat", chat)
+	if http.ListenAndServe("127.0.0.1:"+os.Args[len(os.Args)-1], nil) != nil {
+		os.Exit(1)
+	}
+}
