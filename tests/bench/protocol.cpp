@@ -1,0 +1,268 @@
+// bench_protocol [--benchmark_filter=REGEX]: what single parts cost, by Google Benchmark. It judges nothing.
+// memcpy runs beside masking and UTF-8, since "fast" means little without it: both touch each byte once.
+#include <benchmark/benchmark.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/connection.h"
+#include "protocol/frame.h"
+#include "protocol/handshake.h"
+#include "protocol/http_request.h"
+#include "protocol/mask.h"
+#include "protocol/output.h"
+#include "protocol/utf8.h"
+#include "server/room.h"
+#include "server/router.h"
+#include "server/session.h"
+#include "tests/support/client.h"
+
+namespace ws {
+namespace {
+
+using benchmark::State;
+using Bytes = std::vector<std::byte>;
+
+constexpr MaskingKey kKey{std::byte{0x37}, std::byte{0xFA}, std::byte{0x21}, std::byte{0x3D}};
+/// A small message; then what lies in the first cache, in the second, and in neither.
+constexpr std::int64_t kSizes[] = {20, 1 << 10, 8 << 10, 256 << 10, 8 << 20};
+
+void sizes(benchmark::internal::Benchmark* benchmark) {
+  for (const std::int64_t size : kSizes)
+    benchmark->Arg(size);
+}
+
+std::size_t size_of(const State& state) {
+  return static_cast<std::size_t>(state.range(0));
+}
+
+void count_bytes(State& state) {
+  state.SetBytesProcessed(state.iterations() * state.range(0));
+}
+
+/// `text` over and over, to `size` bytes; what would be cut at the end becomes blanks.
+Bytes repeated(std::string_view text, std::size_t size) {
+  Bytes bytes(size, std::byte{' '});
+  for (std::size_t i = 0; i + text.size() <= size; i += text.size())
+    std::memcpy(bytes.data() + i, text.data(), text.size());
+  return bytes;
+}
+
+void copy(State& state) {
+  const Bytes from = repeated("memcpy", size_of(state));
+  Bytes to(from.size());
+  for (auto _ : state) {
+    std::memcpy(to.data(), from.data(), from.size());
+    benchmark::DoNotOptimize(to.data());
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state);
+}
+BENCHMARK(copy)->Name("memcpy")->Apply(sizes);
+
+// --- masking
+
+void mask(State& state) {
+  Bytes bytes(size_of(state));
+  for (auto _ : state) {
+    apply_mask(bytes, kKey);
+    benchmark::DoNotOptimize(bytes.data());
+    benchmark::ClobberMemory();
+  }
+  count_bytes(state);
+}
+BENCHMARK(mask)->Apply(sizes);
+
+// --- UTF-8
+
+void utf8(State& state, std::string_view text) {
+  const Bytes bytes = repeated(text, size_of(state));
+  for (auto _ : state)
+    benchmark::DoNotOptimize(is_utf8(bytes));
+  count_bytes(state);
+}
+BENCHMARK_CAPTURE(utf8, ascii, "the quick brown fox jumps over the lazy dog ")->Apply(sizes);
+BENCHMARK_CAPTURE(utf8, chinese, "字节在此")->Apply(sizes);
+BENCHMARK_CAPTURE(utf8, mixed, "é字a😀 ")->Apply(sizes);
+
+// --- the frame header
+
+constexpr std::uint64_t kLengths[] = {20, 1 << 10, 1 << 16};  // each of the three forms
+
+void parse_header(State& state) {
+  FrameHeader header;
+  header.masked = true;
+  header.masking_key = kKey;
+  header.payload_length = size_of(state);
+  std::array<std::byte, kMaxHeaderSize> bytes{};
+  serialize_frame_header(header, bytes);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(bytes.data());
+    benchmark::DoNotOptimize(parse_frame_header(bytes, Role::kServer, header));
+    benchmark::DoNotOptimize(header);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(parse_header)->Arg(kLengths[0])->Arg(kLengths[1])->Arg(kLengths[2]);
+
+void serialize_header(State& state) {
+  FrameHeader header;
+  header.payload_length = size_of(state);
+  std::array<std::byte, kMaxHeaderSize> bytes{};
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(header);
+    benchmark::DoNotOptimize(serialize_frame_header(header, bytes));
+    benchmark::DoNotOptimize(bytes);
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(serialize_header)->Arg(kLengths[0])->Arg(kLengths[1])->Arg(kLengths[2]);
+
+// --- the opening handshake: a head to its 101
+
+void upgrade(State& state) {
+  const std::string head = test::upgrade_request("/echo/raw");
+  const Limits limits;
+  HttpRequest request;
+  Output out;
+  for (auto _ : state) {
+    request.reset();
+    if (request.parse(head, limits) != HttpHead::Status::kComplete) {
+      state.SkipWithError("the head is not complete");
+      break;
+    }
+    write_switching_protocols(judge_upgrade(request, {}), "", out);
+    benchmark::DoNotOptimize(out.size());
+    out.clear();
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(upgrade);
+
+// --- next, over what one read brings when 64 messages are under way; and the same with each sent back
+
+constexpr int kPipelined = 64;
+
+/// Binary frames: unmasked in place each time, so that the next time other bytes come out of them.
+Bytes pipelined(std::size_t size) {
+  FrameHeader header;
+  header.opcode = Opcode::kBinary;
+  header.masked = true;
+  header.masking_key = kKey;
+  header.payload_length = size;
+  std::array<std::byte, kMaxHeaderSize> head{};
+  const std::size_t head_size = serialize_frame_header(header, head);
+  Bytes bytes;
+  for (int i = 0; i < kPipelined; ++i) {
+    bytes.insert(bytes.end(), head.begin(), head.begin() + static_cast<std::ptrdiff_t>(head_size));
+    bytes.resize(bytes.size() + size);
+  }
+  return bytes;
+}
+
+void next(State& state, bool answers) {
+  Bytes bytes = pipelined(size_of(state));
+  const ConnectionSettings settings;
+  Connection connection(settings);
+  Output out;
+  for (auto _ : state) {
+    std::span<std::byte> in = bytes;
+    int messages = 0;
+    for (Event event = connection.next(in, out); event.type != Event::Type::kNeedMore;
+         event = connection.next(in, out)) {
+      ++messages;
+      if (answers)
+        connection.send(Opcode::kBinary, {event.payload}, out);
+    }
+    if (messages != kPipelined) {
+      state.SkipWithError("not all messages came");
+      break;
+    }
+    benchmark::DoNotOptimize(out.size());
+    out.clear();
+  }
+  state.SetItemsProcessed(state.iterations() * kPipelined);
+}
+BENCHMARK_CAPTURE(next, only, false)->Arg(20)->Arg(125)->Arg(1 << 10);
+BENCHMARK_CAPTURE(next, and_echo, true)->Arg(20)->Arg(125)->Arg(1 << 10);
+
+// --- fan-out: a turn of a room, each member's bytes sent on a socket pair. Deliveries are counted.
+
+class Hall final : public Endpoint {
+ public:
+  explicit Hall(Room& room) : room_(room) {}
+  void opened(Session& session, const Opening&) override { room_.join(session); }
+  void message(Session&, Opcode, std::span<std::byte>) override {}
+
+ private:
+  Room& room_;
+};
+
+struct Member {
+  std::unique_ptr<Session> session;
+  Fd peer;
+
+  /// What came is read and thrown away.
+  void drain() const {
+    std::array<char, 65536> part;
+    while (::recv(peer.get(), part.data(), part.size(), MSG_DONTWAIT) > 0) {
+    }
+  }
+};
+
+void fan_out(State& state) {
+  const auto speakers = static_cast<std::size_t>(state.range(0));
+  const auto size = static_cast<std::uint32_t>(state.range(1));
+  Router router({}, {}, {});
+  const Limits limits;
+  SessionContext context(limits, router, {});
+  Room room(context.budget);
+  Hall hall(room);
+  router.add("/hall", hall);
+  std::vector<Member> members(size);
+  for (std::uint32_t i = 0; i < size; ++i) {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) != 0)
+      return state.SkipWithError("no socket pair");
+    members[i].peer = Fd(ends[1]);
+    members[i].session =
+        std::make_unique<Session>(context, Fd(ends[0]), EventLoop::Token{i, 1}, nullptr);
+    const std::string request = test::upgrade_request("/hall");
+    if (members[i].session->start() ||
+        ::send(ends[1], request.data(), request.size(), 0) !=
+            static_cast<ssize_t>(request.size()) ||
+        !members[i].session->on_ready(1)) {
+      return state.SkipWithError("no session");
+    }
+    members[i].drain();
+  }
+  constexpr std::string_view kText = "twenty bytes of text";
+  for (auto _ : state) {
+    for (std::size_t i = 0; i < speakers; ++i) {
+      if (!room.say(*members[i].session, Opcode::kText, {std::as_bytes(std::span(kText))}))
+        return state.SkipWithError("not said");
+    }
+    room.flush();
+    state.PauseTiming();
+    for (const Member& member : members)
+      member.drain();
+    state.ResumeTiming();
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0) * (state.range(1) - 1));
+}
+BENCHMARK(fan_out)
+    ->ArgNames({"speakers", "members"})
+    ->Args({1, 100})
+    ->Args({20, 100})
+    ->Args({100, 100});
+
+}  // namespace
+}  // namespace ws
