@@ -1,0 +1,55 @@
+"""Counts that repeat, where times do not: instructions in user space by callgrind, system calls by strace. Each is the
+slope between N messages and 3 N, so that starting, connecting and ending drop out."""
+
+import re
+import tempfile
+import time
+from pathlib import Path
+
+from compare_servers import Failed, Server
+from compare_works import load
+
+
+def slope(count, messages):
+    """`count` and `messages` of either run."""
+    return (count[1] - count[0]) / (messages[1] - messages[0])
+
+
+def read_callgrind(path):
+    found = re.search(r"^(?:summary|totals): (\d+)", path.read_text(errors="replace"), re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def read_strace(path):
+    """The sum in the last line of `strace -c`: 100.00 SECONDS [MICROSECONDS] CALLS [ERRORS] total."""
+    found = re.search(r"^100\.00 +\S+ +(?:\d+ +)?(\d+)(?: +\d+)? total$", path.read_text(), re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+TOOLS = {
+    "instructions": (lambda file: ["valgrind", "--tool=callgrind", f"--callgrind-out-file={file}"], read_callgrind),
+    "system calls": (lambda file: ["strace", "-D", "-c", "-f", "-o", str(file)], read_strace),
+}
+
+
+def count(what, kind, work, wsload):
+    """How many a message."""
+    before, read = TOOLS[what]
+    counts, messages = [], []
+    for times in (1, 3):
+        with tempfile.TemporaryDirectory() as directory:
+            file = Path(directory) / "counted"
+            server = Server(kind, before(file), patience=120)
+            try:
+                done = load(wsload, (), server, work, ("-n", str(times * work.steady), "--timeout", "120"),
+                            is_watched=False)
+            finally:
+                server.end()
+            end = time.monotonic() + 20
+            while (counted := file.exists() and read(file)) in (None, False):
+                if time.monotonic() > end:
+                    raise Failed(f"{kind.name} at {work.name}: no {what} were counted{server.last_words}")
+                time.sleep(0.05)
+            counts.append(counted)
+            messages.append(done["messages"])
+    return slope(counts, messages)

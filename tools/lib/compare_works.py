@@ -1,0 +1,59 @@
+"""The works that tools/compare has done, and the load that does them."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+
+from compare_servers import Failed
+
+
+@dataclass(frozen=True)
+class Work:
+    name: str
+    title: str
+    mode: str  # wsload's
+    options: tuple
+    steady: int  # messages to count instructions and system calls over; three times as many in the second run
+
+
+def all_works():
+    works = []
+    for text, of in (("", ""), ("-ascii", ", ASCII text"), ("-chinese", ", Chinese text")):
+        filling = ("--text", text[1:]) if text else ()
+        for size, name, title, steady in ((20, "20", "20 B", 6400), (1024, "1k", "1 KiB", 6400),
+                                          (16384, "16k", "16 KiB", 1280), (65536, "64k", "64 KiB", 640)):
+            works.append(Work(f"echo-{name}{text}", f"64 connections, 1 outstanding, {title}{of}", "echo",
+                              ("-c", "64", "-s", str(size), *filling), steady))
+        for size, name, title, steady in ((20, "20", "20 B", 51200), (1024, "1k", "1 KiB", 25600)):
+            works.append(Work(f"pipelined-{name}{text}", f"16 connections, 64 outstanding, {title}{of}", "echo",
+                              ("-c", "16", "-o", "64", "-s", str(size), *filling), steady))
+    for speakers, members, steady in ((1, 1000, 20), (20, 100, 400), (100, 100, 1000)):
+        if speakers == 1:  # it comes on top: so many listen
+            title, connections = f"chat, 1 speaks to {members:,}, a delivery", members + 1
+        else:
+            title, connections = f"chat, {speakers} of {members} speak, a delivery", members
+        works.append(Work(f"chat-{speakers}x{members}", title, "chat",
+                          ("-c", str(connections), "--speakers", str(speakers), "--text", "ascii"), steady))
+    # From several addresses: the ports of one would be used up by what lingers in TIME_WAIT.
+    works.append(Work("connect", "connect, upgrade, close, 64 at a time", "connect",
+                      ("-c", "64", "--sources", "16"), 640))
+    return works
+
+
+def load(wsload, before, server, work, amount, is_watched=True):
+    """What wsload measured, as it says it in JSON. `amount`: its options for how long or how many."""
+    command = [*before, str(wsload), work.mode, server.url(work.mode), *work.options, *amount, "--json"]
+    if work.mode == "chat":
+        command += server.kind.chat_options
+    if is_watched:
+        command += ["--server-pid", str(server.process.pid)]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{server.kind.name} at {work.name}: no end within 300 s") from None
+    if run.returncode != 0:
+        if not server.lives():
+            server.end()
+            raise Failed(f"{server.kind.name} died at {work.name}{server.last_words}")
+        raise Failed(f"{server.kind.name} at {work.name}: {run.stderr.strip() or 'wsload failed'}")
+    return json.loads(run.stdout)
