@@ -154,7 +154,7 @@ def test_table_and_plot_are_written(pretended, tmp_path):
     run = pretended("--base", "a", "--rounds", "2", "--works", "echo-20", "--write", tmp_path, a="1", b="3")
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "speed-table.md").read_text() == "# Speed, measured\n\n" + run.stdout
-    assert run.stdout.startswith("Written by `tools/compare --build ")
+    assert run.stdout.startswith("Made by `tools/compare --build ")
     from xml.etree import ElementTree
     plot = ElementTree.parse(tmp_path / "speed.svg")
     titles = [title.text for title in plot.iter("{http://www.w3.org/2000/svg}title")]
