@@ -1,5 +1,7 @@
-// Boost.Beast: peer_beast PORT. One thread, so no strand; the buffer is the session's and is reused; one read and one
-// write of a session at a time, as Beast demands.
+// Boost.Beast: peer_beast PORT. One thread, so no strand and no lock; sockets know their executor's type, so that no
+// call goes through a table; the buffer is the session's and is reused; one read and one write of a session at a time,
+// as Beast demands.
+#define BOOST_ASIO_DISABLE_THREADS
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
@@ -21,12 +23,15 @@ using boost::system::error_code;
 
 namespace {
 
+using Socket = asio::basic_stream_socket<asio::ip::tcp, asio::io_context::executor_type>;
+using Acceptor = asio::basic_socket_acceptor<asio::ip::tcp, asio::io_context::executor_type>;
+
 class Session;
 std::set<Session*> members;  // of /chat
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  explicit Session(asio::ip::tcp::socket socket) : stream_(std::move(socket)) {
+  explicit Session(Socket socket) : stream_(std::move(socket)) {
     // A socket's own type instead of beast::tcp_stream, and no timeouts: both would cost a timer an operation.
     stream_.set_option(websocket::stream_base::timeout{websocket::stream_base::none(),
                                                        websocket::stream_base::none(), false});
@@ -107,14 +112,14 @@ class Session : public std::enable_shared_from_this<Session> {
                         });
   }
 
-  websocket::stream<asio::ip::tcp::socket> stream_;
+  websocket::stream<Socket> stream_;
   beast::flat_buffer buffer_;
   beast::http::request<beast::http::empty_body> request_;
   std::deque<std::shared_ptr<const std::string>> queue_;
 };
 
-void accept(asio::ip::tcp::acceptor& acceptor) {
-  acceptor.async_accept([&acceptor](error_code error, asio::ip::tcp::socket socket) {
+void accept(Acceptor& acceptor) {
+  acceptor.async_accept([&acceptor](error_code error, Socket socket) {
     if (!error) {
       socket.set_option(asio::ip::tcp::no_delay(true), error);
       std::make_shared<Session>(std::move(socket))->start();
@@ -127,8 +132,8 @@ void accept(asio::ip::tcp::acceptor& acceptor) {
 
 int main(int argc, char** argv) {
   const auto port = static_cast<std::uint16_t>(std::strtoul(argv[argc - 1], nullptr, 10));
-  asio::io_context context(1);  // a hint: one thread, which saves locks
-  asio::ip::tcp::acceptor acceptor(context, {asio::ip::make_address("127.0.0.1"), port});
+  asio::io_context context(BOOST_ASIO_CONCURRENCY_HINT_UNSAFE);
+  Acceptor acceptor(context, {asio::ip::make_address("127.0.0.1"), port});
   accept(acceptor);
   context.run();
 }

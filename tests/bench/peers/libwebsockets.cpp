@@ -1,4 +1,4 @@
-// libwebsockets: peer_libwebsockets PORT. A read buffer of 64 KiB; when the socket can be written to, all that waits
+// libwebsockets: peer_libwebsockets PORT. A read buffer of 128 KiB; when the socket can be written to, all that waits
 // is written until the library says that it is choked, as its authors allow.
 #include <libwebsockets.h>
 
@@ -34,8 +34,10 @@ int callback(lws* connection, lws_callback_reasons reason, void* user, void* in,
   if (reason == LWS_CALLBACK_CLOSED) {
     delete &session;
   } else if (reason == LWS_CALLBACK_RECEIVE) {
+    const size_t left = lws_remaining_packet_payload(connection);
+    session.incoming.bytes.reserve(session.incoming.bytes.size() + size + left);
     session.incoming.bytes.append(static_cast<const char*>(in), size);
-    if (lws_is_final_fragment(connection) == 0 || lws_remaining_packet_payload(connection) != 0)
+    if (lws_is_final_fragment(connection) == 0 || left != 0)
       return 0;
     session.incoming.is_binary = lws_frame_is_binary(connection) != 0;
     session.queue.push_back(std::move(session.incoming));
@@ -66,14 +68,14 @@ int main(int, char** argv) {
   protocols[0].name = "echo";
   protocols[0].callback = callback;
   protocols[0].per_session_data_size = sizeof(Session*);
-  protocols[0].rx_buffer_size = std::size_t{64} * 1024;
+  protocols[0].rx_buffer_size = std::size_t{128} * 1024;
   lws_context_creation_info info{};
   while (argv[1] != nullptr)
     ++argv;
   info.port = std::atoi(argv[0]);
   info.iface = "127.0.0.1";
   info.protocols = protocols;
-  info.pt_serv_buf_size = 64 * 1024;
+  info.pt_serv_buf_size = 128 * 1024;
   info.options = LWS_SERVER_OPTION_VALIDATE_UTF8;
   lws_context* context = lws_create_context(&info);
   if (context == nullptr)
