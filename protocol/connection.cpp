@@ -303,6 +303,7 @@ void Connection::append_short(Opcode opcode, std::span<const std::byte> payload,
   const std::size_t size = payload.size();
   const std::size_t header_size = size <= 125 ? 2 : 4;
   const std::span<std::byte> frame = out.extend(header_size + size);
+  // [6455-6.1-FRAME], [6455-5.2-MINLEN]
   frame[0] = std::byte{0x80} | static_cast<std::byte>(opcode);
   frame[1] = static_cast<std::byte>(size <= 125 ? size : 126);
   if (size > 125) {
@@ -367,6 +368,8 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
 // region append-frame
 void Connection::append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                               Output& out) {
+  // [6455-6.1-FRAME] one frame, so that FIN is set; [6455-5.2-RSV] RSV1-3 are not; [6455-5.1-NOMASK] a server's MASK
+  // is not
   FrameHeader header{.opcode = opcode, .masked = settings_->role == Role::kClient};
   std::size_t size = 0;
   for (const auto part : parts)

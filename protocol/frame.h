@@ -91,6 +91,7 @@ inline std::size_t serialize_frame_header(const FrameHeader& header,
   out[0] = static_cast<std::byte>(byte0);
   const unsigned mask_bit = header.masked ? 0x80U : 0U;
   std::size_t size = 2;
+  // [6455-5.2-MINLEN]
   if (header.payload_length <= 125) {
     out[1] = static_cast<std::byte>(mask_bit | static_cast<unsigned>(header.payload_length));
   } else {
