@@ -14,13 +14,13 @@ constexpr HeaderResult fault(Error e) {
   return {HeaderResult::Status::kError, e, 0};
 }
 
-constexpr bool is_defined(unsigned opcode) {
+consteval bool is_defined(unsigned opcode) {
   return opcode <= 0x2 || (opcode >= 0x8 && opcode <= 0xA);
 }
 
 // region first-byte
 /// What is wrong with a frame that begins with `byte0`: FIN, RSV1-3, opcode.
-constexpr Error judge_first_byte(unsigned byte0, bool deflates) {
+consteval Error judge_first_byte(unsigned byte0, bool deflates) {
   const auto opcode = static_cast<Opcode>(byte0 & 0x0FU);
   // [6455-5.2-RSV] no extension gives RSV2 and RSV3 a meaning. [7692-6.1-RSV1] one that may be in
   // use says by RSV1 that a message is compressed, on its first frame.
@@ -37,14 +37,15 @@ constexpr Error judge_first_byte(unsigned byte0, bool deflates) {
 }
 
 /// The same for each byte there is, judged once, by the compiler.
-constexpr auto kFirstByte = [] {
+consteval auto judge_first_bytes() {
   std::array<std::array<Error, 256>, 2> table{};
   for (unsigned byte0 = 0; byte0 < 256; ++byte0) {
     table[0][byte0] = judge_first_byte(byte0, false);
     table[1][byte0] = judge_first_byte(byte0, true);
   }
   return table;
-}();
+}
+constexpr auto kFirstByte = judge_first_bytes();
 // endregion
 
 /// Network byte order: most significant byte first.

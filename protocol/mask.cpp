@@ -1,17 +1,12 @@
 #include "protocol/mask.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstring>
 
 namespace ws {
 namespace {
-
-/// The key as it meets the payload's byte `offset` and those behind it.
-std::uint32_t turn(std::uint32_t key, std::size_t offset) {
-  const int bits = static_cast<int>(offset % 4) * 8;
-  return std::endian::native == std::endian::little ? std::rotr(key, bits) : std::rotl(key, bits);
-}
 
 /// memcpy is how C++ spells an unaligned load; it compiles to one instruction.
 template <typename Word>
@@ -43,7 +38,9 @@ const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
 // region apply-mask
 void apply_mask(std::span<std::byte> payload, MaskingKey key, std::size_t offset) {
   // [6455-5.3-MASK] turn the key, so that byte 0 of this piece meets the key byte that it calls for
-  const auto turned = turn(std::bit_cast<std::uint32_t>(key), offset);
+  if (offset % 4 != 0)
+    std::rotate(key.begin(), key.begin() + offset % 4, key.end());
+  const auto turned = std::bit_cast<std::uint32_t>(key);
 
   const std::uint64_t wide = std::uint64_t{turned} << 32U | turned;
   std::byte* p = payload.data();
@@ -78,9 +75,8 @@ void apply_mask(std::span<std::byte> payload, MaskingKey key, std::size_t offset
     xor_at(p, turned);
     p += 4;
   }
-  const auto last = std::bit_cast<MaskingKey>(turned);
   for (std::size_t i = 0; i < (left & 3U); ++i)
-    p[i] ^= last[i];
+    p[i] ^= key[i];
 }
 // endregion
 
