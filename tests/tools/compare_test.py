@@ -109,9 +109,17 @@ def test_servers_take_turns_and_are_asked_for_the_work(pretended):
 def test_a_server_that_dies_is_named_and_the_others_go_on(pretended):
     run = pretended("--base", "a", "--rounds", "1", "--works", "echo-20,echo-1k", a="1", mortal="die", b="2")
     assert run.returncode == 1
-    assert "compare: mortal died at echo-20" in run.stderr.splitlines()
-    assert "Not measured: mortal died at echo-20" in run.stdout
+    assert "compare: mortal died at echo-20, by SIGKILL" in run.stderr.splitlines()
+    assert "Not measured: mortal died at echo-20, by SIGKILL" in run.stdout
     assert cells(run.stdout, "CPU time a message ÷ a", ECHO) == {"mortal": "–", "b": "2.00 (2.00–2.00)"}
+
+
+def test_without_the_base_there_is_nothing_to_compare(pretended):
+    run = pretended("--base", "mortal", "--rounds", "2", "--works", "echo-20,echo-1k", mortal="die", b="2")
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-2:] == ["compare: mortal died at echo-20, by SIGKILL",
+                                            "compare: nothing further: there is no mortal to compare with"]
+    assert len(pretended.calls()) == 1
 
 
 def test_a_load_that_fails_is_told_of_each_work(pretended):

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import tempfile
@@ -90,6 +91,11 @@ def version(kind):
     if kind.tells_version:
         versions.append(output(kind.tells_version, env=os.environ | kind.environment))
     return ", ".join(versions)
+
+
+def how(code):
+    """A process ended, by subprocess's return code."""
+    return signal.Signals(-code).name if code < 0 else f"exit {code}"
 
 
 def free_port():

@@ -4,7 +4,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from compare_servers import Failed
+from compare_servers import Failed, how
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ def load(wsload, before, server, work, amount, is_watched=True):
     if run.returncode != 0:
         if not server.lives():
             server.end()
-            raise Failed(f"{server.kind.name} died at {work.name}{server.last_words}")
-        raise Failed(f"{server.kind.name} at {work.name}: {run.stderr.strip() or 'wsload failed'}")
+            by = how(server.process.returncode)
+            raise Failed(f"{server.kind.name} died at {work.name}, by {by}{server.last_words}")
+        why = run.stderr.strip() or f"wsload ended by {how(run.returncode)}"
+        raise Failed(f"{server.kind.name} at {work.name}: {why}")
     return json.loads(run.stdout)
