@@ -1,4 +1,5 @@
 // gorilla/websocket: peer_gorilla PORT. Buffers of 64 KiB, those for writing from a pool.
+// It leaves it to its user whether a text is UTF-8, and so its texts cost it no more than bytes do.
 package main
 
 import (
