@@ -55,40 +55,37 @@ void Connection::release() {
 }
 
 // region next-short
-/// The bytes of the header if a whole message in one frame, neither compressed nor of 64 KiB and more, lies at the front
-/// of `in`, and nobody has to be shown it: what most messages are. Else 0, and `next` takes its general way, on which it
-/// would get to the same, in more steps.
-std::size_t Connection::short_header(std::span<const std::byte> in) const {
+/// Where the payload begins and how long it is, if a whole message in one frame, neither compressed nor of 64 KiB and
+/// more, lies at the front of `in`, and nobody has to be shown it: what most messages are. Else all zero, and `next` takes
+/// its general way, on which it would get to the same, in more steps.
+Connection::ShortFrame Connection::find_short_frame(std::span<const std::byte> in) const {
   constexpr std::size_t kShort = 6;  // 2 bytes and a masking key
   if (in.size() < kShort + 2 || settings_->role != Role::kServer ||
       settings_->observer != nullptr || state_ == State::kFinished)
-    return 0;
+    return {};
   if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)  // FIN, text or binary
-    return 0;
-  std::size_t size = kShort;
-  std::size_t length =
-      std::to_integer<unsigned>(in[1]) - 0x80U;  // MASK taken off, or a large number
-  if (length == 126) {
-    size += 2;
-    length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);
-    if (length < 126)
-      return 0;
-  } else if (length > 126) {
-    return 0;
+    return {};
+  ShortFrame frame{.header_size = kShort,
+                   .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // or large, if not masked
+  if (frame.length == 126) {
+    frame.header_size += 2;
+    frame.length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);
+    if (frame.length < 126)
+      return {};
+  } else if (frame.length > 126) {
+    return {};
   }
-  return length <= settings_->limits.message && length <= in.size() - size ? size : 0;
+  if (frame.length > settings_->limits.message || frame.length > in.size() - frame.header_size)
+    return {};
+  return frame;
 }
 
-Event Connection::take_short_message(std::span<std::byte>& in, std::size_t header_size,
-                                     Output& out) {
+Event Connection::take_short_frame(ShortFrame frame, std::span<std::byte>& in, Output& out) {
   const bool is_text = in[0] == std::byte{0x81};
-  std::size_t length = std::to_integer<unsigned>(in[1]) & 0x7FU;
-  if (length == 126)
-    length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);
   MaskingKey key;
-  std::memcpy(key.data(), &in[header_size - 4], key.size());
-  const auto payload = in.subspan(header_size, length);
-  in = in.subspan(header_size + length);
+  std::memcpy(key.data(), &in[frame.header_size - key.size()], key.size());
+  const auto payload = in.subspan(frame.header_size, frame.length);
+  in = in.subspan(frame.header_size + frame.length);
   apply_mask(payload, key);
   if (is_text && !is_utf8(payload))
     return fail(Error::kTextNotUtf8, out);
@@ -100,8 +97,8 @@ Event Connection::take_short_message(std::span<std::byte>& in, std::size_t heade
 Event Connection::next(std::span<std::byte>& in, Output& out) {
   release();
   if (partial_ == nullptr && header_size_ == 0) {
-    if (const std::size_t header_size = short_header(in); header_size != 0)
-      return take_short_message(in, header_size, out);
+    if (const ShortFrame frame = find_short_frame(in); frame.header_size != 0)
+      return take_short_frame(frame, in, out);
   }
   for (;;) {
     if (state_ == State::kFinished)
@@ -297,7 +294,7 @@ bool Connection::send(Opcode opcode, std::initializer_list<std::span<const std::
   return true;
 }
 
-/// As append_frame does, in fewer steps: the counterpart of take_short_message.
+/// As append_frame does, in fewer steps: the counterpart of take_short_frame.
 void Connection::append_short(Opcode opcode, std::span<const std::byte> payload, Output& out) {
   static_assert(kLendFrom <= 0x10000);
   const std::size_t size = payload.size();

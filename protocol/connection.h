@@ -134,8 +134,12 @@ class Connection {
   enum class State : std::uint8_t { kOpen, kCloseSent, kFinished };
   struct Partial;  // the half-received frame and message
 
-  [[nodiscard]] std::size_t short_header(std::span<const std::byte> in) const;
-  Event take_short_message(std::span<std::byte>& in, std::size_t header_size, Output& out);
+  struct ShortFrame {
+    std::size_t header_size = 0;
+    std::size_t length = 0;
+  };
+  [[nodiscard]] ShortFrame find_short_frame(std::span<const std::byte> in) const;
+  Event take_short_frame(ShortFrame frame, std::span<std::byte>& in, Output& out);
   HeaderResult take_header(std::span<std::byte>& in, FrameHeader& header);
   Event take_whole_frame(const FrameHeader& header, std::span<std::byte> payload, Output& out);
   Event take_payload(std::span<std::byte>& in, Output& out);

@@ -62,6 +62,20 @@ ZStream::ZStream(Budget* budget) {
   stream_.opaque = budget;
 }
 
+int ZStream::step(int (*code)(z_streamp, int), int flush, std::span<const std::byte>& in,
+                  std::span<std::byte> out, std::size_t& written) {
+  const std::size_t given = std::min(in.size(), kMostAtOnce);
+  const std::size_t room = std::min(out.size() - written, kMostAtOnce);
+  stream_.next_in = zlib_bytes(in);
+  stream_.avail_in = static_cast<uInt>(given);
+  stream_.next_out = zlib_bytes(out.subspan(written));
+  stream_.avail_out = static_cast<uInt>(room);
+  const int status = code(&stream_, flush);
+  in = in.subspan(given - stream_.avail_in);
+  written += room - stream_.avail_out;
+  return status;
+}
+
 // --- Compressing
 
 std::unique_ptr<Deflater> Deflater::make(int window_bits, Budget* budget) {
@@ -85,15 +99,7 @@ std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts
   std::size_t written = 0;
   const auto run = [&](std::span<const std::byte> in, int flush) {
     do {
-      const std::size_t taken = std::min(in.size(), kMostAtOnce);
-      const std::size_t room = std::min(out.size() - written, kMostAtOnce);
-      stream_.next_in = zlib_bytes(in);
-      stream_.avail_in = static_cast<uInt>(taken);
-      stream_.next_out = zlib_bytes(out.subspan(written));
-      stream_.avail_out = static_cast<uInt>(room);
-      deflate(&stream_, flush);
-      in = in.subspan(taken - stream_.avail_in);
-      written += room - stream_.avail_out;
+      step(::deflate, flush, in, out, written);
     } while (!in.empty());
   };
   for (const auto part : parts) {
@@ -150,15 +156,7 @@ Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::by
                                int flush) {
   std::size_t written = 0;
   for (;;) {
-    const std::size_t taken = std::min(in.size(), kMostAtOnce);
-    const std::size_t room = std::min(out.size() - written, kMostAtOnce);
-    stream_.next_in = zlib_bytes(in);
-    stream_.avail_in = static_cast<uInt>(taken);
-    stream_.next_out = zlib_bytes(out.subspan(written));
-    stream_.avail_out = static_cast<uInt>(room);
-    const int status = ::inflate(&stream_, flush);
-    in = in.subspan(taken - stream_.avail_in);
-    written += room - stream_.avail_out;
+    const int status = step(::inflate, flush, in, out, written);
     if (status == Z_DATA_ERROR)
       return {Error::kCompressedData, written};
     if (status == Z_MEM_ERROR)

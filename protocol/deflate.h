@@ -42,6 +42,10 @@ class ZStream {
 
  protected:
   ~ZStream() = default;
+  /// One call of ::deflate or ::inflate, from the front of `in`, which shrinks, to `out` behind the `written`
+  /// bytes, which grow. Returns zlib's status.
+  int step(int (*code)(z_streamp, int), int flush, std::span<const std::byte>& in,
+           std::span<std::byte> out, std::size_t& written);
   z_stream stream_{};
 };
 
