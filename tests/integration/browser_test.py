@@ -158,6 +158,31 @@ def test_the_page_shows_the_code_of_the_servers_close(wsd, chromium):
     run(session())
 
 
+@pytest.mark.parametrize("options, parameters", [([], ""), (["--deflate-no-takeover"], "; server_no_context_takeover"
+                                                                                    "; client_no_context_takeover")])
+def test_chromium_and_wsd_agree_on_permessage_deflate(wsd, chromium, options, parameters):
+    """Three times the same line, so that a window which is kept is looked back into; the wire log shows RSV1."""
+    server = wsd("--deflate", "--wire-log", *options)
+    line = "what is said here is said again, and then said again, as such things are; 你好"
+
+    async def session():
+        async with chromium.tab(f"http://localhost:{server.port}/") as tab:
+            await tab.evaluate(f"""{{
+                window.heard = [];
+                window.socket = new WebSocket('ws://localhost:{server.port}/echo/raw');
+                socket.onmessage = (event) => heard.push(event.data);
+                socket.onopen = () => [1, 2, 3].forEach(() => socket.send({json.dumps(line)}));
+            }}""")
+            await tab.wait_for("heard.length === 3")
+            assert await tab.evaluate("socket.extensions") == "permessage-deflate" + parameters
+            assert json.loads(await tab.evaluate("JSON.stringify(heard)")) == [line] * 3
+            await tab.evaluate("socket.close(1000)")
+            await tab.wait_for("socket.readyState === WebSocket.CLOSED")
+    run(session())
+    server.logged(r".* → 127\.0\.0\.1:\d+ .*\[MASKED\] Fin=1 Reserved=0x4 Opcode=1 .*", count=3)
+    server.logged(r".*127\.0\.0\.1:\d+ → .* \[FIN\] Fin=1 Reserved=0x4 Opcode=1 .*", count=3)
+
+
 def test_the_pages_policy_lets_no_other_script_run(wsd, chromium):
     """And so the other tests would hear a complaint, were there one."""
     server = wsd()
