@@ -79,6 +79,18 @@ TEST(Section5_7, A64KibibyteBinaryMessage) {
 
 // ------------------------------------------------------------------ §5.2, §5.5: a frame's header
 
+TEST(Header, OfAWholeFrameMustHaveItsShortestFormToo) {
+  // [6455-5.2-MINLEN] Read whole, it comes by next's shorter way.
+  for (const std::size_t size : {1U, 125U}) {
+    const Bytes length = {'\0', static_cast<char>(size)};
+    expect_stream({.input = hex("82 fe") + length + Bytes(kKey) + masked(Bytes(size, 'a')),
+                   .events = {failed(Error::kLengthNotMinimal, 4)},
+                   .sent = failing_close(Error::kLengthNotMinimal)});
+  }
+  expect_stream({.input = hex("82 fe 00 7e") + Bytes(kKey) + masked(Bytes(126, 'a')),
+                 .events = {binary(Bytes(126, 'a'))}});
+}
+
 TEST(Header, ThatBreaksARuleFailsTheConnectionWithItsFirstBadByte) {
   // [6455-7.1.7-FAIL] What follows the bad byte is never looked at: here it would be a text
   // message.

@@ -202,5 +202,16 @@ TEST(Utf8, ReadsNothingBeyondTheGuardPages) {
   }
 }
 
+TEST(Utf8, FindsABadByteWhereverItStandsInALongRunOfAscii) {
+  // 64 bytes and eight are looked at together: no place in either is passed over.
+  for (std::size_t at = 0; at < 150; ++at) {
+    Bytes text(150, 'a');
+    text[at] = '\xff';
+    EXPECT_FALSE(is_utf8(as_span(text))) << at;
+    text.replace(at, 1, "é");
+    EXPECT_TRUE(is_utf8(as_span(text))) << at;
+  }
+}
+
 }  // namespace
 }  // namespace ws::test
