@@ -49,57 +49,13 @@ Connection::Partial& Connection::partial() {
   return *partial_;
 }
 
-void Connection::release() {
-  if (partial_ != nullptr && partial_->is_delivered)
+void Connection::release_delivered() {
+  if (partial_->is_delivered)
     partial_.reset();
 }
 
-// region next-short
-/// Where the payload begins and how long it is, if a whole message in one frame, neither compressed nor of 64 KiB and
-/// more, lies at the front of `in`, and nobody has to be shown it: what most messages are. Else all zero, and `next` takes
-/// its general way, on which it would get to the same, in more steps.
-Connection::ShortFrame Connection::find_short_frame(std::span<const std::byte> in) const {
-  constexpr std::size_t kShort = 6;  // 2 bytes and a masking key
-  if (in.size() < kShort + 2 || settings_->role != Role::kServer ||
-      settings_->observer != nullptr || state_ == State::kFinished)
-    return {};
-  if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)  // FIN, text or binary
-    return {};
-  ShortFrame frame{.header_size = kShort,
-                   .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // or large, if not masked
-  if (frame.length == 126) {
-    frame.header_size += 2;
-    frame.length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);
-    if (frame.length < 126)
-      return {};
-  } else if (frame.length > 126) {
-    return {};
-  }
-  if (frame.length > settings_->limits.message || frame.length > in.size() - frame.header_size)
-    return {};
-  return frame;
-}
-
-Event Connection::take_short_frame(ShortFrame frame, std::span<std::byte>& in, Output& out) {
-  const bool is_text = in[0] == std::byte{0x81};
-  MaskingKey key;
-  std::memcpy(key.data(), &in[frame.header_size - key.size()], key.size());
-  const auto payload = in.subspan(frame.header_size, frame.length);
-  in = in.subspan(frame.header_size + frame.length);
-  apply_mask(payload, key);
-  if (is_text && !is_utf8(payload))
-    return fail(Error::kTextNotUtf8, out);
-  return {.type = is_text ? Event::Type::kText : Event::Type::kBinary, .payload = payload};
-}
-// endregion
-
 // region next
-Event Connection::next(std::span<std::byte>& in, Output& out) {
-  release();
-  if (partial_ == nullptr && header_size_ == 0) {
-    if (const ShortFrame frame = find_short_frame(in); frame.header_size != 0)
-      return take_short_frame(frame, in, out);
-  }
+Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
   for (;;) {
     if (state_ == State::kFinished)
       in = {};  // [6455-5.5.1-DISCARD]
@@ -283,32 +239,9 @@ bool Connection::send(Opcode opcode, std::initializer_list<std::span<const std::
                       Output& out) {
   if (state_ != State::kOpen)
     return false;  // [6455-5.5.1-LAST]
-  if (deflate_ != nullptr && !is_control(opcode) && append_compressed(opcode, parts, out))
-    return true;
-  if (parts.size() == 1 && parts.begin()->size() < kLendFrom && settings_->role == Role::kServer &&
-      settings_->observer == nullptr) {
-    append_short(opcode, *parts.begin(), out);
-  } else {
+  if (deflate_ == nullptr || is_control(opcode) || !append_compressed(opcode, parts, out))
     append_frame(opcode, parts, out);
-  }
   return true;
-}
-
-/// As append_frame does, in fewer steps: the counterpart of take_short_frame.
-void Connection::append_short(Opcode opcode, std::span<const std::byte> payload, Output& out) {
-  static_assert(kLendFrom <= 0x10000);
-  const std::size_t size = payload.size();
-  const std::size_t header_size = size <= 125 ? 2 : 4;
-  const std::span<std::byte> frame = out.extend(header_size + size);
-  // [6455-6.1-FRAME], [6455-5.2-MINLEN]
-  frame[0] = std::byte{0x80} | static_cast<std::byte>(opcode);
-  frame[1] = static_cast<std::byte>(size <= 125 ? size : 126);
-  if (size > 125) {
-    frame[2] = static_cast<std::byte>(size >> 8U);
-    frame[3] = static_cast<std::byte>(size & 0xFFU);
-  }
-  if (size != 0)
-    std::memcpy(frame.data() + header_size, payload.data(), size);
 }
 
 bool Connection::send_control(Opcode opcode, std::span<const std::byte> payload, Output& out) {

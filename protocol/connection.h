@@ -25,6 +25,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -35,7 +36,10 @@
 #include "protocol/extensions.h"
 #include "protocol/frame.h"
 #include "protocol/limits.h"
+#include "protocol/mask.h"
 #include "protocol/output.h"
+#include "protocol/short_frame.h"
+#include "protocol/utf8.h"
 
 namespace ws {
 
@@ -102,6 +106,8 @@ class Connection {
   /// and more are lent, not copied, unless the message is compressed. False, and nothing sent, once a Close
   /// was sent. Text must be UTF-8.
   bool send(Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, Output& out);
+  /// The same for a payload in one part, if it can be done by the short way; false, and nothing sent, if not.
+  bool send_short(Opcode opcode, std::span<const std::byte> payload, Output& out);
   /// Appends a ping or an unsolicited pong; `payload` is at most 125 bytes. False once a Close was
   /// sent.
   bool send_control(Opcode opcode, std::span<const std::byte> payload, Output& out);
@@ -109,7 +115,7 @@ class Connection {
   /// empty Close; `reason`, UTF-8, is cut to 123 bytes. False once a Close was sent.
   bool close(std::uint16_t code, std::string_view reason, Output& out);
   /// Fails the connection (§7.1.7) for `error`, as `next` does by itself for a broken rule.
-  Event fail(Error error, Output& out);
+  [[gnu::cold]] Event fail(Error error, Output& out);
 
   /// May messages be sent?
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen; }
@@ -125,7 +131,10 @@ class Connection {
   [[nodiscard]] bool takes_shared_deflate() const;
   void forget_sent_context();
   /// Frees what backs the last event's payload; `next` does so first of all.
-  void release();
+  void release() {
+    if (partial_ != nullptr)
+      release_delivered();
+  }
 
   /// A part of this size is worth a piece of its own in a vectored write.
   static constexpr std::size_t kLendFrom = 16 * 1024;
@@ -134,12 +143,14 @@ class Connection {
   enum class State : std::uint8_t { kOpen, kCloseSent, kFinished };
   struct Partial;  // the half-received frame and message
 
-  struct ShortFrame {
-    std::size_t header_size = 0;
-    std::size_t length = 0;
-  };
-  [[nodiscard]] ShortFrame find_short_frame(std::span<const std::byte> in) const;
+  /// A short frame is taken, and sent, by the short way if nobody has to be shown it, and it is a server's.
+  [[nodiscard]] bool has_short_way() const {
+    return settings_->role == Role::kServer && settings_->observer == nullptr;
+  }
   Event take_short_frame(ShortFrame frame, std::span<std::byte>& in, Output& out);
+  // Not in line where the short way is: they would make it save registers that it does not use.
+  [[gnu::noinline]] Event next_of_any(std::span<std::byte>& in, Output& out);
+  void release_delivered();
   HeaderResult take_header(std::span<std::byte>& in, FrameHeader& header);
   Event take_whole_frame(const FrameHeader& header, std::span<std::byte> payload, Output& out);
   Event take_payload(std::span<std::byte>& in, Output& out);
@@ -149,7 +160,6 @@ class Connection {
   bool append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                          Output& out);
   void show_sent(std::span<const std::byte> frame);
-  static void append_short(Opcode opcode, std::span<const std::byte> payload, Output& out);
   void append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts, Output& out);
   void append_lent(const FrameHeader& header, std::span<const std::span<const std::byte>> parts,
                    Output& out);
@@ -162,5 +172,40 @@ class Connection {
   std::uint8_t header_size_ = 0;  ///< bytes of a cut header that lie in header_
   std::array<std::byte, kMaxHeaderSize> header_{};
 };
+
+// region connection-short-way
+[[gnu::always_inline]] inline Event Connection::next(std::span<std::byte>& in, Output& out) {
+  release();
+  if (!is_mid_message() && has_short_way() && state_ != State::kFinished) {
+    if (const ShortFrame frame = find_short_frame(in, settings_->limits.message))
+      return take_short_frame(frame, in, out);
+  }
+  // Copies, so that those of the short way can be in registers: these cannot, being passed by reference.
+  std::span<std::byte> rest = in;
+  const Event event = next_of_any(rest, out);
+  in = rest;
+  return {.type = event.type, .error = event.error, .code = event.code, .payload = event.payload};
+}
+
+[[gnu::always_inline]] inline Event Connection::take_short_frame(ShortFrame frame,
+                                                                 std::span<std::byte>& in,
+                                                                 Output& out) {
+  const bool is_text = in[0] == std::byte{0x81};
+  MaskingKey key;
+  std::memcpy(key.data(), &in[frame.header_size - key.size()], key.size());
+  const auto payload = in.subspan(frame.header_size, frame.length);
+  in = in.subspan(frame.header_size + frame.length);
+  apply_mask(payload, key);
+  if (is_text && !is_utf8(payload))
+    return fail(Error::kTextNotUtf8, out);
+  return {.type = is_text ? Event::Type::kText : Event::Type::kBinary, .payload = payload};
+}
+
+inline bool Connection::send_short(Opcode opcode, std::span<const std::byte> payload, Output& out) {
+  // [6455-5.5.1-LAST]
+  return state_ == State::kOpen && deflate_ == nullptr && has_short_way() &&
+         payload.size() < kLendFrom && append_short_frame(opcode, payload, out);
+}
+// endregion
 
 }  // namespace ws

@@ -23,16 +23,18 @@ class Output {
 
   /// Room for `size` bytes, which are counted as written: the caller fills all of them at once.
   [[gnu::always_inline]] std::span<std::byte> extend(std::size_t size) {
-    if (size > capacity_ - used_) [[unlikely]]
+    if (size > room()) [[unlikely]]
       grow(size);
     const std::span<std::byte> room{block_.get() + used_, size};
     used_ += size;
     return room;
   }
+  /// So much will `extend` give without an allocation.
+  [[nodiscard]] std::size_t room() const { return capacity_ - used_; }
   /// What follows, up to `size` bytes and `lends` parts by reference, will not throw: so a frame is
   /// appended whole or, by bad_alloc here, not at all.
   void reserve(std::size_t size, std::size_t lends) {
-    if (size > capacity_ - used_)
+    if (size > room())
       grow(size);
     if (lends != 0)
       pieces_.reserve(pieces_.size() + lends);
@@ -48,7 +50,7 @@ class Output {
   [[nodiscard]] std::size_t size() const { return used_ + lent_; }
   [[nodiscard]] bool empty() const { return size() == 0; }
   /// True if any part is lent, and so must leave before its bytes are used for something else.
-  [[nodiscard]] bool lends() const { return !pieces_.empty(); }
+  [[nodiscard]] bool lends() const { return lent_ != 0; }
 
   /// Calls `visit(Bytes)` with each piece in order; there are as few of them as possible.
   template <typename Visit>
@@ -64,10 +66,15 @@ class Output {
       visit(Bytes{block_.get() + begin, used_ - begin});
   }
 
+  /// What `for_each_piece` would visit, if nothing is lent.
+  [[nodiscard]] Bytes block() const { return {block_.get(), used_}; }
+
   void clear() {
     used_ = 0;
-    lent_ = 0;
-    pieces_.clear();
+    if (lent_ != 0) {
+      lent_ = 0;
+      pieces_.clear();
+    }
     if (capacity_ > kMostKept) {
       block_.reset();
       capacity_ = 0;
@@ -80,7 +87,7 @@ class Output {
     std::size_t block_end;  ///< what is in the block up to here goes first
     Bytes lent;
   };
-  void grow(std::size_t size);
+  [[gnu::cold]] void grow(std::size_t size);
 
   std::unique_ptr<std::byte[]> block_;
   std::size_t capacity_ = 0;

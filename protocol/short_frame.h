@@ -1,0 +1,76 @@
+// The short way for what most messages are: whole, in one frame of less than 64 KiB, not compressed. RFC 6455 §5.2
+//
+// All here could be left out: `Connection` would get to the same, in more steps. That is the general way, in frame,
+// message and connection, and the one to read first. Here are the same rules, and of each kind of frame but one the
+// answer "not mine". In a header, so that a loop over many messages has it in line.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+
+#include "protocol/frame.h"
+#include "protocol/output.h"
+
+namespace ws {
+
+/// A masked frame with FIN, text or binary, that lies whole in front of other bytes.
+struct ShortFrame {
+  std::size_t header_size = 0;  ///< 6 or 8; 0: what lies there is no such frame
+  std::size_t length = 0;       ///< of the payload, bytes
+
+  explicit operator bool() const { return header_size != 0; }
+};
+
+// region find-short-frame
+/// The frame at the front of `in`, if it is one, and its payload has at most `limit` bytes.
+[[gnu::always_inline]] inline ShortFrame find_short_frame(std::span<const std::byte> in,
+                                                          std::uint64_t limit) {
+  constexpr std::size_t kShort = 6;  // 2 bytes and a masking key
+  if (in.size() < kShort + 2)
+    return {};
+  if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)  // FIN, text or binary
+    return {};
+  ShortFrame frame{.header_size = kShort,
+                   .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // or large, if not masked
+  if (frame.length == 126) {
+    frame.header_size += 2;
+    frame.length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);
+    if (frame.length < 126)
+      return {};
+  } else if (frame.length > 126) {
+    return {};
+  }
+  if (frame.length > limit || frame.length > in.size() - frame.header_size)
+    return {};
+  return frame;
+}
+// endregion
+
+// region append-short-frame
+/// Appends a whole message as a server's frame; false, and nothing appended, if it is empty, has 64 KiB or more, or the
+/// block of `out` would have to grow for it.
+[[gnu::always_inline]] inline bool append_short_frame(Opcode opcode,
+                                                      std::span<const std::byte> payload,
+                                                      Output& out) {
+  const std::size_t size = payload.size();
+  if (size == 0 || size > 0xFFFF || size + 4 > out.room())
+    return false;
+  // [6455-6.1-FRAME], [6455-5.2-MINLEN]
+  std::byte* at = out.extend(4 + size).data();
+  *at++ = std::byte{0x80} | static_cast<std::byte>(opcode);
+  if (size <= 125) {
+    *at++ = static_cast<std::byte>(size);
+    out.shrink(2);
+  } else {
+    *at++ = std::byte{126};
+    *at++ = static_cast<std::byte>(size >> 8U);
+    *at++ = static_cast<std::byte>(size & 0xFFU);
+  }
+  std::memcpy(at, payload.data(), size);
+  return true;
+}
+// endregion
+
+}  // namespace ws
