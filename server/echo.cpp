@@ -24,7 +24,7 @@ void Echo::closed(Session&, const Ending& ending) {
 }
 
 void RawEcho::message(Session& session, Opcode opcode, std::span<std::byte> payload) {
-  session.send(opcode, {payload});
+  session.send(opcode, payload);
 }
 
 }  // namespace ws

@@ -120,9 +120,9 @@ void Server::stop() {
 // --- The loop's calls
 
 bool Server::on_ready(EventLoop::Token token, std::uint32_t events) {
-  if (token.slot == kListener.slot)
-    return accept_waiting();
-  if (token.slot == kSignals.slot) {
+  if (token.slot >= kSignals.slot) {
+    if (token.slot == kListener.slot)
+      return accept_waiting();
     on_signal();
     return true;
   }

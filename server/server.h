@@ -69,11 +69,11 @@ class Server final : private EventLoop::Handler {
   void on_turn_end() override;
   void on_busy_wait(EventLoop::Token token) override;
 
-  bool accept_waiting();
+  [[gnu::noinline]] bool accept_waiting();
   void admit(Fd fd, const SocketAddress& peer);
   void on_descriptors_spent(std::error_code error);
   void listen_again();
-  void on_signal();
+  [[gnu::cold]] void on_signal();
   void start_stopping();
   void stop_if_done();
   void bury_the_dead();

@@ -1,7 +1,5 @@
 #include "server/session.h"
 
-#include <sys/epoll.h>
-
 #include <algorithm>
 #include <cassert>
 #include <ctime>
@@ -31,14 +29,17 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 using Pieces = std::array<iovec, kMaxPieces>;
 
+iovec to_iovec(std::span<const std::byte> piece) {
+  return {const_cast<std::byte*>(piece.data()), piece.size()};  // sendmsg only reads it
+}
+
 /// Fills `pieces` with what `out` holds; what is more than fits stays. Returns how many there are.
 std::size_t to_pieces(const Output& out, Pieces& pieces) {
   std::size_t count = 0;
   out.for_each_piece([&](std::span<const std::byte> piece) {
     if (count == pieces.size())
       return;
-    pieces[count++] = {const_cast<std::byte*>(piece.data()),
-                       piece.size()};  // sendmsg only reads it
+    pieces[count++] = to_iovec(piece);
   });
   return count;
 }
@@ -102,9 +103,9 @@ std::string_view Session::path() const {
 
 IoResult Session::read_socket() {
   const IoResult result = receive(fd_, context_.receive_buffer);
-  if (context_.wire_log != nullptr) {
-    context_.wire_log->received(serial_, std::span(context_.receive_buffer).first(result.size));
-    if (result.status == IoResult::Status::kEnd)
+  if (context_.wire_log != nullptr) [[unlikely]] {
+    context_.wire_log->received(serial_, std::span(context_.receive_buffer).first(result.size()));
+    if (result.status() == IoResult::Status::kEnd)
       context_.wire_log->finished(serial_, Sender::kClient);
   }
   return result;
@@ -113,8 +114,21 @@ IoResult Session::read_socket() {
 IoResult Session::write_socket(std::span<const iovec> pieces) {
   const IoResult result = send_pieces(fd_, pieces);
   if (context_.wire_log != nullptr)
-    context_.wire_log->sent(serial_, pieces, result.size);
+    context_.wire_log->sent(serial_, pieces, result.size());
   return result;
+}
+
+/// What was gathered, as far as one call takes it: mostly it is one piece.
+IoResult Session::write_gathered() {
+  const Output& out = context_.gathered;
+  if (out.lends() || context_.wire_log != nullptr)
+    return write_pieces(out);
+  return send_bytes(fd_, out.block());
+}
+
+IoResult Session::write_pieces(const Output& out) {
+  Pieces pieces;
+  return write_socket(std::span(pieces).first(to_pieces(out, pieces)));
 }
 
 void Session::finish_socket() {
@@ -134,10 +148,10 @@ bool Session::on_ready(std::uint32_t events) {
     did_something = queued() > 0;
     flush_outbox();
   }
-  if (events == 0) {
-    did_something = resume();
-  } else if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && may_read()) {
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && may_read()) {
     did_something |= read();
+  } else if (events == 0) {
+    did_something = resume();
   } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     // epoll reports these unasked. To a session that does not read they mean that the peer has reset the
     // connection: there is nothing to wait for, and waiting would spin.
@@ -150,17 +164,15 @@ bool Session::on_ready(std::uint32_t events) {
 // endregion
 
 bool Session::may_read() const {
-  if (state_ == State::kDead || is_end_seen_)
-    return false;
-  if (state_ == State::kFlushing || state_ == State::kDraining)
-    return true;
+  if (state_ > State::kOpen)
+    return state_ != State::kDead && !is_end_seen_;
   return !is_paused_ && (outbox_ == nullptr || outbox_->input().empty());
 }
 
 // region session-read
 bool Session::read() {
   const IoResult result = read_socket();
-  switch (result.status) {
+  switch (result.status()) {
     case IoResult::Status::kWouldBlock:
       return false;
     case IoResult::Status::kError:
@@ -172,7 +184,7 @@ bool Session::read() {
     case IoResult::Status::kDone:
       break;
   }
-  const auto bytes = std::span(context_.receive_buffer).first(result.size);
+  const auto bytes = std::span(context_.receive_buffer).first(result.size());
   if (limits().ping_ms != 0)
     heard_at_ = now();
   if (state_ == State::kHead) {
@@ -251,6 +263,7 @@ void Session::answer(const HttpRequest& request, std::span<std::byte> behind) {
   route_ = answer.route;
   state_ = State::kOpen;
   deadline_ = Timers::kNever;
+  arm();  // pings may be due before the head was
   route_->endpoint->opened(*this, opening);
   // A client is to wait for the 101 (§4.1). Frames of one that did not are here already.
   take_input(behind);
@@ -270,7 +283,7 @@ void Session::refuse(Error error) {
 
 // --- Messages
 
-void Session::take_input(std::span<std::byte> in) {
+inline void Session::take_input(std::span<std::byte> in) {
   // A read that begins with a control frame (bit 0x08 of its opcode) is answered at once.
   if (limits().lab_echo_ms != 0 && is_open() && !in.empty() &&
       (in.front() & std::byte{0x08}) == std::byte{0})
@@ -346,23 +359,28 @@ inline void Session::deliver(const Event& message) {
 // region session-pump
 /// From bytes to events to the endpoint, until the bytes are used up, the peer is done, it is another's turn, or
 /// too much waits to be sent: then `in` keeps the rest.
-void Session::pump(std::span<std::byte>& in) {
+inline void Session::pump(std::span<std::byte>& in) {
   std::size_t delivered = 0;
-  while (!in.empty() && state_ == State::kOpen && !is_paused_) {
+  while (!in.empty() && state_ == State::kOpen) {
     if (delivered > kMostInOneTurn) {
       context_.loop.make_ready(token());
       break;
     }
     const Event event = connection_.next(in, output());
     delivered += event.payload.size();
-    if (event.type == Event::Type::kText || event.type == Event::Type::kBinary)
+    if (event.type == Event::Type::kText || event.type == Event::Type::kBinary) {
       deliver(event);
-    else
+    } else {
       take_event(event);
-    if (queued() == 0 && context_.gathered.size() < kFlushAt)
-      continue;
-    flush();
-    is_paused_ = connection_.is_open() && queued() > limits().outbox_high;
+      if (context_.gathered.size() >= kFlushAt)  // many pongs
+        flush();
+    }
+    if (outbox_ != nullptr) {
+      flush();
+      is_paused_ = connection_.is_open() && queued() > limits().outbox_high;
+      if (is_paused_)
+        break;
+    }
   }
   connection_.release();
   if (state_ != State::kOpen)
@@ -371,15 +389,17 @@ void Session::pump(std::span<std::byte>& in) {
 // endregion
 
 // region session-take-event
-void Session::take_event(const Event& event) {
+void Session::take_event(Event event) {
   const std::string_view text = as_text(event.payload);
   switch (event.type) {
     case Event::Type::kPong:
       if (!awaits_pong_)
         return;
       awaits_pong_ = false;
-      if (connection_.is_open())
+      if (connection_.is_open()) {
         deadline_ = Timers::kNever;
+        arm();  // silence may end sooner than the wait for the pong
+      }
       return;
     case Event::Type::kClose:
       start_flushing();
@@ -400,19 +420,33 @@ void Session::take_event(const Event& event) {
 }
 // endregion
 
+// region session-send
 Session::SendResult Session::send(Opcode opcode,
                                   std::initializer_list<std::span<const std::byte>> parts) {
   if (!is_open())
     return SendResult::kRefused;
-  Output& out = output();
-  connection_.send(opcode, parts, out);
+  connection_.send(opcode, parts, output());
+  return after_send();
+}
+
+Session::SendResult Session::send(Opcode opcode, std::span<const std::byte> payload) {
+  // Mostly it is the answer to what is being handled.
+  if (context_.gatherer != this || state_ != State::kOpen ||
+      !connection_.send_short(opcode, payload, context_.gathered)) [[unlikely]]
+    return send(opcode, {payload});
+  return after_send();
+}
+
+inline Session::SendResult Session::after_send() {
   // What is lent lies in bytes that the next read overwrites.
-  if (out.lends() || out.size() >= kFlushAt)
+  if (context_.gathered.lends() || context_.gathered.size() >= kFlushAt) {
     flush();
-  if (state_ == State::kDead)
-    return SendResult::kRefused;
+    if (state_ == State::kDead)
+      return SendResult::kRefused;
+  }
   return queued() > limits().outbox_high ? SendResult::kOverHigh : SendResult::kQueued;
 }
+// endregion
 
 void Session::close(std::uint16_t code, std::string_view reason) {
   if (!is_open())
@@ -435,14 +469,11 @@ void Session::fail(Error error) {
 
 // --- Output
 
-/// The loop's Output, for this session. Whoever had it before is served first.
-Output& Session::output() {
-  if (context_.gatherer != this) {
-    if (context_.gatherer != nullptr)
-      context_.gatherer->settle();
-    context_.gatherer = this;
-  }
-  return context_.gathered;
+/// Whoever had it before is served first.
+void Session::claim_output() {
+  if (context_.gatherer != nullptr)
+    context_.gatherer->settle();
+  context_.gatherer = this;
 }
 
 Outbox& Session::outbox() {
@@ -452,30 +483,28 @@ Outbox& Session::outbox() {
 }
 
 // region session-flush
-/// Sends what was gathered, in one write; what the socket does not take is queued. [6455-6.1-TRANSMIT]
-void Session::flush() {
-  if (context_.gatherer != this)
-    return;
+void Session::flush_gathered() {
   context_.gatherer = nullptr;
   Output& out = context_.gathered;
-  if (out.empty())
+  const std::size_t size = out.size();
+  if (size == 0)
     return;
-  std::size_t sent = 0;
-  if (queued() == 0) {
-    Pieces pieces;
-    const IoResult result = write_socket(std::span(pieces).first(to_pieces(out, pieces)));
-    if (result.status == IoResult::Status::kError)
-      die(result.error());
-    sent = result.size;
-  }
+  const IoResult result = queued() == 0 ? write_gathered() : IoResult(-EAGAIN);
+  if (!result.is_all_of(size)) [[unlikely]]
+    queue_rest(out, result);
+  out.clear();
+}
+
+void Session::queue_rest(const Output& out, IoResult sent) {
+  if (sent.status() == IoResult::Status::kError)
+    return die(sent.error());
   try {
     // Without memory for the rest a frame would stay cut in the middle: nothing can be said after it.
-    if (state_ != State::kDead && sent < out.size() && !outbox().append(out, sent))
-      reset("the server's buffers are full");
+    if (!outbox().append(out, sent.size()))
+      return reset("the server's buffers are full");
   } catch (const std::bad_alloc&) {
-    reset("out of memory");
+    return reset("out of memory");
   }
-  out.clear();
   watch_progress();
 }
 // endregion
@@ -485,9 +514,9 @@ void Session::flush_outbox() {
     return;
   Pieces pieces;
   const IoResult result = write_socket(std::span(pieces).first(outbox_->pieces(pieces)));
-  if (result.status == IoResult::Status::kError)
+  if (result.status() == IoResult::Status::kError)
     return die(result.error());
-  outbox_->consume(result.size);
+  outbox_->consume(result.size());
   watch_progress();
   if (is_paused_ && queued() < limits().outbox_low) {
     is_paused_ = false;
@@ -524,13 +553,12 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
     Pieces pieces;
     std::size_t count = 0;
     for (const Range& range : ranges.first(std::min(ranges.size(), pieces.size()))) {
-      const auto bytes = block->bytes().subspan(range.begin, range.end - range.begin);
-      pieces[count++] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
+      pieces[count++] = to_iovec(block->bytes().subspan(range.begin, range.end - range.begin));
     }
     const IoResult result = write_socket(std::span(pieces).first(count));
-    if (result.status == IoResult::Status::kError)
+    if (result.status() == IoResult::Status::kError)
       die(result.error());
-    sent = result.size;
+    sent = result.size();
   }
   for (const Range& range : ranges) {
     if (state_ == State::kDead)
@@ -689,7 +717,8 @@ void Session::on_timer() {
     awaits_pong_ = true;
     deadline_ = now() + limits().pong_ms;
   }
-  settle();
+  flush();
+  settle_changes();  // sets the timer again, in any case
 }
 
 void Session::on_deadline() {
@@ -721,14 +750,9 @@ void Session::on_deadline() {
 // endregion
 
 // region session-settle
-/// What every call ends with: what was said leaves, epoll is asked for what can be acted on and no more,
+/// What every call ends with, once what was said has left: epoll is asked for what can be acted on and no more,
 /// the timer is set.
-void Session::settle() {
-  flush();
-  // Most often that was all: nothing waits, nothing has changed, and no deadline is running.
-  if (state_ == State::kOpen && outbox_ == nullptr && interest_ == EPOLLIN && !is_end_seen_ &&
-      !is_paused_ && deadline_ == Timers::kNever && message_deadline_ == 0 && limits().ping_ms == 0)
-    return;
+void Session::settle_changes() {
   end_writing_if_flushed();
   if (state_ == State::kDead)
     return;

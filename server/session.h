@@ -21,6 +21,8 @@
 //  3. Each wait has a deadline, and no trickle of bytes moves it.
 #pragma once
 
+#include <sys/epoll.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -113,7 +115,9 @@ class Session final : public TimerNode {
 
   [[nodiscard]] SessionId id() const { return SessionId(serial_); }
   /// Sends one message, its payload the `parts` in order. Text must be UTF-8.
-  SendResult send(Opcode opcode, std::initializer_list<std::span<const std::byte>> parts);
+  [[gnu::noinline]] SendResult send(Opcode opcode,
+                                    std::initializer_list<std::span<const std::byte>> parts);
+  SendResult send(Opcode opcode, std::span<const std::byte> payload);
   /// Starts the closing handshake; see Connection::close. Messages that still come are not delivered.
   void close(std::uint16_t code, std::string_view reason);
   /// Fails the connection: a Close with the error's code, and nothing more is understood.
@@ -130,7 +134,7 @@ class Session final : public TimerNode {
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
   /// Ends it with a reset: the peer does not read, or what it was sent is not all, and it must not take it
   /// for that.
-  void reset(std::string_view why);
+  [[gnu::cold]] void reset(std::string_view why);
   static constexpr std::uint32_t kNoMember = UINT32_MAX;
   std::uint32_t member = kNoMember;  ///< where the room that the session is in keeps it
 
@@ -145,11 +149,15 @@ class Session final : public TimerNode {
   void on_timer();
   /// Sends what was gathered, and asks epoll and the timers for what may come next. Whoever gathers is
   /// settled when another session begins to, and at the end of the turn.
-  void settle();
+  [[gnu::always_inline]] void settle() {
+    flush();
+    if (!is_quiet())
+      settle_changes();
+  }
   /// The way out of an exception: Close 1011, or a reset where that cannot be said any more.
   void on_exception(std::string_view what);
   /// Ends it at the end of the turn.
-  void die(std::error_code error = {}, std::string_view why = {});
+  [[gnu::cold]] void die(std::error_code error = {}, std::string_view why = {});
   /// Tells the endpoint of an end that it was not told of yet: TCP's, with or without an error.
   void bury(const Dead& dead);
 
@@ -165,25 +173,40 @@ class Session final : public TimerNode {
   // The three that the wire log taps.
   IoResult read_socket();
   IoResult write_socket(std::span<const iovec> pieces);
+  IoResult write_gathered();
+  [[gnu::noinline]] IoResult write_pieces(const Output& out);
   void finish_socket();
 
-  Output& output();
-  void flush();
-  void flush_outbox();
+  /// The loop's Output, for this session.
+  Output& output() {
+    if (context_.gatherer != this)
+      claim_output();
+    return context_.gathered;
+  }
+  [[gnu::noinline]] void claim_output();
+  SendResult after_send();
+  /// Sends what was gathered, in one write; what the socket does not take is queued. [6455-6.1-TRANSMIT]
+  void flush() {
+    if (context_.gatherer == this)
+      flush_gathered();
+  }
+  void flush_gathered();
+  [[gnu::noinline]] void queue_rest(const Output& out, IoResult sent);
+  [[gnu::noinline]] void flush_outbox();
   Outbox& outbox();
   void watch_progress();
 
   bool read();
-  void take_head(std::span<std::byte> bytes, bool has_waited = false);
+  [[gnu::noinline]] void take_head(std::span<std::byte> bytes, bool has_waited = false);
   void answer(const HttpRequest& request, std::span<std::byte> behind);
   void write_refusal(const Answer& answer);
-  void pump(std::span<std::byte>& in);
+  [[gnu::always_inline]] void pump(std::span<std::byte>& in);
   void deliver(const Event& message);
-  void take_event(const Event& event);
-  void take_input(std::span<std::byte> in);
-  void take_end();
-  void hold(std::span<const std::byte> in, std::uint32_t delay_ms);
-  bool resume();
+  [[gnu::noinline]] void take_event(Event event);
+  [[gnu::always_inline]] void take_input(std::span<std::byte> in);
+  [[gnu::noinline]] void take_end();
+  [[gnu::noinline]] void hold(std::span<const std::byte> in, std::uint32_t delay_ms);
+  [[gnu::noinline]] bool resume();
   void on_deadline();
   void watch_message(std::size_t received);
   void judge_message();
@@ -195,6 +218,12 @@ class Session final : public TimerNode {
   void end_writing_if_flushed();
   void tell_closed(const Ending& ending);
 
+  /// Nothing waits, nothing has changed, and no deadline is running: most often so.
+  [[nodiscard]] bool is_quiet() const {
+    return state_ == State::kOpen && outbox_ == nullptr && interest_ == EPOLLIN &&
+           deadline_ == Timers::kNever && message_deadline_ == 0;
+  }
+  [[gnu::noinline]] void settle_changes();
   [[nodiscard]] bool may_read() const;
   void arm();
   [[nodiscard]] std::int64_t next_deadline() const;

@@ -113,42 +113,21 @@ Fd accept_connection(const Fd& listener, SocketAddress& peer, std::error_code& e
 }
 
 IoResult receive(const Fd& fd, std::span<std::byte> buffer) {
-  for (;;) {
-    const ssize_t n = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
-    if (n > 0)
-      return {IoResult::Status::kDone, 0, static_cast<std::size_t>(n)};
-    if (n == 0)
-      return {IoResult::Status::kEnd};
-    if (errno == EINTR)
-      continue;
-    if (errno == EAGAIN)
-      return {IoResult::Status::kWouldBlock};
-    return {IoResult::Status::kError, errno};  // ECONNRESET, ETIMEDOUT, …
-  }
+  const ssize_t n = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
+  return IoResult(n >= 0 ? n : -errno);
+}
+
+IoResult send_bytes(const Fd& fd, std::span<const std::byte> bytes) {
+  const ssize_t n = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  return IoResult(n >= 0 ? n : -errno);
 }
 
 IoResult send_pieces(const Fd& fd, std::span<const iovec> pieces) {
-  for (;;) {
-    ssize_t n = 0;
-    if (pieces.size() == 1) {
-      n = ::send(fd.get(), pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL);
-    } else {
-      msghdr message{};
-      message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg only reads it
-      message.msg_iovlen = pieces.size();
-      n = ::sendmsg(fd.get(), &message, MSG_NOSIGNAL);
-    }
-    if (n > 0)
-      return {IoResult::Status::kDone, 0, static_cast<std::size_t>(n)};
-    if (n == 0)
-      return {IoResult::Status::kWouldBlock};
-    if (errno == EINTR)
-      continue;
-    // ENOBUFS: the kernel has no memory for it just now, which is to wait as well.
-    if (errno == EAGAIN || errno == ENOBUFS)
-      return {IoResult::Status::kWouldBlock};
-    return {IoResult::Status::kError, errno};  // EPIPE, ECONNRESET, …
-  }
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg only reads it
+  message.msg_iovlen = pieces.size();
+  const ssize_t n = ::sendmsg(fd.get(), &message, MSG_NOSIGNAL);
+  return IoResult(n >= 0 ? n : -errno);
 }
 
 void finish_writing(const Fd& fd) {

@@ -1,12 +1,13 @@
 // The few POSIX calls that the server makes on sockets, each wrapped once. Errors are values.
 //
-// A session reads, writes and half-closes through `receive`, `send_pieces` and `finish_writing` alone:
+// A session reads, writes and half-closes through `receive`, `send_bytes`, `send_pieces` and `finish_writing` alone:
 // this is the seam at which TLS would come in.
 #pragma once
 
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -53,23 +54,46 @@ Fd listen_on(const SocketAddress& address, std::error_code& error);
 /// One waiting connection, non-blocking, or an invalid Fd and `error`: EAGAIN if none waits.
 Fd accept_connection(const Fd& listener, SocketAddress& peer, std::error_code& error);
 
-struct IoResult {
+/// What a read or a write came to. Kept as the kernel says it, so that it is returned in one register.
+class IoResult {
+ public:
   enum class Status : std::uint8_t {
     kDone,        ///< `size` bytes moved, at least one
     kWouldBlock,  ///< none now; epoll will say when
     kEnd,         ///< the peer sent FIN
     kError,       ///< the connection is lost
   };
-  Status status;
-  int error_number = 0;
-  std::size_t size = 0;
+  /// `value`: the bytes that moved, 0 at the end, or an error's number, negative.
+  explicit IoResult(std::int64_t value) : value_(value) {}
 
-  [[nodiscard]] std::error_code error() const { return {error_number, std::system_category()}; }
+  [[nodiscard]] Status status() const {
+    if (value_ > 0) [[likely]]
+      return Status::kDone;
+    if (value_ == 0)
+      return Status::kEnd;
+    // EINTR: a signal came first. ENOBUFS: the kernel has no memory for it just now.
+    const bool may_try_again = value_ == -EAGAIN || value_ == -EINTR || value_ == -ENOBUFS;
+    return may_try_again ? Status::kWouldBlock : Status::kError;  // ECONNRESET, EPIPE, ETIMEDOUT, …
+  }
+  [[nodiscard]] std::size_t size() const {
+    return value_ > 0 ? static_cast<std::size_t>(value_) : 0;
+  }
+  [[nodiscard]] bool is_all_of(std::size_t size) const {
+    return value_ == static_cast<std::int64_t>(size);
+  }
+  /// Of kError.
+  [[nodiscard]] std::error_code error() const {
+    return {static_cast<int>(-value_), std::system_category()};
+  }
+
+ private:
+  std::int64_t value_;
 };
-static_assert(sizeof(IoResult) <= 16);  // so that it is returned in registers
 
 IoResult receive(const Fd& fd, std::span<std::byte> buffer);
-/// Writes `pieces` in order with one call; a short count says that the socket is full.
+/// Writes `bytes`, one at least; a short count says that the socket is full.
+IoResult send_bytes(const Fd& fd, std::span<const std::byte> bytes);
+/// The same for `pieces` in order, with one call.
 IoResult send_pieces(const Fd& fd, std::span<const iovec> pieces);
 /// Sends FIN behind what was written. Reading goes on.
 void finish_writing(const Fd& fd);

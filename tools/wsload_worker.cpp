@@ -293,11 +293,12 @@ void Worker::dispatch(Link& link, std::uint32_t events) {
 
 void Worker::read(Link& link) {
   const IoResult result = receive(link.fd, buffer_);
-  if (result.status == IoResult::Status::kWouldBlock)
+  if (result.status() == IoResult::Status::kWouldBlock)
     return;
-  const std::span<std::byte> in = std::span(buffer_).first(result.size);
-  const bool is_end = result.status != IoResult::Status::kDone;
-  const std::string how = is_end && result.error_number != 0 ? because(result.error_number) : "";
+  const std::span<std::byte> in = std::span(buffer_).first(result.size());
+  const bool is_end = result.status() != IoResult::Status::kDone;
+  const std::string how =
+      result.status() == IoResult::Status::kError ? because(result.error().value()) : "";
   switch (link.state) {
     case State::kUpgrading:
       if (is_end)
@@ -476,10 +477,9 @@ bool Worker::send_talk(Link& link) {
   talk.out.for_each_piece(
       [&](Output::Bytes piece) {  // a client lends nothing, so there is one at most
         const auto rest = piece.subspan(talk.out_sent);
-        const iovec part{const_cast<std::byte*>(rest.data()), rest.size()};
-        const IoResult result = send_pieces(link.fd, {&part, 1});
+        const IoResult result = send_bytes(link.fd, rest);
         // Nobody reads there any more: what came before that end can still be read, and says how it ended.
-        talk.out_sent += result.status == IoResult::Status::kError ? rest.size() : result.size;
+        talk.out_sent += result.status() == IoResult::Status::kError ? rest.size() : result.size();
         is_full = talk.out_sent < piece.size();
       });
   watch(link, is_full);
@@ -512,10 +512,10 @@ bool Worker::send_range(Link& link, Messages::Bytes cycle, std::uint64_t first, 
       planned += size;
     }
     const IoResult result = send_pieces(link.fd, std::span(pieces).first(count));
-    link.sent += result.size;
+    link.sent += result.size();
     // After an error too: the loop will be told by epoll, and reads what came before it.
     if (link.sent < planned) {
-      watch(link, result.status != IoResult::Status::kError);
+      watch(link, result.status() != IoResult::Status::kError);
       return false;
     }
   }

@@ -93,22 +93,23 @@ TEST(Listener, SaysWhyItCannotListen) {
 
 TEST(Receiving, TellsDataFromNothingFromTheEndFromALoss) {
   Connection connection;
-  EXPECT_EQ(receive(connection.accepted, connection.buffer).status, IoResult::Status::kWouldBlock);
+  EXPECT_EQ(receive(connection.accepted, connection.buffer).status(),
+            IoResult::Status::kWouldBlock);
   connection.send("hello");
   connection.wait();
   const IoResult data = receive(connection.accepted, connection.buffer);
-  EXPECT_EQ(data.status, IoResult::Status::kDone);
-  EXPECT_EQ(data.size, 5U);
+  EXPECT_EQ(data.status(), IoResult::Status::kDone);
+  EXPECT_EQ(data.size(), 5U);
   connection.client.reset();
   connection.wait();
-  EXPECT_EQ(receive(connection.accepted, connection.buffer).status, IoResult::Status::kEnd);
+  EXPECT_EQ(receive(connection.accepted, connection.buffer).status(), IoResult::Status::kEnd);
 
   Connection lost;
   make_reset_on_close(lost.client);
   lost.client.reset();
   lost.wait();
   const IoResult error = receive(lost.accepted, lost.buffer);
-  EXPECT_EQ(error.status, IoResult::Status::kError);
+  EXPECT_EQ(error.status(), IoResult::Status::kError);
   EXPECT_EQ(error.error(), std::errc::connection_reset);
 }
 
@@ -117,8 +118,8 @@ TEST(Sending, GathersItsPiecesAndTellsWhatTheSocketTook) {
   std::string one = "one";
   std::string two = "two";
   const std::array<iovec, 2> pieces = {iovec{one.data(), 3}, iovec{two.data(), 3}};
-  EXPECT_EQ(send_pieces(connection.accepted, pieces).size, 6U);
-  EXPECT_EQ(send_pieces(connection.accepted, std::span(pieces).first(1)).size, 3U);
+  EXPECT_EQ(send_pieces(connection.accepted, pieces).size(), 6U);
+  EXPECT_EQ(send_pieces(connection.accepted, std::span(pieces).first(1)).size(), 3U);
   std::array<char, 9> received{};
   EXPECT_EQ(::recv(connection.client.get(), received.data(), 9, MSG_WAITALL), 9);
   EXPECT_EQ(std::string_view(received.data(), 9), "onetwoone");
@@ -126,11 +127,11 @@ TEST(Sending, GathersItsPiecesAndTellsWhatTheSocketTook) {
   // Nobody reads: at some time the socket takes no more, and says so.
   std::string much(1 << 20, 'x');
   const std::array<iovec, 1> large = {iovec{much.data(), much.size()}};
-  IoResult result{IoResult::Status::kDone};
-  for (int i = 0; i < 100 && result.status == IoResult::Status::kDone; ++i) {
+  IoResult result(1);
+  for (int i = 0; i < 100 && result.status() == IoResult::Status::kDone; ++i) {
     result = send_pieces(connection.accepted, large);
   }
-  EXPECT_EQ(result.status, IoResult::Status::kWouldBlock);
+  EXPECT_EQ(result.status(), IoResult::Status::kWouldBlock);
 }
 
 TEST(Sending, ToAPeerThatIsGoneIsAnErrorAndNoSignal) {
@@ -142,7 +143,7 @@ TEST(Sending, ToAPeerThatIsGoneIsAnErrorAndNoSignal) {
   std::string text = "x";
   const std::array<iovec, 1> piece = {iovec{text.data(), 1}};
   const IoResult result = send_pieces(connection.accepted, piece);
-  EXPECT_EQ(result.status, IoResult::Status::kError);
+  EXPECT_EQ(result.status(), IoResult::Status::kError);
   EXPECT_EQ(result.error(), std::errc::broken_pipe);
 }
 
@@ -153,7 +154,7 @@ TEST(FinishingWriting, SendsFinAndReadsOn) {
   EXPECT_EQ(::recv(connection.client.get(), &c, 1, 0), 0) << "FIN";
   connection.send("still heard");
   connection.wait();
-  EXPECT_EQ(receive(connection.accepted, connection.buffer).size, 11U);
+  EXPECT_EQ(receive(connection.accepted, connection.buffer).size(), 11U);
 }
 
 TEST(ResetOnClose, DropsWhatIsQueuedAndTellsThePeer) {
@@ -161,18 +162,18 @@ TEST(ResetOnClose, DropsWhatIsQueuedAndTellsThePeer) {
   std::string much(1 << 20, 'x');
   const std::array<iovec, 1> piece = {iovec{much.data(), much.size()}};
   std::size_t sent = 0;
-  IoResult result{IoResult::Status::kDone};
-  for (; result.status == IoResult::Status::kDone; sent += result.size)
+  IoResult result(1);
+  for (; result.status() == IoResult::Status::kDone; sent += result.size())
     result = send_pieces(connection.accepted, piece);
   make_reset_on_close(connection.accepted);
   connection.accepted.reset();
   // What had arrived is there; what lay in the sender's queue is not, and no FIN feigns an end.
   std::size_t received = 0;
-  while ((result = receive(connection.client, std::as_writable_bytes(std::span(much)))).status ==
+  while ((result = receive(connection.client, std::as_writable_bytes(std::span(much)))).status() ==
          IoResult::Status::kDone) {
-    received += result.size;
+    received += result.size();
   }
-  EXPECT_EQ(result.status, IoResult::Status::kError);
+  EXPECT_EQ(result.status(), IoResult::Status::kError);
   EXPECT_EQ(result.error(), std::errc::connection_reset);
   EXPECT_LT(received, sent);
 }
