@@ -24,8 +24,11 @@ namespace ws {
 
 class Utf8Validator {
  public:
-  /// Takes the next bytes of the text. False at the first byte that no valid text could have there;
-  /// the validator is then of no further use.
+  /// Takes the next byte of the text. False if no valid text could have it there; the validator is then
+  /// of no further use.
+  [[nodiscard]] bool accept(std::byte next);
+
+  /// Takes the next bytes: says what byte after byte would, but passes over many at once where it can.
   [[nodiscard]] bool accept(std::span<const std::byte> bytes);
 
   /// True if the text may end here: no character is open.

@@ -33,7 +33,7 @@ using Bytes = std::vector<std::byte>;
 
 constexpr MaskingKey kKey{std::byte{0x37}, std::byte{0xFA}, std::byte{0x21}, std::byte{0x3D}};
 /// A small message; then what lies in the first cache, in the second, and in neither.
-constexpr std::int64_t kSizes[] = {20, 1 << 10, 8 << 10, 256 << 10, 8 << 20};
+constexpr std::int64_t kSizes[] = {20, 1 << 10, 16 << 10, 64 << 10, 8 << 20};
 
 void sizes(benchmark::internal::Benchmark* benchmark) {
   for (const std::int64_t size : kSizes)

@@ -15,7 +15,7 @@ STANDARD = re.compile(r"^[a-z_]+$")  # <vector>, <cstdint>: a name without a dot
 POSIX = re.compile(r"^((sys|netinet|arpa|net)/)?[a-z_]+\.h$")
 # The libraries that a part may include, and the one file that may where it is one.
 LIBRARIES = {
-    "protocol": [("openssl/", "handshake.cpp"), ("zlib.h", "deflate.h")],
+    "protocol": [("openssl/", "handshake.cpp"), ("zlib.h", "deflate.h"), ("immintrin.h", "utf8_blocks.cpp")],
     "server": [("spdlog/", None), ("fmt/", None), ("CLI/", "config.cpp")],
 }
 OURS = {"protocol": ("protocol/",), "server": ("protocol/", "server/")}
@@ -57,6 +57,7 @@ def test_this_check_sees_what_it_forbids(tmp_path):
     tree = {
         "protocol/good.h": '#include <vector>\n#include <cstdint>\n#include "protocol/frame.h"\n',
         "protocol/handshake.cpp": "#include <openssl/evp.h>\n",
+        "protocol/utf8_blocks.cpp": "#include <immintrin.h>\n",
         "server/good.cpp": '#include <sys/epoll.h>\n#include <unistd.h>\n#include <chrono>\n'
                            '#include <spdlog/spdlog.h>\n'
                            '#include "protocol/frame.h"\n#include "server/fd.h"\n',
@@ -66,7 +67,8 @@ def test_this_check_sees_what_it_forbids(tmp_path):
         "protocol/a.h": ["#include <chrono>", "#include <thread>", "  #  include <iostream>",
                          "#include <unistd.h>", "#include <sys/socket.h>", "#include <zlib.h>",
                          '#include "server/fd.h"', '#include "frame.h"'],
-        "protocol/frame.cpp": ["#include <openssl/evp.h>", "#include <spdlog/spdlog.h>"],
+        "protocol/frame.cpp": ["#include <openssl/evp.h>", "#include <immintrin.h>",
+                               "#include <spdlog/spdlog.h>"],
         "server/b.cpp": ['#include "tools/wsc.h"', '#include "tests/steps.h"',
                          '#include "../protocol/frame.h"',
                          "#include <CLI/CLI.hpp>", "#include <gtest/gtest.h>"],
