@@ -1,6 +1,9 @@
-// UTF-8, whole and cut, beside a decoder that knows no table of ranges.
+// UTF-8, whole and cut, by the block and by the byte, beside a decoder that knows no table of ranges.
 #include "protocol/utf8.h"
 
+#include <algorithm>
+
+#include "protocol/utf8_blocks.h"
 #include "tests/fuzz/input.h"
 #include "tests/support/bytes.h"
 
@@ -39,14 +42,30 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static ws::test::GuardedMemory memory(1 << 16);
   if (input.stream.size() > 1 << 16)
     return 0;
-  require(ws::is_utf8(memory.before_guard(input.stream)) == is_valid, "whole: another judgement");
+  const std::span<const std::byte> whole = memory.before_guard(input.stream);
+  require(ws::is_utf8(whole) == is_valid, "whole: another judgement");
+  if (std::ssize(whole) >= ws::kUtf8Block) {
+    const std::byte* const to = ws::skip_utf8_blocks(whole.data(), whole.data() + whole.size());
+    const auto passed = static_cast<std::size_t>(to - whole.data());
+    require(is_utf8_by_value(input.stream.substr(0, passed)), "blocks: passed over what is wrong");
+    require(!is_valid || passed == 0 || whole.size() - passed < 7, "blocks: stopped too early");
+  }
 
   ws::Utf8Validator validator;
+  ws::Utf8Validator by_bytes;
   bool is_accepted = true;
   std::size_t begin = 0;
   const auto accept_up_to = [&](std::size_t end) {
-    is_accepted = is_accepted &&
-                  validator.accept(memory.before_guard(input.stream.substr(begin, end - begin)));
+    if (!is_accepted)
+      return;
+    const std::span<const std::byte> piece =
+        memory.before_guard(input.stream.substr(begin, end - begin));
+    is_accepted = validator.accept(piece);
+    const auto accepts_byte = [&](std::byte byte) { return by_bytes.accept(byte); };
+    require(std::ranges::all_of(piece, accepts_byte) == is_accepted,
+            "byte by byte: another judgement");
+    require(!is_accepted || by_bytes.is_complete() == validator.is_complete(),
+            "byte by byte: another character is open");
     begin = end;
   };
   for (const std::size_t cut : input.cuts)
