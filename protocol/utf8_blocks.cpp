@@ -68,9 +68,11 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(half), nibbles);
 }
 
+[[gnu::target("avx2")]] inline __m256i low_nibbles(__m256i bytes) {
+  return bytes & all_bytes(0x0F);
+}
 [[gnu::target("avx2")]] inline __m256i high_nibbles(__m256i bytes) {
-  return _mm256_and_si256(_mm256_srli_epi16(bytes, 4),
-                          all_bytes(0x0F));  // by 16 bits: there is no shift by 8
+  return low_nibbles(_mm256_srli_epi16(bytes, 4));  // by 16 bits: there is no shift by eight
 }
 
 // region utf8-block
@@ -78,18 +80,16 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
 [[gnu::target("avx2")]] inline bool is_right(const std::byte* p) {
   const __m256i bytes = load(p);
   const __m256i before = load(p - 1);  // for each byte the one before it
-  if (_mm256_movemask_epi8(_mm256_or_si256(bytes, before)) == 0)
-    return true;  // ASCII after ASCII
-  const __m256i wrong =
-      _mm256_and_si256(_mm256_and_si256(look_up(kHigh, high_nibbles(before)),
-                                        look_up(kLow, _mm256_and_si256(before, all_bytes(0x0F)))),
-                       look_up(kNext, high_nibbles(bytes)));
-  // The top bit, that of two continuations, is right for a third byte, two behind E0..FF, and for a fourth,
-  // three behind F0..FF, and only for them. Subtraction stops at 0: from E0, or F0, on it leaves a top bit.
+  if (_mm256_movemask_epi8(bytes | before) == 0)
+    return true;  // ASCII after ASCII: no top bit
+  const __m256i wrong = look_up(kHigh, high_nibbles(before)) & look_up(kLow, low_nibbles(before)) &
+                        look_up(kNext, high_nibbles(bytes));
+  // Bit 7, of two continuations, is right for a third byte, two behind E0..FF, and for a fourth, three behind
+  // F0..FF, and is missing if it is not set there. Subtraction stops at 0: it leaves a top bit from E0, or F0, on.
   const __m256i third = _mm256_subs_epu8(load(p - 2), all_bytes(0xE0 - 0x80));
   const __m256i fourth = _mm256_subs_epu8(load(p - 3), all_bytes(0xF0 - 0x80));
-  const __m256i expected = _mm256_and_si256(_mm256_or_si256(third, fourth), all_bytes(0x80));
-  return _mm256_testc_si256(expected, wrong) != 0 && _mm256_testc_si256(wrong, expected) != 0;
+  const __m256i unexpected = wrong ^ ((third | fourth) & all_bytes(0x80));
+  return _mm256_testz_si256(unexpected, unexpected) != 0;  // all bits are 0
 }
 
 [[gnu::target("avx2")]] const std::byte* skip_avx2(const std::byte* const begin,

@@ -32,7 +32,7 @@ using benchmark::State;
 using Bytes = std::vector<std::byte>;
 
 constexpr MaskingKey kKey{std::byte{0x37}, std::byte{0xFA}, std::byte{0x21}, std::byte{0x3D}};
-/// A small message; then what lies in the first cache, in the second, and in neither.
+/// Small messages; then what lies in the first cache, in the second, and in neither.
 constexpr std::int64_t kSizes[] = {20, 1 << 10, 16 << 10, 64 << 10, 8 << 20};
 
 void sizes(benchmark::internal::Benchmark* benchmark) {
@@ -81,7 +81,12 @@ void mask(State& state) {
 }
 BENCHMARK(mask)->Apply(sizes);
 
-// --- UTF-8
+// --- UTF-8, and the plain version, by the byte
+
+constexpr std::string_view kAscii = "the quick brown fox jumps over the lazy dog ";
+constexpr std::string_view kLatin = "größere Übel ";
+constexpr std::string_view kChinese = "字节在此";
+constexpr std::string_view kMixed = "é字a😀 ";
 
 void utf8(State& state, std::string_view text) {
   const Bytes bytes = repeated(text, size_of(state));
@@ -89,9 +94,26 @@ void utf8(State& state, std::string_view text) {
     benchmark::DoNotOptimize(is_utf8(bytes));
   count_bytes(state);
 }
-BENCHMARK_CAPTURE(utf8, ascii, "the quick brown fox jumps over the lazy dog ")->Apply(sizes);
-BENCHMARK_CAPTURE(utf8, chinese, "字节在此")->Apply(sizes);
-BENCHMARK_CAPTURE(utf8, mixed, "é字a😀 ")->Apply(sizes);
+BENCHMARK_CAPTURE(utf8, ascii, kAscii)->Apply(sizes);
+BENCHMARK_CAPTURE(utf8, latin, kLatin)->Apply(sizes);
+BENCHMARK_CAPTURE(utf8, chinese, kChinese)->Apply(sizes);
+BENCHMARK_CAPTURE(utf8, mixed, kMixed)->Apply(sizes);
+
+void utf8_by_bytes(State& state, std::string_view text) {
+  const Bytes bytes = repeated(text, size_of(state));
+  for (auto _ : state) {
+    Utf8Validator validator;
+    bool is_accepted = true;
+    for (const std::byte byte : bytes)
+      is_accepted = is_accepted && validator.accept(byte);
+    benchmark::DoNotOptimize(is_accepted);
+  }
+  count_bytes(state);
+}
+BENCHMARK_CAPTURE(utf8_by_bytes, ascii, kAscii)->Arg(64 << 10);
+BENCHMARK_CAPTURE(utf8_by_bytes, latin, kLatin)->Arg(64 << 10);
+BENCHMARK_CAPTURE(utf8_by_bytes, chinese, kChinese)->Arg(64 << 10);
+BENCHMARK_CAPTURE(utf8_by_bytes, mixed, kMixed)->Arg(64 << 10);
 
 // --- the frame header
 
