@@ -84,8 +84,8 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
     return true;  // ASCII after ASCII: no top bit
   const __m256i wrong = look_up(kHigh, high_nibbles(before)) & look_up(kLow, low_nibbles(before)) &
                         look_up(kNext, high_nibbles(bytes));
-  // Bit 7, of two continuations, is right for a third byte, two behind E0..FF, and for a fourth, three behind
-  // F0..FF, and is missing if it is not set there. Subtraction stops at 0: it leaves a top bit from E0, or F0, on.
+  // Bit 7, of two continuations, has to be set just where a third byte is due, two behind E0..FF, or a fourth,
+  // three behind F0..FF. Subtraction stops at 0: what it leaves has its top bit set from E0, or F0, on.
   const __m256i third = _mm256_subs_epu8(load(p - 2), all_bytes(0xE0 - 0x80));
   const __m256i fourth = _mm256_subs_epu8(load(p - 3), all_bytes(0xF0 - 0x80));
   const __m256i unexpected = wrong ^ ((third | fourth) & all_bytes(0x80));
