@@ -40,7 +40,7 @@ constexpr WrongPair kWrongPairs[] = {
 };
 
 /// For each nibble in one column: the bits of the rows that it is in.
-constexpr std::array<std::uint8_t, 16> bits_by_nibble(Range WrongPair::*column) {
+consteval std::array<std::uint8_t, 16> bits_by_nibble(Range WrongPair::*column) {
   std::array<std::uint8_t, 16> bits{};
   for (const WrongPair& pair : kWrongPairs) {
     for (unsigned nibble = (pair.*column).first; nibble <= (pair.*column).last; ++nibble)
