@@ -1,21 +1,28 @@
 """tools/compare: with servers and a load that only pretend, so that each figure is known; and once with the real ones.
 No time is judged."""
 
+import asyncio
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import websockets
 
 ROOT = Path(os.environ["FBF_SOURCE_DIR"])
 BUILD = Path(os.environ["FBF_BUILD_DIR"])
 sys.path.insert(0, str(ROOT / "tools" / "lib"))
+import compare_latency  # noqa: E402
 import compare_report  # noqa: E402
 import compare_servers  # noqa: E402
 import compare_steady  # noqa: E402
+import compare_two_loops  # noqa: E402
 import compare_works  # noqa: E402
 
 # A server that accepts, and tells the load by a file which one it is. The last argument is the port.
@@ -28,15 +35,15 @@ while True:
     listener.accept()[0].close()
 """
 
-# A load that measured what the server's first argument says: its CPU a message in the first round, the second, and so
-# on. "die" kills the server instead, "refuse" fails.
+# A load that measured what the server's last argument says: its CPU a message in the first round, the second, and so
+# on, which is its latency at an offered rate, too. "die" kills the server instead, "refuse" fails.
 LOAD = """#!/usr/bin/python3
 import json, os, pathlib, re, signal, sys, time
 here = pathlib.Path(__file__).parent
 with open(here / "calls", "a") as calls:
     print(*sys.argv[1:], file=calls)
 port = re.search(r":([0-9]+)/?", sys.argv[2])[1]
-words = (here / port).read_text().split()
+words = (here / port).read_text().split()[-1:]
 turn = here / (port + ".turn")
 number = int(turn.read_text()) if turn.exists() else 0
 turn.write_text(str(number + 1))
@@ -47,8 +54,11 @@ if words[0] == "die":
 if words[0] in ("die", "refuse"):
     sys.exit("wsload: connection 1: it went wrong")
 times = [float(word) for word in words[0].split(",")]
-print(json.dumps({"messages": 10, "messages_per_second": 1000 / times[number % len(times)],
-                  "server": {"us_per_message": times[number % len(times)]}}))
+time = times[number % len(times)]
+latency = {"p50": time / 2, "p99": time, "p99.9": 2 * time, "max": 10 * time}
+print(json.dumps({"messages": 10, "messages_per_second": 1000 / time, "load_was_bottleneck": time == 7, "unanswered": 0,
+                  "latency_us": latency, "sent_late_us": {"p99": 1.5} if "--rate" in sys.argv else None,
+                  "server": {"us_per_message": time, "user_seconds": 10e-6 * time, "system_seconds": 0}}))
 """
 
 
@@ -144,7 +154,10 @@ def test_what_is_missing_is_told(pretended):
 
 @pytest.mark.parametrize("options, complaint", [
     (["--rounsd", "3"], "unrecognized arguments: --rounsd 3"),
-    (["--rounds", "-1"], "--rounds and --warm-up cannot be negative"),
+    (["--rounds", "-1"], "numbers of rounds and --warm-up cannot be negative"),
+    (["--latency", "-1"], "numbers of rounds and --warm-up cannot be negative"),
+    (["--latency", "--works", "connect"], "--latency is for the works echo-20 and echo-1k, of which --works has none"),
+    (["--two-loops", "--works", "echo-1k"], "--two-loops is for the works echo-20 and pipelined-20"),
     (["--works", "echo-20,echo-30"], "there is no work 'echo-30'"),
     (["--servers", "apache"], "there is no server 'apache'"),
     (["--peer", "apache"], "--peer takes 'name=COMMAND'"),
@@ -167,6 +180,181 @@ def test_table_and_plot_are_written(pretended, tmp_path):
     plot = ElementTree.parse(tmp_path / "speed.svg")
     titles = [title.text for title in plot.iter("{http://www.w3.org/2000/svg}title")]
     assert titles == ["b: 3.00 (3.00–3.00)"]
+
+
+# --- latency
+
+def test_latency_is_measured_at_a_share_of_what_the_slowest_can(pretended):
+    """Three closed rounds, whose medians are 1000 / 8 and 1000 / 5 a second, then two at 80 % of the lesser."""
+    run = pretended("--base", "a", "--rounds", "0", "--latency", "2", "--works", "echo-20,connect",
+                    a="9,8,8,8,9,20,21", b="9,5,5,4,9,19,22")
+    assert run.returncode == 0, run.stderr
+    rates = [re.search(r" --rate (\S+)", call) for call in pretended.calls()]
+    assert [rate and rate[1] for rate in rates] == [None] * 8 + ["100.000"] * 6
+    title = f"Latency, µs: {ECHO}, 100 messages a second offered"
+    assert cells(run.stdout, title, "b") == {
+        "closed loop, a second": "200 (200–250)", "p50": "10.2 (9.50–11.0)", "p99": "20.5 (19.0–22.0)",
+        "p99.9": "41.0 (38.0–44.0)", "max": "205 (190–220)", "sent late, p99": "1.50 (1.50–1.50)", "remarks": "–"}
+    assert ("a's p99 is **no worse** than that of the best peer, b, within the spread of that peer's rounds: "
+            "20.5 ≤ 22.0 µs, the greatest of its rounds, whose median is 20.5.\n") in run.stdout
+
+
+def done(p99, late=1.0, was_bottleneck=False, unanswered=0):
+    return {"latency_us": {"p50": 1, "p99": p99, "p99.9": 100, "max": 1000}, "sent_late_us": {"p99": late},
+            "load_was_bottleneck": was_bottleneck, "unanswered": unanswered}
+
+
+def latencies(**rounds):
+    found = compare_latency.Latencies("wsd", {"best", "other"})
+    for server, measured in rounds.items():
+        for one in measured:
+            found.add_open("w", server, one)
+    return found
+
+
+def test_p99_is_judged_by_the_spread_of_the_best_peer():
+    best, other = [done(8), done(10), done(14)], [done(11), done(11), done(90)]
+    raw = [done(1), done(1), done(1)]  # no peer
+    assert latencies(wsd=[done(2), done(14), done(60)], best=best, other=other, raw=raw).verdict("w") == (
+        "wsd's p99 is **no worse** than that of the best peer, best, within the spread of that peer's rounds: "
+        "14.0 ≤ 14.0 µs, the greatest of its rounds, whose median is 10.0.")
+    assert latencies(wsd=[done(2), done(14.1), done(60)], best=best, other=other, raw=raw).verdict("w") == (
+        "wsd's p99 is **worse** than that of the best peer, best, within the spread of that peer's rounds: "
+        "14.1 > 14.0 µs, the greatest of its rounds, whose median is 10.0.")
+    assert latencies(wsd=best, raw=raw).verdict("w") == "There is nothing to judge."
+
+
+def test_a_figure_that_is_the_loads_own_is_remarked_on():
+    found = latencies(wsd=[done(10, late=4.9), done(10, late=4.9)],
+                      best=[done(10, late=5), done(10, was_bottleneck=True), done(10, late=6)],
+                      other=[done(10, unanswered=1), done(10)])
+    assert found.remarks("w", "wsd") == []
+    assert found.remarks("w", "best") == ["wsload was the bottleneck in 1 of 3 rounds",
+                                          "half of p99 or more is that wsload sent late"]
+    assert found.remarks("w", "other") == ["behind the rate in 1 of 2 rounds"]
+    assert found.verdict("w").endswith(" That is in doubt: see the remarks.")
+
+
+def test_the_offered_rate_is_the_slowest_ones():
+    found = compare_latency.Latencies("wsd", {"peer"})
+    assert found.offered("w") is None
+    for server, speeds in {"wsd": (900, 1000, 5000), "peer": (1, 500, 600)}.items():
+        for speed in speeds:
+            found.add_closed("w", server, {"messages_per_second": speed})
+    assert found.offered("w") == 400
+    assert found.answering("w") == {"wsd", "peer"}
+
+
+def test_a_server_that_died_is_offered_nothing(pretended):
+    run = pretended("--base", "a", "--rounds", "0", "--latency", "1", "--works", "echo-20", a="1", mortal="die", b="2")
+    assert run.returncode == 1
+    assert [line for line in run.stderr.splitlines() if "mortal" in line] == [
+        "compare: mortal died at echo-20, by SIGKILL"]
+    assert cells(run.stdout, f"Latency, µs: {ECHO}, 400 messages a second offered", "b")["p99"] == "2.00 (2.00–2.00)"
+
+
+def test_a_busy_load_makes_messages_a_second_a_bound(pretended):
+    """It pretends to have been busy at 7."""
+    run = pretended("--base", "a", "--rounds", "3", "--works", "echo-20", a="1,7,4,7", b="1,7,2,2")
+    assert cells(run.stdout, "Messages a second", ECHO) == {"a": "≥ 143", "b": "500"}
+
+
+# --- two loops
+
+def test_two_loops_are_two_loads_on_one_server(pretended):
+    """Each load pretends 1000 / 4 messages a second, and to have seen 40 µs of CPU time for 10 messages."""
+    run = pretended("--base", "a", "--rounds", "0", "--two-loops", "2", "--works", "echo-20", a="4")
+    if len(os.sched_getaffinity(0)) == 1:
+        assert "Not measured: two loops need two cores, and there is one" in run.stdout
+        return
+    assert run.returncode == 0, run.stderr
+    assert cells(run.stdout, "Two loops on two cores ÷ one loop on one core", ECHO) == {
+        "messages a second": "2.00 (2.00–2.00)", "CPU time a message": "0.50 (0.50–0.50)", "as wanted": "yes"}
+    ports = [re.search(r":(\d+)", call)[1] for call in pretended.calls()]
+    assert [len(set(ports[i:i + 3])) for i in (0, 3, 6)] == [2, 2, 2]
+    assert [ports[i + 1] == ports[i + 2] for i in (0, 3, 6)] == [True, True, True]
+
+
+def test_two_loops_are_asked_of_the_server_by_its_options():
+    kind = compare_servers.Kind("wsd", ["wsd", "--port"])
+    two = compare_two_loops.with_loops(kind, 2)
+    assert (two.name, two.command) == ("wsd --threads 2", ["wsd", "--threads", "2", "--port"])
+
+
+def test_what_two_loads_saw_of_one_server_is_put_together():
+    """The CPU time is the server's as a whole, which either of them saw; the messages are their own."""
+    loads = [{"messages": messages, "messages_per_second": speed,
+              "server": {"user_seconds": user, "system_seconds": 0.5}}
+             for messages, speed, user in ((60_000, 30_000, 0.25), (40_000, 20_000, 0.75))]
+    assert compare_two_loops.together(loads) == compare_two_loops.Outcome(50_000, 10)
+
+
+@pytest.mark.parametrize("speed, cpu, verdict", [(160, 11, "yes"), (159, 11, "no"), (160, 11.1, "no")])
+def test_two_loops_are_judged(speed, cpu, verdict):
+    loops = compare_two_loops.TwoLoops()
+    loops.add("w", compare_two_loops.Outcome(100, 10), compare_two_loops.Outcome(speed, cpu))
+    assert loops.verdict("w") == verdict
+
+
+# --- text
+
+async def sent_at(work):
+    """The messages of a work, 200 of them, as Python's server reads them: it takes valid UTF-8 only."""
+    heard = []
+
+    async def echo(connection, _=None):
+        async for message in connection:
+            heard.append(message)
+            await connection.send(message)
+
+    async with websockets.serve(echo, "127.0.0.1", 0, compression=None) as server:
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        load = await asyncio.create_subprocess_exec(BUILD / "bin" / "wsload", "echo", url, *work.options, "-n", "200",
+                                                    stdout=subprocess.DEVNULL)
+        assert await load.wait() == 0
+    return heard
+
+
+@pytest.mark.parametrize("name", ["echo", "pipelined"])
+@pytest.mark.parametrize("bytes_said, size", [("20", 20), ("1k", 1024)])
+def test_works_of_text_say_what_they_claim(name, bytes_said, size):
+    works = {work.name: work for work in compare_works.all_works()}
+    ideographs = re.compile(f"[\u4e00-\u9fff]{{{size // 3}}}[!-~]{{{size % 3}}}")
+    for work, is_right in ((f"{name}-{bytes_said}-ascii", str.isascii), (f"{name}-{bytes_said}-chinese", ideographs.fullmatch)):
+        texts = asyncio.run(sent_at(works[work]))
+        assert len(texts) == 200
+        assert all(len(text.encode()) == size and is_right(text) for text in texts)
+
+
+def test_a_server_is_asked_whether_it_judges_text():
+    (wsd,) = (kind for kind in compare_servers.known(BUILD) if kind.name == "wsd")
+    server = compare_servers.Server(wsd)
+    try:
+        assert compare_servers.judges_text(server) is True
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize("answer, judges", [
+    (b"HTTP/1.1 101 So be it\r\nUpgrade: websocket\r\n\r\n\x81\x01\xff", False),
+    (b"HTTP/1.1 101 So be it\r\nUpgrade: websocket\r\n\r\n\x88\x02\x03\xef", True),
+    (b"HTTP/1.1 101 So be it\r\nUpgrade: websocket\r\n\r\n", True),
+    (b"HTTP/1.1 404 No\r\n\r\n", None),
+    (b"", None),
+])
+def test_what_a_server_answers_shows_whether_it_judges_text(answer, judges):
+    def serve_once(listener):
+        connection = listener.accept()[0]
+        with connection:
+            received = connection.recv(4096)
+            connection.sendall(answer)
+            while b"\r\n\r\n" in received and not received.endswith(b"\xff") and (more := connection.recv(4096)):
+                received += more
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve_once, args=(listener,), daemon=True).start()
+        server = SimpleNamespace(kind=compare_servers.Kind("some", []), port=listener.getsockname()[1])
+        assert compare_servers.judges_text(server) is judges
 
 
 def test_a_slope_leaves_out_what_every_run_has():
@@ -206,5 +394,5 @@ def test_the_real_ones():
                   "--warm-up", "0", "--works", "echo-20,pipelined-20-chinese,connect")
     assert run.returncode == 0, run.stderr
     for work in (ECHO, "16 connections, 64 outstanding, 20 B, Chinese text", "connect, upgrade, close, 64 at a time"):
-        assert float(cells(run.stdout, "Messages a second", work)["again"].replace(",", "")) > 0
+        assert float(cells(run.stdout, "Messages a second", work)["again"].strip("≥ ").replace(",", "")) > 0
     assert re.search(r"^- wsd: `bin/wsd --log-level off --port PORT`, wsd \d", run.stdout, re.MULTILINE)

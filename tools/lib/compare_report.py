@@ -13,10 +13,16 @@ class Rounds:
         self.base = base
         self.cpu = defaultdict(dict)
         self.speed = defaultdict(dict)
+        self.bounded = defaultdict(int)  # rounds in which wsload was the bottleneck
 
-    def add(self, work, server, number, cpu, speed):
+    def add(self, work, server, number, cpu, speed, load_was_bottleneck):
         self.cpu[work, server][number] = cpu
         self.speed[work, server][number] = speed
+        self.bounded[work, server] += load_was_bottleneck
+
+    def is_bounded(self, work, server):
+        """In most rounds: the server may be faster than was seen."""
+        return 2 * self.bounded[work, server] > len(self.speed[work, server])
 
     def ratios(self, work, server):
         """To the base in the same round: rounds differ from each other more than servers do."""
@@ -32,11 +38,11 @@ def significant(number):
     return f"{number:,.{digits}f}"
 
 
-def spread(values):
+def spread(values, to_text="{:.2f}".format):
     """Median, and least to greatest."""
     if not values:
         return "–"
-    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+    return f"{to_text(statistics.median(values))} ({to_text(min(values))}–{to_text(max(values))})"
 
 
 def table(heads, rows):
@@ -53,11 +59,17 @@ def to_markdown(works, servers, rounds, steady):
         parts.append(f"### CPU time a message ÷ {rounds.base}\n\nMedian of the rounds' ratios (least to greatest).\n\n"
                      + table(["work", *others], rows))
 
-        def medians(measured):
-            return [[work.title, *(significant(statistics.median(values.values())) if values else "–" for values in
-                                   (measured[work.name, server] for server in servers))] for work in works]
-        parts.append("### CPU time a message, µs\n\n" + table(["work", *servers], medians(rounds.cpu)))
-        parts.append("### Messages a second\n\n" + table(["work", *servers], medians(rounds.speed)))
+        def median(measured, work, server):
+            values = measured[work.name, server]
+            return significant(statistics.median(values.values())) if values else "–"
+
+        def speed(work, server):
+            return ("≥ " if rounds.is_bounded(work.name, server) else "") + median(rounds.speed, work, server)
+        rows = [[work.title, *(median(rounds.cpu, work, server) for server in servers)] for work in works]
+        parts.append("### CPU time a message, µs\n\n" + table(["work", *servers], rows))
+        rows = [[work.title, *(speed(work, server) for server in servers)] for work in works]
+        parts.append("### Messages a second\n\n≥: wsload was the bottleneck, the server may be faster.\n\n"
+                     + table(["work", *servers], rows))
     for what, counted in steady.items():
         counted_servers = [server for server in servers if any(key[1] == server for key in counted)]
         rows = [[work.title, *(f"{counted[work.name, server]:,.{0 if what == 'instructions' else 3}f}"

@@ -31,6 +31,7 @@ class Kind:
     tells_version: list = field(default_factory=list)  # a command that does
     modes: tuple = ("echo", "chat", "connect")
     is_tcp: bool = False  # it returns bytes, and knows no handshake
+    is_peer: bool = True  # somebody else's, not wsd nor a raw server, which is no more than a bound
     is_native: bool = True  # callgrind can count its instructions
     chat_options: tuple = ("--prefix", "")  # for wsload: what it puts before a message, if not wsd's words
 
@@ -48,9 +49,10 @@ def known(build):
     wsd = build / "bin" / "wsd"
     return [
         Kind("wsd", [str(wsd), "--log-level", "off", "--port"], [str(wsd)],
-             tells_version=[str(wsd), "--version"], chat_options=()),
-        Kind("raw_tcp", [str(bench / "raw_tcp")], [str(bench / "raw_tcp")], is_tcp=True, modes=("echo",)),
-        Kind("raw_ws", [str(bench / "raw_ws")], [str(bench / "raw_ws")]),
+             tells_version=[str(wsd), "--version"], chat_options=(), is_peer=False),
+        Kind("raw_tcp", [str(bench / "raw_tcp")], [str(bench / "raw_tcp")], is_tcp=True, is_peer=False,
+             modes=("echo",)),
+        Kind("raw_ws", [str(bench / "raw_ws")], [str(bench / "raw_ws")], is_peer=False),
         peer("beast", ["libboost-dev"]),
         peer("websocketpp", ["libwebsocketpp-dev", "libboost-dev"]),
         peer("libwebsockets", ["libwebsockets-dev"], modes=("echo", "connect")),
@@ -91,6 +93,27 @@ def version(kind):
     if kind.tells_version:
         versions.append(output(kind.tells_version, env=os.environ | kind.environment))
     return ", ".join(versions)
+
+
+def judges_text(server, patience=5):
+    """Whether a server refuses a text that is not UTF-8 [6455-8.1-UTF8]; None if it cannot be asked."""
+    if server.kind.is_tcp:
+        return None
+    upgrade = (f"GET /echo/raw HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+               "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+               "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), patience) as connection:
+            connection.sendall(upgrade.encode())
+            answer = connection.makefile("rb")
+            if b" 101 " not in answer.readline():
+                return None
+            while answer.readline().strip():
+                pass
+            connection.sendall(b"\x81\x81\x00\x00\x00\x00\xff")  # a text of the byte FF, masked by zeros
+            return answer.read(1) != b"\x81"  # the end, or a Close, and not the text
+    except OSError:
+        return None
 
 
 def how(code):

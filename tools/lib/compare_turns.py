@@ -1,0 +1,80 @@
+"""Servers that take turns: tools/compare has each of them do a work once before any does it again."""
+
+import os
+import sys
+
+from compare_servers import Failed, Server, judges_text
+from compare_works import load
+
+
+def say(text):
+    print(f"compare: {text}", file=sys.stderr, flush=True)
+
+
+def cores():
+    """The core of the server, and that of the load."""
+    able = sorted(os.sched_getaffinity(0))
+    return able[0], able[-1]
+
+
+def on(*which):
+    """What runs a command on these cores only."""
+    return ["taskset", "-c", ",".join(str(core) for core in which)]
+
+
+class Turns:
+    """The servers, running. One that dies is in no further turns, and without the base there are none."""
+
+    def __init__(self, kinds, base, wsload, failures):
+        self.base, self.wsload, self.failures = base, wsload, failures
+        self.servers = []
+        server_core, self.load_core = cores()
+        if server_core == self.load_core:
+            say("there is one core only: server and load share it")
+        try:
+            for kind in kinds:
+                try:
+                    self.servers.append(Server(kind, on(server_core)))
+                except Failed as failure:
+                    failures.append(str(failure))
+            self.judging_text = {server.kind.name: judges_text(server) for server in self.servers}
+        except BaseException:
+            self.end()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
+
+    def end(self):
+        for server in self.servers:
+            server.end()
+
+    def has_base(self):
+        return any(server.kind.name == self.base for server in self.servers)
+
+    def take(self, work, rounds, amount, among=None, what=""):
+        """Yields round, server's name and what wsload measured, of each server or of those `among` them. A round before
+        the first is not counted: compilers at run time are at work. `amount`: wsload's options for how much."""
+        able = [server for server in self.servers
+                if work.mode in server.kind.modes and (among is None or server.kind.name in among)]
+        for number in range(rounds + 1):
+            if not self.has_base():
+                return
+            say(f"{work.name}{what}: round {number} of {rounds}")
+            for server in list(able):
+                try:
+                    done = load(self.wsload, on(self.load_core), server, work, amount)
+                except Failed as failure:
+                    self.failures.append(str(failure))
+                    able.remove(server)
+                    if not server.lives():
+                        self.servers.remove(server)
+                        if not self.has_base():
+                            self.failures.append(f"nothing further: there is no {self.base} to compare with")
+                            return
+                    continue
+                if number > 0:
+                    yield number, server.kind.name, done
