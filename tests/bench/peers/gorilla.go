@@ -1,8 +1,10 @@
-// gorilla/websocket: peer_gorilla PORT. Buffers of 64 KiB, those for writing from a pool.
+// gorilla/websocket: peer_gorilla PORT. Buffers of 64 KiB, those for writing from a pool; a message is read into a
+// buffer of its connection, where ReadMessage would allocate, and grow, one for each.
 // It leaves it to its user whether a text is UTF-8, and so its texts cost it no more than bytes do.
 package main
 
 import (
+	"bytes"
 	"net/http"
 	"os"
 	"sync"
@@ -23,9 +25,14 @@ func echo(response http.ResponseWriter, request *http.Request) {
 		return
 	}
 	defer connection.Close()
+	var message bytes.Buffer
 	for {
-		kind, message, err := connection.ReadMessage()
-		if err != nil || connection.WriteMessage(kind, message) != nil {
+		kind, reader, err := connection.NextReader()
+		if err != nil {
+			return
+		}
+		message.Reset()
+		if _, err = message.ReadFrom(reader); err != nil || connection.WriteMessage(kind, message.Bytes()) != nil {
 			return
 		}
 	}
