@@ -76,7 +76,8 @@ int main(int, char** argv) {
   info.iface = "127.0.0.1";
   info.protocols = protocols;
   info.pt_serv_buf_size = 128 * 1024;
-  info.options = LWS_SERVER_OPTION_VALIDATE_UTF8;
+  // With IPv6 on, it listens on [::], whatever interface it is told.
+  info.options = LWS_SERVER_OPTION_VALIDATE_UTF8 | LWS_SERVER_OPTION_DISABLE_IPV6;
   lws_context* context = lws_create_context(&info);
   if (context == nullptr)
     return 1;
