@@ -14,6 +14,10 @@ TOP = Path(__file__).resolve().parents[2]
 PEERS = TOP / "tests" / "bench" / "peers"
 NETTY = [f"/usr/share/java/netty-{part}.jar"
          for part in ("buffer", "codec", "codec-http", "common", "handler", "resolver", "transport")]
+NODE_VERSIONS = """
+let native = 'no bufferutil';
+try { native = `bufferutil ${require('bufferutil/package.json').version}`; } catch {}
+`ws ${require('ws/package.json').version}, ${native}, Node ${process.version}`"""
 MODULES = TOP / "tests" / "integration" / "node_modules"
 
 
@@ -39,7 +43,8 @@ class Kind:
 def known(build):
     """All that is known, whether it is there or not; `build`: the directory of a build."""
     bench = build / "bench"
-    bun = build / "npm" / "node_modules" / ".bin" / "bun"
+    npm = build / "npm" / "node_modules"
+    bun = npm / ".bin" / "bun"
 
     def peer(name, packages, **more):
         program = str(bench / f"peer_{name}")
@@ -59,8 +64,8 @@ def known(build):
         peer("gorilla", ["golang-github-gorilla-websocket-dev", "golang-go"], is_native=False),
         Kind("netty", ["java", "NettyPeer"], [str(bench / "NettyPeer.class"), *NETTY],
              {"CLASSPATH": ":".join([*NETTY, str(bench)])}, ["libnetty-java"], ["java", "--version"], is_native=False),
-        Kind("ws", ["node", str(PEERS / "ws.js")], [str(MODULES / "ws")], {"NODE_PATH": str(MODULES)},
-             tells_version=["node", "-p", "`ws ${require('ws/package.json').version}, Node ${process.version}`"],
+        Kind("ws", ["node", str(PEERS / "ws.js")], [str(MODULES / "ws")], {"NODE_PATH": f"{MODULES}:{npm}"},
+             tells_version=["node", "-p", NODE_VERSIONS],
              is_native=False),
         Kind("bun", [str(bun), str(PEERS / "bun.js")], [str(bun)], tells_version=[str(bun), "--version"],
              is_native=False),

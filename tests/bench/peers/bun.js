@@ -1,5 +1,6 @@
 // Bun, whose WebSocket is uWebSockets: bun bun.js PORT. The chat is a topic: it is Bun that fans out.
 Bun.serve({
+  development: false,
   hostname: '127.0.0.1',
   port: Number(process.argv.at(-1)),
   fetch(request, server) {

@@ -1,4 +1,4 @@
-// ws for Node: node ws.js PORT. If bufferutil is installed, ws finds and uses it by itself.
+// ws for Node: node ws.js PORT. ws unmasks by bufferutil if that is installed.
 'use strict';
 
 const { WebSocketServer } = require('ws');
