@@ -22,6 +22,7 @@ import compare_latency  # noqa: E402
 import compare_report  # noqa: E402
 import compare_servers  # noqa: E402
 import compare_steady  # noqa: E402
+import compare_turns  # noqa: E402
 import compare_two_loops  # noqa: E402
 import compare_works  # noqa: E402
 
@@ -100,6 +101,25 @@ def test_a_ratio_is_that_of_a_round_and_the_median_that_of_ratios(pretended):
     assert cells(run.stdout, "CPU time a message ÷ slow", ECHO) == {"fast": "0.75 (0.50–8.00)"}
     assert cells(run.stdout, "CPU time a message, µs", ECHO) == {"slow": "20.0", "fast": "30.0"}
     assert cells(run.stdout, "Messages a second", ECHO) == {"slow": "50.0", "fast": "33.3"}
+
+
+def test_a_round_without_a_cost_is_left_out():
+    rounds = compare_report.Rounds("a")
+    for server, times in {"a": (1, 0, 2, 2), "b": (3, 3, 0, 5)}.items():
+        for number, time in enumerate(times):
+            rounds.add("w", server, number, time, 1000, False)
+    assert rounds.ratios("w", "b") == [3, 2.5]
+
+
+def test_a_server_is_run_in_before_its_first_turn(pretended, tmp_path):
+    server, failures = str(tmp_path / "bin" / "server"), []
+    kinds = [compare_servers.Kind("a", [server, "1"]), compare_servers.Kind("b", [server, "2"], run_in=5)]
+    with compare_turns.Turns(kinds, "a", tmp_path / "bin" / "wsload", failures) as turns:
+        for work in compare_works.all_works()[:2]:
+            taken = [(number, name) for number, name, _ in turns.take(work, 1, ("--seconds", "1"))]
+            assert taken == [(1, "a"), (1, "b")]
+    assert failures == []
+    assert [re.search(r" --seconds (\S+)", call)[1] for call in pretended.calls()] == list("151111111")
 
 
 def test_servers_take_turns_and_are_asked_for_the_work(pretended):
@@ -194,7 +214,8 @@ def test_latency_is_measured_at_a_share_of_what_the_slowest_can(pretended):
     title = f"Latency, µs: {ECHO}, 100 messages a second offered"
     assert cells(run.stdout, title, "b") == {
         "closed loop, a second": "200 (200–250)", "p50": "10.2 (9.50–11.0)", "p99": "20.5 (19.0–22.0)",
-        "p99.9": "41.0 (38.0–44.0)", "max": "205 (190–220)", "sent late, p99": "1.50 (1.50–1.50)", "remarks": "–"}
+        "p99.9": "41.0 (38.0–44.0)", "max": "205 (190–220)", "sent late, p99": "1.50 (1.50–1.50)",
+        "remarks": "–"}
     assert ("a's p99 is **no worse** than that of the best peer, b, within the spread of that peer's rounds: "
             "20.5 ≤ 22.0 µs, the greatest of its rounds, whose median is 20.5.\n") in run.stdout
 
@@ -320,8 +341,8 @@ async def sent_at(work):
 def test_works_of_text_say_what_they_claim(name, bytes_said, size):
     works = {work.name: work for work in compare_works.all_works()}
     ideographs = re.compile(f"[\u4e00-\u9fff]{{{size // 3}}}[!-~]{{{size % 3}}}")
-    for work, is_right in ((f"{name}-{bytes_said}-ascii", str.isascii), (f"{name}-{bytes_said}-chinese", ideographs.fullmatch)):
-        texts = asyncio.run(sent_at(works[work]))
+    for text, is_right in (("ascii", str.isascii), ("chinese", ideographs.fullmatch)):
+        texts = asyncio.run(sent_at(works[f"{name}-{bytes_said}-{text}"]))
         assert len(texts) == 200
         assert all(len(text.encode()) == size and is_right(text) for text in texts)
 

@@ -25,9 +25,11 @@ class Rounds:
         return 2 * self.bounded[work, server] > len(self.speed[work, server])
 
     def ratios(self, work, server):
-        """To the base in the same round: rounds differ from each other more than servers do."""
+        """To the base in the same round: rounds differ from each other more than servers do. One in which no message
+        was answered, or none was seen to cost anything, says nothing."""
         base = self.cpu[work, self.base]
-        return [cpu / base[number] for number, cpu in self.cpu[work, server].items() if base.get(number, 0) > 0]
+        return [cpu / base[number] for number, cpu in self.cpu[work, server].items()
+                if cpu > 0 and base.get(number, 0) > 0]
 
 
 def significant(number):

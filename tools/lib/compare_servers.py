@@ -14,6 +14,9 @@ TOP = Path(__file__).resolve().parents[2]
 PEERS = TOP / "tests" / "bench" / "peers"
 NETTY = [f"/usr/share/java/netty-{part}.jar"
          for part in ("buffer", "codec", "codec-http", "common", "handler", "resolver", "transport")]
+# As its authors run it in benchmarks: no sampling for leaks, and no checks of what its own code does with buffers.
+NETTY_OPTIONS = ["-Dio.netty.leakDetection.level=disabled", "-Dio.netty.buffer.checkBounds=false",
+                 "-Dio.netty.buffer.checkAccessible=false"]
 NODE_VERSIONS = """
 let native = 'no bufferutil';
 try { native = `bufferutil ${require('bufferutil/package.json').version}`; } catch {}
@@ -37,6 +40,7 @@ class Kind:
     is_tcp: bool = False  # it returns bytes, and knows no handshake
     is_peer: bool = True  # somebody else's, not wsd nor a raw server, which is no more than a bound
     is_native: bool = True  # callgrind can count its instructions
+    run_in: float = 0  # seconds of load before its first turn: a compiler at run time does most of its work then
     chat_options: tuple = ("--prefix", "")  # for wsload: what it puts before a message, if not wsd's words
 
 
@@ -62,13 +66,13 @@ def known(build):
         peer("websocketpp", ["libwebsocketpp-dev", "libboost-dev"]),
         peer("libwebsockets", ["libwebsockets-dev"], modes=("echo", "connect")),
         peer("gorilla", ["golang-github-gorilla-websocket-dev", "golang-go"], is_native=False),
-        Kind("netty", ["java", "NettyPeer"], [str(bench / "NettyPeer.class"), *NETTY],
-             {"CLASSPATH": ":".join([*NETTY, str(bench)])}, ["libnetty-java"], ["java", "--version"], is_native=False),
+        Kind("netty", ["java", *NETTY_OPTIONS, "NettyPeer"], [str(bench / "NettyPeer.class"), *NETTY],
+             {"CLASSPATH": ":".join([*NETTY, str(bench)])}, ["libnetty-java"], ["java", "--version"], is_native=False,
+             run_in=5),
         Kind("ws", ["node", str(PEERS / "ws.js")], [str(MODULES / "ws")], {"NODE_PATH": f"{MODULES}:{npm}"},
-             tells_version=["node", "-p", NODE_VERSIONS],
-             is_native=False),
+             tells_version=["node", "-p", NODE_VERSIONS], is_native=False, run_in=2),
         Kind("bun", [str(bun), str(PEERS / "bun.js")], [str(bun)], tells_version=[str(bun), "--version"],
-             is_native=False),
+             is_native=False, run_in=2),
     ]
 
 

@@ -28,6 +28,7 @@ class Turns:
     def __init__(self, kinds, base, wsload, failures):
         self.base, self.wsload, self.failures = base, wsload, failures
         self.servers = []
+        self.has_run_in = set()
         server_core, self.load_core = cores()
         if server_core == self.load_core:
             say("there is one core only: server and load share it")
@@ -55,9 +56,16 @@ class Turns:
     def has_base(self):
         return any(server.kind.name == self.base for server in self.servers)
 
+    def run_in(self, server, work):
+        name = server.kind.name
+        if server.kind.run_in and name not in self.has_run_in:
+            self.has_run_in.add(name)
+            amount = "--seconds", str(server.kind.run_in), "--warm-up", "0"
+            load(self.wsload, on(self.load_core), server, work, amount)
+
     def take(self, work, rounds, amount, among=None, what=""):
         """Yields round, server's name and what wsload measured, of each server or of those `among` them. A round before
-        the first is not counted: compilers at run time are at work. `amount`: wsload's options for how much."""
+        the first is not counted, since much is done for the first time. `amount`: wsload's options for how much."""
         able = [server for server in self.servers
                 if work.mode in server.kind.modes and (among is None or server.kind.name in among)]
         for number in range(rounds + 1):
@@ -66,6 +74,7 @@ class Turns:
             say(f"{work.name}{what}: round {number} of {rounds}")
             for server in list(able):
                 try:
+                    self.run_in(server, work)
                     done = load(self.wsload, on(self.load_core), server, work, amount)
                 except Failed as failure:
                     self.failures.append(str(failure))
