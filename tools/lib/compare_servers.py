@@ -105,7 +105,7 @@ def version(kind):
 
 
 def judges_text(server, patience=5):
-    """Whether a server refuses a text that is not UTF-8 [6455-8.1-UTF8]; None if it cannot be asked."""
+    """Whether a server refuses a text that is not UTF-8; None if it cannot be asked."""
     if server.kind.is_tcp:
         return None
     upgrade = (f"GET /echo/raw HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
