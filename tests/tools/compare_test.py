@@ -5,10 +5,12 @@ import asyncio
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,7 +39,7 @@ while True:
 """
 
 # A load that measured what the server's last argument says: its CPU a message in the first round, the second, and so
-# on, which is its latency at an offered rate, too. "die" kills the server instead, "refuse" fails.
+# on, which is its latency at an offered rate, too. "die" kills the server instead, "refuse" fails, "stay" does not end.
 LOAD = """#!/usr/bin/python3
 import json, os, pathlib, re, signal, sys, time
 here = pathlib.Path(__file__).parent
@@ -52,6 +54,8 @@ pid = int(sys.argv[sys.argv.index("--server-pid") + 1])
 if words[0] == "die":
     os.kill(pid, signal.SIGKILL)
     time.sleep(0.2)
+if words[0] == "stay":
+    time.sleep(300)
 if words[0] in ("die", "refuse"):
     sys.exit("wsload: connection 1: it went wrong")
 times = [float(word) for word in words[0].split(",")]
@@ -142,6 +146,25 @@ def test_a_server_that_dies_is_named_and_the_others_go_on(pretended):
     assert "compare: mortal died at echo-20, by SIGKILL" in run.stderr.splitlines()
     assert "Not measured: mortal died at echo-20, by SIGKILL" in run.stdout
     assert cells(run.stdout, "CPU time a message ÷ a", ECHO) == {"mortal": "–", "b": "2.00 (2.00–2.00)"}
+
+
+def test_no_server_outlives_the_tool(tmp_path, pretended):
+    command = [ROOT / "tools" / "compare", "--build", tmp_path, "--servers", "raw_tcp", "--works", "echo-20",
+               "--base", "a", "--peer", f"a={shlex.quote(str(tmp_path / 'bin' / 'server'))} stay"]
+    tool = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while "round 0" not in tool.stderr.readline():
+        assert tool.poll() is None
+    end = time.monotonic() + 20
+    while not (calls := tmp_path / "bin" / "calls").exists() or not calls.read_text().endswith("\n"):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    server = int(re.search(r"--server-pid (\d+)", calls.read_text())[1])
+    os.kill(server, 0)
+    tool.terminate()
+    assert tool.wait(20) == 143
+    tool.stderr.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, signal.SIGKILL)
 
 
 def test_without_the_base_there_is_nothing_to_compare(pretended):
