@@ -1,5 +1,6 @@
-// gorilla/websocket: peer_gorilla PORT. Buffers of 64 KiB, those for writing from a pool; a message is read into a
-// buffer of its connection, where ReadMessage would allocate, and grow, one for each.
+// gorilla/websocket: peer_gorilla PORT. Buffers of 4 KiB, as it has them by itself, those for writing from a pool: with
+// 64 KiB an echo of 16 KiB costs a tenth less, and a connection half as much again. A message is read into a buffer of
+// its connection, where ReadMessage would allocate, and grow, one for each.
 // It leaves it to its user whether a text is UTF-8, and so its texts cost it no more than bytes do.
 package main
 
@@ -13,8 +14,8 @@ import (
 )
 
 var upgrader = websocket.Upgrader{
-	ReadBufferSize:  64 * 1024,
-	WriteBufferSize: 64 * 1024,
+	ReadBufferSize:  4 * 1024,
+	WriteBufferSize: 4 * 1024,
 	WriteBufferPool: &sync.Pool{},
 	CheckOrigin:     func(*http.Request) bool { return true },
 }
