@@ -40,7 +40,7 @@ class Kind:
     is_tcp: bool = False  # it returns bytes, and knows no handshake
     is_peer: bool = True  # somebody else's, not wsd nor a raw server, which is no more than a bound
     is_native: bool = True  # callgrind can count its instructions
-    run_in: float = 0  # seconds of load before its first turn: a compiler at run time does most of its work then
+    run_in: float = 0  # seconds of load before a mode's first turn: a compiler at run time is at work then
     chat_options: tuple = ("--prefix", "")  # for wsload: what it puts before a message, if not wsd's words
 
 

@@ -57,9 +57,9 @@ class Turns:
         return any(server.kind.name == self.base for server in self.servers)
 
     def run_in(self, server, work):
-        name = server.kind.name
-        if server.kind.run_in and name not in self.has_run_in:
-            self.has_run_in.add(name)
+        what = server.kind.name, work.mode
+        if server.kind.run_in and what not in self.has_run_in:
+            self.has_run_in.add(what)
             amount = "--seconds", str(server.kind.run_in), "--warm-up", "0"
             load(self.wsload, on(self.load_core), server, work, amount)
 
