@@ -1,6 +1,8 @@
 // websocketpp: peer_websocketpp PORT. Its configuration without locks, since there is one thread, without logs, and
 // with a read buffer of 64 KiB, and an Asio without locks. It does not compile as C++20.
 #define BOOST_ASIO_DISABLE_THREADS
+#include <malloc.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <set>
@@ -40,6 +42,8 @@ using Server = websocketpp::server<Config>;
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Messages come and go at the end of the heap: trimmed each time, it is paged in anew.
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   Server server;
   std::set<websocketpp::connection_hdl, std::owner_less<websocketpp::connection_hdl>> members;
   websocketpp::lib::error_code ignored;
