@@ -302,9 +302,10 @@ void Session::watch_message(std::size_t received) {
     message_deadline_ = 0;
   } else if (message_deadline_ == 0) {
     message_deadline_ = now() + limits().read_ms;
-    message_wanted_ = limits().outbox_low;
+    message_wanted_ =
+        static_cast<std::uint32_t>(std::min<std::size_t>(limits().outbox_low, UINT32_MAX));
   } else {
-    message_wanted_ -= std::min(message_wanted_, received);
+    message_wanted_ -= static_cast<std::uint32_t>(std::min<std::size_t>(message_wanted_, received));
   }
 }
 
