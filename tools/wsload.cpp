@@ -1,6 +1,8 @@
 // wsload, a load generator for WebSocket servers: its options, and the course of a run.
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -51,6 +53,10 @@ returns bytes.
 Closed loop: the next message leaves when an answer has come. With --rate messages
 leave at their time whatever the server does, and latency counts from that time.
 
+With --hold the connections are opened, and kept until standard input ends: each
+line of it starts a round of one message on each, or of --messages, and each round
+is reported. So other programs look at a server between rounds.
+
 Masking keys come from a fixed sequence: enough for a load, not for use.
 
 Exit codes:
@@ -62,10 +68,17 @@ Exit codes:
   5  an answer was not the right one)";
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
+constexpr double kForever = 1e9;  // seconds
 constexpr std::uint64_t kMaxKept = std::uint64_t{1} << 27U;
 
 void say(std::string_view text) {
   std::cerr << "wsload: " + std::string(text) + "\n";
+}
+
+void write(const std::string& text) {
+  std::cout << text << std::flush;
+  if (!std::cout)
+    throw ws::Failure(ws::ExitCode::kLost, "cannot write to standard output");
 }
 
 template <typename Value>
@@ -130,6 +143,7 @@ void judge(ws::Plan& plan, const CLI::App& app) {
   only_for("--hears-itself", {Mode::kChat});
   only_for("--rate", {Mode::kEcho, Mode::kChat, Mode::kIdle});
   only_for("--outstanding", {Mode::kEcho, Mode::kChat});
+  only_for("--hold", {Mode::kEcho, Mode::kIdle});
   only_for("--prefix", {Mode::kEcho, Mode::kChat});
   only_for("--text", {Mode::kEcho, Mode::kChat});
   if (plan.is_tcp && plan.mode != Mode::kEcho)
@@ -170,6 +184,8 @@ void judge(ws::Plan& plan, const CLI::App& app) {
                                                              : 1;
   if (kept > kMaxKept / plan.connections)
     refuse("so many connections with so much between them take too much memory");
+  if (plan.is_held && plan.messages == 0)
+    plan.messages = plan.connections;
   if (plan.messages != 0) {
     if (has("--seconds") || has("--warm-up"))
       refuse("--messages are all sent and all counted: it goes without --seconds and --warm-up");
@@ -205,6 +221,7 @@ bool parse_options(int argc, char** argv, ws::Plan& plan) {
   app.add_option("-n,--messages", plan.messages, "send so many, and count them all")
       ->type_name("N")
       ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX / 2).description(""));
+  app.add_flag("--hold", plan.is_held, "echo, idle: a round for each line of standard input");
   add_seconds(app, "--timeout", plan.timeout, 0.01,
               "to open a connection, and for answers at the end");
   add_number<std::size_t>(app, "--speakers", plan.speakers, 1, 1'000'000,
@@ -252,7 +269,9 @@ class Run {
       workers_.push_back(make_worker(number));
   }
 
-  ws::Results run() {
+  /// Calls `report` for the results of each round; of the one and only, unless the connections are held.
+  template <typename Report>
+  void run(Report report) {
     ws::Results results;
     if (plan_.server_pid != 0)
       results.memory_before = ws::read_memory(plan_.server_pid);
@@ -260,22 +279,28 @@ class Run {
     for (const auto& worker : workers_)
       threads.emplace_back([&worker] { worker->run(); });
     try {
-      measure(results);
+      open(results);
+      if (plan_.is_held) {
+        while (next_line()) {
+          ws::Results of_round = results;
+          measure(of_round);
+          report(of_round);
+          if (of_round.unanswered != 0)
+            throw ws::Failure(ws::ExitCode::kLost, ws::grouped(of_round.unanswered) +
+                                                       " messages are unanswered after --timeout");
+        }
+      } else {
+        measure(results);
+      }
+      stage_.let_close();
     } catch (const ws::Failure& failure) {
       stage_.fail(failure);
       throw;
     }
     threads.clear();
     stage_.throw_failure();
-    for (const auto& worker : workers_) {
-      const double cpu = static_cast<double>(worker->cpu()) / 1e9;
-      results.latencies.add(worker->latencies());
-      results.lateness.add(worker->lateness());
-      results.unanswered += worker->unanswered();
-      results.cpu += cpu;
-      results.busiest_cpu = std::max(results.busiest_cpu, cpu);
-    }
-    return results;
+    if (!plan_.is_held)
+      report(results);
   }
 
  private:
@@ -308,31 +333,57 @@ class Run {
     return moment;
   }
 
-  void measure(ws::Results& results) {
+  void open(ws::Results& results) {
     stage_.await_ready(plan_.threads, [this] {
       progress_.show("opening: " + ws::grouped(stage_.open()) + " of " +
                      ws::grouped(plan_.connections) + " connections");
     });
     if (plan_.server_pid != 0 && plan_.mode != ws::Mode::kConnect)
       results.memory_after = ws::read_memory(plan_.server_pid);
+    if (plan_.is_held)
+      write(plan_.is_json ? "{\"open\": " + std::to_string(plan_.connections) + "}\n"
+                          : ws::grouped(plan_.connections) + " connections are open\n");
+  }
 
+  /// False at the end of standard input. A connection that is lost meanwhile is a failure.
+  bool next_line() {
+    for (char character = 0; character != '\n';) {
+      pollfd input{STDIN_FILENO, POLLIN, 0};
+      const int ready = ::poll(&input, 1, 100);
+      stage_.throw_failure();
+      if (ready > 0 && ::read(STDIN_FILENO, &character, 1) != 1)
+        return false;
+    }
+    return true;
+  }
+
+  void measure(ws::Results& results) {
     const auto nanoseconds = [](double seconds) {
       return static_cast<ws::Nanoseconds>(seconds * 1e9);
     };
     ws::Stage::Times times;
     times.start = ws::monotonic_now();
     times.begin = times.start + nanoseconds(plan_.warm_up);
-    times.end = plan_.messages != 0 ? INT64_MAX : times.begin + nanoseconds(plan_.seconds);
+    times.end = times.begin + nanoseconds(plan_.seconds);
+    if (plan_.messages != 0) {
+      // All are due before that; in a closed loop only the server knows.
+      const double most = static_cast<double>(plan_.messages) +
+                          static_cast<double>(plan_.speakers + 2 * std::size_t{plan_.threads});
+      times.end = plan_.is_open_loop()
+                      ? times.begin + nanoseconds(std::min(most / plan_.rate, kForever))
+                      : INT64_MAX;
+    }
     const Moment start = look();
     stage_.start(times);
+    for (const auto& worker : workers_)
+      worker->wake();
     wait(times.begin, "warm-up");
     const Moment before = plan_.warm_up > 0 ? look() : start;
-    wait(times.end, "measuring");
+    wait(plan_.messages != 0 ? INT64_MAX : times.end, "measuring");
     const Moment after = look();
     wait(INT64_MAX, "the last answers");
     if (plan_.server_pid != 0 && plan_.mode == ws::Mode::kConnect)
       results.memory_after = ws::read_memory(plan_.server_pid);
-    stage_.let_close();
 
     results.seconds = static_cast<double>(after.at - before.at) / 1e9;
     results.messages = after.answers - before.answers;
@@ -340,6 +391,14 @@ class Run {
     if (plan_.server_pid != 0) {
       results.server = ws::CpuTime{after.server.user - before.server.user,
                                    after.server.system - before.server.system};
+    }
+    for (const auto& worker : workers_) {
+      const double cpu = static_cast<double>(worker->cpu()) / 1e9;
+      results.latencies.add(worker->latencies());
+      results.lateness.add(worker->lateness());
+      results.unanswered += worker->unanswered();
+      results.cpu += cpu;
+      results.busiest_cpu = std::max(results.busiest_cpu, cpu);
     }
   }
 
@@ -370,9 +429,11 @@ class Run {
   std::vector<std::unique_ptr<ws::Worker>> workers_;
 };
 
-ws::Results run(const ws::Plan& plan) {
+void run(const ws::Plan& plan) {
   make_room_for(plan);
-  return Run(plan).run();
+  Run(plan).run([&plan](const ws::Results& results) {
+    write(plan.is_json ? to_json(plan, results) : to_table(plan, results));
+  });
 }
 
 }  // namespace
@@ -383,12 +444,7 @@ int main(int argc, char** argv) {
     ws::Plan plan;
     if (!parse_options(argc, argv, plan))
       return static_cast<int>(ws::ExitCode::kNormal);
-    const ws::Results results = run(plan);
-    std::cout << (plan.is_json ? to_json(plan, results) : to_table(plan, results)) << std::flush;
-    if (!std::cout) {
-      say("cannot write to standard output");
-      return static_cast<int>(ws::ExitCode::kLost);
-    }
+    run(plan);
     return static_cast<int>(ws::ExitCode::kNormal);
   } catch (const ws::Failure& failure) {
     say(failure.what());

@@ -12,6 +12,9 @@ EchoWorker::EchoWorker(const Plan& plan, const Messages& messages, Stage& stage,
       sent_at_(links().size() * ring_) {}
 
 void EchoWorker::begin() {
+  scheduled_ = 0;
+  for (Link& link : links())  // all that an earlier round sent was answered
+    link.due = link.sent = link.answered = 0;
   if (plan().is_open_loop()) {
     const double threads = plan().threads;
     schedule_ = Schedule(times().start, plan().rate / threads, number() / threads);
@@ -45,10 +48,8 @@ Nanoseconds EchoWorker::turn(Nanoseconds now) {
 bool EchoWorker::is_done(Nanoseconds now) {
   if (pending_ != 0)
     return false;
-  if (now >= times().end)
-    return true;
   if (plan().messages == 0)
-    return false;
+    return now >= times().end;
   return !plan().is_open_loop() || scheduled_ == share(plan().messages, number(), plan().threads);
 }
 

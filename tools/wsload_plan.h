@@ -42,6 +42,7 @@ struct Plan {
   double warm_up = 1;
   std::uint64_t messages = 0;  ///< exactly so many, instead of `seconds`; 0: no such limit
   double timeout = 10;         ///< seconds: to open all, then for what is unanswered at the end
+  bool is_held = false;        ///< rounds of `messages`, each begun by a line of standard input
 
   int server_pid = 0;  ///< 0: the server is not looked at
   bool is_json = false;

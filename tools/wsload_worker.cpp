@@ -103,25 +103,30 @@ Nanoseconds monotonic_now() {
 
 // --- what the threads have in common
 
-std::optional<Stage::Times> Stage::await_start() {
-  std::unique_lock lock(mutex_);
+unsigned Stage::be_ready() {
+  const std::lock_guard lock(mutex_);
   ++ready_;
   changed_.notify_all();
-  changed_.wait(lock, [this] { return times_.has_value() || failure_.has_value(); });
-  return failure_ ? std::nullopt : times_;
+  return round_;
+}
+
+bool Stage::is_awaited(unsigned round) {
+  const std::lock_guard lock(mutex_);
+  return is_to_come(round);
+}
+
+std::optional<Stage::Times> Stage::await_start(unsigned round) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this, round] { return !is_to_come(round); });
+  return round_ == round || failure_ ? std::nullopt : std::optional(times_);
 }
 
 void Stage::start(const Times& times) {
   const std::lock_guard lock(mutex_);
   times_ = times;
+  ready_ = 0;
+  ++round_;
   changed_.notify_all();
-}
-
-void Stage::finish() {
-  std::unique_lock lock(mutex_);
-  ++finished_;
-  changed_.notify_all();
-  changed_.wait(lock, [this] { return may_close_ || failure_.has_value(); });
 }
 
 void Stage::throw_failure() {
@@ -175,12 +180,10 @@ void Worker::run() {
     ::prctl(PR_SET_TIMERSLACK, 1UL);  // nanoseconds, of 50,000 otherwise
     if (plan_.mode != Mode::kConnect)
       open_all();
-    const auto times = stage_.await_start();
-    if (!times)
-      return;
-    times_ = *times;
-    load();
-    stage_.finish();
+    while (const auto times = await_round()) {
+      times_ = *times;
+      load();
+    }
     if (!stage_.has_failed())
       close_all();
   } catch (const Failure& failure) {
@@ -200,7 +203,18 @@ void Worker::open_all() {
   }
 }
 
+/// Held connections are served meanwhile: pings are answered, and the end of one is a failure at once. Otherwise a thread
+/// that has not begun must not take what another one says to its connections.
+std::optional<Stage::Times> Worker::await_round() {
+  const unsigned round = stage_.be_ready();
+  while (plan_.is_held && stage_.is_awaited(round))
+    wait(monotonic_now() + kLongestWait);
+  return stage_.await_start(round);
+}
+
 void Worker::load() {
+  latencies_ = Histogram();
+  lateness_ = Histogram();
   const Nanoseconds patience = in_nanoseconds(plan_.timeout);
   std::optional<Nanoseconds> cpu_before;
   std::optional<Nanoseconds> cpu_after;

@@ -52,10 +52,12 @@ class Stage {
   /// For the threads: `open` connections more are ready.
   void add_open(std::size_t open) { open_.fetch_add(open, std::memory_order_relaxed); }
   [[nodiscard]] std::size_t open() const { return open_.load(std::memory_order_relaxed); }
-  /// A thread has opened all of its own, and waits for the start. nullopt: there is none, something failed.
-  std::optional<Times> await_start();
-  /// A thread has done what it had to do. Returns when the connections may be closed.
-  void finish();
+  /// A thread has opened all of its own, or done what a round asked of it. Returns the number of the next round.
+  unsigned be_ready();
+  /// Is it still to come?
+  [[nodiscard]] bool is_awaited(unsigned round);
+  /// Waits for its start. nullopt: there is none; the connections may be closed, or something failed.
+  std::optional<Times> await_start(unsigned round);
   /// The first failure ends the run.
   void fail(const Failure& failure);
   [[nodiscard]] bool has_failed() const { return has_failed_.load(std::memory_order_relaxed); }
@@ -65,7 +67,7 @@ class Stage {
   template <typename Tick>
   void await_ready(unsigned threads, Tick tick);
   void start(const Times& times);
-  /// Until `time`, or until all threads have finished.
+  /// Until `time`, or until all threads are ready again.
   template <typename Tick>
   void wait(Nanoseconds time, unsigned threads, Tick tick);
   /// If any thread failed.
@@ -79,10 +81,13 @@ class Stage {
   std::atomic<bool> has_failed_{false};
   std::mutex mutex_;
   std::condition_variable changed_;
-  unsigned ready_ = 0;
-  unsigned finished_ = 0;
+  [[nodiscard]] bool is_to_come(unsigned round) const {
+    return round_ == round && !may_close_ && !failure_;
+  }
+  unsigned ready_ = 0;  ///< threads
+  unsigned round_ = 0;  ///< rounds that were started
   bool may_close_ = false;
-  std::optional<Times> times_;
+  Times times_;  ///< of the last of them
   std::optional<Failure> failure_;
 };
 
@@ -96,9 +101,11 @@ class Worker {
   /// The thread's work, from the first connect to the last close. Failures go to the stage.
   void run();
 
+  /// Makes `turn` be called soon, or the start of a round be seen. From any thread.
+  void wake() const;
   /// Answers so far (chat: deliveries; connect: connections), from any thread.
   [[nodiscard]] std::uint64_t answers() const { return answers_.load(std::memory_order_relaxed); }
-  // When it is over:
+  // When a round is over:
   /// CPU time that the thread took while it was measured.
   [[nodiscard]] Nanoseconds cpu() const { return cpu_; }
   [[nodiscard]] const Histogram& latencies() const { return latencies_; }
@@ -134,7 +141,7 @@ class Worker {
 
   /// A connection is open.
   virtual void opened(Link& /*link*/) {}
-  /// The load begins: `times()` is set.
+  /// A round begins: `times()` is set.
   virtual void begin() = 0;
   /// What came on a connection that is open.
   virtual void take(Link& link, std::span<std::byte> in, Nanoseconds now) = 0;
@@ -169,8 +176,6 @@ class Worker {
   [[noreturn]] static void fail(const Link& link, ExitCode code, const std::string& what);
   /// A failure unless `event` is a message (or pong) with the payload `wanted`.
   void check_answer(const Link& link, const Event& event, Messages::Bytes wanted) const;
-  /// Makes `turn` be called soon. From any thread.
-  void wake() const;
 
   [[nodiscard]] const Plan& plan() const { return plan_; }
   [[nodiscard]] const Messages& messages() const { return messages_; }
@@ -187,6 +192,7 @@ class Worker {
 
  private:
   void open_all();
+  std::optional<Stage::Times> await_round();
   void load();
   void close_all();
   void wait(Nanoseconds until);
@@ -241,7 +247,7 @@ void Stage::await_ready(unsigned threads, Tick tick) {
 template <typename Tick>
 void Stage::wait(Nanoseconds time, unsigned threads, Tick tick) {
   std::unique_lock lock(mutex_);
-  for (Nanoseconds left = time - monotonic_now(); left > 0 && finished_ < threads && !failure_;
+  for (Nanoseconds left = time - monotonic_now(); left > 0 && ready_ < threads && !failure_;
        left = time - monotonic_now()) {
     changed_.wait_for(lock,
                       std::min<std::chrono::nanoseconds>(kTick, std::chrono::nanoseconds(left)));

@@ -4,13 +4,16 @@ literal bytes. What is asserted are counts and lower bounds, which no slow machi
 import json
 import re
 import resource
+import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
 from conftest import program
 from wsc_test import CLOSE_1000, PATIENCE, script
+from wsd import wait_for
 
 WSLOAD = program("wsload")
 
@@ -153,6 +156,91 @@ def test_connections_come_from_as_many_addresses_as_asked(wsd):
     server = wsd("--max-connections-per-address", "2")
     assert measured("echo", server.url("/echo/raw"), "-c", 6, "--sources", 3, "-n", 60)["messages"] == 60
     assert complaint("echo", server.url("/echo/raw"), "-c", 6, "--sources", 2, "-n", 60)[0] == 3
+
+
+# --- rounds
+
+
+class Held:
+    """A wsload that holds its connections, and begins a round when it is told to."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen([WSLOAD, *map(str, arguments), "--hold", "--json"], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def line(self):
+        return json.loads(self.process.stdout.readline())
+
+    def round(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return self.line()
+
+    def end(self):
+        """The exit code, and what else it said."""
+        out, errors = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, errors
+
+
+@pytest.mark.parametrize("mode, options", [
+    ("idle", ("-r", 600)),
+    ("echo", ("-r", 600, "-s", 65536)),
+    ("echo", ("-t", 3, "-o", 2)),
+])
+def test_held_connections_have_as_many_rounds_as_there_are_lines(wsd, mode, options):
+    server = wsd()
+    load = Held(mode, server.url("/echo/raw"), "-c", 60, *options)
+    assert load.line() == {"open": 60}
+    for _ in range(3):
+        result = load.round()
+        assert result["messages"] == result["latency_us"]["count"] == 60
+        assert result["unanswered"] == 0
+    assert len(server.sessions()) == 60, "between rounds they are open"
+    assert load.end() == (0, "", "")
+    wait_for(lambda: not server.sessions(), "all were closed")
+
+
+def test_a_round_can_have_several_messages_on_each(wsd):
+    load = Held("echo", wsd().url("/echo/raw"), "-c", 4, "-n", 100)
+    assert load.line() == {"open": 4}
+    assert [load.round()["messages"] for _ in range(2)] == [100, 100]
+    assert load.end() == (0, "", "")
+
+
+def test_between_rounds_pings_are_answered(wsd):
+    server = wsd("--ping-interval", "100ms", "--pong-timeout", "300ms")
+    load = Held("idle", server.url("/echo/raw"), "-c", 5)
+    assert load.line() == {"open": 5}
+    time.sleep(1)  # three times what would end them
+    assert load.round()["messages"] == 5
+    assert load.end() == (0, "", "")
+
+
+def test_a_held_connection_that_is_lost_is_a_failure_at_once(wsd):
+    server = wsd()
+    load = Held("idle", server.url("/echo/raw"), "-c", 5)
+    assert load.line() == {"open": 5}
+    server.process.send_signal(signal.SIGTERM)
+    assert load.process.wait(PATIENCE) == 4, "and standard input is still open"
+    assert re.search(r"the server closed: 1001 ", load.process.stderr.read())
+
+
+def test_a_round_that_is_not_answered_is_the_last():
+    def play(peer):
+        greet(peer)
+        ignore(peer)
+    with script(play) as url:
+        load = Held("idle", url, "--timeout", 0.3)
+        assert load.line() == {"open": 1}
+        assert load.round()["unanswered"] == 1
+        assert load.end() == (1, "", "wsload: 1 messages are unanswered after --timeout\n")
+
+
+def test_rounds_without_json_are_tables(wsd):
+    run = wsload("echo", wsd().url("/echo/raw"), "-c", 3, "--hold", input="\n\n")
+    assert run.returncode == 0
+    assert run.stdout.startswith("3 connections are open\n")
+    assert len(re.findall(r"^messages +3, ", run.stdout, re.MULTILINE)) == 2
 
 
 # --- servers of literal bytes
@@ -419,6 +507,7 @@ def test_greetings_are_passed_over_and_chat_messages_may_come_in_fragments():
     (("chat", "ws://127.0.0.1/"), "a chat needs a speaker and somebody else: --connections counts both"),
     (("chat", "ws://127.0.0.1/", "-c", 2, "-s", 3), "a chat message has at least 4 bytes"),
     (("idle", "ws://127.0.0.1/", "-s", 126), "a ping carries at most 125 bytes"),
+    (("chat", "ws://127.0.0.1/chat", "-c", 2, "--hold"), "--hold means nothing in the mode chat"),
     (("echo", "ws://127.0.0.1/", "-n", 5, "--seconds", 1),
      "--messages are all sent and all counted: it goes without --seconds and --warm-up"),
     (("chat", "ws://127.0.0.1/", "-c", 100, "--speakers", 100, "-s", 1 << 24),
