@@ -1,6 +1,7 @@
 #include "server/server.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -27,6 +28,10 @@ constexpr std::size_t kRefusalsAtATime = 32;
 /// ... and so many of one address, which must not take those of all others.
 constexpr std::size_t kRefusalsOfAnAddress = 4;
 constexpr std::int64_t kListenPauseMs = 100;
+/// So many sessions, or bytes that they hold, are a wave whose memory is worth looking for when it has passed.
+constexpr std::size_t kManySessions = 1024;
+constexpr std::size_t kManyBytes = std::size_t{256} * 1024;
+constexpr std::int64_t kGiveBackMs = 1000;
 
 std::size_t sessions_that_descriptors_allow() {
   rlimit limit{};
@@ -81,6 +86,7 @@ Server::Server(ServerOptions options)
 Server::~Server() {
   context_.loop.timers().cancel(listen_again_);
   context_.loop.timers().cancel(stop_deadline_);
+  context_.loop.timers().cancel(give_back_);
 }
 
 std::error_code Server::listen() {
@@ -135,6 +141,8 @@ bool Server::on_ready(EventLoop::Token token, std::uint32_t events) {
 void Server::on_timer(TimerNode& node) {
   if (&node == &listen_again_)
     return listen_again();
+  if (&node == &give_back_)
+    return give_back();
   if (&node == &stop_deadline_) {
     log(LogLevel::kWarn,
         {"Stopping took too long: ", std::to_string(table_.size()), " sessions dropped"});
@@ -175,6 +183,7 @@ void Server::on_turn_end() {
       context_.gatherer->settle();
     bury_the_dead();
   } while (context_.gatherer != nullptr || !context_.dead.empty());
+  watch_memory();
   if (is_stop_asked_.exchange(false))
     start_stopping();
   if (context_.is_stopping)
@@ -193,6 +202,27 @@ void Server::bury_the_dead() {
       addresses_.erase(addresses_.find(address->first));
   }
   context_.dead.clear();
+}
+// endregion
+
+// region server-give-back
+/// free() returns to the system what lies at the end of the heap, and no more: one block that stays, and was first needed
+/// when there was much, would keep all below it. So once a wave has passed the whole heap is looked through; at most
+/// once a second, since under load waves pass all the time.
+void Server::watch_memory() {
+  most_sessions_ = std::max(most_sessions_, table_.size());
+  most_held_ = std::max(most_held_, context_.budget.used());
+  const bool has_passed =
+      (most_sessions_ >= kManySessions && table_.size() <= most_sessions_ / 2) ||
+      (most_held_ >= kManyBytes && context_.budget.used() <= most_held_ / 2);
+  if (has_passed && !give_back_.is_set())
+    context_.loop.timers().set(give_back_, context_.loop.now() + kGiveBackMs);
+}
+
+void Server::give_back() {
+  most_sessions_ = table_.size();
+  most_held_ = context_.budget.used();
+  ::malloc_trim(0);
 }
 // endregion
 

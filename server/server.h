@@ -77,6 +77,8 @@ class Server final : private EventLoop::Handler {
   void start_stopping();
   void stop_if_done();
   void bury_the_dead();
+  void watch_memory();
+  void give_back();
   void log_sessions() const;
   /// Calls `act` for a session; what it throws ends that session alone.
   template <typename Act>
@@ -96,11 +98,14 @@ class Server final : private EventLoop::Handler {
   /// Those that have sessions, if these are limited; else empty.
   std::unordered_map<std::string, std::uint32_t> addresses_;
   SessionTable table_;
+  std::size_t most_sessions_ = 0;  ///< at a time, since memory was last given back
+  std::size_t most_held_ = 0;      ///< bytes, likewise
   Fd listener_;
   Fd spare_;  ///< given up for a moment when descriptors run out
   Fd signals_;
   Timer listen_again_;  ///< set while the listener is paused
   Timer stop_deadline_;
+  Timer give_back_;  ///< set when much memory has become free
   std::atomic<bool> is_stop_asked_{false};
   int exit_status_ = 0;
 };
