@@ -182,3 +182,47 @@ def test_what_a_large_message_took_is_given_back(wsd, path):
         hearer.take(6_000_000)
         speaker.send(frame(TEXT, b"small"))
         wait_for(lambda: server.memory() - before < 1024, "its memory, KiB", patience=10)
+
+
+# --- idle connections
+
+FEW, MANY = 1_000, 3_000
+MOST_BYTES = 192  # for an idle connection; session.h reckons with 184
+HALF = 40_000  # bytes of a message that come in a first part, so that the rest is waited for
+
+
+@pytest.mark.parametrize("options", [(), ("--ping-interval=1h",)])
+def test_an_idle_connection_costs_few_bytes_and_a_large_message_none(wsd, options):
+    """The arithmetic: a slope of two points leaves out what the server has without connections. Each point may be off
+    by what malloc and the tables take at a time, 64 KiB, which is 33 B for each of 2,000."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2 * MANY), hard))
+    server = wsd("--log-level=off", *options)  # a log has memory of its own
+    message = frame(BINARY, b"x" * 65536)
+
+    def exchange(raws):
+        for part in (message[:HALF], message[HALF:]):
+            for raw in raws:
+                raw.send(part)
+            time.sleep(0.05)
+        for raw in raws:
+            assert raw.frame() == (BINARY, b"x" * 65536)
+    with Raw(server, "/echo/raw") as first:
+        exchange([first])  # what the loop has of its own for a message comes with the first one
+    held = [Raw(server, "/echo/raw") for _ in range(FEW)]
+    few = memory_at_rest(server)
+    held += [Raw(server, "/echo/raw") for _ in range(MANY - FEW)]
+    many = memory_at_rest(server)
+    slope = (many - few) * 1024 / (MANY - FEW)
+    print(f"{few} KiB, {many} KiB: {slope:.0f} B a connection")
+    assert 100 < slope <= MOST_BYTES + 33
+
+    for begin in range(0, MANY, 300):
+        exchange(held[begin:begin + 300])
+    wait_for(lambda: server.memory() <= 1.1 * many, f"no more than a tenth above {many} KiB", patience=10)
+
+    for raw in held:
+        raw.close()
+    left = many - (MANY - FEW) * slope / 1024
+    wait_for(lambda: server.memory() <= left, f"no more than {left} KiB, as with {FEW} connections", patience=10)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
