@@ -1,0 +1,145 @@
+"""What tools/scale measures with: loads that hold connections, the memory of processes and of the kernel, and what the
+kernel allows."""
+
+import json
+import re
+import resource
+import subprocess
+import time
+from pathlib import Path
+
+from compare_servers import Failed, how
+
+PATIENCE = 60  # seconds, for one connection and for one answer
+SOURCES = 64   # addresses that a load connects from
+RESERVE = 200  # descriptors of a process that are not connections
+
+
+def read(path):
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
+
+
+def private_dirty(pid):
+    """Bytes that the process has written to and still holds."""
+    found = re.search(r"^Private_Dirty: +(\d+) kB", read(f"/proc/{pid}/smaps_rollup"), re.MULTILINE)
+    if found is None:
+        raise Failed(f"the memory of process {pid} cannot be read: it has ended, or is somebody else's")
+    return int(found[1]) * 1024
+
+
+class Load:
+    """A wsload that holds connections, and begins a round when it is told to: a process of its own, as descriptors are
+    counted by process."""
+
+    def __init__(self, wsload, mode, server, path, connections, *options):
+        self.connections = connections
+        self.name = f"{connections:,} connections to {server.kind.name}"
+        self.process = subprocess.Popen(
+            [str(wsload), mode, f"ws://127.0.0.1:{server.port}{path}", "-c", str(connections), "--sources", str(SOURCES),
+             "--hold", "--timeout", str(PATIENCE), "--json", *map(str, options)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def line(self):
+        line = self.process.stdout.readline()
+        if not line:
+            words = self.process.stderr.read().strip()
+            raise Failed(f"{self.name}: {words or 'wsload ended by ' + how(self.process.wait())}")
+        return json.loads(line)
+
+    def await_open(self):
+        if self.line() != {"open": self.connections}:
+            raise Failed(f"{self.name}: not all are open")
+
+    def begin_round(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def end_round(self):
+        """Answers that came; each was the right one."""
+        return self.line()["messages"]
+
+    def end(self):
+        """Closes the connections. May be called again."""
+        if not self.process.stdin.closed:
+            self.process.stdin.close()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def answers(loads):
+    """Of a round of all of them at once."""
+    for load in loads:
+        load.begin_round()
+    return sum(load.end_round() for load in loads)
+
+
+# --- the kernel
+
+def kernel():
+    """What it holds, in bytes (sockets: how many), as far as it tells. Names of slabs only root may read."""
+    held = {}
+    meminfo = dict(re.findall(r"^(\w+): +(\d+) kB", read("/proc/meminfo"), re.MULTILINE))
+    held["slab"] = int(meminfo.get("Slab", 0)) * 1024
+    held["percpu"] = int(meminfo.get("Percpu", 0)) * 1024
+    held["available"] = int(meminfo.get("MemAvailable", 0)) * 1024
+    tcp = re.search(r"^TCP: inuse (\d+) orphan \d+ tw \d+ alloc \d+ mem (\d+)", read("/proc/net/sockstat"), re.MULTILINE)
+    held["sockets"] = int(tcp[1]) if tcp else 0
+    held["buffers"] = int(tcp[2]) * resource.getpagesize() if tcp else 0
+    held["slabs"] = {name: int(objects) * int(size) for name, objects, size in
+                     re.findall(r"^(\S+) +\d+ +(\d+) +(\d+) ", read("/proc/slabinfo"), re.MULTILINE)}
+    return held
+
+
+def settled_kernel():
+    """Slabs are freed some time after what lay in them."""
+    time.sleep(1)
+    return kernel()
+
+
+# --- limits
+
+def limits():
+    """Those that many connections run into, and how much of each is taken. Absent: there is no such limit here."""
+    found = {"descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)[1]}
+    if files := read("/proc/sys/fs/file-nr").split():
+        found["files"] = int(files[2]) - int(files[0])
+    if ports := read("/proc/sys/net/ipv4/ip_local_port_range").split():
+        found["ports"] = int(ports[1]) - int(ports[0]) + 1
+    if backlog := read("/proc/sys/net/core/somaxconn").strip():
+        found["backlog"] = int(backlog)
+    tracked = read("/proc/sys/net/netfilter/nf_conntrack_count").strip()
+    if most := read("/proc/sys/net/netfilter/nf_conntrack_max").strip():
+        found["tracked"] = int(most) - int(tracked or 0)
+    found["memory"] = kernel()["available"]
+    return found
+
+
+def lacking(found, connections, processes):
+    """What to change before `connections` can be held, a line for each."""
+    share = -(-connections // processes)
+    lines = []
+
+    def demand(name, needed, what, change):
+        if found.get(name, needed) < needed:
+            lines.append(f"{what}: {found[name]:,}, and {needed:,} are needed; {change}")
+    demand("descriptors", share + RESERVE, "descriptors of a process", f"ulimit -Hn {share + RESERVE}, or more --processes")
+    demand("files", 2 * connections + RESERVE * processes, "open files that are left",
+           f"sysctl -w fs.file-max={4 * connections}")
+    demand("ports", -(-share // SOURCES), "ports of a source address",
+           "sysctl -w net.ipv4.ip_local_port_range='10000 65535'")
+    # wsload opens 128 at a time; what the queue cannot take would wait for a second until it is tried again.
+    demand("backlog", 128, "connections that wait to be accepted", "sysctl -w net.core.somaxconn=4096")
+    demand("tracked", connections, "connections that netfilter can still track",
+           f"sysctl -w net.netfilter.nf_conntrack_max={2 * connections}")
+    # Two sockets, each with what belongs to it, and a third for all else.
+    demand("memory", connections * 3 * 4096, "bytes of memory that are available", "fewer --connections")
+    return lines
