@@ -82,6 +82,8 @@ def given(option):
     words = shlex.split(command)
     if not separator or not name.strip() or not words:
         raise Failed(f"--peer takes 'name=COMMAND', the port being added, not '{option}'")
+    if Path(words[0]).name == "wsd":  # with other options
+        return Kind(name.strip(), words, chat_options=())
     return Kind(name.strip(), words)
 
 

@@ -1,0 +1,141 @@
+"""tools/scale: once with few connections, and what it says where something is missing. Bytes are judged where enough
+connections are measured: integration_endurance."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(os.environ["FBF_SOURCE_DIR"])
+BUILD = Path(os.environ["FBF_BUILD_DIR"])
+sys.path.insert(0, str(ROOT / "tools" / "lib"))
+import scale_lab  # noqa: E402
+
+SCALE = [ROOT / "tools" / "scale", "--build", BUILD]
+FEW = ("--few", "20", "--many", "200", "--connections", "301", "--processes", "3", "--members", "30",
+       "--settle", "0.1")
+
+# A server that answers a 101 and nothing else: there will be no pong.
+SILENT = """#!/usr/bin/python3
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    listener.accept()[0].close()
+"""
+
+
+def scale(*arguments):
+    return subprocess.run([*SCALE, *arguments], capture_output=True, text=True, timeout=300, check=False)
+
+
+def children(pid):
+    tasks = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in tasks.read_text().split()]
+
+
+def command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def test_both_parts_count_all_answers_and_a_peer_is_a_server_like_any_other():
+    run = scale(*FEW, "--json", "--peer", f"again={BUILD / 'bin' / 'wsd'} --log-level off --port")
+    assert run.returncode == 0, run.stderr
+    results = json.loads(run.stdout)
+    assert list(results["memory"]) == list(results["many"]) == ["wsd", "again"]
+    for one in results["memory"].values():
+        assert 0 < one["empty"] <= one["few"] <= one["many"]
+        assert one["bytes_a_connection"] == (one["many"] - one["few"]) / 180
+        assert one["after_64k"] > 0 and one["left"] > 0
+    for one in results["many"].values():
+        assert one["pongs"] == one["pongs_after"] == one["connections"] == 301
+        assert one["deliveries"] == 200 * 29
+        # Others may open and close some meanwhile.
+        assert one["sockets"] == pytest.approx(602, abs=100)
+
+
+def test_the_report_has_a_row_for_each_server():
+    run = scale(*FEW)
+    assert run.returncode == 0, run.stderr
+    assert re.search(r"^\| wsd \| -?\d+ \| [\d,]+ \| [\d,]+ \| [\d,]+ \(\d+\.\d %\) \| [\d,]+ \|$", run.stdout, re.MULTILINE)
+    assert re.search(r"^open, and answered a ping +301 of 301, 3 servers; ", run.stdout, re.MULTILINE)
+
+
+def test_a_server_that_fails_is_named_and_the_others_go_on(tmp_path):
+    program = tmp_path / "silent"
+    program.write_text(SILENT)
+    program.chmod(0o755)
+    run = scale(*FEW, "--part", "memory", "--peer", f"silent={program}", "--peer", "none=/bin/false")
+    assert run.returncode == 1
+    assert "| wsd |" in run.stdout
+    assert re.search(r"^scale: 20 connections to silent: wsload: connection \d+: ", run.stderr, re.MULTILINE)
+    assert re.search(r"^scale: none ended: ", run.stderr, re.MULTILINE)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_what_it_started_when_it_is_interrupted(ending):
+    process = subprocess.Popen([*SCALE, *FEW, "--part", "many"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while len(children(process.pid)) < 6:  # three servers, three loads
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    started = children(process.pid)
+    process.send_signal(ending)
+    assert process.wait(60) == 128 + ending
+    assert [pid for pid in started if "wsd" in command(pid) or "wsload" in command(pid)] == []
+
+
+@pytest.mark.parametrize("found, line", [
+    ({"descriptors": 10_000}, "descriptors of a process: 10,000, and 10,200 are needed; ulimit -Hn 10200"),
+    ({"files": 100_000}, "open files that are left: 100,000, and 202,000 are needed; sysctl -w fs.file-max=400000"),
+    ({"ports": 100}, "ports of a source address: 100, and 157 are needed; sysctl -w net.ipv4.ip_local_port_range="),
+    ({"backlog": 64}, "connections that wait to be accepted: 64, and 128 are needed; sysctl -w net.core.somaxconn=4096"),
+    ({"tracked": 65_536}, "connections that netfilter can still track: 65,536, and 100,000 are needed; sysctl -w "),
+    ({"memory": 1 << 30}, "bytes of memory that are available: 1,073,741,824, and 1,228,800,000 are needed; fewer"),
+])
+def test_a_limit_that_is_too_low_is_said_with_what_to_change(found, line):
+    (said,) = scale_lab.lacking(found, 100_000, 10)
+    assert said.startswith(line)
+
+
+def test_limits_that_suffice_or_are_not_there_are_not_mentioned():
+    assert scale_lab.lacking({"descriptors": 10_200, "backlog": 128}, 100_000, 10) == []
+
+
+def test_what_a_machine_does_not_allow_ends_the_run_before_it_begins():
+    run = scale("--part", "many", "--connections", "100000", "--processes", "1", "--members", "20")
+    most = scale_lab.limits()["descriptors"]
+    if most >= 100_220:  # a machine that does
+        run = scale("--part", "many", "--connections", str(most), "--processes", "1", "--members", "20")
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert re.search(r"^scale: descriptors of a process: [\d,]+, and [\d,]+ are needed; ulimit -Hn ", run.stderr)
+
+
+@pytest.mark.parametrize("options, complaint", [
+    (["--few", "10", "--many", "10"], "there must be 0 < --few < --many"),
+    (["--members", "1"], "20 --members at least"),
+    (["--peer", "apache"], "--peer takes 'name=COMMAND'"),
+    (["--part", "speed"], "invalid choice: 'speed'"),
+])
+def test_options_that_mean_nothing_are_refused(options, complaint):
+    run = scale(*options)
+    assert run.returncode != 0
+    assert run.stdout == ""
+    assert complaint in run.stderr
+
+
+def test_slabs_leave_out_what_a_monitor_of_proc_makes():
+    slabinfo = ("slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> ...\n"
+                "TCP                  2     10   2368   13    8 : tunables    0    0    0\n"
+                "proc_inode_cache    10    100    680   12    2 : tunables    0    0    0\n"
+                "dentry             900   1100    192   21    1 : tunables    0    0    0\n")
+    assert scale_lab.slabs(slabinfo) == {"TCP": 23_680, "dentry": 192_000}
