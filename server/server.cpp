@@ -206,9 +206,9 @@ void Server::bury_the_dead() {
 // endregion
 
 // region server-give-back
-/// free() returns to the system what lies at the end of the heap, and no more: one block that stays, and was first needed
-/// when there was much, would keep all below it. So once a wave has passed the whole heap is looked through; at most
-/// once a second, since under load waves pass all the time.
+/// free() returns to the system what lies at the end of the heap, and no more: one block that stays, and was
+/// first needed when there was much, would keep all below it. So once a wave has passed the whole heap is looked
+/// through; at most once a second, since under load waves pass all the time.
 void Server::watch_memory() {
   most_sessions_ = std::max(most_sessions_, table_.size());
   most_held_ = std::max(most_held_, context_.budget.used());

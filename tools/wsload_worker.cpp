@@ -203,8 +203,8 @@ void Worker::open_all() {
   }
 }
 
-/// Held connections are served meanwhile: pings are answered, and the end of one is a failure at once. Otherwise a thread
-/// that has not begun must not take what another one says to its connections.
+/// Held connections are served meanwhile: pings are answered, and the end of one is a failure at once.
+/// Otherwise a thread that has not begun must not take what another one says to its connections.
 std::optional<Stage::Times> Worker::await_round() {
   const unsigned round = stage_.be_ready();
   while (plan_.is_held && stage_.is_awaited(round))

@@ -5,7 +5,6 @@ import json
 import re
 import resource
 import subprocess
-import time
 from pathlib import Path
 
 from compare_servers import Failed, how
@@ -40,8 +39,8 @@ class Load:
         self.connections = connections
         self.name = f"{connections:,} connections to {server.kind.name}"
         self.process = subprocess.Popen(
-            [str(wsload), mode, f"ws://127.0.0.1:{server.port}{path}", "-c", str(connections), "--sources", str(SOURCES),
-             "--hold", "--timeout", str(PATIENCE), "--json", *map(str, options)],
+            [str(wsload), mode, f"ws://127.0.0.1:{server.port}{path}", "-c", str(connections), "--hold", "--json",
+             "--sources", str(SOURCES), "--timeout", str(PATIENCE), *map(str, options)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def line(self):
@@ -91,7 +90,7 @@ def kernel():
     held = {}
     meminfo = dict(re.findall(r"^(\w+): +(\d+) kB", read("/proc/meminfo"), re.MULTILINE))
     held["available"] = int(meminfo.get("MemAvailable", 0)) * 1024
-    tcp = re.search(r"^TCP: inuse (\d+) orphan \d+ tw \d+ alloc \d+ mem (\d+)", read("/proc/net/sockstat"), re.MULTILINE)
+    tcp = re.search(r"^TCP: inuse (\d+) .* mem (\d+)$", read("/proc/net/sockstat"), re.MULTILINE)
     held["sockets"] = int(tcp[1]) if tcp else 0
     held["buffers"] = int(tcp[2]) * resource.getpagesize() if tcp else 0
     held["slabs"] = slabs(read("/proc/slabinfo"))
@@ -105,12 +104,6 @@ def slabs(slabinfo):
              re.findall(r"^(\S+) +\d+ +(\d+) +(\d+) ", slabinfo, re.MULTILINE)}
     listed, _ = found.pop("proc_inode_cache", (0, 0))
     return {name: (objects - (listed if name == "dentry" else 0)) * size for name, (objects, size) in found.items()}
-
-
-def settled_kernel():
-    """Slabs are freed some time after what lay in them."""
-    time.sleep(1)
-    return kernel()
 
 
 # --- limits
@@ -139,7 +132,8 @@ def lacking(found, connections, processes):
     def demand(name, needed, what, change):
         if found.get(name, needed) < needed:
             lines.append(f"{what}: {found[name]:,}, and {needed:,} are needed; {change}")
-    demand("descriptors", share + RESERVE, "descriptors of a process", f"ulimit -Hn {share + RESERVE}, or more --processes")
+    demand("descriptors", share + RESERVE, "descriptors of a process",
+           f"ulimit -Hn {share + RESERVE}, or more --processes")
     demand("files", 2 * connections + RESERVE * processes, "open files that are left",
            f"sysctl -w fs.file-max={4 * connections}")
     demand("ports", -(-share // SOURCES), "ports of a source address",
