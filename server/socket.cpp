@@ -82,20 +82,29 @@ std::string_view SocketAddress::host_bytes() const {
   return {reinterpret_cast<const char*>(&as_ipv6(data()).sin6_addr), sizeof(in6_addr)};
 }
 
-Fd listen_on(const SocketAddress& address, std::error_code& error) {
+Fd listen_on(const SocketAddress& address, std::error_code& error, PortSharing sharing) {
   Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   const int on = 1;
+  const auto share = [&](PortSharing when) {
+    return sharing != when || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
+  };
   // SO_REUSEADDR: a restart must not wait for the TIME_WAITs that the server, ending TCP first, keeps.
   // SO_KEEPALIVE: with pings off, a peer that vanished without a FIN would otherwise stay for ever.
   // TCP_NODELAY: every write is whole messages already; there is nothing to wait for.
+  // SO_REUSEPORT: the first of several sets it when it is bound, and so was alone there.
   if (!fd.is_open() || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
       ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) != 0 ||
       ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
-      ::bind(fd.get(), address.data(), address.size()) != 0 || ::listen(fd.get(), SOMAXCONN) != 0) {
+      !share(PortSharing::kFurther) || ::bind(fd.get(), address.data(), address.size()) != 0 ||
+      !share(PortSharing::kFirst) || ::listen(fd.get(), SOMAXCONN) != 0) {
     error = last_error();
     return {};
   }
   return fd;
+}
+
+void prefer_processor(const Fd& listener, int processor) {
+  ::setsockopt(listener.get(), SOL_SOCKET, SO_INCOMING_CPU, &processor, sizeof processor);
 }
 
 Fd accept_connection(const Fd& listener, SocketAddress& peer, std::error_code& error) {

@@ -47,9 +47,22 @@ class SocketAddress {
   sockaddr_storage storage_{};
 };
 
+/// Several sockets may listen on one address, if each of them says so (SO_REUSEPORT): the kernel then deals the
+/// connections out among them, by a hash of both ends' addresses.
+enum class PortSharing : std::uint8_t {
+  kNone,
+  kFirst,  ///< nobody may be there yet: another program, or another server of this kind, is EADDRINUSE
+  kFurther,  ///< joins the first
+};
+
 /// A listening socket; an invalid Fd and `error` set if that fails (EADDRINUSE, EACCES, …). TCP_NODELAY
 /// and SO_KEEPALIVE are set here once and inherited by every connection that it accepts.
-Fd listen_on(const SocketAddress& address, std::error_code& error);
+Fd listen_on(const SocketAddress& address, std::error_code& error,
+             PortSharing sharing = PortSharing::kNone);
+
+/// Of sockets that share a port, this one is to get the connections whose packets `processor` handles. Kernels before
+/// 6.2 deal them out by the hash all the same.
+void prefer_processor(const Fd& listener, int processor);
 
 /// One waiting connection, non-blocking, or an invalid Fd and `error`: EAGAIN if none waits.
 Fd accept_connection(const Fd& listener, SocketAddress& peer, std::error_code& error);

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace ws {
 namespace {
@@ -27,6 +28,45 @@ TEST(SocketAddress, IsReadAndWrittenInNumbers) {
   for (const std::string_view no :
        {"", "localhost", "127.0.0.1:80", "256.0.0.1", "[::1]", "1.2.3", "::1%lo"}) {
     EXPECT_FALSE(SocketAddress::parse(no, 1).has_value()) << no;
+  }
+}
+
+TEST(Listening, IsSharedBySocketsThatSaySoBehindAFirstThatWasAlone) {
+  std::error_code error;
+  const Fd first = listen_on(*SocketAddress::parse("127.0.0.1", 0), error, PortSharing::kFirst);
+  ASSERT_FALSE(error) << error.message();
+  const SocketAddress address = SocketAddress::local(first);
+  const Fd second = listen_on(address, error, PortSharing::kFurther);
+  EXPECT_FALSE(error) << error.message();
+  for (const PortSharing sharing : {PortSharing::kNone, PortSharing::kFirst}) {
+    error.clear();
+    EXPECT_FALSE(listen_on(address, error, sharing).is_open());
+    EXPECT_EQ(error, std::errc::address_in_use) << "another server";
+  }
+  std::vector<Fd> clients;
+  const auto comes_to = [&](const Fd& listener) {
+    clients.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    EXPECT_EQ(::connect(clients.back().get(), address.data(), address.size()), 0);
+    SocketAddress peer;
+    return accept_connection(listener, peer, error).is_open();
+  };
+  for (const Fd* const listener : {&first, &second}) {
+    int connections = 1;
+    while (!comes_to(*listener) && connections < 100)
+      ++connections;
+    EXPECT_LT(connections, 100) << "the kernel deals them out";
+  }
+}
+
+TEST(Listening, IsNotSharedByOneAlone) {
+  std::error_code error;
+  const Fd alone = listen_on(*SocketAddress::parse("127.0.0.1", 0), error);
+  const SocketAddress address = SocketAddress::local(alone);
+  for (const PortSharing sharing :
+       {PortSharing::kNone, PortSharing::kFirst, PortSharing::kFurther}) {
+    error.clear();
+    EXPECT_FALSE(listen_on(address, error, sharing).is_open());
+    EXPECT_EQ(error, std::errc::address_in_use);
   }
 }
 
