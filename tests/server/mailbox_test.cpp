@@ -1,0 +1,182 @@
+// Mail between loops: who is woken, and when, and that nothing is lost or out of order between real threads.
+#include "server/mailbox.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <thread>
+#include <vector>
+
+namespace ws {
+namespace {
+
+/// Runs a loop and counts its turns: it takes none unless it is woken. Waits for the first as long as need be, or for
+/// a moment if there is to be none; behind the last for a moment.
+class Turns final : public EventLoop::Handler {
+ public:
+  static constexpr std::int64_t kMoment = 50;
+  static int of(EventLoop& loop, const std::function<void()>& act = nullptr,
+                std::int64_t patience = 10'000) {
+    Turns turns(loop, act);
+    loop.timers().set(turns.timer_, loop.now() + patience);
+    loop.run(turns);
+    return turns.count_;
+  }
+  static bool were_taken(EventLoop& loop) { return of(loop, nullptr, kMoment) > 0; }
+  bool on_ready(EventLoop::Token, std::uint32_t) override { return true; }
+  void on_timer(TimerNode&) override { loop_.stop(); }
+  void on_turn_end() override {
+    if (!timer_.is_set())
+      return;
+    ++count_;
+    if (act_)
+      act_();
+    loop_.timers().set(timer_, loop_.now() + kMoment);
+  }
+  void on_busy_wait(EventLoop::Token) override {}
+
+ private:
+  struct Timer : TimerNode {};
+  Turns(EventLoop& loop, const std::function<void()>& act) : loop_(loop), act_(act) {}
+  EventLoop& loop_;
+  const std::function<void()>& act_;
+  Timer timer_;
+  int count_ = 0;
+};
+
+std::vector<int> take(Mailbox<int>& mailbox) {
+  std::vector<int> all;
+  mailbox.take([&](int mail) { all.push_back(mail); });
+  return all;
+}
+
+TEST(Mailbox, WakesItsReaderWhoTakesAllInOrder) {
+  EventLoop reader;
+  Mailbox<int> mailbox(reader, 100'000);
+  EXPECT_EQ(take(mailbox), std::vector<int>());
+  for (const int mail : {1, 2, 3})
+    mailbox.post(mail, 1);
+  EXPECT_EQ(Turns::of(reader), 1);
+  EXPECT_EQ(take(mailbox), (std::vector{1, 2, 3}));
+  EXPECT_EQ(take(mailbox), std::vector<int>());
+  mailbox.post(4, 1);
+  EXPECT_EQ(take(mailbox), std::vector{4});
+}
+
+TEST(Mailbox, WakesItsReaderOnceForAllThatLiesThere) {
+  EventLoop reader;
+  Mailbox<int> mailbox(reader, 100'000);
+  mailbox.post(1, 1);
+  EXPECT_EQ(Turns::of(reader, [&] { mailbox.post(2, 1); }), 1);
+  EXPECT_EQ(take(mailbox), (std::vector{1, 2}));
+}
+
+TEST(Mailbox, SaysWhenItIsFullAndWakesWhoWaits) {
+  EventLoop reader;
+  EventLoop sender;
+  Mailbox<int> mailbox(reader, 10'000);
+  EXPECT_TRUE(mailbox.has_room(sender));
+  mailbox.post(1, 9'999);
+  EXPECT_TRUE(mailbox.has_room(sender)) << "not yet";
+  mailbox.post(2, 1'000'000);  // one is always taken, however large
+  EXPECT_FALSE(mailbox.has_room(sender));
+  EXPECT_FALSE(mailbox.has_room(sender)) << "asked again";
+  EXPECT_EQ(take(mailbox), (std::vector{1, 2}));
+  EXPECT_EQ(Turns::of(sender), 1);
+  EXPECT_TRUE(mailbox.has_room(sender));
+}
+
+TEST(Mailbox, WakesNobodyWhoDoesNotWait) {
+  EventLoop reader;
+  EventLoop sender;
+  Mailbox<int> mailbox(reader, 10'000);
+  EXPECT_TRUE(mailbox.has_room(sender));
+  mailbox.post(1, 1);
+  EXPECT_EQ(take(mailbox), std::vector{1});
+  EXPECT_FALSE(Turns::were_taken(sender));
+}
+
+TEST(Mailbox, IsFullOfManySmallMailsToo) {
+  EventLoop reader;
+  EventLoop sender;
+  Mailbox<int> mailbox(reader, 40'960);
+  int posted = 0;
+  while (mailbox.has_room(sender))
+    mailbox.post(++posted, 0);
+  EXPECT_EQ(posted, 10);
+}
+
+/// Each of three threads posts numbers while there is room, and waits for its turn where there is none.
+class Sender final : public EventLoop::Handler {
+ public:
+  static constexpr int kMails = 20'000;
+  Sender(Mailbox<int>& mailbox, int number)
+      : mailbox_(mailbox), next_(number * kMails), end_(next_ + kMails) {}
+  void run() {
+    loop_.wake();
+    loop_.run(*this);
+  }
+  bool on_ready(EventLoop::Token, std::uint32_t) override { return true; }
+  void on_timer(TimerNode&) override {}
+  void on_turn_end() override {
+    while (next_ < end_ && mailbox_.has_room(loop_))
+      mailbox_.post(next_++, 1);
+    if (next_ == end_)
+      loop_.stop();
+  }
+  void on_busy_wait(EventLoop::Token) override {}
+
+ private:
+  Mailbox<int>& mailbox_;
+  EventLoop loop_;
+  int next_;
+  int end_;
+};
+
+class Reader final : public EventLoop::Handler {
+ public:
+  static constexpr int kSenders = 3;
+  void run() { loop.run(*this); }
+  bool on_ready(EventLoop::Token, std::uint32_t) override { return true; }
+  void on_timer(TimerNode&) override {}
+  void on_turn_end() override {
+    std::size_t count = 0;
+    mailbox.take([&](int mail) {
+      by_sender.at(static_cast<std::size_t>(mail / Sender::kMails)).push_back(mail);
+      ++count;
+    });
+    most = std::max(most, count);
+    taken += count;
+    if (taken == std::size_t{kSenders} * Sender::kMails)
+      loop.stop();
+  }
+  void on_busy_wait(EventLoop::Token) override {}
+
+  EventLoop loop;
+  Mailbox<int> mailbox{loop, 16 * 4096};
+  std::array<std::vector<int>, kSenders> by_sender;
+  std::size_t taken = 0;
+  std::size_t most = 0;
+};
+
+TEST(Mailbox, LosesNothingBetweenThreadsAndStaysSmall) {
+  Reader reader;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < Reader::kSenders; ++i)
+    threads.emplace_back([&reader, i] { Sender(reader.mailbox, i).run(); });
+  reader.run();
+  for (std::thread& thread : threads)
+    thread.join();
+  for (std::size_t i = 0; i < reader.by_sender.size(); ++i) {
+    const std::vector<int>& mails = reader.by_sender[i];
+    ASSERT_EQ(mails.size(), std::size_t{Sender::kMails});
+    EXPECT_EQ(mails.front(), static_cast<int>(i) * Sender::kMails);
+    EXPECT_TRUE(std::ranges::is_sorted(mails));
+  }
+  EXPECT_LE(reader.most, 16U + Reader::kSenders - 1);
+}
+
+}  // namespace
+}  // namespace ws
