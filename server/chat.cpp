@@ -13,8 +13,7 @@ void Chat::opened(Session& session, const Opening&) {
   constexpr std::string_view kWelcome = "Welcome to broadcast chat!";
   room_.join(session);
   // Counted after it joined: the article's server counts before, and greets its first client with 0.
-  log(LogLevel::kInfo,
-      {"New client connected: ", session.id().text(), ", Total: ", std::to_string(room_.size())});
+  count(session, "New client connected: ", 1);
   session.send(Opcode::kText, {std::as_bytes(std::span(kWelcome))});
 }
 
@@ -30,12 +29,19 @@ void Chat::message(Session& session, Opcode opcode, std::span<std::byte> payload
 }
 
 void Chat::closed(Session& session, const Ending& ending) {
+  const std::size_t members = room_.size();
   room_.leave(session);
   if (ending.is_error) {
     log(LogLevel::kError, {"Error in session ", session.id().text(), ": ", ending.reason});
   }
-  log(LogLevel::kInfo,
-      {"Client disconnect: ", session.id().text(), ", Total: ", std::to_string(room_.size())});
+  count(session, "Client disconnect: ", room_.size() < members ? -1 : 0);
+}
+
+/// Counts and logs in one, so that the lines of all loops are in the order of their totals.
+void Chat::count(const Session& session, std::string_view what, std::ptrdiff_t change) {
+  const std::lock_guard lock(parts_.mutex);
+  parts_.total += static_cast<std::size_t>(change);
+  log(LogLevel::kInfo, {what, session.id().text(), ", Total: ", std::to_string(parts_.total)});
 }
 // endregion
 

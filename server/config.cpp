@@ -69,6 +69,7 @@ constexpr const char* kDeadlines = "Deadlines";
 constexpr const char* kLaboratory = "Laboratory: made for reproducing a capture, not for use";
 constexpr std::uint64_t kGiB = 1 << 30;
 constexpr std::uint64_t kDay = 86'400'000;
+constexpr std::uint64_t kMostThreads = 64;
 
 constexpr LimitOption<std::size_t> kSizes[] = {
     {kHandshake, "--max-request-line", &Limits::request_line, kBytes, 16, kGiB,
@@ -231,6 +232,19 @@ ParsedConfig parse_config(int argc, const char* const* argv) {
   app.add_option_function<std::string>("--port", set_port, "0: the kernel chooses one")
       ->default_str(std::to_string(config.port))
       ->type_name("PORT");
+  const auto set_threads = [&config](const std::string& text) {
+    const auto threads = parse_quantity(text, kNone);
+    if (!threads.has_value() || *threads < 1 || *threads > kMostThreads)
+      throw CLI::ValidationError("--threads", "'" + text + "' is not a NUMBER between 1 and " +
+                                                  std::to_string(kMostThreads));
+    config.threads = static_cast<unsigned>(*threads);
+  };
+  app.add_option_function<std::string>("--threads", set_threads,
+                                       "loops, which deal the connections out among them")
+      ->default_str(std::to_string(config.threads))
+      ->type_name("NUMBER");
+  app.add_flag("--affinity", config.has_affinity,
+               "keep each loop to one processor, and give it what comes in there");
   app.add_option("--allowed-origin", config.allowed_origins,
                  "let only these origins in, repeatable; without it all may, as in the article")
       ->type_name("ORIGIN")

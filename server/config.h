@@ -16,6 +16,8 @@ namespace ws {
 struct Config {
   std::string address = "127.0.0.1";           ///< numeric, IPv4 or IPv6
   std::uint16_t port = 8080;                   ///< 0: the kernel chooses
+  unsigned threads = 1;                        ///< loops
+  bool has_affinity = false;                   ///< each on a processor of its own
   std::vector<std::string> allowed_origins{};  ///< empty: all, as in the article
   std::vector<std::string> subprotocols{};
   Limits limits{};

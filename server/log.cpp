@@ -56,7 +56,7 @@ struct Logger {
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
   LogFormat format = LogFormat::kText;
-  std::size_t dropped = 0;  ///< lines that were dropped and reported
+  std::atomic<std::size_t> dropped = 0;  ///< lines that were dropped and reported
 };
 Logger the_log;
 
@@ -85,10 +85,11 @@ void post(LogLevel level, std::string_view line) {
 /// Once there is room again, or at the end: how many lines were dropped.
 void report_dropped() {
   const std::size_t dropped = the_log.pool->overrun_counter();
-  if (dropped == the_log.dropped)
+  // Of several threads one reports them.
+  std::size_t reported = the_log.dropped;
+  if (dropped <= reported || !the_log.dropped.compare_exchange_strong(reported, dropped))
     return;
-  post(LogLevel::kWarn, std::to_string(dropped - the_log.dropped) + " log lines were dropped");
-  the_log.dropped = dropped;
+  post(LogLevel::kWarn, std::to_string(dropped - reported) + " log lines were dropped");
 }
 
 }  // namespace

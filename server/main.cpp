@@ -63,6 +63,8 @@ int serve(const ws::Config& config) {
   ws::start_log(config.log_level, config.log_format);
   // The options were judged, so that the address is one.
   ws::Server server({.address = *ws::SocketAddress::parse(config.address, config.port),
+                     .threads = config.threads,
+                     .has_affinity = config.has_affinity,
                      .allowed_origins = config.allowed_origins,
                      .subprotocols = config.subprotocols,
                      .limits = config.limits,

@@ -46,13 +46,10 @@ std::size_t to_pieces(const Output& out, Pieces& pieces) {
 
 }  // namespace
 
-SessionContext::SessionContext(const Limits& limits, const Router& router_to_use,
+SessionContext::SessionContext(const Limits& limits, const Router& router_to_use, Memory& memory,
                                const DeflateSettings& deflate_settings)
-    : budget(limits.buffered),
-      // Sessions keep windows while they say nothing: as many as come. So that they leave something for what is said,
-      // with or without compression, they get half.
-      windows(limits.buffered / 2, &budget),
-      deflate(deflate_settings, &windows),
+    : budget(memory.budget),
+      deflate(deflate_settings, &memory.windows),
       settings{.role = Role::kServer, .limits = limits, .budget = &budget, .deflate = &deflate},
       router(router_to_use),
       receive_buffer(kReceiveBuffer) {}
@@ -70,8 +67,6 @@ Session::Session(SessionContext& context, Fd fd, EventLoop::Token token, Address
       fd_(std::move(fd)),
       slot_(token.slot),
       serial_(token.generation) {
-  if (address_ != nullptr)
-    ++address_->second;
   if (context_.wire_log != nullptr)
     context_.wire_log->opened(serial_, SocketAddress::peer(fd_), SocketAddress::local(fd_));
 }
@@ -82,8 +77,6 @@ Session::~Session() {
     context_.gatherer = nullptr;
     context_.gathered.clear();
   }
-  if (address_ != nullptr)
-    --address_->second;
   if (context_.wire_log != nullptr)
     context_.wire_log->closed(serial_);
 }
@@ -362,7 +355,7 @@ inline void Session::deliver(const Event& message) {
 /// too much waits to be sent: then `in` keeps the rest.
 inline void Session::pump(std::span<std::byte>& in) {
   std::size_t delivered = 0;
-  while (!in.empty() && state_ == State::kOpen) {
+  while (!in.empty() && state_ == State::kOpen && !is_paused_) {
     if (delivered > kMostInOneTurn) {
       context_.loop.make_ready(token());
       break;
@@ -378,9 +371,7 @@ inline void Session::pump(std::span<std::byte>& in) {
     }
     if (outbox_ != nullptr) {
       flush();
-      is_paused_ = connection_.is_open() && queued() > limits().outbox_high;
-      if (is_paused_)
-        break;
+      is_paused_ = connection_.is_open() && (is_held_ || queued() > limits().outbox_high);
     }
   }
   connection_.release();
@@ -457,10 +448,26 @@ void Session::close(std::uint16_t code, std::string_view reason) {
   awaits_pong_ = false;
   // From now on nothing that comes is answered, so that reading on is safe, and it finds the peer's Close.
   is_paused_ = false;
+  is_held_ = false;
   if (outbox_ != nullptr && !outbox_->input().empty()) {
     outbox_->input_due = 0;
     context_.loop.make_ready(token());
   }
+}
+
+void Session::hold() {
+  is_held_ = is_open();
+  is_paused_ = is_paused_ || is_held_;
+}
+
+void Session::release() {
+  if (!is_held_)
+    return;
+  is_held_ = false;
+  is_paused_ = queued() > limits().outbox_high;
+  if (!is_paused_ && outbox_ != nullptr && !outbox_->input().empty())
+    context_.loop.make_ready(token());
+  settle();
 }
 
 void Session::fail(Error error) {
@@ -519,7 +526,7 @@ void Session::flush_outbox() {
     return die(result.error());
   outbox_->consume(result.size());
   watch_progress();
-  if (is_paused_ && queued() < limits().outbox_low) {
+  if (is_paused_ && !is_held_ && queued() < limits().outbox_low) {
     is_paused_ = false;
     if (!outbox_->input().empty())
       context_.loop.make_ready(token());

@@ -38,6 +38,7 @@
 #include "protocol/connection.h"
 #include "protocol/deflate.h"
 #include "protocol/http_request.h"
+#include "server/connection_count.h"
 #include "server/endpoint.h"
 #include "server/event_loop.h"
 #include "server/fd.h"
@@ -56,9 +57,6 @@ struct HttpStage {
   Block bytes;
 };
 
-/// How many sessions an address (4 or 16 bytes) has.
-using AddressCount = std::pair<const std::string, std::uint32_t>;
-
 /// A session whose end has come, and why: what the system said, or we; neither if it ended in good order.
 struct Dead {
   EventLoop::Token token;
@@ -66,13 +64,22 @@ struct Dead {
   std::string_view why{};
 };
 
+/// The memory that the sessions of all loops may hold together.
+struct Memory {
+  explicit Memory(const Limits& limits)
+      : budget(limits.buffered), windows(limits.buffered / 2, &budget) {}
+  Budget budget;
+  /// permessage-deflate's part of it. Sessions keep windows while they say nothing: as many as come. So that they
+  /// leave something for what is said, with or without compression, they get half.
+  Budget windows;
+};
+
 /// What all sessions of one loop share; it outlives them.
 struct SessionContext {
-  SessionContext(const Limits& limits, const Router& router_to_use,
+  SessionContext(const Limits& limits, const Router& router_to_use, Memory& memory,
                  const DeflateSettings& deflate_settings = {});
 
-  Budget budget;
-  Budget windows;  ///< permessage-deflate's part of it
+  Budget& budget;
   DeflatePool deflate;
   ConnectionSettings settings;
   const Router& router;
@@ -105,7 +112,7 @@ class Session final : public TimerNode {
     kRefused,   ///< the session is closing; nothing was queued
   };
 
-  /// `address`, if not null, counts the session for as long as it exists.
+  /// `address`: what counts the session; see ConnectionCount.
   Session(SessionContext& context, Fd fd, EventLoop::Token token, AddressCount* address);
   ~Session();
   Session(const Session&) = delete;
@@ -118,6 +125,10 @@ class Session final : public TimerNode {
   [[gnu::noinline]] SendResult send(Opcode opcode,
                                     std::initializer_list<std::span<const std::byte>> parts);
   SendResult send(Opcode opcode, std::span<const std::byte> payload);
+  /// What comes from the peer waits from now on, until it is released.
+  void hold();
+  void release();
+  [[nodiscard]] bool is_held() const { return is_held_; }
   /// Starts the closing handshake; see Connection::close. Messages that still come are not delivered.
   void close(std::uint16_t code, std::string_view reason);
   /// Fails the connection: a Close with the error's code, and nothing more is understood.
@@ -220,7 +231,7 @@ class Session final : public TimerNode {
 
   /// Nothing waits, nothing has changed, and no deadline is running: most often so.
   [[nodiscard]] bool is_quiet() const {
-    return state_ == State::kOpen && outbox_ == nullptr && interest_ == EPOLLIN &&
+    return state_ == State::kOpen && outbox_ == nullptr && !is_paused_ && interest_ == EPOLLIN &&
            deadline_ == Timers::kNever && message_deadline_ == 0;
   }
   [[gnu::noinline]] void settle_changes();
@@ -246,6 +257,7 @@ class Session final : public TimerNode {
   State state_ = State::kHead;
   std::uint8_t interest_ = 0;  ///< what epoll watches for: EPOLLIN, EPOLLOUT
   bool is_paused_ : 1 = false;
+  bool is_held_ : 1 = false;      ///< paused by its endpoint
   bool is_end_seen_ : 1 = false;  ///< the peer's FIN came
   bool awaits_pong_ : 1 = false;
   bool is_told_closed_ : 1 = false;

@@ -14,7 +14,9 @@ void make_room(std::vector<Element>& vector, std::size_t size) {
 
 }  // namespace
 
-SessionTable::SessionTable() = default;
+SessionTable::SessionTable(std::uint32_t first, std::uint32_t stride)
+    : first_serial_(first), stride_(stride), next_serial_(first) {}
+
 SessionTable::~SessionTable() = default;
 
 EventLoop::Token SessionTable::next_token() const {
@@ -38,8 +40,8 @@ void SessionTable::put(std::unique_ptr<Session> session) {
   slot.dense = static_cast<std::uint32_t>(dense_.size());
   dense_.push_back(session.get());
   slot.session = std::move(session);
-  if (++next_serial_ == 0)
-    next_serial_ = 1;
+  // After four billion they start again.
+  next_serial_ = next_serial_ > UINT32_MAX - stride_ ? first_serial_ : next_serial_ + stride_;
 }
 
 Session* SessionTable::find(EventLoop::Token token) const {

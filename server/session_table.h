@@ -2,7 +2,8 @@
 //
 // A session sits in a slot for life. Its serial number, which no other session of this server has had
 // (32 bits, given in the order of arrival), tells it from earlier tenants of the slot: epoll's events
-// carry both. The serial is also the id that the log shows, as eight hex digits.
+// carry both. The serial is also the id that the log shows, as eight hex digits. Of several loops, each
+// with a table, each deals out every so manieth number.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +20,8 @@ class Session;
 
 class SessionTable {
  public:
-  SessionTable();
+  /// Serials are `first` (not 0), `first + stride`, ...
+  explicit SessionTable(std::uint32_t first = 1, std::uint32_t stride = 1);
   ~SessionTable();
   SessionTable(const SessionTable&) = delete;
   SessionTable& operator=(const SessionTable&) = delete;
@@ -46,7 +48,9 @@ class SessionTable {
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;  ///< slots without a session
   std::vector<Session*> dense_;
-  std::uint32_t next_serial_ = 1;
+  std::uint32_t first_serial_;
+  std::uint32_t stride_;
+  std::uint32_t next_serial_;
 };
 
 }  // namespace ws

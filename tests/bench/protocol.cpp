@@ -23,6 +23,7 @@
 #include "server/room.h"
 #include "server/router.h"
 #include "server/session.h"
+#include "server/session_table.h"
 #include "tests/support/client.h"
 
 namespace ws {
@@ -229,7 +230,7 @@ class Hall final : public Endpoint {
 };
 
 struct Member {
-  std::unique_ptr<Session> session;
+  Session* session;
   Fd peer;
 
   /// What came is read and thrown away.
@@ -245,8 +246,11 @@ void fan_out(State& state) {
   const auto size = static_cast<std::uint32_t>(state.range(1));
   Router router({}, {}, {});
   const Limits limits;
-  SessionContext context(limits, router, {});
-  Room room(context.budget);
+  Memory memory(limits);
+  SessionContext context(limits, router, memory);
+  SessionTable table;
+  RoomParts parts;
+  Room room(parts, context, table);
   Hall hall(room);
   router.add("/hall", hall);
   std::vector<Member> members(size);
@@ -255,8 +259,9 @@ void fan_out(State& state) {
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) != 0)
       return state.SkipWithError("no socket pair");
     members[i].peer = Fd(ends[1]);
-    members[i].session =
-        std::make_unique<Session>(context, Fd(ends[0]), EventLoop::Token{i, 1}, nullptr);
+    const EventLoop::Token token = table.next_token();
+    table.put(std::make_unique<Session>(context, Fd(ends[0]), token, nullptr));
+    members[i].session = table.find(token);
     const std::string request = test::upgrade_request("/hall");
     if (members[i].session->start() ||
         ::send(ends[1], request.data(), request.size(), 0) !=
@@ -272,7 +277,7 @@ void fan_out(State& state) {
       if (!room.say(*members[i].session, Opcode::kText, {std::as_bytes(std::span(kText))}))
         return state.SkipWithError("not said");
     }
-    room.flush();
+    room.end_turn();
     state.PauseTiming();
     for (const Member& member : members)
       member.drain();

@@ -7,9 +7,11 @@ import subprocess
 import pytest
 import websockets
 
-from conftest import HERE, program
+from conftest import HERE, loops, program
 from peer import Peer
 from wsd import PATIENCE, digest, wait_for
+
+wsd = loops(1, 2)
 
 # --- ws
 

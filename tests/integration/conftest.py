@@ -1,6 +1,7 @@
 """What the integration tests share: where the programs are, and that in CI nothing is skipped."""
 
 import contextlib
+import functools
 import os
 from pathlib import Path
 
@@ -36,3 +37,11 @@ def wsd():
             servers.callback(server.end)
             return server
         yield start
+
+
+def loops(*numbers):
+    """For a module: `wsd = loops(1, 2)` plays its tests with one loop, and again with two."""
+    @pytest.fixture(params=numbers, ids="threads={}".format)
+    def started(wsd, request):
+        return functools.partial(wsd, "--threads", str(request.param))
+    return started

@@ -20,7 +20,8 @@ def run(*options):
 def test_help_names_every_option_with_its_default_and_unit():
     result = run("--help")
     assert (result.returncode, result.stderr) == (0, "")
-    for option, default in [("--address", "127.0.0.1"), ("--port", "8080"), ("--max-message", "16MiB"),
+    for option, default in [("--address", "127.0.0.1"), ("--port", "8080"), ("--threads", "1"),
+                            ("--max-message", "16MiB"),
                             ("--max-fragments", "131072"), ("--max-request-line", "8KiB"),
                             ("--max-field-line", "8KiB"), ("--max-fields", "100"), ("--max-field-bytes", "32KiB"),
                             ("--outbox-high", "256KiB"), ("--outbox-low", "64KiB"), ("--chat-queue", "1MiB"),
@@ -32,7 +33,7 @@ def test_help_names_every_option_with_its_default_and_unit():
                             ("--lab-handshake-delay", "0"), ("--lab-echo-delay", "0"),
                             ("--log-level", "info"), ("--log-format", "text")]:
         assert re.search(rf"^ +{option} .*={re.escape(default)} ", result.stdout, re.MULTILINE), option
-    for option in ("--allowed-origin", "--subprotocol", "--wire-log", "--version"):
+    for option in ("--affinity", "--allowed-origin", "--subprotocol", "--wire-log", "--version"):
         assert re.search(rf"^ +{option}\b", result.stdout, re.MULTILINE), option
 
 
@@ -48,6 +49,8 @@ def test_version():
     ["--port", "65536"],
     ["--port", "-1"],
     ["--port"],
+    ["--threads", "0"],
+    ["--threads", "65"],
     ["--address", "localhost"],
     ["--address", "1.2.3.4.5"],
     ["--max-message", "12 apples"],

@@ -4,8 +4,10 @@ import signal
 
 import pytest
 
+from conftest import loops
 from wsd import BINARY, CLOSE, Raw, ask, frame, upgrade, wait_for
 
+wsd = loops(1, 2)
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 

@@ -51,6 +51,7 @@ class Wsd:
         assert found, f"wsd printed {line!r} and: {self.log()}"
         self.address, self.port = found[1].strip("[]"), int(found[2])
         self.pid = self.process.pid
+        self.threads = int(options[options.index("--threads") + 1]) if "--threads" in options else 1
 
     def url(self, path):
         host = f"[{self.address}]" if ":" in self.address else self.address
@@ -74,16 +75,18 @@ class Wsd:
         return wait_for(matches, f"{count} × {pattern!r} in the log")
 
     def sessions(self):
-        """The session table, as SIGUSR1 has it written."""
-        before = len(re.findall(r"Sessions: \d+", self.log()))
+        """The session tables of all loops, as SIGUSR1 has them written."""
+        head = re.compile(r"Sessions: (\d+), bytes held: \d+\n")
+        before = len(head.findall(self.log()))
         self.process.send_signal(signal.SIGUSR1)
 
         def table():
-            parts = re.split(r"Sessions: (\d+), bytes held: \d+\n", self.log())
-            if len(parts) // 2 <= before:
+            log = self.log()
+            heads = list(head.finditer(log))[before:]
+            if len(heads) < self.threads:
                 return None
-            rows = re.findall(r"Session ([0-9a-f]{8}) (\S+) (\w+) (\d+) bytes queued\n", parts[-1])
-            return (rows,) if len(rows) == int(parts[-2]) else None
+            rows = re.findall(r"Session ([0-9a-f]{8}) (\S+) (\w+) (\d+) bytes queued\n", log[heads[0].start():])
+            return (rows,) if len(rows) == sum(int(line[1]) for line in heads) else None
         (rows,) = wait_for(table, "the session table in the log")
         return [Session(id, path, state, int(queued)) for id, path, state, queued in rows]
 

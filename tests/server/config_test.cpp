@@ -73,6 +73,7 @@ TEST(Config, HasTheDefaultsOfItsStruct) {
   ASSERT_TRUE(parsed.config.has_value());
   EXPECT_EQ(parsed.config->address, "127.0.0.1");
   EXPECT_EQ(parsed.config->port, 8080);
+  EXPECT_EQ(parsed.config->threads, 1U);
   EXPECT_TRUE(parsed.config->allowed_origins.empty());
   EXPECT_TRUE(parsed.config->subprotocols.empty());
   EXPECT_EQ(parsed.config->log_level, LogLevel::kInfo);
@@ -120,6 +121,10 @@ TEST(Config, TakesWhatIsNoLimit) {
   EXPECT_EQ(parsed.config->subprotocols, (std::vector<std::string>{"chat.v1", "chat.v2"}));
   EXPECT_EQ(parsed.config->log_level, LogLevel::kWarn);
   EXPECT_EQ(parsed.config->log_format, LogFormat::kJson);
+  EXPECT_EQ(parse({"--threads", "2"}).config->threads, 2U);
+  EXPECT_EQ(parse({"--threads", "64"}).config->threads, 64U);
+  EXPECT_FALSE(parsed.config->has_affinity);
+  EXPECT_TRUE(parse({"--affinity"}).config->has_affinity);
   EXPECT_EQ(parse({"--wire-log"}).config->wire_log, WireDetail::kFields);
   EXPECT_EQ(parse({"--wire-log", "--port", "1"}).config->wire_log, WireDetail::kFields);
   EXPECT_EQ(parse({"--wire-log=hex"}).config->wire_log, WireDetail::kHex);
@@ -135,6 +140,9 @@ TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
       {"--port", ""},
       {"--port", "80.5"},
       {"--port", "80x"},
+      {"--threads", "0"},
+      {"--threads", "65"},
+      {"--threads", "all"},
       {"--address", "localhost"},
       {"--address", ""},
       {"--address", "127.0.0.1\nforged"},
@@ -187,11 +195,11 @@ TEST(Config, HelpsAndTellsItsVersion) {
     EXPECT_NE(help.output.find(std::string("  ") + row.option + " "), std::string::npos)
         << row.option;
   for (const std::string_view text :
-       {"--address ADDRESS=127.0.0.1", "--port PORT=8080", "--allowed-origin", "--subprotocol",
-        "--max-message SIZE=16MiB", "--max-fragments NUMBER=131072", "--handshake-timeout TIME=10s",
-        "--outbox-high SIZE=256KiB", "--max-buffered SIZE=512MiB", "--ping-interval TIME=0",
-        "--lab-echo-delay TIME=0", "--log-level NAME=info", "--log-format NAME=text",
-        "--version"}) {
+       {"--address ADDRESS=127.0.0.1", "--port PORT=8080", "--threads NUMBER=1", "--allowed-origin",
+        "--subprotocol", "--max-message SIZE=16MiB", "--max-fragments NUMBER=131072",
+        "--handshake-timeout TIME=10s", "--outbox-high SIZE=256KiB", "--max-buffered SIZE=512MiB",
+        "--ping-interval TIME=0", "--lab-echo-delay TIME=0", "--log-level NAME=info",
+        "--log-format NAME=text", "--version"}) {
     EXPECT_NE(help.output.find(text), std::string::npos) << text;
   }
 }

@@ -14,6 +14,7 @@
 
 #include "server/router.h"
 #include "server/session.h"
+#include "server/session_table.h"
 #include "tests/support/client.h"
 #include "tests/support/zlib.h"
 
@@ -38,25 +39,42 @@ std::string frame(std::string_view text) {
 class RoomTest : public testing::Test {
  protected:
   struct Member {
-    std::unique_ptr<Session> session;
+    Session* session;
     Fd peer;
   };
+  /// A loop that does not run, with its part of the room.
+  struct Part {
+    Part(RoomParts& parts, Memory& memory, const Limits& limits, const DeflateSettings& deflate)
+        : router({}, {}, deflate),
+          context(limits, router, memory, deflate),
+          table(static_cast<std::uint32_t>(parts.parts.size() + 1), 10),
+          room(parts, context, table) {
+      router.add("/hall", hall);
+    }
+    Router router;
+    SessionContext context;
+    SessionTable table;
+    Room room;
+    Hall hall{room};
+  };
 
-  explicit RoomTest(const Limits& limits = {}, const DeflateSettings& deflate = {})
-      : router({}, {}, deflate), context(limits, router, deflate) {
-    router.add("/hall", hall);
+  explicit RoomTest(const Limits& limits_to_use = {}, const DeflateSettings& deflate_to_use = {})
+      : limits(limits_to_use), deflate(deflate_to_use) {}
+  Part& add_part() {
+    return *parts.emplace_back(std::make_unique<Part>(shared, memory, limits, deflate));
   }
 
   /// `extensions`: what it offers; empty: none.
-  Member& join(const std::string& extensions = "") {
+  Member& join(const std::string& extensions = "") { return join(*parts.front(), extensions); }
+  Member& join(Part& part, const std::string& extensions = "", int type = SOCK_STREAM) {
     std::array<int, 2> ends{};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
-    const auto serial = static_cast<std::uint32_t>(members.size());
+    EXPECT_EQ(::socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, ends.data()), 0);
     members.push_back(std::make_unique<Member>());
     Member& member = *members.back();
     member.peer = Fd(ends[1]);
-    member.session =
-        std::make_unique<Session>(context, Fd(ends[0]), EventLoop::Token{serial, 1}, nullptr);
+    const EventLoop::Token token = part.table.next_token();
+    part.table.put(std::make_unique<Session>(part.context, Fd(ends[0]), token, nullptr));
+    member.session = part.table.find(token);
     EXPECT_FALSE(member.session->start());
     write(
         member,
@@ -79,18 +97,30 @@ class RoomTest : public testing::Test {
     }
     return bytes;
   }
-  bool say(Member& speaker, std::string_view text) {
+  /// Lets the session send what it has queued while its peer reads, to the end.
+  static std::string drain(Member& member) {
+    std::string all = read(member);
+    while (member.session->queued() > 0) {
+      member.session->on_ready(kWritable);
+      all += read(member);
+    }
+    return all;
+  }
+  bool say(Member& speaker, std::string_view text) { return say(room, speaker, text); }
+  static bool say(Room& room, Member& speaker, std::string_view text) {
     return room.say(*speaker.session, Opcode::kText, {std::as_bytes(std::span(text))});
   }
 
   static constexpr std::uint32_t kReadable = 1;  // EPOLLIN
   static constexpr std::uint32_t kWritable = 4;  // EPOLLOUT
 
-  Router router;
-  SessionContext context;
-  Room room{context.budget, &context.deflate};
-  Hall hall{room};
+  Limits limits;
+  DeflateSettings deflate;
+  Memory memory{limits};
+  RoomParts shared;
+  std::vector<std::unique_ptr<Part>> parts;
   std::vector<std::unique_ptr<Member>> members;
+  Room& room{add_part().room};  ///< the home
 };
 
 TEST_F(RoomTest, TellsEachWhatTheOthersSaidInOrderAndNothingOfItsOwn) {
@@ -102,11 +132,11 @@ TEST_F(RoomTest, TellsEachWhatTheOthersSaidInOrderAndNothingOfItsOwn) {
     EXPECT_TRUE(say(*speaker, text));
   }
   EXPECT_EQ(read(c), "") << "nothing leaves before the turn ends";
-  room.flush();
+  room.end_turn();
   EXPECT_EQ(read(a), frame("b1") + frame(""));
   EXPECT_EQ(read(b), frame("a1") + frame("a2") + frame("a3"));
   EXPECT_EQ(read(c), frame("a1") + frame("a2") + frame("b1") + frame("a3") + frame(""));
-  room.flush();
+  room.end_turn();
   EXPECT_EQ(read(c), "") << "and once";
 }
 
@@ -116,7 +146,7 @@ TEST_F(RoomTest, TellsANewcomerWhatIsSaidAfterItJoined) {
   Member& b = join();
   EXPECT_TRUE(say(a, "after"));
   EXPECT_TRUE(say(b, "hello"));
-  room.flush();
+  room.end_turn();
   EXPECT_EQ(read(b), frame("after"));
   EXPECT_EQ(read(a), frame("hello"));
 }
@@ -130,7 +160,7 @@ TEST_F(RoomTest, GoesOnWhenSomeoneLeaves) {
   room.leave(*a.session);  // the last one takes its place
   EXPECT_EQ(room.size(), 2U);
   EXPECT_TRUE(say(c, "c2"));
-  room.flush();
+  room.end_turn();
   EXPECT_EQ(read(a), "");
   EXPECT_EQ(read(b), frame("a1") + frame("c1") + frame("c2")) << "what it said is heard";
   EXPECT_EQ(read(c), frame("a1"));
@@ -145,7 +175,7 @@ TEST_F(RoomTest, LosesNobodyToOneWhoNeverJoined) {
   room.leave(*c.session);
   EXPECT_EQ(room.size(), 2U);
   EXPECT_TRUE(say(b, "b1"));
-  room.flush();
+  room.end_turn();
   EXPECT_EQ(read(a), frame("b1"));
   EXPECT_EQ(read(c), "");
 }
@@ -156,7 +186,7 @@ TEST_F(RoomTest, SendsEachItsOwnWordsBeforeThoseOfTheRoom) {
   constexpr std::string_view kOwn = "own";
   b.session->send(Opcode::kText, {std::as_bytes(std::span(kOwn))});
   EXPECT_TRUE(say(a, "room"));
-  room.flush();
+  room.end_turn();
   EXPECT_EQ(read(b), frame("own") + frame("room"));
 }
 
@@ -172,15 +202,6 @@ TEST_F(RoomTest, SaysMuchInTheMiddleOfATurn) {
 class SmallQueue : public RoomTest {
  protected:
   SmallQueue() : RoomTest({.chat_queue = 1'000'000}) {}
-  /// Lets the session send what it has queued while its peer reads, to the end.
-  std::string drain(Member& member) {
-    std::string all = read(member);
-    while (member.session->queued() > 0) {
-      member.session->on_ready(kWritable);
-      all += read(member);
-    }
-    return all;
-  }
 };
 
 TEST_F(SmallQueue, PutsOutWhoIsBehindAndServesTheOthers) {
@@ -194,7 +215,7 @@ TEST_F(SmallQueue, PutsOutWhoIsBehindAndServesTheOthers) {
   while (slow.session->is_open() && said < 1000) {
     ASSERT_TRUE(say(a, text));
     ++said;
-    room.flush();
+    room.end_turn();
     quick_heard += drain(quick);
   }
   EXPECT_EQ(quick_heard.size(), said * one.size());
@@ -211,7 +232,7 @@ TEST_F(SmallQueue, KeepsWhoWasUpToDateHoweverLargeTheMessage) {
   Member& b = join();
   const std::string large(2'000'000, 'x');
   ASSERT_TRUE(say(a, large));
-  room.flush();
+  room.end_turn();
   EXPECT_TRUE(b.session->is_open());
   EXPECT_EQ(drain(b).size(), large.size() + 10);
 }
@@ -226,7 +247,7 @@ TEST_F(SmallBudget, SaysNothingThatTheBudgetDoesNotBear) {
   Member& b = join();
   EXPECT_FALSE(say(a, std::string(10'000, 'x')));
   EXPECT_TRUE(say(a, "small"));
-  room.flush();
+  room.end_turn();
   EXPECT_EQ(read(b), frame("small"));
 }
 
@@ -283,7 +304,7 @@ TEST_F(Editions, ReachEachMemberInTheOneThatItTakes) {
     EXPECT_TRUE(say(plain, kLine));
     EXPECT_TRUE(say(keeper, kLine + "!"));
     EXPECT_TRUE(say(small, "short"));
-    room.flush();
+    room.end_turn();
     EXPECT_EQ(read(plain), frame(kLine + "!") + frame("short"));
     EXPECT_EQ(read(small), frame(kLine) + frame(kLine + "!"));
     EXPECT_EQ(keeper_reads.frames(read(keeper)), (Lines{"*" + kLine, "short"}));
@@ -305,7 +326,7 @@ TEST_F(Editions, ABroadcastEndsTheContextOfWhatASessionIsSentAlone) {
     send(kLine);
     EXPECT_TRUE(say(a, kOther));
     send(kLine);  // before the broadcast, though said after it
-    room.flush();
+    room.end_turn();
     send(kLine);
     EXPECT_EQ(reads.frames(read(keeper)),
               (Lines{"*" + kLine, "*" + kLine, "*" + kLine, "*" + kOther, "*" + kLine}));
@@ -315,24 +336,29 @@ TEST_F(Editions, ABroadcastEndsTheContextOfWhatASessionIsSentAlone) {
 TEST_F(Editions, WhoJoinsOrLeavesInATurnHearsItsPartOfIt) {
   Member& a = join();
   EXPECT_TRUE(say(a, kLine)) << "nobody takes the other edition yet";
+  Member& early = join("permessage-deflate");
+  EXPECT_TRUE(say(a, kLine + "0"));
+  room.end_turn();
+  EXPECT_EQ(read(early), frame(kLine + "0")) << "nor does this turn have one";
+  room.leave(*early.session);
   Member& first = join("permessage-deflate");
   EXPECT_TRUE(say(a, kLine + "1"));
   Member& second = join("permessage-deflate");
   EXPECT_TRUE(say(first, kLine + "2"));
   room.leave(*first.session);
   EXPECT_TRUE(say(a, kLine + "3"));
-  room.flush();
+  room.end_turn();
   EXPECT_EQ(read(a), frame(kLine + "2"));
   EXPECT_EQ(read(first), "");
   EXPECT_EQ(Reader().frames(read(second)), (Lines{"*" + kLine + "2", "*" + kLine + "3"}));
   room.leave(*second.session);
-  const std::size_t held = context.budget.used();
+  const std::size_t held = memory.budget.used();
   std::mt19937 engine(1);
   std::string noise;  // which no compressor makes smaller
   while (noise.size() < 20'000)
     noise += static_cast<char>(engine() & 0xFFU);
   EXPECT_TRUE(say(a, noise));
-  EXPECT_LT(context.budget.used() - held, 30'000U) << "an edition that nobody takes is not made";
+  EXPECT_LT(memory.budget.used() - held, 30'000U) << "an edition that nobody takes is not made";
 }
 
 class NoBudgetForEditions : public RoomTest {
@@ -344,8 +370,260 @@ TEST_F(NoBudgetForEditions, WithoutMemoryForACompressorTheyAreAlike) {
   Member& a = join();
   Member& b = join("permessage-deflate");
   EXPECT_TRUE(say(a, kLine));
-  room.flush();
+  room.end_turn();
   EXPECT_EQ(read(b), frame(kLine));
+}
+
+// ------------------------------------------------------------------ in several parts
+
+class Parts : public RoomTest {
+ protected:
+  explicit Parts(const Limits& limits_to_use = {.chat_queue = 1 << 30},
+                 const DeflateSettings& deflate_to_use = {})
+      : RoomTest(limits_to_use, deflate_to_use) {}
+  /// The end of a turn of each loop that has something to do, until there is nothing more.
+  void settle() {
+    for (int i = 0; i < 3; ++i) {
+      for (const auto& part : parts)
+        part->room.end_turn();
+    }
+  }
+
+  Part& home = *parts.front();
+  Part& one = add_part();
+  Part& two = add_part();
+};
+
+TEST_F(Parts, HearTheSameInTheOrderInWhichTheHomePutsIt) {
+  Member& a = join(home);
+  Member& b = join(one);
+  Member& c = join(two);
+  Member& d = join(two);
+  EXPECT_TRUE(say(two.room, c, "c1"));
+  EXPECT_TRUE(say(one.room, b, "b1"));
+  EXPECT_TRUE(say(two.room, d, "d1"));
+  EXPECT_TRUE(say(home.room, a, "a1"));
+  EXPECT_TRUE(say(two.room, c, "c2"));
+  two.room.end_turn();
+  one.room.end_turn();
+  EXPECT_EQ(read(d), "") << "nothing is heard before it has its place";
+  settle();
+  // What the home said itself, then its mail in the order in which that came.
+  EXPECT_EQ(read(a), frame("c1") + frame("d1") + frame("c2") + frame("b1"));
+  EXPECT_EQ(read(b), frame("a1") + frame("c1") + frame("d1") + frame("c2"));
+  EXPECT_EQ(read(c), frame("a1") + frame("d1") + frame("b1"));
+  EXPECT_EQ(read(d), frame("a1") + frame("c1") + frame("c2") + frame("b1"));
+  settle();
+  for (Member* const member : {&a, &b, &c, &d})
+    EXPECT_EQ(read(*member), "") << "and once";
+}
+
+TEST_F(Parts, AreToldOfOneTurnByOneWriteAMember) {
+  Member& a = join(home);
+  Member& b = join(one);
+  Member& c = join(two);
+  Member& d = join(two, "", SOCK_SEQPACKET);  // what one write has sent, one read returns
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(say(one.room, b, "b"));
+    EXPECT_TRUE(say(home.room, a, "a"));
+    EXPECT_TRUE(say(two.room, c, "c"));
+  }
+  one.room.end_turn();
+  two.room.end_turn();
+  settle();
+  std::array<char, 100> packet;
+  EXPECT_EQ(::recv(d.peer.get(), packet.data(), packet.size(), 0), 27);
+}
+
+TEST_F(Parts, ANewcomerHearsWhatIsPutInOrderFromThenOn) {
+  Member& a = join(home);
+  Member& b = join(one);
+  EXPECT_TRUE(say(home.room, a, "a1"));
+  Member& early = join(two);
+  EXPECT_TRUE(say(home.room, a, "a2"));
+  home.room.end_turn();
+  EXPECT_EQ(read(b), "") << "it lies in the mailbox";
+  Member& late = join(two);
+  EXPECT_TRUE(say(home.room, a, "a3"));
+  Member& next = join(one);
+  settle();
+  EXPECT_EQ(read(early), frame("a2") + frame("a3"));
+  EXPECT_EQ(read(late), frame("a3"));
+  EXPECT_EQ(read(next), "");
+  EXPECT_TRUE(say(two.room, late, "l"));
+  settle();
+  EXPECT_EQ(read(next), frame("l"));
+}
+
+TEST_F(Parts, WhatOneSaidIsHeardWhenItHasLeftAndAnotherHasItsPlace) {
+  Member& a = join(home);
+  Member& b = join(one);
+  Member& c = join(one);
+  EXPECT_TRUE(say(one.room, b, "last words"));
+  one.room.end_turn();
+  one.room.leave(*b.session);
+  one.table.erase(b.session->token());
+  Member& d = join(one);  // in the slot of b, and in its place in the room's array
+  EXPECT_EQ(d.session->token().slot, 0U);
+  settle();
+  EXPECT_EQ(read(a), frame("last words"));
+  EXPECT_EQ(read(c), frame("last words"));
+  EXPECT_EQ(read(d), frame("last words")) << "it joined before that had its place";
+}
+
+TEST_F(Parts, WhatOneSaidInTwoTurnsOfItsLoopIsLeftOutForIt) {
+  Member& a = join(home);
+  Member& b = join(one);
+  for (const std::string_view text : {"b1", "b2", "b3"}) {
+    EXPECT_TRUE(say(one.room, b, text));
+    one.room.end_turn();
+  }
+  EXPECT_TRUE(say(home.room, a, "a"));
+  settle();
+  EXPECT_EQ(read(a), frame("b1") + frame("b2") + frame("b3"));
+  EXPECT_EQ(read(b), frame("a"));
+}
+
+TEST_F(Parts, HoldTheSpeakersWhileTheHomeIsBehindAndThenLoseNothing) {
+  Member& a = join(home);
+  Member& b = join(one);
+  Member& c = join(one);
+  const std::string text(100'000, 'x');
+  std::size_t said = 0;
+  while (!b.session->is_held()) {
+    ASSERT_LT(said, 20U);
+    ASSERT_TRUE(say(one.room, b, text));
+    one.room.end_turn();
+    ++said;
+  }
+  EXPECT_FALSE(c.session->is_held()) << "it has said nothing";
+  EXPECT_TRUE(say(one.room, c, "c"));
+  EXPECT_TRUE(c.session->is_held());
+  // What comes from somebody who is held waits in the kernel.
+  write(c, test::client_frame(0x81, "later"));
+  EXPECT_FALSE(c.session->on_ready(kReadable));
+  settle();
+  const std::string heard = drain(a);
+  EXPECT_FALSE(b.session->is_held());
+  EXPECT_FALSE(c.session->is_held());
+  EXPECT_EQ(heard.size(), said * (text.size() + 10) + frame("c").size());
+  EXPECT_TRUE(heard.ends_with(frame("c")));
+}
+
+TEST_F(Parts, HoldTheHomeWhileOneIsBehindAndThroughItAllOthers) {
+  Member& a = join(home);
+  Member& b = join(one);
+  const std::string text(100'000, 'x');
+  const auto home_and_one = [&] {
+    one.room.end_turn();
+    home.room.end_turn();
+    one.room.end_turn();
+  };
+  for (int said = 0; !b.session->is_held(); ++said) {
+    ASSERT_LT(said, 60) << "two takes nothing: home must stop, and then one";
+    ASSERT_TRUE(say(one.room, b, text));
+    home_and_one();
+  }
+  EXPECT_TRUE(say(home.room, a, "a"));
+  home_and_one();
+  EXPECT_TRUE(say(home.room, a, "a"));
+  EXPECT_TRUE(a.session->is_held());
+  settle();
+  EXPECT_FALSE(a.session->is_held());
+  EXPECT_FALSE(b.session->is_held());
+}
+
+TEST_F(Parts, ReleaseWhoWasHeldThoughTheTurnLeavesWithThatOfAnother) {
+  Member& a = join(home);
+  Member& b = join(one);
+  const std::string text(300'000, 'x');
+  while (!a.session->is_held()) {
+    ASSERT_TRUE(say(home.room, a, text));
+    home.room.end_turn();
+    one.room.end_turn();
+  }
+  ASSERT_TRUE(say(one.room, b, text));
+  one.room.end_turn();
+  two.room.end_turn();
+  home.room.end_turn();
+  EXPECT_FALSE(a.session->is_held());
+  EXPECT_GT(drain(a).size(), text.size());
+}
+
+TEST_F(Parts, AGoodbyeReachesWhoIsHeld) {
+  join(home);
+  Member& b = join(one);
+  const std::string text(1'000'000, 'x');
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(say(one.room, b, text));
+    one.room.end_turn();
+  }
+  ASSERT_TRUE(b.session->is_held());
+  b.session->close(1001, "");
+  EXPECT_FALSE(b.session->is_held()) << "its Close must be read";
+  b.session->settle();
+  b.session->release();
+  EXPECT_EQ(read(b), std::string("\x88\x02\x03\xE9", 4));
+}
+
+class PartsOfALittle : public Parts {
+ protected:
+  PartsOfALittle() : Parts({.buffered = 10'000}) {}
+};
+
+TEST_F(PartsOfALittle, SayNothingThatTheBudgetDoesNotBearAndSayWhatTheyCannotCopy) {
+  Member& a = join(home);
+  Member& b = join(one);
+  Member& c = join(two);
+  EXPECT_FALSE(say(one.room, b, std::string(10'001, 'x')));
+  // Both have place for themselves, and not for a copy of the one behind the other.
+  const std::string half(4'900, 'x');
+  EXPECT_TRUE(say(one.room, b, half));
+  one.room.end_turn();
+  EXPECT_TRUE(say(home.room, a, half));
+  settle();
+  EXPECT_EQ(read(a).size(), 4'904U);
+  EXPECT_EQ(read(b).size(), 4'904U);
+  EXPECT_EQ(read(c).size(), 9'808U);
+  EXPECT_EQ(memory.budget.used(), 0U);
+}
+
+class PartsInEditions : public Parts {
+ protected:
+  PartsInEditions() : Parts({}, {.is_enabled = true, .window_bits = 14}) {}
+};
+
+TEST_F(PartsInEditions, ReachEachMemberInTheOneThatItTakesWhoeverMadeThem) {
+  Member& plain = join(home);
+  Member& taker = join(one, "permessage-deflate");
+  Member& speaker = join(two);
+  Reader reads;
+  EXPECT_TRUE(say(home.room, plain, kLine));
+  EXPECT_TRUE(say(two.room, speaker, kOther));
+  two.room.end_turn();
+  settle();
+  EXPECT_EQ(reads.frames(read(taker)), (Lines{"*" + kLine, "*" + kOther}));
+  EXPECT_EQ(read(speaker), frame(kLine));
+  EXPECT_EQ(read(plain), frame(kOther));
+}
+
+TEST_F(PartsInEditions, GoAsTheyAreWhereOneOfThemWasMadeBeforeAnybodyTookTheOther) {
+  Member& plain = join(home);
+  Member& speaker = join(two);
+  EXPECT_TRUE(say(two.room, speaker, kLine));  // in one edition
+  two.room.end_turn();
+  Member& taker = join(one, "permessage-deflate");
+  EXPECT_TRUE(say(home.room, plain, kOther));  // in two
+  settle();
+  EXPECT_EQ(Reader().frames(read(taker)), (Lines{"*" + kOther, kLine}));
+  EXPECT_EQ(read(speaker), frame(kOther));
+  EXPECT_TRUE(say(two.room, speaker, kLine));  // in two
+  two.room.end_turn();
+  one.room.leave(*taker.session);
+  EXPECT_TRUE(say(home.room, plain, kOther));  // in one
+  settle();
+  EXPECT_EQ(read(speaker), frame(kOther));
+  EXPECT_EQ(read(plain), frame(kLine) + frame(kLine));
 }
 
 }  // namespace

@@ -8,8 +8,10 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <new>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -145,6 +147,7 @@ class LiveServer {
     stop();
     thread_.join();
   }
+  [[nodiscard]] const SocketAddress& address() const { return server_.address(); }
   [[nodiscard]] RawClient connect() const { return RawClient(server_.address()); }
   /// A client whose upgrade to `path` was answered 101.
   [[nodiscard]] RawClient open(std::string_view path = "/test",
@@ -654,6 +657,86 @@ TEST(Stopping, TakesNoLongerThanItMay) {
   RawClient client = server.open();
   server.stop_and_wait();
   EXPECT_EQ(server.exit_status, 0);
+}
+
+// --- Several loops
+
+/// An endpoint that one loop has to itself: it notes in which thread it was made use of.
+class Lonely final : public Endpoint {
+ public:
+  void message(Session& session, Opcode opcode, std::span<std::byte> payload) override {
+    threads.insert(std::this_thread::get_id());
+    session.send(opcode, {payload});
+  }
+  std::set<std::thread::id> threads;
+};
+
+TEST(Loops, HaveEachAnEndpointOfItsOwnOrAllOne) {
+  Obedient shared;
+  std::vector<Lonely*> made;
+  Server server({.address = *SocketAddress::parse("127.0.0.1", 0), .threads = 3});
+  server.add("/shared", shared);
+  server.add("/lonely", [&made] {
+    auto endpoint = std::make_unique<Lonely>();
+    made.push_back(endpoint.get());
+    return endpoint;
+  });
+  ASSERT_EQ(made.size(), 3U);
+  ASSERT_FALSE(server.listen());
+  std::thread thread([&] { EXPECT_EQ(server.run(), 0); });
+  {
+    std::vector<RawClient> clients;
+    for (int i = 0; i < 100; ++i) {
+      RawClient& client = clients.emplace_back(server.address());
+      client.send(upgrade_request("/lonely") + client_frame(kTextFrame, "hi"));
+      EXPECT_TRUE(client.receive_until("\x81\x02hi").starts_with("HTTP/1.1 101 "));
+    }
+    RawClient& client = clients.emplace_back(server.address());
+    client.send(upgrade_request("/shared") + client_frame(kTextFrame, "echo"));
+    EXPECT_TRUE(
+        client.receive_until("echo").ends_with("\x81\x04"
+                                               "echo"));
+  }
+  server.stop();
+  thread.join();
+  std::set<std::thread::id> all;
+  for (const Lonely* const endpoint : made) {
+    EXPECT_EQ(endpoint->threads.size(), 1U) << "used, and by one loop alone";
+    all.merge(std::set(endpoint->threads));
+  }
+  EXPECT_EQ(all.size(), 3U);
+}
+
+TEST(Loops, StopTogetherWhoeverAsks) {
+  Server server({.address = *SocketAddress::parse("127.0.0.1", 0), .threads = 4});
+  ASSERT_FALSE(server.listen());
+  std::thread thread([&] { EXPECT_EQ(server.run(), 0); });
+  std::vector<RawClient> clients;
+  for (int i = 0; i < 40; ++i) {
+    RawClient& client = clients.emplace_back(server.address());
+    client.send(upgrade_request("/chat"));
+    client.receive_until("chat!");
+  }
+  std::vector<std::thread> askers;
+  for (int i = 0; i < 3; ++i)
+    askers.emplace_back([&] { server.stop(); });
+  for (RawClient& client : clients)
+    EXPECT_EQ(client.receive(26), "\x88\x18\x03\xE9the server is stopping");
+  for (RawClient& client : clients) {
+    client.send(client_frame(kCloseFrame, "\x03\xE9"));
+    EXPECT_EQ(client.receive_all(), "");
+    EXPECT_TRUE(client.has_ended_well());
+  }
+  clients.clear();
+  for (std::thread& asker : askers)
+    asker.join();
+  thread.join();
+}
+
+TEST(Loops, ThatCannotAllListenSayWhy) {
+  const LiveServer other;
+  Server server({.address = other.address(), .threads = 2});
+  EXPECT_EQ(server.listen(), std::errc::address_in_use);
 }
 
 // --- Memory

@@ -29,7 +29,8 @@ class SessionTableTest : public testing::Test {
   }
 
   Router router{{}, {}};
-  SessionContext context{Limits{}, router};
+  Memory memory{Limits{}};
+  SessionContext context{Limits{}, router, memory};
   SessionTable table;
   std::vector<Fd> peers;
 };
@@ -91,6 +92,32 @@ TEST_F(SessionTableTest, KeepsAllInOneDenseArrayWhoeverLeaves) {
     const std::set<const Session*> all(table.all().begin(), table.all().end());
     ASSERT_EQ(all, expected);
     ASSERT_EQ(table.size(), tokens.size());
+  }
+}
+
+TEST_F(SessionTableTest, GivesNoIdThatTheTableOfAnotherLoopGives) {
+  SessionTable third(3, 4);  // of four
+  const auto put_in_third = [&] {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
+    peers.emplace_back(ends[1]);
+    const EventLoop::Token token = third.next_token();
+    third.put(std::make_unique<Session>(context, Fd(ends[0]), token, nullptr));
+    return token.generation;
+  };
+  EXPECT_EQ(put_in_third(), 3U);
+  EXPECT_EQ(put_in_third(), 7U);
+  EXPECT_EQ(put_in_third(), 11U);
+}
+
+TEST_F(SessionTableTest, StartsAgainWithTheSameNumbersWhenTheyAreSpent) {
+  // A billion and a half apart, so that they soon are.
+  constexpr std::uint32_t kStride = 1'500'000'000;
+  SessionTable numbers(7, kStride);
+  for (const std::uint32_t expected : {7U, 7U + kStride, 7U + 2 * kStride, 7U}) {
+    const EventLoop::Token token = numbers.next_token();
+    EXPECT_EQ(token.generation, expected);
+    numbers.put(std::make_unique<Session>(context, Fd(), token, nullptr));
   }
 }
 

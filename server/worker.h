@@ -1,0 +1,126 @@
+// One loop of the server, and what belongs to it: a listener, the sessions that come by it, and the applications'
+// endpoints for them. With several loops each runs in a thread of its own, and a session belongs to one of them for
+// life: it needs no lock. The kernel deals the connections out among the listeners, which have one address.
+//
+// What the loops share is in `Shared`, and in the parts of the rooms (server/room.h).
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "server/chat.h"
+#include "server/connection_count.h"
+#include "server/echo.h"
+#include "server/event_loop.h"
+#include "server/fd.h"
+#include "server/router.h"
+#include "server/server.h"
+#include "server/session.h"
+#include "server/session_table.h"
+#include "server/socket.h"
+#include "server/wire_log.h"
+
+namespace ws {
+
+class Worker;
+
+/// What all loops of one server share. Each may use it at any time, where nothing else is said.
+struct Shared {
+  Shared(const Limits& limits, std::size_t most_connections)
+      : memory(limits), connections(most_connections, limits.connections_per_address) {}
+  /// See Worker::ask. The others are all but the first.
+  void ask_all(unsigned what);
+  void ask_others(unsigned what);
+
+  Memory memory;
+  ConnectionCount connections;
+  ChatParts chat{};
+  std::atomic<std::size_t> with_websockets{0};  ///< loops that stop, or will, and still have some
+  int exit_status = 0;                          ///< the first loop's, and whoever waits for all
+  std::vector<std::unique_ptr<Worker>> workers{};  ///< all of them, before the first runs
+};
+
+class Worker final : private EventLoop::Handler {
+ public:
+  /// `shared.workers` has those before this one.
+  Worker(Shared& shared, const ServerOptions& options);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void add(std::string path, Endpoint& endpoint) { router_.add(std::move(path), endpoint); }
+  void add(std::string path, std::unique_ptr<Endpoint> endpoint) {
+    add(std::move(path), *endpoints_.emplace_back(std::move(endpoint)));
+  }
+  /// Sets `address` to where it listens.
+  [[nodiscard]] std::error_code listen(SocketAddress& address, PortSharing sharing);
+  /// The first one does it for all.
+  [[nodiscard]] std::error_code handle_signals();
+  /// Before `run`, in its thread: keeps to one processor.
+  void keep_to(int processor);
+  void run();
+
+  static constexpr unsigned kNothing = 0;      ///< but a turn
+  static constexpr unsigned kStop = 1;         ///< in good order
+  static constexpr unsigned kEnd = 2;          ///< at once
+  static constexpr unsigned kLogSessions = 4;  ///< how many it has, and each on a line
+  /// Asks for one of these. From any thread.
+  void ask(unsigned what);
+
+ private:
+  bool on_ready(EventLoop::Token token, std::uint32_t events) override;
+  void on_timer(TimerNode& node) override;
+  void on_turn_end() override;
+  void on_busy_wait(EventLoop::Token token) override;
+
+  [[gnu::noinline]] bool accept_waiting();
+  void admit(Fd fd, const SocketAddress& peer);
+  void on_descriptors_spent(std::error_code error);
+  void listen_again();
+  [[gnu::cold]] void on_signal();
+  void answer(unsigned asked);
+  void start_stopping();
+  void stop_if_done();
+  void close_listener();
+  void bury_the_dead();
+  void watch_memory();
+  void give_back();
+  void log_sessions() const;
+  /// Calls `act` for a session; what it throws ends that session alone.
+  template <typename Act>
+  auto guarded(Session& session, Act act) -> decltype(act());
+  static void end(Session& session, std::string_view why);
+
+  struct Timer : TimerNode {};
+
+  Shared& shared_;
+  bool is_first_;
+  std::uint32_t stop_ms_;
+  Router router_;
+  std::unique_ptr<WireLog> wire_log_;
+  SessionContext context_;
+  SessionTable table_;
+  Echo echo_;
+  RawEcho raw_echo_;
+  Chat chat_;
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< those that were made for this loop
+  std::size_t most_sessions_ = 0;  ///< at a time, since memory was last given back
+  std::size_t most_held_ = 0;      ///< bytes of all loops, likewise
+  Fd listener_;
+  Fd spare_;  ///< given up for a moment when descriptors run out
+  Fd signals_;
+  Timer listen_again_;  ///< set while the listener is paused
+  Timer stop_deadline_;
+  Timer give_back_;                     ///< set when much memory has become free
+  bool is_without_websockets_ = false;  ///< while it stops
+  std::atomic<unsigned> asked_{0};
+};
+
+}  // namespace ws
