@@ -322,7 +322,8 @@ def test_two_loops_are_two_loads_on_one_server(pretended):
 def test_two_loops_are_asked_of_the_server_by_its_options():
     kind = compare_servers.Kind("wsd", ["wsd", "--port"])
     two = compare_two_loops.with_loops(kind, 2)
-    assert (two.name, two.command) == ("wsd --threads 2", ["wsd", "--threads", "2", "--port"])
+    assert two.name == "wsd --threads 2 --affinity"
+    assert two.command == ["wsd", "--threads", "2", "--affinity", "--port"]
 
 
 def test_what_two_loads_saw_of_one_server_is_put_together():

@@ -1,5 +1,5 @@
-"""What a second loop on a second core is worth: a server on one core with its load, and the same with --threads 2 on
-two cores with two loads. In either case a core has to do for a loop and its load."""
+"""What a second loop on a second core is worth: a server on one core with its load, and the same with --threads 2 and
+--affinity on two cores with two loads. In either case a core has to do for a loop and its load."""
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -29,8 +29,8 @@ def together(loads):
 
 
 def with_loops(kind, count):
-    return replace(kind, name=f"{kind.name} --threads {count}",
-                   command=[kind.command[0], "--threads", str(count), *kind.command[1:]])
+    return replace(kind, name=f"{kind.name} --threads {count} --affinity",
+                   command=[kind.command[0], "--threads", str(count), "--affinity", *kind.command[1:]])
 
 
 def measure(wsload, kind, work, amount, own_cores):
