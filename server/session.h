@@ -229,12 +229,14 @@ class Session final : public TimerNode {
   void end_writing_if_flushed();
   void tell_closed(const Ending& ending);
 
+  // region session-quiet
   /// Nothing waits, nothing has changed, and no deadline is running: most often so.
   [[nodiscard]] bool is_quiet() const {
     return state_ == State::kOpen && outbox_ == nullptr && !is_paused_ && interest_ == EPOLLIN &&
            deadline_ == Timers::kNever && message_deadline_ == 0;
   }
   [[gnu::noinline]] void settle_changes();
+  // endregion
   [[nodiscard]] bool may_read() const;
   void arm();
   [[nodiscard]] std::int64_t next_deadline() const;
