@@ -136,7 +136,7 @@ HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& head
 }
 
 // region take-whole-frame
-/// The fast path: a message, or a control frame, that lies whole in the caller's bytes.
+/// A message, or a control frame, that lies whole in the caller's bytes: handed out where it lies, without a copy.
 Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
                                    Output& out) {
   if (settings_->observer != nullptr && !payload.empty()) {
@@ -155,7 +155,7 @@ Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byt
 }
 // endregion
 
-/// The slow path: the next bytes of a frame that reads or fragments have cut.
+/// The next bytes of a frame that reads or fragments have cut.
 Event Connection::take_payload(std::span<std::byte>& in, Output& out) {
   Partial& p = *partial_;
   const std::uint64_t lacking = p.frame.payload_length - p.received;

@@ -106,7 +106,7 @@ class Connection {
   /// and more are lent, not copied, unless the message is compressed. False, and nothing sent, once a Close
   /// was sent. Text must be UTF-8.
   bool send(Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, Output& out);
-  /// The same for a payload in one part, if it can be done by the short way; false, and nothing sent, if not.
+  /// The same for a payload in one part, if the short way can do it; false, and nothing sent, if `send` has to.
   bool send_short(Opcode opcode, std::span<const std::byte> payload, Output& out);
   /// Appends a ping or an unsolicited pong; `payload` is at most 125 bytes. False once a Close was
   /// sent.
@@ -115,7 +115,7 @@ class Connection {
   /// empty Close; `reason`, UTF-8, is cut to 123 bytes. False once a Close was sent.
   bool close(std::uint16_t code, std::string_view reason, Output& out);
   /// Fails the connection (§7.1.7) for `error`, as `next` does by itself for a broken rule.
-  [[gnu::cold]] Event fail(Error error, Output& out);
+  [[gnu::cold]] Event fail(Error error, Output& out);  // once a connection at most
 
   /// May messages be sent?
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen; }
@@ -163,7 +163,6 @@ class Connection {
   void append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts, Output& out);
   void append_lent(const FrameHeader& header, std::span<const std::span<const std::byte>> parts,
                    Output& out);
-  void append_close(std::uint16_t code, std::string_view reason, Output& out);
 
   const ConnectionSettings* settings_;
   std::unique_ptr<Partial> partial_;
@@ -174,6 +173,7 @@ class Connection {
 };
 
 // region connection-short-way
+// In the caller's loop itself: a third of a short message's instructions would be the calls.
 [[gnu::always_inline]] inline Event Connection::next(std::span<std::byte>& in, Output& out) {
   release();
   if (!is_mid_message() && has_short_way() && state_ != State::kFinished) {

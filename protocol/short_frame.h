@@ -1,8 +1,8 @@
 // The short way for what most messages are: whole, in one frame of less than 64 KiB, not compressed. RFC 6455 §5.2
 //
 // All here could be left out: `Connection` would get to the same, in more steps. That is the general way, in frame,
-// message and connection, and the one to read first. Here are the same rules, and of each kind of frame but one the
-// answer "not mine". In a header, so that a loop over many messages has it in line.
+// message and connection, and the one to read first. Here are the same rules for one kind of frame; of every other the
+// answer is "not mine". In a header and always in line, since for so short a message a call costs as much as the work.
 #pragma once
 
 #include <cstddef>

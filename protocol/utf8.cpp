@@ -37,8 +37,8 @@ const std::byte* skip_ascii(const std::byte* p, const std::byte* end) {
   return p;
 }
 
-/// How many bytes the character at `p` has, if it is a right one and whole; otherwise 0. It is not ASCII. Its bytes
-/// are looked at as one number: among characters of one size, a greater code point makes a greater number.
+/// How many bytes the character at `p`, which is not ASCII, has; 0 if it is not valid or not whole. Its bytes are
+/// looked at as one number: among characters of one size, a greater code point makes a greater number.
 std::ptrdiff_t size_of_character(const std::byte* p, const std::byte* end) {
   const auto byte = [&](std::ptrdiff_t i) { return std::to_integer<std::uint32_t>(p[i]); };
   const std::ptrdiff_t left = end - p;
@@ -60,7 +60,8 @@ std::ptrdiff_t size_of_character(const std::byte* p, const std::byte* end) {
   return left >= 2 && byte(0) >= 0xC2 && is_continuation(p[1]) ? 2 : 0;
 }
 
-/// Passes over right, whole characters by more than a byte a step, from where one begins. It may stop before any.
+/// From `p`, where a character begins, to where another does: passes over valid, whole characters, many bytes a step.
+/// It may stop before any. What lies from `begin` to `p` was found valid.
 const std::byte* skip_characters(const std::byte* begin, const std::byte* p, const std::byte* end) {
   p = skip_ascii(p, end);
   // Less than eight at the end are looked at together with bytes before them, again.

@@ -28,7 +28,7 @@ class Utf8Validator {
   /// of no further use.
   [[nodiscard]] bool accept(std::byte next);
 
-  /// Takes the next bytes: says what byte after byte would, but passes over many at once where it can.
+  /// The same for several bytes, in order; fewer steps than bytes where it can.
   [[nodiscard]] bool accept(std::span<const std::byte> bytes);
 
   /// True if the text may end here: no character is open.

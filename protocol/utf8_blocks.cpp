@@ -76,8 +76,8 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
 }
 
 // region utf8-block
-/// Is each of the 32 bytes at `p` right after the three before it?
-[[gnu::target("avx2")]] inline bool is_right(const std::byte* p) {
+/// Is each of the 32 bytes at `p` valid, given the three before it?
+[[gnu::target("avx2")]] inline bool is_valid(const std::byte* p) {
   const __m256i bytes = load(p);
   const __m256i before = load(p - 1);  // for each byte the one before it
   if (_mm256_movemask_epi8(bytes | before) == 0)
@@ -97,13 +97,13 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   // Nothing precedes the first block: it is looked at in a copy that has three zeros before it.
   std::array<std::byte, 3 + kUtf8Block> first{};
   std::copy_n(begin, kUtf8Block, first.begin() + 3);
-  if (!is_right(first.data() + 3))
+  if (!is_valid(first.data() + 3))
     return begin;
   const std::byte* p = begin + kUtf8Block;
-  while (end - p >= kUtf8Block && is_right(p))
+  while (end - p >= kUtf8Block && is_valid(p))
     p += kUtf8Block;
   // What is less than a block is looked at as part of the last 32 bytes.
-  if (end - p < kUtf8Block && end - begin >= 3 + kUtf8Block && is_right(end - kUtf8Block))
+  if (end - p < kUtf8Block && end - begin >= 3 + kUtf8Block && is_valid(end - kUtf8Block))
     p = end;
   // The last character may go on behind `p`: back to its first byte.
   do

@@ -1,10 +1,10 @@
 // UTF-8, 32 bytes a step: the fast twin of protocol/utf8, for text that is not all ASCII.
 //
-// A twin only passes over what it has found right; it judges nothing. Where it stops, be it for a wrong
+// The twin passes over what it has found valid, and judges nothing. Where it stops, be it for an invalid
 // byte or for want of bytes, the plain version goes on, byte by byte, and says what is wrong and what is
 // still open. So there is one state and one verdict, and this file could be left out.
 //
-// How can 32 bytes be looked at together, if a byte is right or wrong by what precedes it? RFC 3629's
+// How can 32 bytes be looked at together, if what precedes a byte decides whether it is valid? RFC 3629's
 // table, turned round, says which pairs of neighbours are wrong, and a pair is known by three halves of
 // bytes (nibbles): both of the first byte, and the high one of the second.
 //
@@ -32,9 +32,9 @@ namespace ws {
 
 inline constexpr std::ptrdiff_t kUtf8Block = 32;
 
-/// From `p`, where a character begins, to where another does, and all between are right. Of right text only the last
-/// character is left over, and a last byte or two if there is just one block; without AVX2 all is. `end` is at least
-/// kUtf8Block bytes behind `p`; what is outside of the two is not read.
+/// From `p`, where a character begins, to where another does, with nothing but valid characters between. Of valid text
+/// only the last character is left over, and a last byte or two if there is just one block; without AVX2 all of it.
+/// `end` is at least kUtf8Block bytes behind `p`; nothing outside of the two is read.
 [[nodiscard]] const std::byte* skip_utf8_blocks(const std::byte* p, const std::byte* end);
 
 }  // namespace ws
