@@ -7,7 +7,7 @@
 //  1. The reader is woken when mail comes into an empty box, and so once for as much as it then takes.
 //  2. Whoever was told that there is no room is woken when there is. Nobody ever blocks, so that two loops which
 //     fill each other's boxes cannot wait for each other as long as each goes on taking.
-//  3. After `has_room` a sender may post, however much: a box holds its limit, and one mail of each sender more.
+//  3. After `has_room` a sender may post, however much: a box holds its limit, and what each sender posted then.
 #pragma once
 
 #include <algorithm>
@@ -25,11 +25,12 @@ class Mailbox {
  public:
   /// `reader`: whose box it is. `limit`: of the sum of the costs.
   Mailbox(EventLoop& reader, std::size_t limit) : reader_(reader), limit_(limit) {
-    mail_.reserve(limit / kLeastCost + kMostSenders);
+    mail_.reserve(2 * (limit / kLeastCost + kMostSenders));
     taken_.reserve(mail_.capacity());
     waiting_.reserve(kMostSenders);
   }
 
+  // region mailbox
   /// False if the box is full; `sender` is then woken when it no longer is.
   [[nodiscard]] bool has_room(EventLoop& sender) {
     const std::lock_guard lock(mutex_);
@@ -68,9 +69,11 @@ class Mailbox {
       act(mail);
     taken_.clear();
   }
+  // endregion
 
  private:
-  // So that the lists' memory can be had beforehand: whoever posts has no way to fail.
+  // So that the lists' memory can be had beforehand, since whoever posts has no way to fail: for a full box, and behind
+  // it what another of the same limit held, which is what the home of a room may hand on in one turn.
   static constexpr std::size_t kLeastCost = 4096;
   static constexpr std::size_t kMostSenders = 64;
 

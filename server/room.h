@@ -52,8 +52,8 @@ struct SessionContext;
 /// What the parts of a room share. They are added before the loops run.
 struct RoomParts {
   std::vector<Room*> parts{};  ///< the first is the home
-  std::atomic<std::uint64_t> ordered{
-      0};  ///< messages that the home has put in order; it alone adds to them
+  /// Messages that the home has put in order; it alone adds to them.
+  std::atomic<std::uint64_t> ordered{0};
   std::atomic<std::size_t> takers{0};  ///< members of the compressed edition
 };
 
@@ -70,8 +70,8 @@ struct Turn {
   std::size_t editions = 0;  ///< 0: nothing was said
   std::array<std::shared_ptr<Block>, 2> blocks{};
   std::vector<Said> said{};
-  std::uint64_t first =
-      0;  ///< how many messages the room had put in order before the first of these
+  /// How many messages the room had put in order before the first of these. The home sets it.
+  std::uint64_t first = 0;
 };
 
 /// One loop's part of a room, with one loop the whole of it.
@@ -85,7 +85,7 @@ class Room {
   /// O(1). A newcomer hears what is said from now on. `session.member` belongs to the room meanwhile.
   void join(Session& session);
   /// O(1). What it said is still heard; nothing happens if it is not in the room, since joining may fail
-  /// for want of memory. Not during `flush`: sessions are buried later.
+  /// for want of memory. Not during `say` and `end_turn`: sessions are buried later.
   void leave(Session& session);
   /// Members of this part.
   [[nodiscard]] std::size_t size() const { return members_.size(); }

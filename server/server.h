@@ -28,7 +28,7 @@ struct Shared;
 
 struct ServerOptions {
   SocketAddress address{};
-  unsigned threads = 1;       ///< loops, at least 1
+  unsigned threads = 1;       ///< loops, 1 to 64
   bool has_affinity = false;  ///< each loop keeps to one processor; see Server::run
   std::vector<std::string> allowed_origins{};  ///< empty: all
   std::vector<std::string> subprotocols{};
@@ -59,7 +59,8 @@ class Server {
 
   /// Serves until it is stopped, with the first loop in the thread of the caller. Returns 0, or 128 + n if a second
   /// signal n ended it at once. With `has_affinity` each thread, the caller's too, stays on one of the processors that
-  /// the caller may use, and gets the connections whose packets come in there.
+  /// the caller may use, and gets the connections whose packets come in there. Throws std::system_error if there cannot
+  /// be so many threads.
   int run();
   /// Makes `run` stop. From any thread.
   void stop();

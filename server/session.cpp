@@ -219,7 +219,7 @@ void Session::take_head(std::span<std::byte> bytes, bool has_waited) {
   const HttpHead::Status status = request->parse(as_text(bytes), limits());
   if (status != HttpHead::Status::kNeedMore && limits().lab_handshake_ms != 0 && !has_waited) {
     deadline_ = Timers::kNever;  // it came in time
-    return hold(bytes, limits().lab_handshake_ms);
+    return delay(bytes, limits().lab_handshake_ms);
   }
   switch (status) {
     case HttpHead::Status::kError:
@@ -280,7 +280,7 @@ inline void Session::take_input(std::span<std::byte> in) {
   // A read that begins with a control frame (bit 0x08 of its opcode) is answered at once.
   if (limits().lab_echo_ms != 0 && is_open() && !in.empty() &&
       (in.front() & std::byte{0x08}) == std::byte{0})
-    return hold(in, limits().lab_echo_ms);
+    return delay(in, limits().lab_echo_ms);
   const std::size_t size = in.size();
   pump(in);
   watch_message(size - in.size());
@@ -310,9 +310,9 @@ void Session::judge_message() {
   watch_message(0);
 }
 
-/// Keeps bytes that were read at once, as without the delay, until it is over; what comes behind them waits
-/// in the kernel, so that nothing overtakes them.
-void Session::hold(std::span<const std::byte> in, std::uint32_t delay_ms) {
+/// For the laboratory: keeps bytes, which were read at once as without it, until the delay is over. What comes behind
+/// them waits in the kernel, so that nothing overtakes them.
+void Session::delay(std::span<const std::byte> in, std::uint32_t delay_ms) {
   outbox().hold_input(in);
   outbox_->input_due = now() + delay_ms;
 }

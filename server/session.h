@@ -14,6 +14,9 @@
 // Answers are gathered while a read is handled, in the one Output of the loop, and leave in one write; what
 // the socket does not take goes to the outbox, which exists only then.
 //
+// The turn of a quiet session, which is a read, short messages, their answers and a write, is in line (always_inline).
+// What it does not need is apart (noinline, cold): in line it would cost every turn the registers that it uses.
+//
 // Invariants:
 //  1. A session over its high mark is not read from until it is below its low mark, and what was read
 //     already waits in the outbox: its sender is slowed down, nothing is lost, nothing grows.
@@ -124,6 +127,7 @@ class Session final : public TimerNode {
   /// Sends one message, its payload the `parts` in order. Text must be UTF-8.
   [[gnu::noinline]] SendResult send(Opcode opcode,
                                     std::initializer_list<std::span<const std::byte>> parts);
+  /// The same for a payload in one part: fewer steps, if it is a short answer to what is being handled.
   SendResult send(Opcode opcode, std::span<const std::byte> payload);
   /// What comes from the peer waits from now on, until it is released.
   void hold();
@@ -181,7 +185,7 @@ class Session final : public TimerNode {
   [[nodiscard]] std::size_t queued() const { return outbox_ == nullptr ? 0 : outbox_->queued(); }
 
  private:
-  // The three that the wire log taps.
+  // All that touch the socket; the wire log taps them.
   IoResult read_socket();
   IoResult write_socket(std::span<const iovec> pieces);
   IoResult write_gathered();
@@ -216,7 +220,7 @@ class Session final : public TimerNode {
   [[gnu::noinline]] void take_event(Event event);
   [[gnu::always_inline]] void take_input(std::span<std::byte> in);
   [[gnu::noinline]] void take_end();
-  [[gnu::noinline]] void hold(std::span<const std::byte> in, std::uint32_t delay_ms);
+  [[gnu::noinline]] void delay(std::span<const std::byte> in, std::uint32_t delay_ms);
   [[gnu::noinline]] bool resume();
   void on_deadline();
   void watch_message(std::size_t received);
@@ -230,7 +234,8 @@ class Session final : public TimerNode {
   void tell_closed(const Ending& ending);
 
   // region session-quiet
-  /// Nothing waits, nothing has changed, and no deadline is running: most often so.
+  /// Nothing waits, epoll need not be asked anew, and no deadline runs but keep-alive's: most often so. Whoever moves
+  /// that one sets the timer (`arm`).
   [[nodiscard]] bool is_quiet() const {
     return state_ == State::kOpen && outbox_ == nullptr && !is_paused_ && interest_ == EPOLLIN &&
            deadline_ == Timers::kNever && message_deadline_ == 0;

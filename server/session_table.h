@@ -2,8 +2,8 @@
 //
 // A session sits in a slot for life. Its serial number, which no other session of this server has had
 // (32 bits, given in the order of arrival), tells it from earlier tenants of the slot: epoll's events
-// carry both. The serial is also the id that the log shows, as eight hex digits. Of several loops, each
-// with a table, each deals out every so manieth number.
+// carry both. The serial is also the id that the log shows, as eight hex digits. With N loops each has a
+// table, which deals out every Nth number.
 #pragma once
 
 #include <cstddef>

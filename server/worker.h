@@ -31,7 +31,7 @@ namespace ws {
 
 class Worker;
 
-/// What all loops of one server share. Each may use it at any time, where nothing else is said.
+/// What all loops of one server share. Any of them may use it at any time, if nothing else is said.
 struct Shared {
   Shared(const Limits& limits, std::size_t most_connections)
       : memory(limits), connections(most_connections, limits.connections_per_address) {}
@@ -43,7 +43,7 @@ struct Shared {
   ConnectionCount connections;
   ChatParts chat{};
   std::atomic<std::size_t> with_websockets{0};  ///< loops that stop, or will, and still have some
-  int exit_status = 0;                          ///< the first loop's, and whoever waits for all
+  int exit_status = 0;  ///< the first loop sets it, `run` reads it when all have ended
   std::vector<std::unique_ptr<Worker>> workers{};  ///< all of them, before the first runs
 };
 
@@ -80,7 +80,7 @@ class Worker final : private EventLoop::Handler {
   void on_turn_end() override;
   void on_busy_wait(EventLoop::Token token) override;
 
-  [[gnu::noinline]] bool accept_waiting();
+  [[gnu::noinline]] bool accept_waiting();  // apart from what happens with each message
   void admit(Fd fd, const SocketAddress& peer);
   void on_descriptors_spent(std::error_code error);
   void listen_again();
