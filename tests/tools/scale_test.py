@@ -21,7 +21,7 @@ SCALE = [ROOT / "tools" / "scale", "--build", BUILD]
 FEW = ("--few", "20", "--many", "200", "--connections", "301", "--processes", "3", "--members", "30",
        "--settle", "0.1")
 
-# A server that answers a 101 and nothing else: there will be no pong.
+# A server that closes each connection without a word.
 SILENT = """#!/usr/bin/python3
 import socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
