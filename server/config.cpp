@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "protocol/http_request.h"
+#include "server/event_loop.h"
 #include "server/router.h"
 #include "server/socket.h"
 
@@ -69,7 +70,6 @@ constexpr const char* kDeadlines = "Deadlines";
 constexpr const char* kLaboratory = "Laboratory: made for reproducing a capture, not for use";
 constexpr std::uint64_t kGiB = 1 << 30;
 constexpr std::uint64_t kDay = 86'400'000;
-constexpr std::uint64_t kMostThreads = 64;
 
 constexpr LimitOption<std::size_t> kSizes[] = {
     {kHandshake, "--max-request-line", &Limits::request_line, kBytes, 16, kGiB,
@@ -234,9 +234,9 @@ ParsedConfig parse_config(int argc, const char* const* argv) {
       ->type_name("PORT");
   const auto set_threads = [&config](const std::string& text) {
     const auto threads = parse_quantity(text, kNone);
-    if (!threads.has_value() || *threads < 1 || *threads > kMostThreads)
+    if (!threads.has_value() || *threads < 1 || *threads > kMostLoops)
       throw CLI::ValidationError("--threads", "'" + text + "' is not a NUMBER between 1 and " +
-                                                  std::to_string(kMostThreads));
+                                                  std::to_string(kMostLoops));
     config.threads = static_cast<unsigned>(*threads);
   };
   app.add_option_function<std::string>("--threads", set_threads,

@@ -42,8 +42,10 @@ EventLoop::EventLoop()
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
       now_(monotonic_ms()),
       timers_(now_) {
-  if (is_open())
-    add(wake_, EPOLLIN, kWakeToken);
+  if (epoll_.is_open() && wake_.is_open())
+    error_ = add(wake_, EPOLLIN, kWakeToken);
+  else
+    error_ = {errno, std::system_category()};
 }
 
 std::error_code EventLoop::add(const Fd& fd, std::uint32_t events, Token token) {

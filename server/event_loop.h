@@ -20,6 +20,9 @@
 
 namespace ws {
 
+/// So many may work together: what one of them hands to others has room for that.
+inline constexpr unsigned kMostLoops = 64;
+
 class EventLoop {
  public:
   struct Token {
@@ -41,10 +44,10 @@ class EventLoop {
     ~Handler() = default;
   };
 
-  /// `is_open` false and errno set if the kernel has no epoll instance to give.
   EventLoop();
 
-  [[nodiscard]] bool is_open() const { return epoll_.is_open() && wake_.is_open(); }
+  /// Set if the kernel has no epoll instance to give, or no event descriptor: then it must not run.
+  [[nodiscard]] std::error_code error() const { return error_; }
 
   /// Watches `fd` for `events` (EPOLLIN, EPOLLOUT, or 0 for errors alone). Closing `fd` ends it.
   std::error_code add(const Fd& fd, std::uint32_t events, Token token);
@@ -69,6 +72,7 @@ class EventLoop {
   static constexpr int kBusyWait = 1000;
   void dispatch(Handler& handler, Token token, std::uint32_t events);
 
+  std::error_code error_;
   Fd epoll_;
   Fd wake_;
   std::int64_t now_;

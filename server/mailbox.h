@@ -25,9 +25,9 @@ class Mailbox {
  public:
   /// `reader`: whose box it is. `limit`: of the sum of the costs.
   Mailbox(EventLoop& reader, std::size_t limit) : reader_(reader), limit_(limit) {
-    mail_.reserve(2 * (limit / kLeastCost + kMostSenders));
+    mail_.reserve(2 * (limit / kLeastCost + kMostLoops));
     taken_.reserve(mail_.capacity());
-    waiting_.reserve(kMostSenders);
+    waiting_.reserve(kMostLoops);
   }
 
   // region mailbox
@@ -75,7 +75,6 @@ class Mailbox {
   // So that the lists' memory can be had beforehand, since whoever posts has no way to fail: for a full box, and behind
   // it what another of the same limit held, which is what the home of a room may hand on in one turn.
   static constexpr std::size_t kLeastCost = 4096;
-  static constexpr std::size_t kMostSenders = 64;
 
   EventLoop& reader_;
   std::size_t limit_;

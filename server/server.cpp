@@ -37,8 +37,8 @@ std::vector<int> processors() {
   return all;
 }
 
-ServerOptions at_least_one_thread(ServerOptions options) {
-  options.threads = std::max(options.threads, 1U);
+ServerOptions within_range(ServerOptions options) {
+  options.threads = std::clamp(options.threads, 1U, kMostLoops);
   return options;
 }
 
@@ -55,7 +55,7 @@ void Shared::ask_others(unsigned what) {
 }
 
 Server::Server(ServerOptions options)
-    : options_(at_least_one_thread(std::move(options))),
+    : options_(within_range(std::move(options))),
       shared_(std::make_unique<Shared>(options_.limits,
                                        options_.limits.connections != 0
                                            ? options_.limits.connections

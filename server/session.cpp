@@ -33,6 +33,10 @@ iovec to_iovec(std::span<const std::byte> piece) {
   return {const_cast<std::byte*>(piece.data()), piece.size()};  // sendmsg only reads it
 }
 
+std::span<const std::byte> as_bytes(const iovec& piece) {
+  return {static_cast<const std::byte*>(piece.iov_base), piece.iov_len};
+}
+
 /// Fills `pieces` with what `out` holds; what is more than fits stays. Returns how many there are.
 std::size_t to_pieces(const Output& out, Pieces& pieces) {
   std::size_t count = 0;
@@ -105,7 +109,8 @@ IoResult Session::read_socket() {
 }
 
 IoResult Session::write_socket(std::span<const iovec> pieces) {
-  const IoResult result = send_pieces(fd_, pieces);
+  const IoResult result =
+      pieces.size() == 1 ? send_bytes(fd_, as_bytes(pieces.front())) : send_pieces(fd_, pieces);
   if (context_.wire_log != nullptr)
     context_.wire_log->sent(serial_, pieces, result.size());
   return result;

@@ -79,8 +79,8 @@ Worker::~Worker() {
 }
 
 std::error_code Worker::listen(SocketAddress& address, PortSharing sharing) {
-  if (!context_.loop.is_open())
-    return {errno, std::system_category()};
+  if (context_.loop.error())
+    return context_.loop.error();
   std::error_code error;
   listener_ = listen_on(address, error, sharing);
   if (error)
@@ -105,7 +105,9 @@ void Worker::keep_to(int processor) {
   CPU_ZERO(&one);
   CPU_SET(static_cast<std::size_t>(processor), &one);
   if (::sched_setaffinity(0, sizeof one, &one) == 0)
-    prefer_processor(listener_, processor);
+    return prefer_processor(listener_, processor);
+  log(LogLevel::kWarn, {"Cannot keep a loop to processor ", std::to_string(processor), ": ",
+                        std::error_code(errno, std::system_category()).message()});
 }
 
 void Worker::run() {
