@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <optional>
+#include <utility>
 
 #include "server/page.h"
 
@@ -265,7 +266,7 @@ Answer Router::answer_mapped(const HttpRequest& request, const Route& route) con
     return no;
   }
   answer.status = 101;
-  answer.fields = fields;
+  answer.fields = std::move(fields);
   answer.route = &route;
   return answer;
 }

@@ -203,7 +203,7 @@ def test_a_connection_is_ten_system_calls(wsd):
     assert each | {"epoll_wait": 0, "accept4": 1, "malloc": 0} == {
         "accept4": 1, "epoll_ctl": 1, "recv": 3, "send": 2, "shutdown": 1, "close": 1, "epoll_wait": 0, "malloc": 0}
     assert costs.system_calls() <= 10 * connections, each
-    assert costs["malloc"] <= 8 * connections, each  # some are libcrypto's, and so not for us to number
+    assert costs["malloc"] <= 7 * connections, each  # two are libcrypto's, in 3.0, and so not for us to number
 
 
 # --- Keep-alive
