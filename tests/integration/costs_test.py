@@ -170,7 +170,10 @@ def test_a_turn_of_the_chat_is_one_send_to_each_who_hears(wsd, members, speakers
     costs = server.cost_of(play)
     hearers = members if speakers > 1 else members - 1
     deliveries = (members - 1) * speakers
-    assert costs.without_turns() == {"recv": speakers * ROUNDS, "sendmsg": hearers * ROUNDS}
+    # What lies on both sides of what one said himself is two pieces, and so sendmsg's.
+    calls = costs.without_turns()
+    writes = calls.pop("send", 0) + calls.pop("sendmsg", 0)
+    assert (calls, writes) == ({"recv": speakers * ROUNDS}, hearers * ROUNDS)
     assert costs.system_calls() <= most * deliveries * ROUNDS, costs
 
 
