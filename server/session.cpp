@@ -519,6 +519,7 @@ void Session::queue_rest(const Output& out, IoResult sent) {
     return reset("out of memory");
   }
   watch_progress();
+  context_.gatherer = this;  // whoever called: it is yet to ask for EPOLLOUT
 }
 // endregion
 

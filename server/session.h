@@ -89,7 +89,7 @@ struct SessionContext {
   EventLoop loop;
   std::vector<std::byte> receive_buffer;
   Output gathered;              ///< what `gatherer` has to say
-  Session* gatherer = nullptr;  ///< null: nothing is gathered
+  Session* gatherer = nullptr;  ///< to be settled; null: nothing is gathered
   HttpRequest request;          ///< for heads that lie whole in the receive buffer
   std::vector<Dead> dead;       ///< to be buried at the end of the turn
   bool is_stopping = false;     ///< requests are answered 503

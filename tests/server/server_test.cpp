@@ -92,6 +92,8 @@ class Obedient final : public Endpoint {
         send(*remembered_, std::string(20000, 'x'));
       is_in_message_ = false;
     }
+    if (text == "pass on")
+      send(*remembered_, std::string(kPassedOn, 'x'));
     if (text == "flood") {
       while (send(session, std::string(20000, 'x')) == Session::SendResult::kQueued)
         ++flooded;
@@ -114,6 +116,7 @@ class Obedient final : public Endpoint {
     return session.send(Opcode::kText, {std::as_bytes(std::span(text))});
   }
 
+  static constexpr std::size_t kPassedOn = 16 * 1024 * 1024;  ///< more than a socket takes
   Diary diary;
   std::atomic<int> flooded{0};
   std::atomic<bool> is_halted{false};  ///< by "halt", until the test goes on
@@ -389,6 +392,18 @@ TEST(Sending, SaysWhenThePeerDoesNotRead) {
   const std::string all = client.receive(frames * 20'004);
   EXPECT_EQ(all.size(), frames * 20'004);
   EXPECT_EQ(all.substr(all.size() - 20'004, 4), "\x81\x7E\x4E\x20");
+}
+
+// Nothing comes from that other session that would make it ask for EPOLLOUT.
+TEST(Sending, ToAnotherSessionMoreThanItsSocketTakesSendsTheRest) {
+  LiveServer server({.handshake_ms = 60'000});  // its timer, which is still set, would wake it
+  RawClient remembered = server.open();
+  remembered.send(client_frame(kTextFrame, "remember"));
+  server.endpoint.diary.lines(2);
+  RawClient client = server.open();
+  client.send(client_frame(kTextFrame, "pass on"));
+  server.endpoint.diary.lines(4);
+  EXPECT_EQ(remembered.receive(Obedient::kPassedOn + 10).size(), Obedient::kPassedOn + 10);
 }
 
 // Gathered from fragments, it lies in the connection's memory; the next message, in the same read, takes that.
