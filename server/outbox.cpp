@@ -15,8 +15,13 @@ bool Block::reserve(std::size_t size) {
   const std::size_t capacity = std::max(needed, charged_ + std::min(charged_, budget_.room() / 2));
   if (!budget_.take(capacity - charged_))
     return false;
+  try {
+    bytes_.reserve(capacity);
+  } catch (...) {
+    budget_.give(capacity - charged_);
+    throw;
+  }
   charged_ = capacity;
-  bytes_.reserve(capacity);
   return true;
 }
 
@@ -155,8 +160,8 @@ void Outbox::consume(std::size_t size) {
 }
 
 void Outbox::hold_input(std::span<const std::byte> bytes) {
-  budget_.give(input_.capacity());
   std::vector<std::byte> input(bytes.begin(), bytes.end());
+  budget_.give(input_.capacity());
   input_.swap(input);
   input_begin_ = 0;
   budget_.force(input_.capacity());

@@ -9,6 +9,7 @@
 #include <new>
 #include <thread>
 
+#include "server/outbox.h"
 #include "server/server.h"
 #include "tests/support/client.h"
 
@@ -126,6 +127,51 @@ bool play(long allocations, WireDetail wire_log, unsigned threads = 1) {
   EXPECT_EQ(counting.open(), 0) << "each that was opened is told closed, allocation "
                                 << allocations;
   return was_enough;
+}
+
+/// True if `act` throws when the first of its allocations fails.
+template <typename Act>
+bool fails(Act act) {
+  is_server_thread = true;
+  allocations_left = 0;
+  bool has_thrown = false;
+  try {
+    act();
+  } catch (const std::bad_alloc&) {
+    has_thrown = true;
+  }
+  allocations_left = -1;
+  is_server_thread = false;
+  return has_thrown;
+}
+
+TEST(ServerOutOfMemory, LeavesABlockWithWhatItHadAndNoMore) {
+  Budget budget(1'000'000);
+  {
+    Block block(budget);
+    EXPECT_TRUE(fails([&] { EXPECT_TRUE(block.reserve(1000)); }));
+    EXPECT_EQ(budget.used(), 0U);
+    EXPECT_TRUE(block.reserve(500));
+    const std::string bytes(500, 'x');
+    EXPECT_FALSE(fails([&] { block.append(std::as_bytes(std::span(bytes))); }))
+        << "it was reserved";
+    EXPECT_TRUE(fails([&] { EXPECT_TRUE(block.reserve(1000)); }));
+    EXPECT_EQ(budget.used(), 500U);
+  }
+  EXPECT_EQ(budget.used(), 0U);
+}
+
+TEST(ServerOutOfMemory, LeavesAnOutboxWithTheInputThatItHeld) {
+  Budget budget(1'000'000);
+  {
+    Outbox outbox(budget);
+    const std::string bytes(500, 'x');
+    outbox.hold_input(std::as_bytes(std::span(bytes)));
+    EXPECT_TRUE(fails([&] { outbox.hold_input(std::as_bytes(std::span(bytes))); }));
+    EXPECT_EQ(outbox.input().size(), 500U);
+    EXPECT_EQ(budget.used(), 500U);
+  }
+  EXPECT_EQ(budget.used(), 0U);
 }
 
 // [6455-7.4.1-1011]
