@@ -78,8 +78,11 @@ bool Room::say(Session& speaker, Opcode opcode,
   for (std::size_t i = 0; i < editions; ++i) {
     if (turn.blocks[i] == nullptr)
       turn.blocks[i] = std::make_shared<Block>(context_.budget);
-    if (!turn.blocks[i]->reserve(sizes[i]))
+    if (!turn.blocks[i]->reserve(sizes[i])) {
+      if (turn.editions == 0)
+        turn_ = nullptr;  // the other edition may have got what it wanted
       return false;
+    }
   }
   turn.editions = editions;
   Turn::Said& said = turn.said.emplace_back();

@@ -374,6 +374,17 @@ TEST_F(NoBudgetForEditions, WithoutMemoryForACompressorTheyAreAlike) {
   EXPECT_EQ(read(b), frame(kLine));
 }
 
+TEST_F(NoBudgetForEditions, WhatIsRefusedTakesNothingThoughOneEditionHadRoom) {
+  Member& a = join();
+  Member& b = join("permessage-deflate");
+  EXPECT_FALSE(say(a, std::string(12'000, 'x')));
+  EXPECT_EQ(memory.budget.used(), 0U);
+  EXPECT_TRUE(say(a, kLine));
+  EXPECT_FALSE(say(a, std::string(12'000, 'x')));
+  room.end_turn();
+  EXPECT_EQ(read(b), frame(kLine)) << "and takes nothing with it";
+}
+
 // ------------------------------------------------------------------ in several parts
 
 class Parts : public RoomTest {
