@@ -7,7 +7,8 @@
 //  1. The reader is woken when mail comes into an empty box, and so once for as much as it then takes.
 //  2. Whoever was told that there is no room is woken when there is. Nobody ever blocks, so that two loops which
 //     fill each other's boxes cannot wait for each other as long as each goes on taking.
-//  3. After `has_room` a sender may post, however much: a box holds its limit, and what each sender posted then.
+//  3. After `has_room` a sender may post, however much: a box holds its limit, and one mail of each sender more. One
+//     that hands on what lies in a box of its own may post as often as that holds mails.
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,7 @@ class Mailbox {
  public:
   /// `reader`: whose box it is. `limit`: of the sum of the costs.
   Mailbox(EventLoop& reader, std::size_t limit) : reader_(reader), limit_(limit) {
-    mail_.reserve(2 * (limit / kLeastCost + kMostLoops));
+    mail_.reserve(2 * (limit / kLeastCost + kMostLoops));  // what one holds, handed on to another
     taken_.reserve(mail_.capacity());
     waiting_.reserve(kMostLoops);
   }

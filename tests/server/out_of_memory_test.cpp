@@ -9,6 +9,7 @@
 #include <new>
 #include <thread>
 
+#include "server/mailbox.h"
 #include "server/outbox.h"
 #include "server/server.h"
 #include "tests/support/client.h"
@@ -172,6 +173,20 @@ TEST(ServerOutOfMemory, LeavesAnOutboxWithTheInputThatItHeld) {
     EXPECT_EQ(budget.used(), 500U);
   }
   EXPECT_EQ(budget.used(), 0U);
+}
+
+TEST(ServerOutOfMemory, LetsALoopHandOnAllThatLiesInItsMailbox) {
+  EventLoop loop;
+  Mailbox<int> from(loop, 40'960);
+  Mailbox<int> to(loop, 40'960);
+  while (from.has_room(loop))
+    from.post(1, 0);
+  for (int sender = 0; sender < 64; ++sender)
+    from.post(1, 0);
+  for (int i = 0; i < 9; ++i)
+    to.post(1, 0);
+  EXPECT_TRUE(to.has_room(loop));
+  EXPECT_FALSE(fails([&] { from.take([&](int mail) { to.post(mail, 0); }); }));
 }
 
 // [6455-7.4.1-1011]
