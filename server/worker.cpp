@@ -274,6 +274,8 @@ void Worker::on_descriptors_spent(std::error_code error) {
 // endregion
 
 void Worker::listen_again() {
+  if (!spare_.is_open())
+    spare_ = open_spare();  // another loop took what was given up for a moment
   if (listener_.is_open())
     context_.loop.change(listener_, EPOLLIN, kListener);
 }

@@ -169,6 +169,21 @@ def test_spent_descriptors_make_it_neither_spin_nor_stop(wsd):
     assert ask(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status == 200
 
 
+def test_the_spare_descriptor_comes_back(wsd):
+    """Of several loops that run out at the same time, one takes what another has given up for a moment. Here the limit
+    does, which is then below its number."""
+    server = wsd()
+    before = server.descriptors()
+    limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with server.connect() as late:
+        server.logged(r".*Cannot accept: .*")
+        assert server.descriptors() == before - 1
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
+        late.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert late.recv(12) == b"HTTP/1.1 200"
+    wait_for(lambda: server.descriptors() == before, "as many descriptors as before")
+
+
 @pytest.mark.parametrize("path", ["/echo/raw", "/chat"])
 def test_what_a_large_message_took_is_given_back(wsd, path):
     """Compressed it is a copy, of the loop's or of the room's."""
