@@ -248,6 +248,7 @@ class Session final : public TimerNode {
   [[nodiscard]] std::int64_t now() const { return context_.loop.now(); }
   [[nodiscard]] const Limits& limits() const { return context_.settings.limits; }
 
+  // First, in the gap that `member` leaves.
   std::uint32_t message_wanted_ = 0;  ///< bytes of a message that must come in time, if not its end
   SessionContext& context_;
   Connection connection_;

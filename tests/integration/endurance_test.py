@@ -206,12 +206,19 @@ MOST_BYTES = 192  # for an idle connection; session.h reckons with 184
 HALF = 40_000  # bytes of a message that come in a first part, so that the rest is waited for
 
 
+@pytest.fixture
+def many_descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2 * MANY), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_descriptors")
 @pytest.mark.parametrize("options", [(), ("--ping-interval=1h",)])
 def test_an_idle_connection_costs_few_bytes_and_a_large_message_none(wsd, options):
     """The arithmetic: a slope of two points leaves out what the server has without connections. Each point may be off
     by what malloc and the tables take at a time, 64 KiB, which is 33 B for each of 2,000."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 2 * MANY), hard))
     server = wsd("--log-level=off", *options)  # a log has memory of its own
     message = frame(BINARY, b"x" * 65536)
 
@@ -240,4 +247,3 @@ def test_an_idle_connection_costs_few_bytes_and_a_large_message_none(wsd, option
         raw.close()
     left = many - (MANY - FEW) * slope / 1024
     wait_for(lambda: server.memory() <= left, f"no more than {left} KiB, as with {FEW} connections", patience=10)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

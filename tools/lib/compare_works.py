@@ -27,13 +27,18 @@ def all_works():
         for size, name, title, steady in ((20, "20", "20 B", 51200), (1024, "1k", "1 KiB", 25600)):
             works.append(Work(f"pipelined-{name}{text}", f"16 connections, 64 outstanding, {title}{of}", "echo",
                               ("-c", "16", "-o", "64", "-s", str(size), *filling), steady))
-    for speakers, members, steady in ((1, 1000, 20), (20, 100, 400), (100, 100, 1000)):
+    # With two messages of each of 20 speakers on their way a turn has more than the 32 that some servers gather.
+    for speakers, members, outstanding, steady in ((1, 1000, 1, 20), (20, 100, 1, 400), (20, 100, 2, 800),
+                                                   (100, 100, 1, 1000)):
         if speakers == 1:  # it comes on top: so many listen
             title, connections = f"chat, 1 speaks to {members:,}, a delivery", members + 1
         else:
             title, connections = f"chat, {speakers} of {members} speak, a delivery", members
-        works.append(Work(f"chat-{speakers}x{members}", title, "chat",
-                          ("-c", str(connections), "--speakers", str(speakers), "--text", "ascii"), steady))
+        name, options = f"chat-{speakers}x{members}", ("-c", str(connections), "--speakers", str(speakers))
+        if outstanding > 1:
+            name, title = f"{name}-{outstanding}", title.replace("speak", f"speak, {outstanding} outstanding")
+            options += ("-o", str(outstanding))
+        works.append(Work(name, title, "chat", (*options, "--text", "ascii"), steady))
     # From several addresses: the ports of one would be used up by what lingers in TIME_WAIT.
     works.append(Work("connect", "connect, upgrade, close, 64 at a time", "connect",
                       ("-c", "64", "--sources", "16"), 640))
