@@ -644,6 +644,16 @@ TEST(KeepAlive, PingsAfterSilenceAndEndsWithoutAPong) {
   EXPECT_EQ(server.endpoint.diary.lines(2).back(), "closed 1006 error");
 }
 
+// A session that is quiet sets no timer with what it says and hears: those of the head and of the pong were set for later.
+TEST(KeepAlive, IsDueWhateverWasWaitedForBefore) {
+  LiveServer server({.handshake_ms = 600'000, .ping_ms = 50, .pong_ms = 600'000});
+  RawClient client = server.open();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(client.receive(2), "\x89\x00"s) << i;
+    client.send(client_frame(kPongFrame, ""));
+  }
+}
+
 // --- Stopping
 
 // [6455-7.3-STOP]
