@@ -803,6 +803,52 @@ TEST(Sending, UsesTheLengthFormsAtTheirEdges) {
   }
 }
 
+// What may be sent by the short way, byte by byte; and what may not, of which it leaves nothing behind.
+TEST(Sending, ByTheShortWaySaysTheSameOrNothing) {
+  const ConnectionSettings server;
+  Output roomy;
+  roomy.extend(1 << 20);
+  roomy.clear();
+  const struct {
+    std::size_t size;
+    Bytes header;  // empty: it goes the general way
+  } kRows[] = {
+      {0, ""},
+      {1, hex("82 01")},
+      {125, hex("82 7d")},
+      {126, hex("82 7e 00 7e")},
+      {127, hex("82 7e 00 7f")},
+      {256, hex("82 7e 01 00")},
+      {16383, hex("82 7e 3f ff")},
+      {16384, ""},
+  };
+  for (const auto& row : kRows) {
+    const Bytes payload(row.size, 'x');
+    roomy.clear();
+    EXPECT_EQ(Connection(server).send_short(Opcode::kBinary, as_span(payload), roomy),
+              !row.header.empty())
+        << row.size;
+    EXPECT_TRUE(flatten(roomy) == (row.header.empty() ? "" : row.header + payload)) << row.size;
+  }
+
+  roomy.clear();
+  Output none;
+  EXPECT_FALSE(Connection(server).send_short(Opcode::kText, as_span("no room"), none));
+  EXPECT_TRUE(none.empty());
+  const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
+  EXPECT_FALSE(Connection(client).send_short(Opcode::kText, as_span("unmasked"), roomy));
+  WireBytes wire;
+  const ConnectionSettings observed{.observer = &wire};
+  EXPECT_FALSE(Connection(observed).send_short(Opcode::kText, as_span("unseen"), roomy));
+  EXPECT_TRUE(roomy.empty());
+
+  // [6455-5.5.1-LAST]
+  Connection closing(server);
+  closing.close(1000, "", roomy);
+  EXPECT_FALSE(closing.send_short(Opcode::kText, as_span("one more thing"), roomy));
+  EXPECT_EQ(flatten(roomy), hex("88 02 03 e8"));
+}
+
 // ------------------------------------------------------------------ in place
 
 TEST(Payload, OfAMessageThatLiesWholeInTheInputIsAViewIntoIt) {
