@@ -25,13 +25,13 @@ struct Plan {
   Uri uri;
   SocketAddress address;
   bool is_tcp = false;  ///< tcp://: no handshake, and the frames' own bytes come back
+  Filling filling = Filling::kBinary;
 
   unsigned threads = 1;
   std::size_t connections = 1;
   std::size_t sources = 1;  ///< addresses to connect from: 127.0.0.1 and those after it
 
-  std::uint64_t size = 20;  ///< bytes of payload
-  Filling filling = Filling::kBinary;
+  std::uint64_t size = 20;        ///< bytes of payload
   std::string prefix;             ///< what the server puts before it; the answer is then a text
   std::uint64_t outstanding = 1;  ///< messages unanswered on a connection (chat: of a speaker)
   std::size_t speakers = 1;       ///< kChat: so many of the connections speak
@@ -42,9 +42,9 @@ struct Plan {
   double warm_up = 1;
   std::uint64_t messages = 0;  ///< exactly so many, instead of `seconds`; 0: no such limit
   double timeout = 10;         ///< seconds: to open all, then for what is unanswered at the end
-  bool is_held = false;        ///< rounds of `messages`, each begun by a line of standard input
 
-  int server_pid = 0;  ///< 0: the server is not looked at
+  int server_pid = 0;    ///< 0: the server is not looked at
+  bool is_held = false;  ///< rounds of `messages`, each begun by a line of standard input
   bool is_json = false;
 
   [[nodiscard]] bool is_open_loop() const { return rate > 0; }
