@@ -202,6 +202,7 @@ class Connection {
 }
 
 inline bool Connection::send_short(Opcode opcode, std::span<const std::byte> payload, Output& out) {
+  static_assert(kLendFrom <= 0x10000);
   // [6455-5.5.1-LAST]
   return state_ == State::kOpen && deflate_ == nullptr && has_short_way() &&
          payload.size() < kLendFrom && append_short_frame(opcode, payload, out);

@@ -29,6 +29,9 @@ void xor_at(std::byte* p, Word key) {
   std::memcpy(p, &bytes, sizeof bytes);
 }
 
+/// Bits by which a key in a register turns for one byte in memory: the other way where the first byte is the highest.
+inline constexpr int kByte = std::endian::native == std::endian::little ? 8 : -8;
+
 /// So many steps of 64 bytes.
 void xor_steps(std::byte* p, std::size_t steps, std::uint64_t wide);
 
@@ -41,9 +44,7 @@ void xor_steps(std::byte* p, std::size_t steps, std::uint64_t wide);
                                               std::size_t offset = 0) {
   // [6455-5.3-MASK] turn the key, so that byte 0 of this piece meets the key byte that it calls for
   const auto word = std::bit_cast<std::uint32_t>(key);
-  const auto bits = static_cast<int>(8 * (offset % 4));
-  const std::uint32_t turned =
-      std::endian::native == std::endian::little ? std::rotr(word, bits) : std::rotl(word, bits);
+  const std::uint32_t turned = std::rotr(word, static_cast<int>(offset % 4) * mask_detail::kByte);
 
   const std::uint64_t wide = std::uint64_t{turned} << 32U | turned;
   std::byte* p = payload.data();

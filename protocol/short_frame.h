@@ -49,13 +49,13 @@ struct ShortFrame {
 // endregion
 
 // region append-short-frame
-/// Appends a whole message as a server's frame; false, and nothing appended, if it is empty, has 64 KiB or more, or the
+/// Appends a whole message of less than 64 KiB as a server's frame; false, and nothing appended, if it is empty, or the
 /// block of `out` would have to grow for it.
 [[gnu::always_inline]] inline bool append_short_frame(Opcode opcode,
                                                       std::span<const std::byte> payload,
                                                       Output& out) {
   const std::size_t size = payload.size();
-  if (size == 0 || size > 0xFFFF || size + 4 > out.room())
+  if (size == 0 || size + 4 > out.room())
     return false;
   // [6455-6.1-FRAME], [6455-5.2-MINLEN]
   std::byte* at = out.extend(4 + size).data();

@@ -536,6 +536,18 @@ TEST(Sent, OfAnySizeInRoomThatWasReckonedBefore) {
 
 // ------------------------------------------------------------------ shared by connections
 
+TEST(Sent, NothingLeavesByTheShortWayWhereCompressionWasAgreedOn) {
+  DeflatePool pool({.is_enabled = true}, nullptr);
+  const ConnectionSettings settings{.deflate = &pool};
+  Connection connection(settings);
+  connection.use_deflate({});
+  Output out;
+  out.extend(1000);
+  out.clear();
+  EXPECT_FALSE(connection.send_short(Opcode::kText, as_span("once and again"), out));
+  EXPECT_TRUE(out.empty());
+}
+
 TEST(Shared, HalfReceivedMessagesOfSeveralConnectionsKeepApart) {
   Budget budget(std::size_t{1} << 40U);
   DeflatePool pool({.is_enabled = true, .takes_over_context = false}, &budget);
