@@ -25,11 +25,13 @@
 #include "server/session.h"
 #include "server/session_table.h"
 #include "tests/support/client.h"
+#include "tests/support/hall.h"
 
 namespace ws {
 namespace {
 
 using benchmark::State;
+using test::Hall;
 using Bytes = std::vector<std::byte>;
 
 constexpr MaskingKey kKey{std::byte{0x37}, std::byte{0xFA}, std::byte{0x21}, std::byte{0x3D}};
@@ -218,16 +220,6 @@ BENCHMARK_CAPTURE(next, only, false)->Arg(20)->Arg(125)->Arg(1 << 10);
 BENCHMARK_CAPTURE(next, and_echo, true)->Arg(20)->Arg(125)->Arg(1 << 10);
 
 // --- fan-out: a turn of a room, each member's bytes sent on a socket pair. Deliveries are counted.
-
-class Hall final : public Endpoint {
- public:
-  explicit Hall(Room& room) : room_(room) {}
-  void opened(Session& session, const Opening&) override { room_.join(session); }
-  void message(Session&, Opcode, std::span<std::byte>) override {}
-
- private:
-  Room& room_;
-};
 
 struct Member {
   Session* session;

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from wsd import BINARY, CLOSE, CONTINUATION, PING, TEXT, Raw, ask, frame, upgrade, wait_for
+from wsd import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, ask, frame, upgrade, wait_for
 
 VANISHING = 10_000
 KIND = 20  # sessions of each kind in the server that is full of them
@@ -220,13 +220,13 @@ def test_an_idle_connection_costs_few_bytes_and_a_large_message_none(wsd, option
     """The arithmetic: a slope of two points leaves out what the server has without connections. Each point may be off
     by what malloc and the tables take at a time, 64 KiB, which is 33 B for each of 2,000."""
     server = wsd("--log-level=off", *options)  # a log has memory of its own
-    message = frame(BINARY, b"x" * 65536)
 
     def exchange(raws):
-        for part in (message[:HALF], message[HALF:]):
-            for raw in raws:
-                raw.send(part)
-            time.sleep(0.05)
+        for raw in raws:
+            raw.send(frame(BINARY, b"x" * HALF, fin=False) + frame(PING, b""))
+        for raw in raws:
+            assert raw.frame() == (PONG, b""), "so half of the message has been read"
+            raw.send(frame(CONTINUATION, b"x" * (65536 - HALF)))
         for raw in raws:
             assert raw.frame() == (BINARY, b"x" * 65536)
     with Raw(server, "/echo/raw") as first:

@@ -309,12 +309,16 @@ def test_affinity_keeps_each_loop_to_one_processor(wsd):
 # --- stopping
 
 
-def test_everyone_is_told_and_every_newcomer_is_answered_503_until_the_last_is_gone(wsd):
-    server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
-    members, _ = members_on_all_loops(server)
+def say_goodbye(server, members):
     server.process.send_signal(signal.SIGTERM)
     for member in members:
         assert member.close_frame() == GOODBYE
+
+
+def test_everyone_is_told_and_every_newcomer_is_answered_503_until_the_last_is_gone(wsd):
+    server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
+    members, _ = members_on_all_loops(server)
+    say_goodbye(server, members)
     for member in members[:-1]:
         member.send(frame(CLOSE, b"\x03\xe9"))
         assert member.is_ended()
@@ -366,9 +370,7 @@ def test_who_has_asked_for_nothing_is_answered_when_it_stops(wsd):
 def test_a_second_signal_ends_all_loops_at_once(wsd):
     server = wsd("--close-timeout", "1h", "--stop-timeout", "1h")
     members, _ = members_on_all_loops(server)
-    server.process.send_signal(signal.SIGTERM)
-    for member in members:
-        assert member.close_frame() == GOODBYE
+    say_goodbye(server, members)
     server.process.send_signal(signal.SIGINT)
     assert server.wait() == 128 + signal.SIGINT
 

@@ -16,21 +16,13 @@
 #include "server/session.h"
 #include "server/session_table.h"
 #include "tests/support/client.h"
+#include "tests/support/hall.h"
 #include "tests/support/zlib.h"
 
 namespace ws {
 namespace {
 
-/// Joins whoever opens it, and otherwise leaves the room to the test.
-class Hall final : public Endpoint {
- public:
-  explicit Hall(Room& room) : room_(room) {}
-  void opened(Session& session, const Opening&) override { room_.join(session); }
-  void message(Session&, Opcode, std::span<std::byte>) override {}
-
- private:
-  Room& room_;
-};
+using test::Hall;
 
 std::string frame(std::string_view text) {
   return std::string("\x81") + static_cast<char>(text.size()) + std::string(text);

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "server/endpoint.h"
+#include "server/room.h"
+
+namespace ws::test {
+
+/// Joins whoever opens it, and otherwise leaves the room to the test.
+class Hall final : public Endpoint {
+ public:
+  explicit Hall(Room& room) : room_(room) {}
+  void opened(Session& session, const Opening&) override { room_.join(session); }
+  void message(Session&, Opcode, std::span<std::byte>) override {}
+
+ private:
+  Room& room_;
+};
+
+}  // namespace ws::test
