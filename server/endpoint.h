@@ -1,4 +1,4 @@
-// The one interface that an application implements. The routes of this server are four lines of it.
+// The one interface that an application implements.
 //
 // An endpoint cannot reach a socket: it sees a session, and what it sends there is framed, queued and
 // limited by the session.

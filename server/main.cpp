@@ -70,6 +70,7 @@ int serve(const ws::Config& config) {
                      .limits = config.limits,
                      .deflate = config.deflate,
                      .wire_log = config.wire_log});
+  server.add_echo_and_chat();
   if (const auto error = server.listen()) {
     ws::stop_log();
     const std::string where = ws::SocketAddress::parse(config.address, config.port)->to_string();

@@ -77,6 +77,11 @@ void Server::add(const std::string& path, const std::function<std::unique_ptr<En
     worker->add(path, make());
 }
 
+void Server::add_echo_and_chat() {
+  for (const auto& worker : shared_->workers)
+    worker->add_echo_and_chat();
+}
+
 // region server-listen
 std::error_code Server::listen() {
   PortSharing sharing = options_.threads == 1 ? PortSharing::kNone : PortSharing::kFirst;

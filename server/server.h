@@ -49,6 +49,8 @@ class Server {
   void add(const std::string& path, Endpoint& endpoint);
   /// The same, with an endpoint for each loop, which is called in the thread of that loop alone.
   void add(const std::string& path, const std::function<std::unique_ptr<Endpoint>()>& make);
+  /// Maps /echo, /echo/raw and /chat to the endpoints that wsd has there. Before `listen`.
+  void add_echo_and_chat();
   /// Binds and listens; EADDRINUSE, EACCES, … if that fails.
   [[nodiscard]] std::error_code listen();
   /// Where it listens; the port that the kernel chose, if it was asked to.

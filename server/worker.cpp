@@ -67,15 +67,18 @@ Worker::Worker(Shared& shared, const ServerOptions& options)
   if (options.wire_log != WireDetail::kOff)
     wire_log_ = std::make_unique<WireLog>(options.wire_log == WireDetail::kHex);
   context_.wire_log = wire_log_.get();
-  router_.add("/echo", echo_);
-  router_.add("/chat", chat_);
-  router_.add("/echo/raw", raw_echo_);
 }
 
 Worker::~Worker() {
   context_.loop.timers().cancel(listen_again_);
   context_.loop.timers().cancel(stop_deadline_);
   context_.loop.timers().cancel(give_back_);
+}
+
+void Worker::add_echo_and_chat() {
+  router_.add("/echo", echo_);
+  router_.add("/chat", chat_);
+  router_.add("/echo/raw", raw_echo_);
 }
 
 std::error_code Worker::listen(SocketAddress& address, PortSharing sharing) {

@@ -59,6 +59,7 @@ class Worker final : private EventLoop::Handler {
   void add(std::string path, std::unique_ptr<Endpoint> endpoint) {
     add(std::move(path), *endpoints_.emplace_back(std::move(endpoint)));
   }
+  void add_echo_and_chat();
   /// Sets `address` to where it listens.
   [[nodiscard]] std::error_code listen(SocketAddress& address, PortSharing sharing);
   /// The first one does it for all.

@@ -86,6 +86,7 @@ bool play(long allocations, WireDetail wire_log, unsigned threads = 1) {
   Server server(
       {.address = *SocketAddress::parse("127.0.0.1", 0), .threads = threads, .wire_log = wire_log});
   server.add("/counting", counting);
+  server.add_echo_and_chat();
   EXPECT_FALSE(server.listen());
   std::thread thread([&] { server.run(); });
   bool was_enough = false;

@@ -136,6 +136,7 @@ class LiveServer {
                  .limits = limits,
                  .deflate = deflate}) {
     server_.add("/test", endpoint);
+    server_.add_echo_and_chat();
     EXPECT_FALSE(server_.listen());
     thread_ = std::thread([this] { exit_status = server_.run(); });
   }
@@ -168,6 +169,28 @@ class LiveServer {
   Server server_;
   std::thread thread_;
 };
+
+// --- Routes
+
+TEST(Routes, AreThoseThatTheApplicationAdds) {
+  Obedient mine;
+  Server server({.address = *SocketAddress::parse("127.0.0.1", 0)});
+  server.add("/echo", mine);
+  ASSERT_FALSE(server.listen());
+  std::thread thread([&] { server.run(); });
+  {
+    RawClient client(server.address());
+    client.send(upgrade_request("/echo") + client_frame(kTextFrame, "echo of mine"));
+    EXPECT_TRUE(
+        client.receive_until("mine").ends_with("\x81\x0C"
+                                               "echo of mine"));
+    RawClient other(server.address());
+    other.send(upgrade_request("/chat"));
+    EXPECT_TRUE(other.receive_all().starts_with("HTTP/1.1 404 "));
+  }
+  server.stop();
+  thread.join();
+}
 
 // --- The opening handshake
 
@@ -734,6 +757,7 @@ TEST(Loops, HaveEachAnEndpointOfItsOwnOrAllOne) {
 
 TEST(Loops, StopTogetherWhoeverAsks) {
   Server server({.address = *SocketAddress::parse("127.0.0.1", 0), .threads = 4});
+  server.add_echo_and_chat();
   ASSERT_FALSE(server.listen());
   std::thread thread([&] { EXPECT_EQ(server.run(), 0); });
   std::vector<RawClient> clients;
