@@ -12,11 +12,12 @@ and the bytes that cross the wire, counted by a relay between the two. Its rows:
 
 import socket
 import threading
+import time
 
 import pytest
 
 from peer import Peer
-from wsd import TEXT, Raw, frame, wait_for
+from wsd import CLOSE, TEXT, ArticleServer, Raw, frame, upgrade, wait_for
 
 AS_THE_ARTICLE = {"headers": {"Host": "localhost:8080"}}
 
@@ -95,6 +96,25 @@ def test_the_101_of_row_6_to_the_letter(wsd):
                     "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
                     "\r\n")
     assert len(head) == 218
+
+
+def test_article_server_pauses_as_the_articles_server_did():
+    server = ArticleServer()
+    try:
+        with Raw(server) as raw:
+            start = time.monotonic()
+            raw.send(upgrade("/echo"))
+            assert len(raw.head()) == 218
+            assert time.monotonic() - start >= 0.193
+            start = time.monotonic()
+            raw.send(frame(TEXT, b"Hello World!"))
+            assert raw.frame() == (TEXT, b"Echo: Hello World!")
+            assert time.monotonic() - start >= 0.008
+            raw.send(frame(CLOSE, b"\x03\xe8"))
+            assert raw.close_frame() == (1000, "")
+            assert raw.is_ended()
+    finally:
+        server.end()
 
 
 def test_an_echo_answers_each_message_in_its_order(wsd):

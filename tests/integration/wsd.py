@@ -42,13 +42,16 @@ Session = collections.namedtuple("Session", "id path state queued")
 class Wsd:
     """wsd, running. `command` goes before it (strace), `prepare` runs in the child."""
 
+    COMMAND = ("wsd", "--port", "0")
+
     def __init__(self, *options, command=(), prepare=None):
         self.errors = tempfile.NamedTemporaryFile(prefix="wsd-", suffix=".log")
-        self.process = subprocess.Popen([*command, program("wsd"), "--port", "0", *options], stdout=subprocess.PIPE,
+        name, *port = self.COMMAND
+        self.process = subprocess.Popen([*command, program(name), *port, *options], stdout=subprocess.PIPE,
                                         stderr=self.errors, preexec_fn=prepare)
         line = self.process.stdout.readline().decode()
         found = re.fullmatch(r"listening on (.+):(\d+)\n", line)
-        assert found, f"wsd printed {line!r} and: {self.log()}"
+        assert found, f"{name} printed {line!r} and: {self.log()}"
         self.address, self.port = found[1].strip("[]"), int(found[2])
         self.pid = self.process.pid
         self.threads = int(options[options.index("--threads") + 1]) if "--threads" in options else 1
@@ -130,6 +133,12 @@ class Wsd:
         report = COMPLAINT.search(self.last_log)
         assert not report, report[0]
         return self.last_log
+
+
+class ArticleServer(Wsd):
+    """The server that tools/reproduce-trace uses."""
+
+    COMMAND = ("article_server", "0")
 
 
 # --- a connection by hand
