@@ -111,9 +111,9 @@ build() {
     die "the build in build/$preset failed (above)"
 }
 
-# prepare_laboratory [PACKAGE...]: what tools/lib/lab.py needs, and packages whose programs are
+# prepare_namespace [PACKAGE...]: what tools/lib/netns.py needs, and packages whose programs are
 # called as they are.
-prepare_laboratory() {
+prepare_namespace() {
   local package
   need_node
   need iproute2 -- command -v ip

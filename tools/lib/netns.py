@@ -54,7 +54,7 @@ def main(run):
 
 def prepare(*packages):
     """Installs what is missing, and builds. A package's name is the one of its program."""
-    command = 'source tools/lib/setup.sh && prepare_laboratory "$@"'
+    command = 'source tools/lib/setup.sh && prepare_namespace "$@"'
     if subprocess.run(["bash", "-euo", "pipefail", "-c", command, Path(sys.argv[0]).name, *packages],
                       cwd=TOP, stdout=sys.stderr, check=False).returncode != 0:
         raise Failure("could not be prepared (above)")
@@ -63,7 +63,7 @@ def prepare(*packages):
 def in_namespace(*command):
     """`command`, wrapped so that it runs in a network namespace of its own."""
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
-    wrapped = [*unshare, "sh", "-c", SET_UP, "laboratory"]
+    wrapped = [*unshare, "sh", "-c", SET_UP, "netns"]
     probe = subprocess.run([*wrapped, "true"], capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         why = (probe.stderr.strip().splitlines() or [f"exit status {probe.returncode}"])[-1]
