@@ -105,17 +105,25 @@ def end(process, how):
 
 
 @contextlib.contextmanager
-def wsd(*options):
-    process = start(BIN / "wsd", "--port", PORT, "--log-level", "warn", *options, stdout=subprocess.PIPE)
+def serving(name, *arguments):
+    process = start(BIN / name, *arguments, stdout=subprocess.PIPE)
     try:
         line = process.stdout.readline()
         if not line.startswith("listening on "):
-            raise Failure(f"wsd printed {line!r}")
+            raise Failure(f"{name} printed {line!r}")
         yield process
     finally:
         status = end(process, signal.SIGTERM)
     if status != 0:
-        raise Failure(f"wsd ended with {status}")
+        raise Failure(f"{name} ended with {status}")
+
+
+def wsd(*options):
+    return serving("wsd", "--port", PORT, "--log-level", "warn", *options)
+
+
+def article_server():
+    return serving("article_server", PORT)
 
 
 def packets_sent():
@@ -166,7 +174,6 @@ def capture(path):
 
 # --- The documented trace
 
-ARTICLE_DELAYS = ("--lab-handshake-delay", "193ms", "--lab-echo-delay", "8ms")
 ARTICLE_PORT = 53522
 # Seconds; the document's client took 258 and 57. Within some 40 ms of what it has read the ACK of that (row 11) may ride
 # on what it says next.
@@ -201,9 +208,10 @@ def article_client():
         process.stdout.close()
 
 
-def article(path, *delays):
+def article(path, server):
+    """Captures the article's session with `server`: article_server() or wsd()."""
     # Whoever waits 40 ms for the processor has his ACK sent by the kernel, on its own. Only root may go ahead.
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -15)
-    with wsd(*delays), capture(path):
+    with server, capture(path):
         article_client()

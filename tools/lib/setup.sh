@@ -121,5 +121,5 @@ prepare_namespace() {
   install_packages "${wanted[@]}"
   install_npm_packages
   configure_release -DBUILD_TESTING=OFF -- "${build_packages[@]}"
-  build release wsd wstrace
+  build release wsd article_server wstrace
 }
