@@ -41,11 +41,6 @@ struct Limits {
   std::uint32_t ping_ms = 0;            ///< silence before a ping; 0: never
   std::uint32_t pong_ms = 10'000;       ///< our ping to the peer's pong
   std::uint32_t stop_ms = 10'000;       ///< SIGTERM to the end, whatever the sessions do
-
-  // Laboratory: no limits but waits, for making a capture's ACKs come as they once came. They are here since
-  // whoever looks for what may delay an answer looks here.
-  std::uint32_t lab_handshake_ms = 0;  ///< a request head read to its answer
-  std::uint32_t lab_echo_ms = 0;  ///< a read that begins with a data frame to its being looked at
 };
 
 /// Bytes held for all sessions together, those of all loops: the one thing here that several threads use at a

@@ -67,7 +67,6 @@ constexpr const char* kCompression = "Compression";
 constexpr const char* kMemory = "Memory";
 constexpr const char* kConnections = "Connections";
 constexpr const char* kDeadlines = "Deadlines";
-constexpr const char* kLaboratory = "Laboratory: made for reproducing a capture, not for use";
 constexpr std::uint64_t kGiB = 1 << 30;
 constexpr std::uint64_t kDay = 86'400'000;
 
@@ -112,10 +111,6 @@ constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay, "for the answer to our ping"},
     {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
      "for the sessions to end after SIGTERM"},
-    {kLaboratory, "--lab-handshake-delay", &Limits::lab_handshake_ms, kTime, 0, kDay,
-     "between having read a request and answering it"},
-    {kLaboratory, "--lab-echo-delay", &Limits::lab_echo_ms, kTime, 0, kDay,
-     "before a read that begins with a data frame is looked at"},
 };
 
 template <typename Number>

@@ -167,13 +167,6 @@ void Outbox::hold_input(std::span<const std::byte> bytes) {
   budget_.force(input_.capacity());
 }
 
-std::vector<std::byte> Outbox::release_input() {
-  std::vector<std::byte> input;
-  input.swap(input_);
-  budget_.give(input.capacity());
-  return input;
-}
-
 void Outbox::consume_input(std::size_t size) {
   input_begin_ += size;
   if (input_begin_ < input_.size())

@@ -1,6 +1,5 @@
-// What a session could not send at once, and what it had read and not yet handled when that stopped it, or
-// a delay of the laboratory.
-// It exists only while there is such a backlog.
+// What a session could not send at once, and what it had read and not yet handled when that stopped it. It exists
+// only while there is such a backlog.
 //
 // It holds ranges of blocks. A block is either its own (a tail of bytes copied from the loop's gather block,
 // which is needed again) or shared with other sessions' outboxes: a broadcast is encoded once.
@@ -79,17 +78,13 @@ class Outbox {
   /// The first `size` bytes have left.
   void consume(std::size_t size);
 
-  /// Input that was read but waits, until the queue is shorter or `input_due`. Forced on the budget: it was
-  /// read already.
+  /// Input that was read but waits until the queue is shorter. Forced on the budget: it was read already.
   void hold_input(std::span<const std::byte> bytes);
   [[nodiscard]] std::span<const std::byte> input() const {
     return std::span(input_).subspan(input_begin_);
   }
   [[nodiscard]] std::span<std::byte> input() { return std::span(input_).subspan(input_begin_); }
   void consume_input(std::size_t size);
-  /// Hands the input over, as hold_input got it.
-  [[nodiscard]] std::vector<std::byte> release_input();
-  std::int64_t input_due = 0;  ///< ms; 0: nothing but the queue keeps the input waiting
 
   /// The stalled-write rule: by `deadline` (ms) at least `wanted` bytes must have left.
   std::int64_t deadline = 0;

@@ -208,7 +208,7 @@ void Session::take_end() {
 // --- The request head
 
 // region session-take-head
-void Session::take_head(std::span<std::byte> bytes, bool has_waited) {
+void Session::take_head(std::span<std::byte> bytes) {
   // A head in one read is parsed where it lies; one that is cut is gathered.
   std::unique_ptr<HttpStage> stage = std::move(http_);
   HttpRequest* request = &context_.request;
@@ -221,12 +221,7 @@ void Session::take_head(std::span<std::byte> bytes, bool has_waited) {
     bytes = stage->bytes.bytes();
     request = &stage->request;
   }
-  const HttpHead::Status status = request->parse(as_text(bytes), limits());
-  if (status != HttpHead::Status::kNeedMore && limits().lab_handshake_ms != 0 && !has_waited) {
-    deadline_ = Timers::kNever;  // it came in time
-    return delay(bytes, limits().lab_handshake_ms);
-  }
-  switch (status) {
+  switch (request->parse(as_text(bytes), limits())) {
     case HttpHead::Status::kError:
       return write_refusal(refusal(request->error()));
     case HttpHead::Status::kComplete:
@@ -282,10 +277,6 @@ void Session::refuse(Error error) {
 // --- Messages
 
 inline void Session::take_input(std::span<std::byte> in) {
-  // A read that begins with a control frame (bit 0x08 of its opcode) is answered at once.
-  if (limits().lab_echo_ms != 0 && is_open() && !in.empty() &&
-      (in.front() & std::byte{0x08}) == std::byte{0})
-    return delay(in, limits().lab_echo_ms);
   const std::size_t size = in.size();
   pump(in);
   watch_message(size - in.size());
@@ -315,22 +306,10 @@ void Session::judge_message() {
   watch_message(0);
 }
 
-/// For the laboratory: keeps bytes, which were read at once as without it, until the delay is over. What comes behind
-/// them waits in the kernel, so that nothing overtakes them.
-void Session::delay(std::span<const std::byte> in, std::uint32_t delay_ms) {
-  outbox().hold_input(in);
-  outbox_->input_due = now() + delay_ms;
-}
-
 /// Goes on with input that had to wait. It lies in memory, so that no event of epoll's announces it.
 bool Session::resume() {
-  if (is_paused_ || outbox_ == nullptr || outbox_->input().empty() || outbox_->input_due != 0)
+  if (is_paused_ || outbox_ == nullptr || outbox_->input().empty())
     return false;
-  if (state_ == State::kHead) {
-    std::vector<std::byte> head = outbox_->release_input();
-    take_head(head, true);
-    return true;
-  }
   if (state_ != State::kOpen)
     return false;
   std::span<std::byte> in = outbox_->input();
@@ -454,10 +433,8 @@ void Session::close(std::uint16_t code, std::string_view reason) {
   // From now on nothing that comes is answered, so that reading on is safe, and it finds the peer's Close.
   is_paused_ = false;
   is_held_ = false;
-  if (outbox_ != nullptr && !outbox_->input().empty()) {
-    outbox_->input_due = 0;
+  if (outbox_ != nullptr && !outbox_->input().empty())
     context_.loop.make_ready(token());
-  }
 }
 
 void Session::hold() {
@@ -688,8 +665,6 @@ std::int64_t Session::next_deadline() const {
   std::int64_t next = deadline_;
   if (outbox_ != nullptr && outbox_->deadline != 0)
     next = std::min(next, outbox_->deadline);
-  if (outbox_ != nullptr && outbox_->input_due != 0)
-    next = std::min(next, outbox_->input_due);
   if (message_deadline_ != 0 && is_open())
     next = std::min(next, message_deadline_);
   if (limits().ping_ms != 0 && is_open() && !awaits_pong_) {
@@ -716,10 +691,6 @@ void Session::on_timer() {
       return reset("it does not read");
     outbox_->deadline = 0;
     watch_progress();
-  }
-  if (outbox_ != nullptr && outbox_->input_due != 0 && outbox_->input_due <= now()) {
-    outbox_->input_due = 0;
-    context_.loop.make_ready(token());
   }
   if (message_deadline_ != 0 && message_deadline_ <= now() && is_open())
     judge_message();

@@ -212,7 +212,7 @@ class Session final : public TimerNode {
   void watch_progress();
 
   bool read();
-  [[gnu::noinline]] void take_head(std::span<std::byte> bytes, bool has_waited = false);
+  [[gnu::noinline]] void take_head(std::span<std::byte> bytes);
   void answer(const HttpRequest& request, std::span<std::byte> behind);
   void write_refusal(const Answer& answer);
   [[gnu::always_inline]] void pump(std::span<std::byte>& in);
@@ -220,7 +220,6 @@ class Session final : public TimerNode {
   [[gnu::noinline]] void take_event(Event event);
   [[gnu::always_inline]] void take_input(std::span<std::byte> in);
   [[gnu::noinline]] void take_end();
-  [[gnu::noinline]] void delay(std::span<const std::byte> in, std::uint32_t delay_ms);
   [[gnu::noinline]] bool resume();
   void on_deadline();
   void watch_message(std::size_t received);

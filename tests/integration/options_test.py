@@ -30,7 +30,6 @@ def test_help_names_every_option_with_its_default_and_unit():
                             ("--close-timeout", "3s"), ("--drain-timeout", "2s"), ("--read-timeout", "30s"),
                             ("--write-timeout", "30s"),
                             ("--ping-interval", "0"), ("--pong-timeout", "10s"), ("--stop-timeout", "10s"),
-                            ("--lab-handshake-delay", "0"), ("--lab-echo-delay", "0"),
                             ("--log-level", "info"), ("--log-format", "text")]:
         assert re.search(rf"^ +{option} .*={re.escape(default)} ", result.stdout, re.MULTILINE), option
     for option in ("--affinity", "--allowed-origin", "--subprotocol", "--wire-log", "--version"):

@@ -63,9 +63,6 @@ constexpr LimitRow kLimits[] = {
      "86400001ms"},
     {"--pong-timeout", limit<&Limits::pong_ms>, "1s", 1000, "1ms", "0", "24h", "86400001ms"},
     {"--stop-timeout", limit<&Limits::stop_ms>, "7ms", 7, "1ms", "0", "24h", "86400001ms"},
-    {"--lab-handshake-delay", limit<&Limits::lab_handshake_ms>, "193ms", 193, "0", "-1ms", "24h",
-     "86400001ms"},
-    {"--lab-echo-delay", limit<&Limits::lab_echo_ms>, "8ms", 8, "0", "-1ms", "24h", "86400001ms"},
 };
 
 TEST(Config, HasTheDefaultsOfItsStruct) {
@@ -198,8 +195,7 @@ TEST(Config, HelpsAndTellsItsVersion) {
        {"--address ADDRESS=127.0.0.1", "--port PORT=8080", "--threads NUMBER=1", "--allowed-origin",
         "--subprotocol", "--max-message SIZE=16MiB", "--max-fragments NUMBER=131072",
         "--handshake-timeout TIME=10s", "--outbox-high SIZE=256KiB", "--max-buffered SIZE=512MiB",
-        "--ping-interval TIME=0", "--lab-echo-delay TIME=0", "--log-level NAME=info",
-        "--log-format NAME=text", "--version"}) {
+        "--ping-interval TIME=0", "--log-level NAME=info", "--log-format NAME=text", "--version"}) {
     EXPECT_NE(help.output.find(text), std::string::npos) << text;
   }
 }

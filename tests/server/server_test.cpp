@@ -30,7 +30,6 @@ using namespace std::string_literals;
 
 constexpr unsigned kTextFrame = 0x81;
 constexpr unsigned kCloseFrame = 0x88;
-constexpr unsigned kPingFrame = 0x89;
 constexpr unsigned kPongFrame = 0x8A;
 
 /// What happened to an endpoint, in order. Written in the server's thread, read in the test's.
@@ -511,13 +510,15 @@ TEST(Message, OfManyThatInflateToMuchKeepsTheLoopFromNobody) {
   loud.send(frames);  // one read
   server.endpoint.is_halted.wait(false);
   quiet.send(client_frame(kTextFrame, "quiet"));
+  loud.send(client_frame(kTextFrame, "last"));  // a second read
   server.endpoint.is_halted = false;
   server.endpoint.is_halted.notify_all();
-  const Lines lines = server.endpoint.diary.lines(8);
-  ASSERT_EQ(lines.size(), 8U);
+  const Lines lines = server.endpoint.diary.lines(9);
+  ASSERT_EQ(lines.size(), 9U);
   EXPECT_EQ(std::ranges::count(lines, "message " + std::string(20, 'x')), 4);
   EXPECT_LE(std::ranges::find(lines, "message quiet") - lines.begin(), 5)
       << "behind two of the four";
+  EXPECT_EQ(lines.back(), "message last") << "after the messages of the first read";
 }
 
 // --- Backpressure
@@ -553,92 +554,6 @@ TEST(StalledWrite, EndsInAReset) {
   EXPECT_EQ(lines[3], "closed 1006 error");
   client.receive_all();
   EXPECT_FALSE(client.has_ended_well());
-}
-
-// --- Laboratory: answers that wait
-
-std::int64_t ms_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
-                                                               start)
-      .count();
-}
-
-// The request, and what a client that does not wait for the 101 sends behind it; cut or not.
-TEST(Laboratory, DelaysTheAnswerToARequestAndJudgesNoDeadlineMeanwhile) {
-  const LiveServer server({.handshake_ms = 100, .lab_handshake_ms = 250});
-  const std::string stream = upgrade_request("/echo") + client_frame(kTextFrame, "hi") +
-                             client_frame(kCloseFrame, "\x03\xE8");
-  for (const std::size_t cut : {std::size_t{10}, upgrade_request("/echo").size(), stream.size()}) {
-    const auto start = std::chrono::steady_clock::now();
-    RawClient client = server.connect();
-    client.send(stream.substr(0, cut));
-    client.send(stream.substr(cut));
-    EXPECT_TRUE(client.receive_until("\r\n\r\n").starts_with("HTTP/1.1 101 ")) << cut;
-    EXPECT_GE(ms_since(start), 245) << cut;
-    EXPECT_EQ(client.receive_all(),
-              "\x81\x08"
-              "Echo: hi\x88\x02\x03\xE8")
-        << cut;
-  }
-  const auto start = std::chrono::steady_clock::now();
-  RawClient refused = server.connect();
-  refused.send("nonsense\r\n\r\n");
-  EXPECT_TRUE(refused.receive_all().starts_with("HTTP/1.1 400 "));
-  EXPECT_GE(ms_since(start), 245);
-  RawClient silent = server.connect();
-  EXPECT_TRUE(silent.receive_all().starts_with("HTTP/1.1 408 "));
-}
-
-TEST(Laboratory, DelaysAnAnswerAndLetsNothingOvertakeIt) {
-  const LiveServer server({.lab_echo_ms = 150});
-  RawClient client = server.open("/echo");
-  const auto start = std::chrono::steady_clock::now();
-  client.send(client_frame(kTextFrame, "one"));
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));  // so that it is read alone
-  client.send(client_frame(kPingFrame, "") + client_frame(kTextFrame, "two"));
-  client.send(client_frame(kCloseFrame, "\x03\xE8"));
-  EXPECT_EQ(client.receive(11),
-            "\x81\x09"
-            "Echo: one");
-  EXPECT_GE(ms_since(start), 145);
-  EXPECT_EQ(client.receive_all(),
-            "\x8A\x00"
-            "\x81\x09"
-            "Echo: two\x88\x02\x03\xE8"s);
-  EXPECT_TRUE(client.has_ended_well());
-}
-
-TEST(Laboratory, AnswersControlFramesAloneAtOnce) {
-  LiveServer server({.lab_echo_ms = 60'000});
-  RawClient client = server.open();
-  client.send(client_frame(kPingFrame, "x"));
-  EXPECT_EQ(client.receive(3), "\x8A\x01x");
-  RawClient dying = server.open();
-  dying.send(client_frame(kTextFrame, "echo"));
-  client.send(client_frame(kTextFrame, "echo"));
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));
-  dying.reset();
-  EXPECT_EQ(server.endpoint.diary.lines(3).back(), "closed 1006 error");
-  // Whoever says goodbye does not wait for what will not be answered any more.
-  server.stop();
-  EXPECT_EQ(client.receive(26), "\x88\x18\x03\xE9the server is stopping");
-  client.send(client_frame(kTextFrame, "late") + client_frame(kCloseFrame, "\x03\xE9"));
-  EXPECT_EQ(client.receive_all(), "");
-  EXPECT_EQ(server.endpoint.diary.lines(4).back(), "closed 1001");
-}
-
-// The second half of the message, and the pong, lie in the kernel while the first half is held.
-TEST(Laboratory, ADelayIsNotTakenForASlowPeer) {
-  const LiveServer server({.read_ms = 50, .ping_ms = 100, .pong_ms = 60, .lab_echo_ms = 300});
-  RawClient client = server.open("/echo/raw");
-  client.send(client_frame(0x01, "fir"));
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));
-  client.send(client_frame(0x80, "st"));
-  EXPECT_EQ(client.receive(2), "\x89\0"s);
-  client.send(client_frame(kPongFrame, ""));
-  EXPECT_EQ(client.receive(7),
-            "\x81\x05"
-            "first");
 }
 
 // --- Ends
