@@ -187,7 +187,8 @@ Answer Router::answer(const HttpRequest& request, bool is_available) const {
   const std::string_view path = request.path();
   const auto route =
       std::ranges::find_if(routes_, [&](const Route& candidate) { return candidate.path == path; });
-  const bool is_page = path == "/";
+  const auto file = std::ranges::find(page_files(), path, &PageFile::path);
+  const bool is_page = file != page_files().end();
   if (!is_available) {
     answer = refusal(Error::kUnavailable);
   } else if (route != routes_.end()) {
@@ -198,9 +199,8 @@ Answer Router::answer(const HttpRequest& request, bool is_available) const {
     answer = refusal(405, "the method must be GET or HEAD");
     answer.fields = "Allow: GET, HEAD\r\n";
   } else if (is_page) {
-    answer = {
-        .status = 200, .body = std::string(page()), .content_type = "text/html; charset=utf-8"};
-    answer.fields = "Content-Security-Policy: " + std::string(page_content_security_policy()) +
+    answer = {.status = 200, .body = std::string(file->body), .content_type = file->content_type};
+    answer.fields = "Content-Security-Policy: " + std::string(kPagePolicy) +
                     "\r\nX-Content-Type-Options: nosniff\r\n";
   } else {
     answer = {.status = 200, .fields = "Cache-Control: no-store\r\n", .body = "ok\n"};

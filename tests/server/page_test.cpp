@@ -1,50 +1,56 @@
-// The page and the policy that it runs under.
+// The files of the page, and the policy that it runs under.
 #include "server/page.h"
 
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
-#include <openssl/sha.h>
 
-#include <array>
+#include <algorithm>
 #include <string>
 #include <string_view>
 
 namespace ws {
 namespace {
 
-/// What stands between the first `begin` and the next `end`.
-std::string_view between(std::string_view text, std::string_view begin, std::string_view end) {
-  const std::size_t from = text.find(begin);
-  EXPECT_NE(from, std::string_view::npos) << begin;
-  text.remove_prefix(from + begin.size());
-  EXPECT_EQ(text.find(begin), std::string_view::npos) << "one " << begin;
-  return text.substr(0, text.find(end));
+PageFile file_at(std::string_view path) {
+  const auto file = std::ranges::find(page_files(), path, &PageFile::path);
+  EXPECT_NE(file, page_files().end()) << path;
+  return file == page_files().end() ? PageFile{} : *file;
 }
 
-std::string hash_of(std::string_view text) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest;
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
-  std::array<char, 45> encoded{};
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()), digest.data(), digest.size());
-  return std::string("'sha256-") + encoded.data() + "'";
+TEST(Page, HasItsThreeFilesWithTheirTypes) {
+  EXPECT_EQ(page_files().size(), 3U);
+  const PageFile html = file_at("/");
+  EXPECT_EQ(html.content_type, "text/html; charset=utf-8");
+  EXPECT_TRUE(html.body.starts_with("<!doctype html>")) << html.body;
+  EXPECT_TRUE(html.body.ends_with("</html>\n")) << html.body;
+  const PageFile css = file_at("/page.css");
+  EXPECT_EQ(css.content_type, "text/css; charset=utf-8");
+  EXPECT_TRUE(css.body.starts_with(":root {")) << css.body;
+  const PageFile script = file_at("/page.js");
+  EXPECT_EQ(script.content_type, "text/javascript; charset=utf-8");
+  EXPECT_TRUE(script.body.starts_with("'use strict';")) << script.body;
 }
 
-TEST(Page, HasTheStyleAndTheScriptThatItsPolicyAllows) {
-  const std::string_view policy = page_content_security_policy();
-  EXPECT_TRUE(policy.starts_with("default-src 'none'; ")) << policy;
-  const std::string style = hash_of(between(page(), "<style>", "</style>"));
-  const std::string script = hash_of(between(page(), "<script>", "</script>"));
-  EXPECT_NE(policy.find("style-src " + style + ";"), std::string_view::npos) << style;
-  EXPECT_NE(policy.find("script-src " + script + ";"), std::string_view::npos) << script;
-  EXPECT_EQ(policy.find("unsafe"), std::string_view::npos) << policy;
-}
-
-TEST(Page, LoadsNothingAndRunsNothingFromElsewhere) {
-  EXPECT_TRUE(page().starts_with("<!doctype html>"));
-  for (const std::string_view no : {"http://", "https://", "src=", "@import", "url(", "innerHTML",
-                                    " onclick=", " style=", "eval("}) {
-    EXPECT_EQ(page().find(no), std::string_view::npos) << no;
+TEST(Page, LoadsItsOwnFilesOnly) {
+  const std::string_view html = file_at("/").body;
+  for (const std::string_view yes :
+       {"<link rel=\"stylesheet\" href=\"page.css\">", "<script src=\"page.js\" defer></script>"}) {
+    EXPECT_NE(html.find(yes), std::string_view::npos) << yes;
   }
+  for (const std::string_view no : {"<style", "<script>", " onclick=", " style="})
+    EXPECT_EQ(html.find(no), std::string_view::npos) << no << " is not allowed by the policy";
+  for (const PageFile& file : page_files()) {
+    for (const std::string_view no :
+         {"http://", "https://", "@import", "url(", "innerHTML", "eval("}) {
+      EXPECT_EQ(file.body.find(no), std::string_view::npos) << file.path << ": " << no;
+    }
+  }
+}
+
+TEST(Page, MayRunItsOwnScriptOnly) {
+  const std::string policy(kPagePolicy);
+  EXPECT_TRUE(policy.starts_with("default-src 'none'; ")) << policy;
+  EXPECT_NE(policy.find("; script-src 'self'; style-src 'self'; "), std::string::npos) << policy;
+  EXPECT_EQ(policy.find("unsafe"), std::string::npos) << policy;
 }
 
 }  // namespace
