@@ -23,27 +23,45 @@ ConnectionCount::Entry ConnectionCount::enter(std::string_view host) {
     return entry;
   const std::lock_guard lock(mutex_);
   try {
-    entry.address = &*addresses_.try_emplace(std::string(host), 0).first;
+    entry.address = find_or_add(host);
   } catch (...) {
     --size_;
     throw;
   }
-  if (entry.address->second >= most_of_address_ + kRefusalsOfAnAddress) {
+  std::uint32_t& connections = counts_[entry.address].connections;
+  if (connections >= most_of_address_ + kRefusalsOfAnAddress) {
     --size_;
     return {Verdict::kTooMany};
   }
-  if (entry.address->second++ >= most_of_address_)
+  if (connections++ >= most_of_address_)
     entry.verdict = Verdict::kFull;
   return entry;
 }
 
-void ConnectionCount::leave(AddressCount* address) {
+/// A new one has no connections yet.
+ConnectionCount::Address ConnectionCount::find_or_add(std::string_view host) {
+  if (free_.empty()) {  // made first: nothing can fail once the address is in the index
+    free_.reserve(counts_.size() + 1);
+    counts_.push_back({});
+    free_.push_back(static_cast<Address>(counts_.size() - 1));
+  }
+  const auto [entry, is_new] = index_.try_emplace(std::string(host), free_.back());
+  if (is_new) {
+    free_.pop_back();
+    counts_[entry->second] = {&entry->first, 0};
+  }
+  return entry->second;
+}
+
+void ConnectionCount::leave(Address address) {
   --size_;
-  if (address == nullptr)
+  if (address == kNotCounted)
     return;
   const std::lock_guard lock(mutex_);
-  if (--address->second == 0)
-    addresses_.erase(addresses_.find(address->first));
+  if (--counts_[address].connections > 0)
+    return;
+  index_.erase(*counts_[address].host);
+  free_.push_back(address);
 }
 // endregion
 

@@ -12,12 +12,9 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <utility>
+#include <vector>
 
 namespace ws {
-
-/// An address (4 or 16 bytes), and how many connections it has.
-using AddressCount = std::pair<const std::string, std::uint32_t>;
 
 class ConnectionCount {
  public:
@@ -30,22 +27,34 @@ class ConnectionCount {
     kFull,     ///< over a limit, and counted: to be refused
     kTooMany,  ///< not even that: not counted
   };
+  /// Where an address is counted.
+  using Address = std::uint32_t;
+  static constexpr Address kNotCounted = UINT32_MAX;
   struct Entry {
     Verdict verdict;
-    AddressCount* address = nullptr;  ///< for `leave`; null if addresses are not counted
+    Address address = kNotCounted;  ///< for `leave`
   };
 
-  /// Counts one more, from `host`.
+  /// Counts one more, from `host`: an address of 4 or 16 bytes.
   [[nodiscard]] Entry enter(std::string_view host);
   /// ... and one less.
-  void leave(AddressCount* address);
+  void leave(Address address);
 
  private:
   std::size_t most_;
   std::size_t most_of_address_;
   std::atomic<std::size_t> size_{0};
-  std::mutex mutex_;  ///< for what is below
-  std::unordered_map<std::string, std::uint32_t> addresses_;
+
+  [[nodiscard]] Address find_or_add(std::string_view host);
+
+  std::mutex mutex_;                                ///< for what is below
+  std::unordered_map<std::string, Address> index_;  ///< of each address that has connections
+  struct Count {
+    const std::string* host;    ///< its key in `index_`
+    std::uint32_t connections;  ///< 0: free
+  };
+  std::vector<Count> counts_;
+  std::vector<Address> free_;  ///< those of `counts_` that are; it has the memory for all of them
 };
 
 }  // namespace ws

@@ -10,7 +10,7 @@
 namespace ws {
 namespace {
 
-constexpr EventLoop::Token kWakeToken{UINT32_MAX, UINT32_MAX};
+constexpr EventLoop::Token kWakeToken{EventLoop::kWakeSlot, 0};
 
 std::int64_t monotonic_ms() {
   timespec now{};
@@ -49,10 +49,12 @@ EventLoop::EventLoop()
 }
 
 std::error_code EventLoop::add(const Fd& fd, std::uint32_t events, Token token) {
+  assert(is_in_own_thread());
   return control(epoll_, EPOLL_CTL_ADD, fd, events, token);
 }
 
 std::error_code EventLoop::change(const Fd& fd, std::uint32_t events, Token token) {
+  assert(is_in_own_thread());
   return control(epoll_, EPOLL_CTL_MOD, fd, events, token);
 }
 
@@ -62,39 +64,7 @@ void EventLoop::wake() {
   [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
 }
 
-// region event-loop-run
-void EventLoop::run(Handler& handler) {
-  std::array<epoll_event, kMaxEvents> events;
-  while (!is_stopped_) {
-    // 1. Wait: until something is ready or the next timer is due; not at all if work lies ready here.
-    const int timeout = ready_.empty() ? timers_.wait_ms(now_) : 0;
-    int count = ::epoll_wait(epoll_.get(), events.data(), kMaxEvents, timeout);
-    if (count < 0)
-      count = 0;  // EINTR: a signal came; its descriptor will say so
-
-    // 2. Read the clock, once: all that happens in one turn happens at one time.
-    now_ = monotonic_ms();
-
-    // 3. Dispatch: first what epoll found, then what lay ready in memory before this turn.
-    for (int i = 0; i < count; ++i) {
-      const epoll_event& event = events[static_cast<std::size_t>(i)];
-      dispatch(handler, unpack(event.data.u64), event.events);
-    }
-    dispatching_.swap(ready_);
-    for (const Token token : dispatching_)
-      dispatch(handler, token, 0);
-    dispatching_.clear();
-
-    // 4. Timers that are due.
-    timers_.advance(now_, [&](TimerNode& node) { handler.on_timer(node); });
-
-    // 5. End the turn: what was gathered leaves, the dead are buried.
-    handler.on_turn_end();
-  }
-}
-// endregion
-
-void EventLoop::dispatch(Handler& handler, Token token, std::uint32_t events) {
+inline void EventLoop::dispatch(Handler& handler, Token token, std::uint32_t events) {
   if (token.slot == kWakeToken.slot) {
     std::uint64_t count = 0;
     [[maybe_unused]] const ssize_t n = ::read(wake_.get(), &count, sizeof count);
@@ -106,6 +76,45 @@ void EventLoop::dispatch(Handler& handler, Token token, std::uint32_t events) {
     idle_calls_ = 0;
     handler.on_busy_wait(token);
   }
+}
+
+void EventLoop::run(Handler& handler) {
+  while (!is_stopped_)
+    run_once(handler);
+}
+
+void EventLoop::run_once(Handler& handler) {
+  thread_ = std::this_thread::get_id();
+
+  // 1. Wait: until something is ready or the next timer is due; not at all if the ready list is not empty.
+  std::array<epoll_event, kMaxEvents> events;
+  const int timeout = ready_.empty() ? timers_.wait_ms(now_) : 0;
+  int count = ::epoll_wait(epoll_.get(), events.data(), kMaxEvents, timeout);
+  if (count < 0) {
+    // EINTR: a signal came; its descriptor reports it. Any other error would come again at once, for ever.
+    if (errno != EINTR)
+      throw std::system_error(errno, std::system_category(), "epoll_wait");
+    count = 0;
+  }
+
+  // 2. Read the clock, once: all that happens in one iteration happens at one time.
+  now_ = monotonic_ms();
+
+  // 3. Dispatch: first what epoll found, then what was on the ready list before this iteration.
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    dispatch(handler, unpack(event.data.u64), event.events);
+  }
+  dispatching_.swap(ready_);
+  for (const Token token : dispatching_)
+    dispatch(handler, token, 0);
+  dispatching_.clear();
+
+  // 4. Timers that are due.
+  timers_.advance(now_, [&](TimerNode& node) { handler.on_timer(node); });
+
+  // 5. End the iteration: corked output is sent, ended sessions are erased.
+  handler.on_iteration_end();
 }
 
 }  // namespace ws

@@ -106,6 +106,7 @@ int main(int argc, char** argv) {
     (parsed.exit_status == 0 ? std::cout : std::cerr) << parsed.output;
     return parsed.exit_status;
   } catch (const std::exception& exception) {
+    ws::stop_log();
     return fail(exception.what());
   }
 }

@@ -6,38 +6,6 @@
 
 namespace ws {
 
-bool Block::reserve(std::size_t size) {
-  const std::size_t needed = bytes_.size() + size;
-  if (needed <= charged_)
-    return true;
-  // Doubled, so that many small appends take linear time; or, towards the end of the budget, half of what
-  // is left of it: growing to fit would copy everything with each of them.
-  const std::size_t capacity = std::max(needed, charged_ + std::min(charged_, budget_.room() / 2));
-  if (!budget_.take(capacity - charged_))
-    return false;
-  try {
-    bytes_.reserve(capacity);
-  } catch (...) {
-    budget_.give(capacity - charged_);
-    throw;
-  }
-  charged_ = capacity;
-  return true;
-}
-
-void Block::append(std::span<const std::byte> bytes) {
-  bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
-}
-
-void Block::recycle(std::size_t keep) {
-  bytes_.clear();
-  if (charged_ <= keep)
-    return;
-  bytes_.shrink_to_fit();
-  budget_.give(charged_);
-  charged_ = 0;
-}
-
 /// Makes room for one more segment; false if the budget does not allow it.
 bool Outbox::reserve_segment() {
   if (segments_.size() < segments_.capacity())
@@ -138,7 +106,6 @@ std::size_t Outbox::pieces(std::span<iovec> pieces) const {
 
 void Outbox::consume(std::size_t size) {
   queued_ -= size;
-  wanted -= std::min(wanted, size);
   while (size > 0) {
     Segment& segment = segments_[first_];
     const std::size_t part = std::min(size, segment.end - segment.begin);
@@ -157,23 +124,6 @@ void Outbox::consume(std::size_t size) {
     segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(first_));
     first_ = 0;
   }
-}
-
-void Outbox::hold_input(std::span<const std::byte> bytes) {
-  std::vector<std::byte> input(bytes.begin(), bytes.end());
-  budget_.give(input_.capacity());
-  input_.swap(input);
-  input_begin_ = 0;
-  budget_.force(input_.capacity());
-}
-
-void Outbox::consume_input(std::size_t size) {
-  input_begin_ += size;
-  if (input_begin_ < input_.size())
-    return;
-  budget_.give(input_.capacity());
-  std::vector<std::byte>().swap(input_);  // `= {}` would keep the memory
-  input_begin_ = 0;
 }
 
 }  // namespace ws

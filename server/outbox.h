@@ -15,43 +15,14 @@
 
 #include "protocol/limits.h"
 #include "protocol/output.h"
+#include "server/block.h"
 
 namespace ws {
-
-/// Frames one behind the other; once shared it is only read. Its bytes are taken from the budget.
-class Block {
- public:
-  explicit Block(Budget& budget) : budget_(budget) {}
-  ~Block() { budget_.give(charged_); }
-  Block(const Block&) = delete;
-  Block& operator=(const Block&) = delete;
-
-  /// Takes the capacity that `size` more bytes need from the budget; false if it is not there.
-  [[nodiscard]] bool reserve(std::size_t size);
-  /// Appends bytes that were reserved.
-  void append(std::span<const std::byte> bytes);
-  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
-  [[nodiscard]] std::span<std::byte> bytes() { return bytes_; }
-  [[nodiscard]] std::size_t size() const { return bytes_.size(); }
-  /// Empties it for reuse, giving back what is more than `keep` bytes of capacity.
-  void recycle(std::size_t keep);
-
- private:
-  Budget& budget_;
-  std::size_t charged_ = 0;
-  std::vector<std::byte> bytes_;
-};
-
-/// Bytes `begin` to `end` of a block.
-struct Range {
-  std::size_t begin;
-  std::size_t end;
-};
 
 class Outbox {
  public:
   explicit Outbox(Budget& budget) : budget_(budget) {}
-  ~Outbox() { budget_.give(input_.capacity() + segments_.capacity() * sizeof(Segment)); }
+  ~Outbox() { budget_.give(segments_.capacity() * sizeof(Segment)); }
   Outbox(const Outbox&) = delete;
   Outbox& operator=(const Outbox&) = delete;
 
@@ -61,7 +32,6 @@ class Outbox {
   [[nodiscard]] std::size_t cost() const {
     return queued_ + (segments_.size() - first_) * kSegmentCost;
   }
-  [[nodiscard]] bool is_idle() const { return queued_ == 0 && input().empty(); }
 
   /// Queues a copy of what `out` holds behind its first `sent` bytes. False, and nothing queued, if the
   /// budget does not allow it.
@@ -77,18 +47,6 @@ class Outbox {
   std::size_t pieces(std::span<iovec> pieces) const;
   /// The first `size` bytes have left.
   void consume(std::size_t size);
-
-  /// Input that was read but waits until the queue is shorter. Forced on the budget: it was read already.
-  void hold_input(std::span<const std::byte> bytes);
-  [[nodiscard]] std::span<const std::byte> input() const {
-    return std::span(input_).subspan(input_begin_);
-  }
-  [[nodiscard]] std::span<std::byte> input() { return std::span(input_).subspan(input_begin_); }
-  void consume_input(std::size_t size);
-
-  /// The stalled-write rule: by `deadline` (ms) at least `wanted` bytes must have left.
-  std::int64_t deadline = 0;
-  std::size_t wanted = 0;
 
  private:
   struct Segment {
@@ -107,8 +65,6 @@ class Outbox {
   std::size_t first_ = 0;          ///< segments before it have left
   std::shared_ptr<Block> tail_;    ///< the last segment's block, if it is the own tail
   std::size_t queued_ = 0;
-  std::vector<std::byte> input_;
-  std::size_t input_begin_ = 0;
 };
 
 }  // namespace ws

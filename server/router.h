@@ -56,8 +56,11 @@ class Router {
   /// Maps `path` (exactly) to `endpoint`, which must outlive the router. Before the first request.
   void add(std::string path, Endpoint& endpoint) {
     routes_.push_back({std::move(path), &endpoint});
+    endpoints_.push_back(&endpoint);
   }
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
+  /// That of the route with this index, which each message asks for.
+  [[nodiscard]] Endpoint* endpoint(std::size_t route) const { return endpoints_[route]; }
 
   /// `is_available`: false while the server is stopping.
   [[nodiscard]] Answer answer(const HttpRequest& request, bool is_available) const;
@@ -67,6 +70,7 @@ class Router {
   [[nodiscard]] bool is_allowed(std::string_view origin) const;
 
   std::vector<Route> routes_;
+  std::vector<Endpoint*> endpoints_;  ///< those of `routes_`, close together
   std::vector<std::string> allowed_origins_;
   std::vector<std::string> subprotocols_;
   DeflateSettings deflate_;

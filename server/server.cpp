@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <exception>
 #include <thread>
 #include <utility>
 
@@ -101,11 +102,18 @@ std::error_code Server::handle_signals() {
 // region server-run
 int Server::run() {
   const std::vector<int> all = options_.has_affinity ? processors() : std::vector<int>{};
+  std::vector<std::exception_ptr> failures(
+      shared_->workers.size());  // of a loop whose epoll_wait failed
   const auto run_loop = [&](std::size_t i) {
     Worker& worker = *shared_->workers[i];
     if (!all.empty())
       worker.keep_to(all[i % all.size()]);
-    worker.run();
+    try {
+      worker.run();
+    } catch (...) {
+      failures[i] = std::current_exception();
+      shared_->ask_all(Worker::kEnd);
+    }
   };
   std::vector<std::thread> threads;
   try {
@@ -120,6 +128,10 @@ int Server::run() {
   run_loop(0);
   for (std::thread& thread : threads)
     thread.join();
+  for (const std::exception_ptr& failure : failures) {
+    if (failure != nullptr)
+      std::rethrow_exception(failure);
+  }
   return shared_->exit_status;
 }
 // endregion

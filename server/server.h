@@ -62,7 +62,7 @@ class Server {
   /// Serves until it is stopped, with the first loop in the thread of the caller. Returns 0, or 128 + n if a second
   /// signal n ended it at once. With `has_affinity` each thread, the caller's too, stays on one of the processors that
   /// the caller may use, and gets the connections whose packets come in there. Throws std::system_error if there cannot
-  /// be so many threads.
+  /// be so many threads, or if epoll_wait fails: all loops then end at once.
   int run();
   /// Makes `run` stop. From any thread.
   void stop();

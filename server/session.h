@@ -1,141 +1,82 @@
-// One TCP connection from accept to close: reads, protocol, outbox, deadlines.
+// One TCP connection from accept to close: it reads, hands messages to its endpoint, and sends the answers.
 //
-//      kHead ──101──▶ kOpen ──Close frames exchanged, failed, or EOF──▶ kFlushing ──▶ kDraining ──▶ kDead
+//      kHead ──101──▶ kOpen ──Close frames exchanged, failed, or EOF──▶ kFlushing ──▶ kDraining ──▶ kEnded
 //        ├──any other answer──────────────────────────────────────────────▲ │ (the peer's FIN came) ──▲
-//        └──EOF inside the head──▶ kDead          from each: a reset or an error of the socket ──▶ kDead
+//        └──EOF inside the head──▶ kEnded          from each: a reset or an error of the socket ──▶ kEnded
 //
 //      kHead      the request head is coming; then 101 and an endpoint, or a refusal
 //      kOpen      messages go to the endpoint; ends with the closing handshake (RFC 6455 §7.1)
-//      kFlushing  nothing more is understood; what is queued still leaves
-//      kDraining  our FIN is sent, and what still comes is discarded until the peer's: closing with
-//                 unread bytes would make a reset of it, which may overtake our last frame. §7.1.1
-//      kDead      buried at the end of the turn; until then it stays in the table
+//      kFlushing  input is ignored; queued output is still sent
+//      kDraining  our FIN is sent, and input is discarded until the peer's FIN: close() with unread bytes would
+//                 send a reset, which may overtake our last frame. §7.1.1
+//      kEnded     erased at the end of the loop iteration; until then it stays in the table
 //
-// Answers are gathered while a read is handled, in the one Output of the loop, and leave in one write; what
-// the socket does not take goes to the outbox, which exists only then.
+// Its parts know nothing of it: the socket (transport), the request head (opening), the deadlines, the cork in which
+// answers gather (cork), and what waits when the socket is full (backlog). They are in files of these names.
 //
-// The turn of a quiet session, which is a read, short messages, their answers and a write, is in line (always_inline).
-// What it does not need is apart (noinline, cold): in line it would cost every turn the registers that it uses.
+// The path of a short message is inline (always_inline): read, parse, endpoint, answer, write. What it does not need is
+// out of line (noinline, cold), since it would cost each message the registers that it uses.
 //
 // Invariants:
-//  1. A session over its high mark is not read from until it is below its low mark, and what was read
-//     already waits in the outbox: its sender is slowed down, nothing is lost, nothing grows.
-//  2. epoll is asked only for what can be acted on: a paused or half-closed session wakes nobody.
+//  1. A session over its high mark is not read from until it is below its low mark, and what was read already waits in
+//     the backlog: its sender is slowed down, nothing is lost, nothing grows.
+//  2. epoll watches only for events that can be acted on: a paused or half-closed session wakes no one.
 //  3. Each wait has a deadline, and no trickle of bytes moves it.
 #pragma once
 
 #include <sys/epoll.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
-#include <vector>
 
 #include "protocol/connection.h"
-#include "protocol/deflate.h"
-#include "protocol/http_request.h"
+#include "server/backlog.h"
 #include "server/connection_count.h"
+#include "server/deadlines.h"
 #include "server/endpoint.h"
-#include "server/event_loop.h"
-#include "server/fd.h"
-#include "server/outbox.h"
-#include "server/router.h"
+#include "server/opening.h"
+#include "server/session_context.h"
+#include "server/session_id.h"
 #include "server/timers.h"
+#include "server/transport.h"
 
 namespace ws {
 
-class WireLog;
-
-/// A request head that did not come in one read. Most do, and their sessions never have one.
-struct HttpStage {
-  explicit HttpStage(Budget& budget) : bytes(budget) {}
-  HttpRequest request;
-  Block bytes;
-};
-
-/// A session whose end has come, and why: what the system said, or we; neither if it ended in good order.
-struct Dead {
-  EventLoop::Token token;
-  std::error_code error{};
-  std::string_view why{};
-};
-
-/// The memory that the sessions of all loops may hold together.
-struct Memory {
-  explicit Memory(const Limits& limits)
-      : budget(limits.buffered), windows(limits.buffered / 2, &budget) {}
-  Budget budget;
-  /// permessage-deflate's part of it. Sessions keep windows while they say nothing: as many as come. So that they
-  /// leave something for what is said, with or without compression, they get half.
-  Budget windows;
-};
-
-/// What all sessions of one loop share; it outlives them.
-struct SessionContext {
-  SessionContext(const Limits& limits, const Router& router_to_use, Memory& memory,
-                 const DeflateSettings& deflate_settings = {});
-
-  Budget& budget;
-  DeflatePool deflate;
-  ConnectionSettings settings;
-  const Router& router;
-  EventLoop loop;
-  std::vector<std::byte> receive_buffer;
-  Output gathered;              ///< what `gatherer` has to say
-  Session* gatherer = nullptr;  ///< to be settled; null: nothing is gathered
-  HttpRequest request;          ///< for heads that lie whole in the receive buffer
-  std::vector<Dead> dead;       ///< to be buried at the end of the turn
-  bool is_stopping = false;     ///< requests are answered 503
-  WireLog* wire_log = nullptr;  ///< null: what crosses is not logged
-};
-
-/// Eight hex digits that no other session of this server has had.
-class SessionId {
- public:
-  explicit SessionId(std::uint32_t serial);
-  [[nodiscard]] std::string_view text() const { return {digits_.data(), digits_.size()}; }
-
- private:
-  std::array<char, 8> digits_;
-};
-
 class Session final : public TimerNode {
  public:
-  enum class State : std::uint8_t { kHead, kOpen, kFlushing, kDraining, kDead };
+  enum class State : std::uint8_t { kHead, kOpen, kFlushing, kDraining, kEnded };
   enum class SendResult : std::uint8_t {
-    kQueued,    ///< it will leave, or has left
+    kQueued,    ///< it will be sent, or is
     kOverHigh,  ///< the same, and more is queued than the high mark: better wait
     kRefused,   ///< the session is closing; nothing was queued
   };
 
-  /// `address`: what counts the session; see ConnectionCount.
-  Session(SessionContext& context, Fd fd, EventLoop::Token token, AddressCount* address);
+  /// `address`: what ConnectionCount::enter returned for it.
+  Session(SessionContext& context, Fd fd, EventLoop::Token token, ConnectionCount::Address address);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   // --- For endpoints.
 
-  [[nodiscard]] SessionId id() const { return SessionId(serial_); }
+  [[nodiscard]] SessionId id() const { return SessionId(token().generation); }
   /// Sends one message, its payload the `parts` in order. Text must be UTF-8.
   [[gnu::noinline]] SendResult send(Opcode opcode,
                                     std::initializer_list<std::span<const std::byte>> parts);
   /// The same for a payload in one part: fewer steps, if it is a short answer to what is being handled.
   SendResult send(Opcode opcode, std::span<const std::byte> payload);
-  /// What comes from the peer waits from now on, until it is released.
+  /// Stops reading from the peer until `release`.
   void hold();
   void release();
   [[nodiscard]] bool is_held() const { return is_held_; }
   /// Starts the closing handshake; see Connection::close. Messages that still come are not delivered.
   void close(std::uint16_t code, std::string_view reason);
-  /// Fails the connection: a Close with the error's code, and nothing more is understood.
+  /// Fails the connection: a Close with the error's code, and input is ignored from then on.
   void fail(Error error);
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen && connection_.is_open(); }
 
@@ -143,15 +84,14 @@ class Session final : public TimerNode {
 
   /// True if it can be sent frames that the context's pool compresses for many.
   [[nodiscard]] bool takes_shared_deflate() const { return connection_.takes_shared_deflate(); }
-  /// Sends ranges of a block of whole frames that all receivers share; such frames may be among them, if it
-  /// takes them. A receiver that was behind already, and with these costs more than `limits.chat_queue`
-  /// bytes, is put out: false.
+  /// Sends ranges of a block of whole frames that all receivers share; compressed frames may be among them if it
+  /// takes_shared_deflate. A receiver whose earlier output is still queued, and that with these would cost more than
+  /// `limits.chat_queue` bytes, is disconnected: false.
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
-  /// Ends it with a reset: the peer does not read, or what it was sent is not all, and it must not take it
-  /// for that.
+  /// Ends it with a reset, so that a truncated stream cannot look complete.
   [[gnu::cold]] void reset(std::string_view why);
   static constexpr std::uint32_t kNoMember = UINT32_MAX;
-  std::uint32_t member = kNoMember;  ///< where the room that the session is in keeps it
+  std::uint32_t member = kNoMember;  ///< its index in the room that it is in
 
   // --- For the server.
 
@@ -162,116 +102,99 @@ class Session final : public TimerNode {
   /// Returns false if there was nothing to do.
   bool on_ready(std::uint32_t events);
   void on_timer();
-  /// Sends what was gathered, and asks epoll and the timers for what may come next. Whoever gathers is
-  /// settled when another session begins to, and at the end of the turn.
-  [[gnu::always_inline]] void settle() {
+  /// Writes what is corked, then updates the epoll interest and the timer. Each call from outside ends with it.
+  [[gnu::always_inline]] void uncork() {
     flush();
     if (!is_quiet())
-      settle_changes();
+      update();
   }
-  /// The way out of an exception: Close 1011, or a reset where that cannot be said any more.
+  /// An endpoint threw: Close 1011, or a reset where a Close cannot be sent any more.
   void on_exception(std::string_view what);
-  /// Ends it at the end of the turn.
-  [[gnu::cold]] void die(std::error_code error = {}, std::string_view why = {});
-  /// Tells the endpoint of an end that it was not told of yet: TCP's, with or without an error.
-  void bury(const Dead& dead);
+  /// Ends it. It is erased at the end of the loop iteration.
+  [[gnu::cold]] void end(std::error_code error = {}, std::string_view why = {});
+  /// Tells the endpoint that TCP ended, if it was not told of an end before.
+  void report_end(const EndedSession& ended);
 
-  [[nodiscard]] EventLoop::Token token() const { return {slot_, serial_}; }
+  [[nodiscard]] EventLoop::Token token() const { return transport_.token(); }
   [[nodiscard]] State state() const { return state_; }
-  /// Upgraded and not yet ended.
-  [[nodiscard]] bool is_upgraded() const { return route_ != nullptr && state_ != State::kDead; }
+  /// For the log.
+  [[nodiscard]] std::string_view state_name() const;
+  /// The 101 was sent, and it has not ended.
+  [[nodiscard]] bool is_upgraded() const { return route_ != kNoRoute && state_ != State::kEnded; }
+  /// The path of its route; "-" if it has none.
   [[nodiscard]] std::string_view path() const;
-  [[nodiscard]] AddressCount* address() const { return address_; }
-  [[nodiscard]] std::size_t queued() const { return outbox_ == nullptr ? 0 : outbox_->queued(); }
+  [[nodiscard]] ConnectionCount::Address address() const { return address_; }
+  /// Bytes that wait to be sent.
+  [[nodiscard]] std::size_t queued() const {
+    return backlog_ == nullptr ? 0 : backlog_->output.queued();
+  }
 
  private:
-  // All that touch the socket; the wire log taps them.
-  IoResult read_socket();
-  IoResult write_socket(std::span<const iovec> pieces);
-  IoResult write_gathered();
-  [[gnu::noinline]] IoResult write_pieces(const Output& out);
-  void finish_socket();
+  static constexpr std::uint16_t kNoRoute = UINT16_MAX;
 
-  /// The loop's Output, for this session.
-  Output& output() {
-    if (context_.gatherer != this)
-      claim_output();
-    return context_.gathered;
-  }
-  [[gnu::noinline]] void claim_output();
-  SendResult after_send();
-  /// Sends what was gathered, in one write; what the socket does not take is queued. [6455-6.1-TRANSMIT]
-  void flush() {
-    if (context_.gatherer == this)
-      flush_gathered();
-  }
-  void flush_gathered();
-  [[gnu::noinline]] void queue_rest(const Output& out, IoResult sent);
-  [[gnu::noinline]] void flush_outbox();
-  Outbox& outbox();
-  void watch_progress();
-
+  // --- Input
   bool read();
-  [[gnu::noinline]] void take_head(std::span<std::byte> bytes);
-  void answer(const HttpRequest& request, std::span<std::byte> behind);
-  void write_refusal(const Answer& answer);
-  [[gnu::always_inline]] void pump(std::span<std::byte>& in);
-  void deliver(const Event& message);
-  [[gnu::noinline]] void take_event(Event event);
-  [[gnu::always_inline]] void take_input(std::span<std::byte> in);
-  [[gnu::noinline]] void take_end();
+  [[gnu::noinline]] void read_head(std::span<std::byte> bytes);
+  void refuse_with(const Answer& answer);
+  [[gnu::always_inline]] void handle_input(std::span<std::byte> in);
+  [[gnu::always_inline]] bool handle_frames(std::span<std::byte>& in);
+  [[gnu::noinline]] void watch_message(std::size_t received, bool is_new);
+  void deliver(const Event& message, Endpoint& to);
+  [[gnu::noinline]] void handle_event(Event event);
+  [[gnu::noinline]] void handle_fin();
   [[gnu::noinline]] bool resume();
-  void on_deadline();
-  void watch_message(std::size_t received);
-  void judge_message();
-  void put_out();
 
-  /// What an endpoint is told of an end, it is told behind this: it can send no more to this session, and
-  /// what it sends to others settles this one.
+  // --- Output
+  /// Makes this session the cork's owner: what it sends gathers there. The owner before is uncorked first.
+  [[gnu::noinline]] void take_cork();
+  SendResult after_send();
+  void flush() {
+    if (context_.cork.owner() == this)
+      flush_cork();
+  }
+  void flush_cork();
+  [[gnu::noinline]] void queue_unsent(const Output& out, IoResult sent);
+  [[gnu::noinline]] void flush_backlog();
+  Backlog& backlog();
+  void watch_output(std::size_t sent);
+  void disconnect_slow_reader();
+
+  // --- The end
+  /// The endpoint is told of an end only after this: it can send no more to this session, and sending to others
+  /// uncorks this one.
   void start_flushing();
-  void end_writing_if_flushed();
+  void half_close_if_flushed();
   void tell_closed(const Ending& ending);
 
-  // region session-quiet
-  /// Nothing waits, epoll need not be asked anew, and no deadline runs but keep-alive's: most often so. Whoever moves
-  /// that one sets the timer (`arm`).
+  // --- What may happen next
+  /// The common case: nothing is queued, the epoll interest is unchanged, and no deadline runs but keep-alive's.
   [[nodiscard]] bool is_quiet() const {
-    return state_ == State::kOpen && outbox_ == nullptr && !is_paused_ && interest_ == EPOLLIN &&
-           deadline_ == Timers::kNever && message_deadline_ == 0;
+    return state_ == State::kOpen && backlog_ == nullptr && !is_paused_ &&
+           transport_.interest() == EPOLLIN && deadlines_.is_quiet();
   }
-  [[gnu::noinline]] void settle_changes();
-  // endregion
+  [[gnu::noinline]] void update();
   [[nodiscard]] bool may_read() const;
   void arm();
-  [[nodiscard]] std::int64_t next_deadline() const;
   [[nodiscard]] std::int64_t now() const { return context_.loop.now(); }
   [[nodiscard]] const Limits& limits() const { return context_.settings.limits; }
+  [[nodiscard]] Endpoint& endpoint() const { return *context_.router.endpoint(route_); }
 
-  // First, in the gap that `member` leaves.
-  std::uint32_t message_wanted_ = 0;  ///< bytes of a message that must come in time, if not its end
+  ConnectionCount::Address address_;  // declared first: fills the padding after `member`
   SessionContext& context_;
   Connection connection_;
-  const Route* route_ = nullptr;            ///< null until the 101
-  std::unique_ptr<Outbox> outbox_;          ///< null while nothing waits
-  std::unique_ptr<HttpStage> http_;         ///< null but while a cut head is coming
-  AddressCount* address_;                   ///< null: not counted
-  std::int64_t deadline_ = Timers::kNever;  ///< of the head, the pong, the peer's Close or FIN
-  std::int64_t heard_at_ = 0;               ///< for keep-alive: when the peer last sent anything
-  std::int64_t message_deadline_ = 0;       ///< 0: no message is half received
-  Fd fd_;
-  std::uint32_t slot_;
-  std::uint32_t serial_;
+  std::unique_ptr<Backlog> backlog_;   ///< null while nothing waits
+  std::unique_ptr<PartialHead> head_;  ///< null unless a request head is coming in several reads
+  [[no_unique_address]] Deadlines deadlines_;
   State state_ = State::kHead;
-  std::uint8_t interest_ = 0;  ///< what epoll watches for: EPOLLIN, EPOLLOUT
-  bool is_paused_ : 1 = false;
-  bool is_held_ : 1 = false;      ///< paused by its endpoint
-  bool is_end_seen_ : 1 = false;  ///< the peer's FIN came
-  bool awaits_pong_ : 1 = false;
-  bool is_told_closed_ : 1 = false;
+  bool is_paused_ : 1 = false;  ///< not read from, for backpressure or by `hold`
+  bool is_held_ : 1 = false;    ///< paused by its endpoint
+  bool is_fin_received_ : 1 = false;
+  bool is_told_closed_ : 1 = false;  ///< its endpoint knows that it has ended
+  [[no_unique_address]] Transport transport_;
+  std::uint16_t route_ = kNoRoute;  ///< index into the router's routes; kNoRoute until the 101
 };
 
-// The budget of memory: an idle connection is this, 8 bytes of malloc's, and the table's 24. glibc's blocks grow by 16:
-// one byte more than 152 costs 16.
-static_assert(sizeof(Session) <= 152);
+// An idle connection costs this, 8 bytes of malloc's and 24 of the table's. glibc's blocks grow by 16 bytes.
+static_assert(sizeof(Session) <= 136);
 
 }  // namespace ws

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/session.h"
+#include "server/session_id.h"
 #include "server/wire_text.h"
 
 namespace ws {
@@ -89,7 +89,7 @@ void WireLog::sent(std::uint32_t session, std::span<const iovec> pieces,
   });
 }
 
-void WireLog::finished(std::uint32_t session, Sender sender) noexcept {
+void WireLog::finish(std::uint32_t session, Sender sender) noexcept {
   guarded(session, [&](Streams& streams) {
     Stream& stream = sender == Sender::kClient ? streams.client : streams.server;
     end(session, stream);

@@ -33,6 +33,7 @@
 #include "protocol/dissector.h"
 #include "server/log.h"
 #include "server/socket.h"
+#include "server/transport.h"
 
 namespace ws {
 
@@ -42,7 +43,7 @@ enum class WireDetail : std::uint8_t {
   kHex,     ///< and below it the bytes, one line a field
 };
 
-class WireLog {
+class WireLog final : public Tap {
  public:
   static constexpr std::size_t kKeptOfPayload = 1024;
   static constexpr std::size_t kLinesOfACall = kLogQueue / 4;
@@ -51,21 +52,18 @@ class WireLog {
 
   /// A session, known by its serial from now on until `closed`.
   void opened(std::uint32_t session, const SocketAddress& client,
-              const SocketAddress& server) noexcept;
-  void closed(std::uint32_t session) noexcept;
+              const SocketAddress& server) noexcept override;
+  void closed(std::uint32_t session) noexcept override;
   /// The server goes, and all sessions with it.
   void end() noexcept;
 
-  /// What came, before anything unmasks it.
-  void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept;
-  /// The first `size` bytes of `pieces` have left.
-  void sent(std::uint32_t session, std::span<const iovec> pieces, std::size_t size) noexcept;
-  /// The FIN of `sender`.
-  void finished(std::uint32_t session, Sender sender) noexcept;
-  /// Our reset, which the coming close() makes.
-  void reset(std::uint32_t session) noexcept;
-  /// The connection is lost: the peer's reset, or another error.
-  void lost(std::uint32_t session, std::error_code error) noexcept;
+  void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept override;
+  void sent(std::uint32_t session, std::span<const iovec> pieces,
+            std::size_t size) noexcept override;
+  void received_fin(std::uint32_t session) noexcept override { finish(session, Sender::kClient); }
+  void sent_fin(std::uint32_t session) noexcept override { finish(session, Sender::kServer); }
+  void reset(std::uint32_t session) noexcept override;
+  void lost(std::uint32_t session, std::error_code error) noexcept override;
 
  private:
   /// One direction of a session.
@@ -94,6 +92,8 @@ class WireLog {
   void take(std::uint32_t session, Streams& streams, Sender sender,
             std::span<const std::byte> bytes, Call& call) const;
   static void write_rest(const Stream& stream, const Call& call);
+  /// The FIN of `sender`.
+  void finish(std::uint32_t session, Sender sender) noexcept;
   void end(std::uint32_t session, Stream& stream) const;
   /// Returns the number of lines.
   std::size_t write(std::uint32_t session, const Stream& stream, const Dissected& item) const;

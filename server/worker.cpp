@@ -18,39 +18,20 @@
 namespace ws {
 namespace {
 
-constexpr EventLoop::Token kListener{UINT32_MAX - 1, 0};
-constexpr EventLoop::Token kSignals{UINT32_MAX - 2, 0};
-
-constexpr int kAcceptsATurn = 64;
+constexpr int kAcceptsAtOnce = 64;
 constexpr std::int64_t kListenPauseMs = 100;
 /// So many sessions, or bytes that they hold, are a wave whose memory is worth looking for when it has passed.
 constexpr std::size_t kManySessions = 1024;
 constexpr std::size_t kManyBytes = std::size_t{256} * 1024;
 constexpr std::int64_t kGiveBackMs = 1000;
 
-bool is_spent(std::error_code error) {
+bool is_out_of_resources(std::error_code error) {
   return error == std::errc::too_many_files_open || error == std::errc::not_enough_memory ||
          error == std::errc::too_many_files_open_in_system || error == std::errc::no_buffer_space;
 }
 
 Fd open_spare() {
   return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-}
-
-std::string_view name_of(Session::State state) {
-  switch (state) {
-    case Session::State::kHead:
-      return "head";
-    case Session::State::kOpen:
-      return "open";
-    case Session::State::kFlushing:
-      return "flushing";
-    case Session::State::kDraining:
-      return "draining";
-    case Session::State::kDead:
-      return "dead";
-  }
-  return "";
 }
 
 }  // namespace
@@ -60,13 +41,13 @@ Worker::Worker(Shared& shared, const ServerOptions& options)
       is_first_(shared.workers.empty()),
       stop_ms_(options.limits.stop_ms),
       router_(options.allowed_origins, options.subprotocols, options.deflate),
-      context_(options.limits, router_, shared.memory, options.deflate),
+      context_(options.limits, router_, shared.budgets, options.deflate),
       table_(static_cast<std::uint32_t>(shared.workers.size() + 1), options.threads),
       chat_(shared.chat, context_, table_),
       spare_(open_spare()) {
   if (options.wire_log != WireDetail::kOff)
     wire_log_ = std::make_unique<WireLog>(options.wire_log == WireDetail::kHex);
-  context_.wire_log = wire_log_.get();
+  context_.tap = wire_log_.get();
 }
 
 Worker::~Worker() {
@@ -85,11 +66,13 @@ std::error_code Worker::listen(SocketAddress& address, PortSharing sharing) {
   if (context_.loop.error())
     return context_.loop.error();
   std::error_code error;
-  listener_ = listen_on(address, error, sharing);
+  Fd listener = listen_on(address, error, sharing);
   if (error)
     return error;
-  address = SocketAddress::local(listener_);
-  return context_.loop.add(listener_, EPOLLIN, kListener);
+  address = SocketAddress::local(listener);
+  const auto index = static_cast<std::uint32_t>(listeners_.size());
+  listeners_.push_back(std::move(listener));
+  return context_.loop.add(listeners_.back(), EPOLLIN, {EventLoop::kListenerSlot, index});
 }
 
 std::error_code Worker::handle_signals() {
@@ -100,15 +83,18 @@ std::error_code Worker::handle_signals() {
   signals_ = Fd(::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
   if (!signals_.is_open())
     return {errno, std::system_category()};
-  return context_.loop.add(signals_, EPOLLIN, kSignals);
+  return context_.loop.add(signals_, EPOLLIN, {EventLoop::kSignalSlot, 0});
 }
 
 void Worker::keep_to(int processor) {
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(static_cast<std::size_t>(processor), &one);
-  if (::sched_setaffinity(0, sizeof one, &one) == 0)
-    return prefer_processor(listener_, processor);
+  if (::sched_setaffinity(0, sizeof one, &one) == 0) {
+    for (const Fd& listener : listeners_)
+      prefer_processor(listener, processor);
+    return;
+  }
   log(LogLevel::kWarn, {"Cannot keep a loop to processor ", std::to_string(processor), ": ",
                         std::error_code(errno, std::system_category()).message()});
 }
@@ -127,15 +113,15 @@ void Worker::ask(unsigned what) {
 // --- The loop's calls
 
 bool Worker::on_ready(EventLoop::Token token, std::uint32_t events) {
-  if (token.slot >= kSignals.slot) {
-    if (token.slot == kListener.slot)
-      return accept_waiting();
+  if (token.slot >= EventLoop::kFirstReserved) {
+    if (token.slot == EventLoop::kListenerSlot)
+      return accept_waiting(token.generation);
     on_signal();
     return true;
   }
   Session* const session = table_.find(token);
   if (session == nullptr)
-    return true;  // stale: it was put on the ready list, and died
+    return true;  // stale: it ended after it was put on the ready list
   return guarded(*session, [&] { return session->on_ready(events); });
 }
 
@@ -155,11 +141,11 @@ void Worker::on_timer(TimerNode& node) {
   guarded(session, [&] { session.on_timer(); });
 }
 
-void Worker::end(Session& session, std::string_view why) {
+void Worker::end_after_exception(Session& session, std::string_view why) {
   try {
     session.on_exception(why);
   } catch (...) {
-    session.die();  // which needs no memory
+    session.end();  // which needs no memory
   }
 }
 
@@ -168,24 +154,25 @@ auto Worker::guarded(Session& session, Act act) -> decltype(act()) {
   try {
     return act();
   } catch (const std::exception& exception) {
-    end(session, exception.what());
+    end_after_exception(session, exception.what());
   } catch (...) {
-    end(session, "an exception of no known type");
+    end_after_exception(session, "an exception of no known type");
   }
   return decltype(act())();
 }
 
 // region worker-turn-end
-void Worker::on_turn_end() {
-  // Rooms first: a session that died in this turn has its last words in them. What the endpoints say when
-  // they hear of the dead leaves in the same turn.
+void Worker::on_iteration_end() {
+  // Rooms first: they may hold the last messages of sessions that have ended. What endpoints send when they are told
+  // of an end is sent in the same iteration.
+  Cork& cork = context_.cork;
   do {
     for (const Route& route : router_.routes())
       route.endpoint->turn_ended();
-    if (context_.gatherer != nullptr)
-      context_.gatherer->settle();
-    bury_the_dead();
-  } while (context_.gatherer != nullptr || !context_.dead.empty());
+    if (cork.owner() != nullptr)
+      cork.owner()->uncork();
+    erase_ended();
+  } while (cork.owner() != nullptr || !context_.ended.empty());
   watch_memory();
   if (asked_ != 0)
     answer(asked_.exchange(0));
@@ -193,17 +180,17 @@ void Worker::on_turn_end() {
     stop_if_done();
 }
 
-void Worker::bury_the_dead() {
-  // An endpoint that hears of one death may cause another: the list may grow meanwhile.
-  for (std::size_t i = 0; i < context_.dead.size(); ++i) {
-    const Dead one = context_.dead[i];
+void Worker::erase_ended() {
+  // An endpoint that is told of one end may cause another: the list may grow meanwhile.
+  for (std::size_t i = 0; i < context_.ended.size(); ++i) {
+    const EndedSession one = context_.ended[i];
     Session* const session = table_.find(one.token);
-    guarded(*session, [&] { session->bury(one); });
-    AddressCount* const address = session->address();
+    guarded(*session, [&] { session->report_end(one); });
+    const ConnectionCount::Address address = session->address();
     table_.erase(one.token);
     shared_.connections.leave(address);
   }
-  context_.dead.clear();
+  context_.ended.clear();
 }
 // endregion
 
@@ -212,7 +199,7 @@ void Worker::bury_the_dead() {
 /// first needed when there was much, would keep all below it. So once a wave has passed the whole heap is looked
 /// through; at most once a second, since under load waves pass all the time.
 void Worker::watch_memory() {
-  const std::size_t held = shared_.memory.budget.used();
+  const std::size_t held = shared_.budgets.buffered.used();
   most_sessions_ = std::max(most_sessions_, table_.size());
   most_held_ = std::max(most_held_, held);
   const bool has_passed =
@@ -224,7 +211,7 @@ void Worker::watch_memory() {
 
 void Worker::give_back() {
   most_sessions_ = table_.size();
-  most_held_ = shared_.memory.budget.used();
+  most_held_ = shared_.budgets.buffered.used();
   ::malloc_trim(0);
 }
 // endregion
@@ -238,12 +225,13 @@ void Worker::on_busy_wait(EventLoop::Token token) {
 
 // --- Accepting
 
-// region worker-accept
-bool Worker::accept_waiting() {
-  for (int i = 0; i < kAcceptsATurn; ++i) {
+bool Worker::accept_waiting(std::uint32_t listener) {
+  if (listener >= listeners_.size())
+    return true;  // stale: it was closed in this iteration
+  for (int i = 0; i < kAcceptsAtOnce; ++i) {
     SocketAddress peer;
     std::error_code error;
-    Fd fd = accept_connection(listener_, peer, error);
+    Fd fd = accept_connection(listeners_[listener], peer, error);
     if (fd.is_open()) {
       admit(std::move(fd), peer);
       continue;
@@ -251,36 +239,39 @@ bool Worker::accept_waiting() {
     if (error == std::errc::operation_would_block)
       return i > 0;
     // Other errors are those of a connection that ended in the queue: accept(2).
-    if (is_spent(error)) {
-      on_descriptors_spent(error);
+    if (is_out_of_resources(error)) {
+      on_out_of_descriptors(listeners_[listener], error);
       return true;
     }
   }
   return true;
 }
 
-/// EMFILE and the like: the connection still waits, and epoll would report it for ever. The spare
-/// descriptor lets us take it and close it; where that does not help, we look away for a while.
-void Worker::on_descriptors_spent(std::error_code error) {
+/// EMFILE and the like: the connection still waits, and epoll would report it for ever. The spare descriptor lets us
+/// accept it and close it; where that does not help, we stop listening for a while.
+void Worker::on_out_of_descriptors(const Fd& listener, std::error_code error) {
   spare_.reset();
   SocketAddress peer;
   std::error_code again;
-  const bool is_closed = accept_connection(listener_, peer, again).is_open();
+  const bool is_closed = accept_connection(listener, peer, again).is_open();
   spare_ = open_spare();
   if (is_closed && spare_.is_open())
     return;
   log(LogLevel::kWarn, {"Cannot accept: ", error.message(), "; trying again in ",
                         std::to_string(kListenPauseMs), " ms"});
-  context_.loop.change(listener_, 0, kListener);
+  watch_listeners(0);
   context_.loop.timers().set(listen_again_, context_.loop.now() + kListenPauseMs);
 }
-// endregion
+
+void Worker::watch_listeners(std::uint32_t events) {
+  for (std::uint32_t i = 0; i < listeners_.size(); ++i)
+    context_.loop.change(listeners_[i], events, {EventLoop::kListenerSlot, i});
+}
 
 void Worker::listen_again() {
   if (!spare_.is_open())
     spare_ = open_spare();  // another loop took what was given up for a moment
-  if (listener_.is_open())
-    context_.loop.change(listener_, EPOLLIN, kListener);
+  watch_listeners(EPOLLIN);
 }
 
 void Worker::admit(Fd fd, const SocketAddress& peer) {
@@ -290,9 +281,9 @@ void Worker::admit(Fd fd, const SocketAddress& peer) {
     entry = shared_.connections.enter(peer.host_bytes());
     if (entry.verdict == ConnectionCount::Verdict::kTooMany)
       return;
-    // So that no death is lost for want of memory.
-    if (context_.dead.capacity() <= table_.size())
-      context_.dead.reserve(2 * (table_.size() + 1));
+    // Reserved now, so that the end of a session needs no memory.
+    if (context_.ended.capacity() <= table_.size())
+      context_.ended.reserve(2 * (table_.size() + 1));
     table_.put(std::make_unique<Session>(context_, std::move(fd), token, entry.address));
   } catch (const std::bad_alloc&) {
     log(LogLevel::kWarn, {"Out of memory: a connection was closed"});
@@ -303,7 +294,7 @@ void Worker::admit(Fd fd, const SocketAddress& peer) {
   Session& session = *table_.find(token);
   if (const auto error = session.start()) {
     log(LogLevel::kWarn, {"Cannot watch a connection: ", error.message()});
-    session.die(error);
+    session.end(error);
   } else if (entry.verdict == ConnectionCount::Verdict::kFull) {
     guarded(session, [&] { session.refuse(Error::kUnavailable); });
   }
@@ -315,7 +306,7 @@ void Worker::on_signal() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGUSR1) {
-      shared_.ask_all(kLogSessions);  // at the end of a turn, when the dead are buried
+      shared_.ask_all(kLogSessions);  // at the end of an iteration, when ended sessions are erased
     } else if (!context_.is_stopping) {
       log(LogLevel::kInfo, {"Stopping; another signal ends it at once"});
       start_stopping();
@@ -364,33 +355,35 @@ void Worker::stop_if_done() {
   }
   if (shared_.with_websockets != 0)
     return;
-  if (listener_.is_open())
-    return close_listener();
+  if (!listeners_.empty())
+    return close_listeners();
   if (table_.size() == 0)
     context_.loop.stop();
 }
 
-/// Whoever waits to be accepted would find a reset behind a listener that closes. Who was accepted and has not asked
-/// for anything is not waited for.
-void Worker::close_listener() {
-  for (int i = 0; i < SOMAXCONN / kAcceptsATurn && accept_waiting(); ++i)
-    continue;
-  listener_.reset();
+/// Closing a listener resets the connections that wait to be accepted, so they are accepted first. One that was
+/// accepted and has not asked for anything is not waited for.
+void Worker::close_listeners() {
+  for (std::uint32_t listener = 0; listener < listeners_.size(); ++listener) {
+    for (int i = 0; i < SOMAXCONN / kAcceptsAtOnce && accept_waiting(listener); ++i)
+      continue;
+  }
+  listeners_.clear();
   for (Session* const session : table_.all()) {
     if (session->state() == Session::State::kHead)
       guarded(*session, [&] { session->refuse(Error::kUnavailable); });
   }
-  context_.loop.wake();  // a turn, to bury who has died of it
+  context_.loop.wake();  // for one more iteration, to erase those that ended by it
 }
 // endregion
 
 void Worker::log_sessions() const {
   log(LogLevel::kInfo, {"Sessions: ", std::to_string(table_.size()),
-                        ", bytes held: ", std::to_string(shared_.memory.budget.used())});
+                        ", bytes held: ", std::to_string(shared_.budgets.buffered.used())});
   for (const Session* const session : table_.all()) {
     log(LogLevel::kInfo,
-        {"Session ", session->id().text(), " ", session->path(), " ", name_of(session->state()),
-         " ", std::to_string(session->queued()), " bytes queued"});
+        {"Session ", session->id().text(), " ", session->path(), " ", session->state_name(), " ",
+         std::to_string(session->queued()), " bytes queued"});
   }
 }
 

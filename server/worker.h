@@ -34,12 +34,12 @@ class Worker;
 /// What all loops of one server share. Any of them may use it at any time, if nothing else is said.
 struct Shared {
   Shared(const Limits& limits, std::size_t most_connections)
-      : memory(limits), connections(most_connections, limits.connections_per_address) {}
+      : budgets(limits), connections(most_connections, limits.connections_per_address) {}
   /// See Worker::ask. The others are all but the first.
   void ask_all(unsigned what);
   void ask_others(unsigned what);
 
-  Memory memory;
+  Budgets budgets;
   ConnectionCount connections;
   ChatParts chat{};
   std::atomic<std::size_t> with_websockets{0};  ///< loops that stop, or will, and still have some
@@ -60,7 +60,7 @@ class Worker final : private EventLoop::Handler {
     add(std::move(path), *endpoints_.emplace_back(std::move(endpoint)));
   }
   void add_echo_and_chat();
-  /// Sets `address` to where it listens.
+  /// Adds a listener; sets `address` to where it listens.
   [[nodiscard]] std::error_code listen(SocketAddress& address, PortSharing sharing);
   /// The first one does it for all.
   [[nodiscard]] std::error_code handle_signals();
@@ -78,26 +78,28 @@ class Worker final : private EventLoop::Handler {
  private:
   bool on_ready(EventLoop::Token token, std::uint32_t events) override;
   void on_timer(TimerNode& node) override;
-  void on_turn_end() override;
+  void on_iteration_end() override;
   void on_busy_wait(EventLoop::Token token) override;
 
-  [[gnu::noinline]] bool accept_waiting();  // apart from what happens with each message
+  /// Out of line, since it is not on the path of a message.
+  [[gnu::noinline]] bool accept_waiting(std::uint32_t listener);
   void admit(Fd fd, const SocketAddress& peer);
-  void on_descriptors_spent(std::error_code error);
+  void on_out_of_descriptors(const Fd& listener, std::error_code error);
+  void watch_listeners(std::uint32_t events);
   void listen_again();
   [[gnu::cold]] void on_signal();
   void answer(unsigned asked);
   void start_stopping();
   void stop_if_done();
-  void close_listener();
-  void bury_the_dead();
+  void close_listeners();
+  void erase_ended();
   void watch_memory();
   void give_back();
   void log_sessions() const;
   /// Calls `act` for a session; what it throws ends that session alone.
   template <typename Act>
   auto guarded(Session& session, Act act) -> decltype(act());
-  static void end(Session& session, std::string_view why);
+  static void end_after_exception(Session& session, std::string_view why);
 
   struct Timer : TimerNode {};
 
@@ -105,7 +107,7 @@ class Worker final : private EventLoop::Handler {
   bool is_first_;
   std::uint32_t stop_ms_;
   Router router_;
-  std::unique_ptr<WireLog> wire_log_;
+  std::unique_ptr<WireLog> wire_log_;  ///< null: what crosses is not logged
   SessionContext context_;
   SessionTable table_;
   Echo echo_;
@@ -114,10 +116,10 @@ class Worker final : private EventLoop::Handler {
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< those that were made for this loop
   std::size_t most_sessions_ = 0;  ///< at a time, since memory was last given back
   std::size_t most_held_ = 0;      ///< bytes of all loops, likewise
-  Fd listener_;
-  Fd spare_;  ///< given up for a moment when descriptors run out
+  std::vector<Fd> listeners_;      ///< each with its index as the generation of its token
+  Fd spare_;                       ///< given up for a moment when descriptors run out
   Fd signals_;
-  Timer listen_again_;  ///< set while the listener is paused
+  Timer listen_again_;  ///< set while the listeners are paused
   Timer stop_deadline_;
   Timer give_back_;                     ///< set when much memory has become free
   bool is_without_websockets_ = false;  ///< while it stops

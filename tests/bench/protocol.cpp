@@ -238,8 +238,8 @@ void fan_out(State& state) {
   const auto size = static_cast<std::uint32_t>(state.range(1));
   Router router({}, {}, {});
   const Limits limits;
-  Memory memory(limits);
-  SessionContext context(limits, router, memory);
+  Budgets budgets(limits);
+  SessionContext context(limits, router, budgets);
   SessionTable table;
   RoomParts parts;
   Room room(parts, context, table);
@@ -252,7 +252,7 @@ void fan_out(State& state) {
       return state.SkipWithError("no socket pair");
     members[i].peer = Fd(ends[1]);
     const EventLoop::Token token = table.next_token();
-    table.put(std::make_unique<Session>(context, Fd(ends[0]), token, nullptr));
+    table.put(std::make_unique<Session>(context, Fd(ends[0]), token, ConnectionCount::kNotCounted));
     members[i].session = table.find(token);
     const std::string request = test::upgrade_request("/hall");
     if (members[i].session->start() ||

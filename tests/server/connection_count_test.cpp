@@ -22,7 +22,7 @@ TEST(ConnectionCount, RefusesSomeOverTheLimitAndDropsWhatIsAboveThem) {
   for (int i = 0; i < 5; ++i)
     EXPECT_EQ(count.enter("c").verdict, Verdict::kTooMany) << "and it is not counted";
   for (int i = 0; i < 33; ++i)
-    count.leave(nullptr);
+    count.leave(ConnectionCount::kNotCounted);
   EXPECT_EQ(count.enter("d").verdict, Verdict::kWelcome);
   EXPECT_EQ(count.enter("d").verdict, Verdict::kFull);
 }
@@ -44,7 +44,7 @@ TEST(ConnectionCount, LimitsEachAddressByItself) {
 
 TEST(ConnectionCount, CountsForAllWhatItCountsForAnAddress) {
   ConnectionCount count(3, 2);
-  std::vector<AddressCount*> addresses;
+  std::vector<ConnectionCount::Address> addresses;
   for (const char* const host : {"a", "b", "c"})
     addresses.push_back(count.enter(host).address);
   EXPECT_EQ(count.enter("d").verdict, Verdict::kFull) << "though the first of its address";

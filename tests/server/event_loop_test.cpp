@@ -9,6 +9,7 @@
 #include <array>
 #include <functional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -30,7 +31,7 @@ class Recorder final : public EventLoop::Handler {
     if (timer)
       timer(node);
   }
-  void on_turn_end() override {
+  void on_iteration_end() override {
     lines.emplace_back("turn end");
     if (turn_end)
       turn_end();
@@ -237,6 +238,50 @@ TEST(EventLoop, SaysWhatTheKernelRefuses) {
   EXPECT_EQ(loop.change(pipe.in, EPOLLOUT, {2, 1}), std::errc::no_such_file_or_directory);
   EXPECT_EQ(loop.add(Fd(), EPOLLIN, {3, 1}), std::errc::bad_file_descriptor);
 }
+
+TEST(EventLoop, RunsOneIterationAtATime) {
+  EventLoop loop;
+  Recorder recorder;
+  loop.make_ready({1, 1});
+  loop.run_once(recorder);
+  EXPECT_EQ(recorder.lines, (Lines{"lay ready 1.1", "turn end"}));
+  loop.make_ready({2, 1});
+  loop.run_once(recorder);
+  EXPECT_EQ(recorder.lines, (Lines{"lay ready 1.1", "turn end", "lay ready 2.1", "turn end"}));
+}
+
+/// Puts `/dev/null` where the loop has its epoll instance: epoll_wait then fails with EINVAL, each time.
+void break_epoll(int epoll) {
+  const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::dup3(null.get(), epoll, O_CLOEXEC), epoll);
+}
+
+TEST(EventLoop, EndsWhereItCannotWait) {
+  const Fd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  const int epoll = next.get() + 1;  // the lowest that is free, which the loop opens first
+  EventLoop loop;
+  ASSERT_FALSE(loop.error());
+  break_epoll(epoll);
+  Recorder recorder;
+  try {
+    loop.run(recorder);
+    FAIL() << "it went on";
+  } catch (const std::system_error& error) {
+    EXPECT_EQ(error.code(), std::errc::invalid_argument);
+    EXPECT_TRUE(std::string(error.what()).starts_with("epoll_wait")) << error.what();
+  }
+  EXPECT_EQ(recorder.lines, Lines{}) << "nothing was dispatched";
+}
+
+#ifndef NDEBUG
+TEST(EventLoopDeathTest, IsUsedByNoOtherThreadThanItsOwn) {
+  EventLoop loop;
+  Recorder recorder;
+  loop.make_ready({1, 1});
+  loop.run_once(recorder);
+  EXPECT_DEATH(std::thread([&] { loop.make_ready({1, 1}); }).join(), "is_in_own_thread");
+}
+#endif
 
 TEST(EventLoop, TellsOfAnEndThatNobodyAskedFor) {
   EventLoop loop;

@@ -27,7 +27,7 @@ class Turns final : public EventLoop::Handler {
   static bool were_taken(EventLoop& loop) { return of(loop, nullptr, kMoment) > 0; }
   bool on_ready(EventLoop::Token, std::uint32_t) override { return true; }
   void on_timer(TimerNode&) override { loop_.stop(); }
-  void on_turn_end() override {
+  void on_iteration_end() override {
     if (!timer_.is_set())
       return;
     ++count_;
@@ -120,7 +120,7 @@ class Sender final : public EventLoop::Handler {
   }
   bool on_ready(EventLoop::Token, std::uint32_t) override { return true; }
   void on_timer(TimerNode&) override {}
-  void on_turn_end() override {
+  void on_iteration_end() override {
     while (next_ < end_ && mailbox_.has_room(loop_))
       mailbox_.post(next_++, 1);
     if (next_ == end_)
@@ -141,7 +141,7 @@ class Reader final : public EventLoop::Handler {
   void run() { loop.run(*this); }
   bool on_ready(EventLoop::Token, std::uint32_t) override { return true; }
   void on_timer(TimerNode&) override {}
-  void on_turn_end() override {
+  void on_iteration_end() override {
     std::size_t count = 0;
     mailbox.take([&](int mail) {
       by_sender.at(static_cast<std::size_t>(mail / Sender::kMails)).push_back(mail);

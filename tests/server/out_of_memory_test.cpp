@@ -9,8 +9,8 @@
 #include <new>
 #include <thread>
 
+#include "server/backlog.h"
 #include "server/mailbox.h"
-#include "server/outbox.h"
 #include "server/server.h"
 #include "tests/support/client.h"
 
@@ -163,14 +163,14 @@ TEST(ServerOutOfMemory, LeavesABlockWithWhatItHadAndNoMore) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(ServerOutOfMemory, LeavesAnOutboxWithTheInputThatItHeld) {
+TEST(ServerOutOfMemory, LeavesTheInputThatWasHeld) {
   Budget budget(1'000'000);
   {
-    Outbox outbox(budget);
+    HeldInput input(budget);
     const std::string bytes(500, 'x');
-    outbox.hold_input(std::as_bytes(std::span(bytes)));
-    EXPECT_TRUE(fails([&] { outbox.hold_input(std::as_bytes(std::span(bytes))); }));
-    EXPECT_EQ(outbox.input().size(), 500U);
+    input.hold(std::as_bytes(std::span(bytes)));
+    EXPECT_TRUE(fails([&] { input.hold(std::as_bytes(std::span(bytes))); }));
+    EXPECT_EQ(input.bytes().size(), 500U);
     EXPECT_EQ(budget.used(), 500U);
   }
   EXPECT_EQ(budget.used(), 0U);

@@ -67,7 +67,7 @@ class OutboxTest : public testing::Test {
 };
 
 TEST_F(OutboxTest, KeepsTheOrderOfOwnAndSharedBytes) {
-  EXPECT_TRUE(outbox->is_idle());
+  EXPECT_EQ(outbox->queued(), 0U);
   EXPECT_TRUE(append("one"));
   EXPECT_TRUE(append("two"));
   EXPECT_EQ(piece_count(), 1U) << "own bytes make one tail";
@@ -75,7 +75,7 @@ TEST_F(OutboxTest, KeepsTheOrderOfOwnAndSharedBytes) {
   EXPECT_TRUE(append("three"));
   EXPECT_EQ(content(), "onetwosharedthree");
   EXPECT_EQ(outbox->queued(), 17U);
-  EXPECT_FALSE(outbox->is_idle());
+  EXPECT_GT(outbox->queued(), 0U);
 }
 
 TEST_F(OutboxTest, QueuesOnlyWhatHasNotLeft) {
@@ -109,7 +109,7 @@ TEST_F(OutboxTest, LosesNothingHoweverLittleTheSocketTakes) {
       }
     }
     ASSERT_EQ(left, expected) << take;
-    EXPECT_TRUE(outbox->is_idle());
+    EXPECT_EQ(outbox->queued(), 0U);
   }
 }
 
@@ -227,9 +227,9 @@ TEST_F(OutboxTest, GoesOnAfterItsBroadcastsWereDropped) {
   EXPECT_EQ(content(), "own;close");
   EXPECT_EQ(outbox->queued(), 9U);
   outbox->consume(9);
-  EXPECT_TRUE(outbox->is_idle());
+  EXPECT_EQ(outbox->queued(), 0U);
   outbox->drop_broadcasts();
-  EXPECT_TRUE(outbox->is_idle()) << "nothing to drop";
+  EXPECT_EQ(outbox->queued(), 0U) << "nothing to drop";
 }
 
 TEST_F(OutboxTest, RefusesWhatTheBudgetDoesNotBear) {
@@ -248,23 +248,6 @@ TEST_F(OutboxTest, RefusesWhatTheBudgetDoesNotBear) {
   EXPECT_EQ(content(), "shared");
 }
 
-TEST_F(OutboxTest, HoldsInputBeyondTheBudgetSinceItWasReadAlready) {
-  EXPECT_TRUE(append(std::string(99'999 - kSegment, 'x')));
-  outbox->hold_input(bytes("abcdef"));
-  EXPECT_EQ(outbox->input().size(), 6U);
-  EXPECT_EQ(budget.room(), 0U);
-  EXPECT_FALSE(append("y")) << "but nothing may be added to it";
-}
-
-TEST_F(OutboxTest, MayBeGivenWhatIsLeftOfItsOwnInput) {
-  outbox->hold_input(bytes("abcdef"));
-  outbox->consume_input(2);
-  outbox->hold_input(outbox->input());
-  EXPECT_EQ(outbox->input().size(), 4U);
-  EXPECT_EQ(outbox->input()[0], std::byte{'c'});
-  EXPECT_EQ(budget.used(), 4U) << "for what is held, and no more";
-}
-
 TEST_F(OutboxTest, GrowsInFewStepsUpToTheEndOfTheBudget) {
   std::size_t steps = 0;
   std::size_t before = budget.used();
@@ -275,30 +258,6 @@ TEST_F(OutboxTest, GrowsInFewStepsUpToTheEndOfTheBudget) {
   }
   EXPECT_EQ(outbox->queued(), 99'950U) << "ten more, and the entry, would be too much";
   EXPECT_LT(steps, 40U) << "each of them copies all that is queued";
-}
-
-TEST_F(OutboxTest, HoldsInputUntilItIsHandled) {
-  outbox->hold_input(bytes("abcdef"));
-  EXPECT_FALSE(outbox->is_idle());
-  EXPECT_GE(budget.used(), 6U);
-  outbox->consume_input(2);
-  EXPECT_EQ(
-      std::string(reinterpret_cast<const char*>(outbox->input().data()), outbox->input().size()),
-      "cdef");
-  outbox->consume_input(4);
-  EXPECT_TRUE(outbox->is_idle());
-  EXPECT_EQ(budget.used(), 0U) << "and keeps no memory then";
-  outbox->hold_input(bytes("again"));
-  EXPECT_EQ(outbox->input().size(), 5U);
-}
-
-TEST_F(OutboxTest, CountsWhatLeavesTowardsTheStalledWriteRule) {
-  EXPECT_TRUE(append(std::string(100, 'x')));
-  outbox->wanted = 50;
-  outbox->consume(20);
-  EXPECT_EQ(outbox->wanted, 30U);
-  outbox->consume(40);
-  EXPECT_EQ(outbox->wanted, 0U);
 }
 
 TEST_F(OutboxTest, RecyclesABlockThatNobodyShares) {

@@ -36,9 +36,9 @@ class RoomTest : public testing::Test {
   };
   /// A loop that does not run, with its part of the room.
   struct Part {
-    Part(RoomParts& parts, Memory& memory, const Limits& limits, const DeflateSettings& deflate)
+    Part(RoomParts& parts, Budgets& budgets, const Limits& limits, const DeflateSettings& deflate)
         : router({}, {}, deflate),
-          context(limits, router, memory, deflate),
+          context(limits, router, budgets, deflate),
           table(static_cast<std::uint32_t>(parts.parts.size() + 1), 10),
           room(parts, context, table) {
       router.add("/hall", hall);
@@ -53,7 +53,7 @@ class RoomTest : public testing::Test {
   explicit RoomTest(const Limits& limits_to_use = {}, const DeflateSettings& deflate_to_use = {})
       : limits(limits_to_use), deflate(deflate_to_use) {}
   Part& add_part() {
-    return *parts.emplace_back(std::make_unique<Part>(shared, memory, limits, deflate));
+    return *parts.emplace_back(std::make_unique<Part>(shared, budgets, limits, deflate));
   }
 
   /// `extensions`: what it offers; empty: none.
@@ -65,7 +65,7 @@ class RoomTest : public testing::Test {
     Member& member = *members.back();
     member.peer = Fd(ends[1]);
     const EventLoop::Token token = part.table.next_token();
-    part.table.put(std::make_unique<Session>(part.context, Fd(ends[0]), token, nullptr));
+    part.table.put(std::make_unique<Session>(part.context, Fd(ends[0]), token, ConnectionCount::kNotCounted));
     member.session = part.table.find(token);
     EXPECT_FALSE(member.session->start());
     write(
@@ -108,7 +108,7 @@ class RoomTest : public testing::Test {
 
   Limits limits;
   DeflateSettings deflate;
-  Memory memory{limits};
+  Budgets budgets{limits};
   RoomParts shared;
   std::vector<std::unique_ptr<Part>> parts;
   std::vector<std::unique_ptr<Member>> members;
@@ -311,7 +311,7 @@ TEST_F(Editions, ABroadcastEndsTheContextOfWhatASessionIsSentAlone) {
   Reader reads;
   const auto send = [&keeper](const std::string& text) {
     keeper.session->send(Opcode::kText, {std::as_bytes(std::span(text))});
-    keeper.session->settle();
+    keeper.session->uncork();
   };
   for (int i = 0; i < 3; ++i) {
     send(kLine);
@@ -344,13 +344,13 @@ TEST_F(Editions, WhoJoinsOrLeavesInATurnHearsItsPartOfIt) {
   EXPECT_EQ(read(first), "");
   EXPECT_EQ(Reader().frames(read(second)), (Lines{"*" + kLine + "2", "*" + kLine + "3"}));
   room.leave(*second.session);
-  const std::size_t held = memory.budget.used();
+  const std::size_t held = budgets.buffered.used();
   std::mt19937 engine(1);
   std::string noise;  // which no compressor makes smaller
   while (noise.size() < 20'000)
     noise += static_cast<char>(engine() & 0xFFU);
   EXPECT_TRUE(say(a, noise));
-  EXPECT_LT(memory.budget.used() - held, 30'000U) << "an edition that nobody takes is not made";
+  EXPECT_LT(budgets.buffered.used() - held, 30'000U) << "an edition that nobody takes is not made";
 }
 
 class NoBudgetForEditions : public RoomTest {
@@ -370,7 +370,7 @@ TEST_F(NoBudgetForEditions, WhatIsRefusedTakesNothingThoughOneEditionHadRoom) {
   Member& a = join();
   Member& b = join("permessage-deflate");
   EXPECT_FALSE(say(a, std::string(12'000, 'x')));
-  EXPECT_EQ(memory.budget.used(), 0U);
+  EXPECT_EQ(budgets.buffered.used(), 0U);
   EXPECT_TRUE(say(a, kLine));
   EXPECT_FALSE(say(a, std::string(12'000, 'x')));
   room.end_turn();
@@ -385,7 +385,7 @@ class Parts : public RoomTest {
                  const DeflateSettings& deflate_to_use = {})
       : RoomTest(limits_to_use, deflate_to_use) {}
   /// The end of a turn of each loop that has something to do, until there is nothing more.
-  void settle() {
+  void uncork() {
     for (int i = 0; i < 3; ++i) {
       for (const auto& part : parts)
         part->room.end_turn();
@@ -410,13 +410,13 @@ TEST_F(Parts, HearTheSameInTheOrderInWhichTheHomePutsIt) {
   two.room.end_turn();
   one.room.end_turn();
   EXPECT_EQ(read(d), "") << "nothing is heard before it has its place";
-  settle();
+  uncork();
   // What the home said itself, then its mail in the order in which that came.
   EXPECT_EQ(read(a), frame("c1") + frame("d1") + frame("c2") + frame("b1"));
   EXPECT_EQ(read(b), frame("a1") + frame("c1") + frame("d1") + frame("c2"));
   EXPECT_EQ(read(c), frame("a1") + frame("d1") + frame("b1"));
   EXPECT_EQ(read(d), frame("a1") + frame("c1") + frame("c2") + frame("b1"));
-  settle();
+  uncork();
   for (Member* const member : {&a, &b, &c, &d})
     EXPECT_EQ(read(*member), "") << "and once";
 }
@@ -433,7 +433,7 @@ TEST_F(Parts, AreToldOfOneTurnByOneWriteAMember) {
   }
   one.room.end_turn();
   two.room.end_turn();
-  settle();
+  uncork();
   std::array<char, 100> packet;
   EXPECT_EQ(::recv(d.peer.get(), packet.data(), packet.size(), 0), 27);
 }
@@ -449,12 +449,12 @@ TEST_F(Parts, ANewcomerHearsWhatIsPutInOrderFromThenOn) {
   Member& late = join(two);
   EXPECT_TRUE(say(home.room, a, "a3"));
   Member& next = join(one);
-  settle();
+  uncork();
   EXPECT_EQ(read(early), frame("a2") + frame("a3"));
   EXPECT_EQ(read(late), frame("a3"));
   EXPECT_EQ(read(next), "");
   EXPECT_TRUE(say(two.room, late, "l"));
-  settle();
+  uncork();
   EXPECT_EQ(read(next), frame("l"));
 }
 
@@ -468,7 +468,7 @@ TEST_F(Parts, WhatOneSaidIsHeardWhenItHasLeftAndAnotherHasItsPlace) {
   one.table.erase(b.session->token());
   Member& d = join(one);  // in the slot of b, and in its place in the room's array
   EXPECT_EQ(d.session->token().slot, 0U);
-  settle();
+  uncork();
   EXPECT_EQ(read(a), frame("last words"));
   EXPECT_EQ(read(c), frame("last words"));
   EXPECT_EQ(read(d), frame("last words")) << "it joined before that had its place";
@@ -482,7 +482,7 @@ TEST_F(Parts, WhatOneSaidInTwoTurnsOfItsLoopIsLeftOutForIt) {
     one.room.end_turn();
   }
   EXPECT_TRUE(say(home.room, a, "a"));
-  settle();
+  uncork();
   EXPECT_EQ(read(a), frame("b1") + frame("b2") + frame("b3"));
   EXPECT_EQ(read(b), frame("a"));
 }
@@ -505,7 +505,7 @@ TEST_F(Parts, HoldTheSpeakersWhileTheHomeIsBehindAndThenLoseNothing) {
   // What comes from somebody who is held waits in the kernel.
   write(c, test::client_frame(0x81, "later"));
   EXPECT_FALSE(c.session->on_ready(kReadable));
-  settle();
+  uncork();
   const std::string heard = drain(a);
   EXPECT_FALSE(b.session->is_held());
   EXPECT_FALSE(c.session->is_held());
@@ -531,7 +531,7 @@ TEST_F(Parts, HoldTheHomeWhileOneIsBehindAndThroughItAllOthers) {
   home_and_one();
   EXPECT_TRUE(say(home.room, a, "a"));
   EXPECT_TRUE(a.session->is_held());
-  settle();
+  uncork();
   EXPECT_FALSE(a.session->is_held());
   EXPECT_FALSE(b.session->is_held());
 }
@@ -564,7 +564,7 @@ TEST_F(Parts, AGoodbyeReachesWhoIsHeld) {
   ASSERT_TRUE(b.session->is_held());
   b.session->close(1001, "");
   EXPECT_FALSE(b.session->is_held()) << "its Close must be read";
-  b.session->settle();
+  b.session->uncork();
   b.session->release();
   EXPECT_EQ(read(b), std::string("\x88\x02\x03\xE9", 4));
 }
@@ -584,11 +584,11 @@ TEST_F(PartsOfALittle, SayNothingThatTheBudgetDoesNotBearAndSayWhatTheyCannotCop
   EXPECT_TRUE(say(one.room, b, half));
   one.room.end_turn();
   EXPECT_TRUE(say(home.room, a, half));
-  settle();
+  uncork();
   EXPECT_EQ(read(a).size(), 4'904U);
   EXPECT_EQ(read(b).size(), 4'904U);
   EXPECT_EQ(read(c).size(), 9'808U);
-  EXPECT_EQ(memory.budget.used(), 0U);
+  EXPECT_EQ(budgets.buffered.used(), 0U);
 }
 
 class PartsInEditions : public Parts {
@@ -604,7 +604,7 @@ TEST_F(PartsInEditions, ReachEachMemberInTheOneThatItTakesWhoeverMadeThem) {
   EXPECT_TRUE(say(home.room, plain, kLine));
   EXPECT_TRUE(say(two.room, speaker, kOther));
   two.room.end_turn();
-  settle();
+  uncork();
   EXPECT_EQ(reads.frames(read(taker)), (Lines{"*" + kLine, "*" + kOther}));
   EXPECT_EQ(read(speaker), frame(kLine));
   EXPECT_EQ(read(plain), frame(kOther));
@@ -617,14 +617,14 @@ TEST_F(PartsInEditions, GoAsTheyAreWhereOneOfThemWasMadeBeforeAnybodyTookTheOthe
   two.room.end_turn();
   Member& taker = join(one, "permessage-deflate");
   EXPECT_TRUE(say(home.room, plain, kOther));  // in two
-  settle();
+  uncork();
   EXPECT_EQ(Reader().frames(read(taker)), (Lines{"*" + kOther, kLine}));
   EXPECT_EQ(read(speaker), frame(kOther));
   EXPECT_TRUE(say(two.room, speaker, kLine));  // in two
   two.room.end_turn();
   one.room.leave(*taker.session);
   EXPECT_TRUE(say(home.room, plain, kOther));  // in one
-  settle();
+  uncork();
   EXPECT_EQ(read(speaker), frame(kOther));
   EXPECT_EQ(read(plain), frame(kLine) + frame(kLine));
 }

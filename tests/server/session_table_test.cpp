@@ -24,13 +24,13 @@ class SessionTableTest : public testing::Test {
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
     peers.emplace_back(ends[1]);
     const EventLoop::Token token = table.next_token();
-    table.put(std::make_unique<Session>(context, Fd(ends[0]), token, nullptr));
+    table.put(std::make_unique<Session>(context, Fd(ends[0]), token, ConnectionCount::kNotCounted));
     return token;
   }
 
   Router router{{}, {}};
-  Memory memory{Limits{}};
-  SessionContext context{Limits{}, router, memory};
+  Budgets budgets{Limits{}};
+  SessionContext context{Limits{}, router, budgets};
   SessionTable table;
   std::vector<Fd> peers;
 };
@@ -102,7 +102,7 @@ TEST_F(SessionTableTest, GivesNoIdThatTheTableOfAnotherLoopGives) {
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
     peers.emplace_back(ends[1]);
     const EventLoop::Token token = third.next_token();
-    third.put(std::make_unique<Session>(context, Fd(ends[0]), token, nullptr));
+    third.put(std::make_unique<Session>(context, Fd(ends[0]), token, ConnectionCount::kNotCounted));
     return token.generation;
   };
   EXPECT_EQ(put_in_third(), 3U);
@@ -117,7 +117,7 @@ TEST_F(SessionTableTest, StartsAgainWithTheSameNumbersWhenTheyAreSpent) {
   for (const std::uint32_t expected : {7U, 7U + kStride, 7U + 2 * kStride, 7U}) {
     const EventLoop::Token token = numbers.next_token();
     EXPECT_EQ(token.generation, expected);
-    numbers.put(std::make_unique<Session>(context, Fd(), token, nullptr));
+    numbers.put(std::make_unique<Session>(context, Fd(), token, ConnectionCount::kNotCounted));
   }
 }
 

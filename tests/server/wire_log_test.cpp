@@ -108,7 +108,7 @@ TEST(WireLog, LogsWhatTheSocketReallyTook) {
   send(wire, 10, {kSwitching, kPong, hex("81 02") + "hi"}, 39);  // and one byte of the text
   wire.received(10, {});                                         // nothing came
   send(wire, 10, {hex("02") + "hi", "never sent"}, 3);
-  wire.finished(10, Sender::kServer);
+  wire.sent_fin(10);
   wire.received(10, as_span(kPing + kPing.substr(0, 3)));
   wire.closed(10);
   EXPECT_EQ(logged.end(),

@@ -1,0 +1,43 @@
+// A block of whole frames, which several sessions may have queued: a broadcast is encoded once.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "protocol/limits.h"
+
+namespace ws {
+
+/// Frames, one after another; read-only once it is shared. Its capacity is charged to the budget.
+class Block {
+ public:
+  explicit Block(Budget& budget) : budget_(budget) {}
+  ~Block() { budget_.give(charged_); }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+  /// Reserves space for `size` more bytes; false if the budget does not allow it.
+  [[nodiscard]] bool reserve(std::size_t size);
+  /// Appends bytes for which space was reserved.
+  void append(std::span<const std::byte> bytes);
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+  [[nodiscard]] std::span<std::byte> bytes() { return bytes_; }
+  [[nodiscard]] std::size_t size() const { return bytes_.size(); }
+  /// Empties it for reuse, and frees its memory if that is more than `keep` bytes.
+  void recycle(std::size_t keep);
+
+ private:
+  Budget& budget_;
+  std::size_t charged_ = 0;
+  std::vector<std::byte> bytes_;
+};
+
+/// Bytes `begin` to `end` of a block.
+struct Range {
+  std::size_t begin;
+  std::size_t end;
+  [[nodiscard]] std::size_t size() const { return end - begin; }
+};
+
+}  // namespace ws
