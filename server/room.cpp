@@ -84,6 +84,7 @@ bool Room::say(Session& speaker, Opcode opcode,
       return false;
     }
   }
+
   turn.editions = editions;
   Turn::Said& said = turn.said.emplace_back();
   said.speaker = speaker.token();

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ ROOT = Path(os.environ["FBF_SOURCE_DIR"])
 loader = importlib.machinery.SourceFileLoader("docs", str(ROOT / "tools" / "docs"))
 docs = importlib.util.module_from_spec(importlib.util.spec_from_loader("docs", loader))
 loader.exec_module(docs)
+from tree import find_files  # noqa: E402
 
-SOURCE = "int a;\n// region one\nint b;\n  int c;\n// endregion\n"
+SOURCE = ("int a;\n\n// region one\n/// One.\nint one() {\n  int b;\n\n  int c;\n}\n// endregion\n\n"
+          "void two(int) {}\nvoid two(char) {}\n")
 PAGE = ("# Page\n\n<!-- code protocol/a.cpp one -->\n<!-- end code -->\n\n"
         "<!-- lines protocol/a.cpp --><!-- end lines --> lines\n")
 BAD_MARK = "docs/page.md: not every '<!-- %s' is well-formed and has its end"
@@ -46,22 +49,55 @@ def test_links_between_pages_and_to_files_lead_somewhere():
     assert dead == []
 
 
-def test_code_is_put_in_with_its_place(tree):
+ONE = "\n\n```cpp\n/// One.\nint one() {\n  int b;\n\n  int c;\n}\n"
+
+
+def test_code_is_inserted_with_its_file_and_symbol(tree):
     page = (tree / "docs" / "page.md").read_text()
-    assert "lines 3 to 4:\n\n```cpp\nint b;\n  int c;\n```\n<!-- end code -->" in page
-    assert "<!-- lines protocol/a.cpp -->5<!-- end lines --> lines" in page
+    assert "-->\n[`protocol/a.cpp`](../protocol/a.cpp), `one`:" + ONE + "```\n<!-- end code -->" in page
+    assert "<!-- lines protocol/a.cpp -->13<!-- end lines --> lines" in page
+    assert docs.run(tree, is_check=True) == []
+
+
+@pytest.mark.parametrize("marks, listing", [
+    ("one a", ", `one`, `a`:" + ONE + "\nint a;\n```\n"),
+    ("two#1 two#2", ", `two`:\n\n```cpp\nvoid two(int) {}\nvoid two(char) {}\n```\n"),
+    ("two(char)", ", `two`:\n\n```cpp\nvoid two(char) {}\n```\n"),
+    ('one "One." a', ", in `one`, `a`:\n\n```cpp\n/// One.\nint one() {\n  int b;\n\nint a;\n```\n"),
+    ('one "int c" "int b"', ", in `one`:\n\n```cpp\n  int c;\n}\n\n/// One.\nint one() {\n  int b;\n```\n"),
+])
+def test_a_mark_may_name_several_symbols_and_parts_of_them(tree, marks, listing):
+    page = tree / "docs" / "page.md"
+    page.write_text(PAGE.replace("cpp one", f"cpp {marks}"))
+    assert docs.run(tree, is_check=False) == []
+    assert listing in page.read_text()
+
+
+def test_what_moves_within_its_file_changes_no_page(tree):
+    text = PAGE.replace("<!-- lines protocol/a.cpp --><!-- end lines -->", "")
+    (tree / "docs" / "rfc6455.tsv").write_text("5.1\tMUST\tA client masks\t6455-5.1-MASK\n")
+    (tree / "docs" / "page.md").write_text(text + "<!-- rules docs/rfc6455.tsv 5.1 -->\n<!-- end rules -->\n")
+    one = "/// One.\nint one() {\n  return 1;  // [6455-5.1-MASK]\n}\n"
+    two = "void two() {  // [6455-5.1-MASK]\n}\n"
+    (tree / "protocol" / "a.cpp").write_text(one + "\n" + two)
+    assert docs.run(tree, is_check=False) == []
+    (tree / "protocol" / "a.cpp").write_text("// A file.\n\n" + two + "\n" + one)
     assert docs.run(tree, is_check=True) == []
 
 
 @pytest.mark.parametrize("file, text, error", [
-    ("protocol/a.cpp", SOURCE.replace("b", "bb"), "docs/page.md: stale; tools/docs brings it up to date"),
-    ("protocol/a.cpp", "\n" + SOURCE, "docs/page.md: stale; tools/docs brings it up to date"),
-    ("protocol/a.cpp", SOURCE.replace("one", "two"), "docs/page.md: protocol/a.cpp has no region one"),
-    ("protocol/a.cpp", SOURCE + "// region two\n// endregion\n", "protocol/a.cpp: no page cites the region two"),
-    ("protocol/a.cpp", SOURCE + "// region one\n// endregion\n", "protocol/a.cpp:6: the region one exists already"),
-    ("protocol/a.cpp", SOURCE + "// region two\n", "protocol/a.cpp: the region two has no end"),
-    ("protocol/a.cpp", SOURCE + "// endregion\n",
-     "protocol/a.cpp:6: a region inside another, or an end without a beginning"),
+    ("protocol/a.cpp", SOURCE.replace("int b", "int bb"), "docs/page.md: stale; tools/docs brings it up to date"),
+    ("protocol/a.cpp", "\n" + SOURCE, "docs/page.md: stale; tools/docs brings it up to date"),  # the count of lines
+    ("protocol/a.cpp", SOURCE.replace("one()", "three()"), "docs/page.md: protocol/a.cpp: no symbol one"),
+    ("protocol/a.cpp", SOURCE + "int one(int) {}\n",
+     "docs/page.md: protocol/a.cpp: 2 symbols one: one(), one(int)"),
+    ("protocol/a.cpp", SOURCE.replace("int c;", "int c;\n" * 35),
+     "docs/page.md: protocol/a.cpp: 41 lines in one, more than 40: cite less"),
+    ("protocol/a.cpp", SOURCE + "}\n", "docs/page.md: protocol/a.cpp: line 14: brackets do not match"),
+    ("docs/page.md", PAGE.replace("a.cpp one", "b.cpp one"), "docs/page.md: protocol/b.cpp: there is no such file"),
+    ("docs/page.md", PAGE.replace("one", 'one "three"'),
+     'docs/page.md: protocol/a.cpp: 0 paragraphs of one contain "three", not one'),
+    ("docs/page.md", PAGE.replace("one", 'one "b'), 'docs/page.md: protocol/a.cpp: not a list of symbols: one "b'),
     ("docs/page.md", PAGE.replace("<!-- end code -->", ""), BAD_MARK % "code"),
     ("docs/page.md", PAGE.replace("a.cpp one", "a.cpp"), BAD_MARK % "code"),
     ("docs/page.md", PAGE + "<!-- end code -->\n", BAD_MARK % "code"),
@@ -107,7 +143,7 @@ def test_rules_are_put_in(tree):
     page.write_text(PAGE + marks.format("") + marks.format(" 5.1") + marks.format(" 5.2"))
     assert docs.run(tree, is_check=False) == []
     assert "\n| in all | 2 | 1 | 1 |\n<!-- end rules -->" in page.read_text()
-    row = "\n| MUST | A client masks | `6455-5.1-MASK` | [a.cpp:6](../protocol/a.cpp#L6) |  |\n"
+    row = "\n| MUST | A client masks | `6455-5.1-MASK` | [a.cpp](../protocol/a.cpp) |  |\n"
     assert row + "<!-- end" in page.read_text()
     assert "\n| MAY | b | *not ours:* no |  |  |\n<!-- end" in page.read_text()
     # It goes with what it shows: here a test that proves the rule now.
@@ -133,7 +169,7 @@ def test_a_page_with_a_mark_left_open_is_not_rewritten(tree):
 def test_the_command_names_what_is_wrong_and_fails_and_then_mends_it(tree):
     shutil.copytree(ROOT / "tools" / "lib", tree / "tools" / "lib")
     command = [sys.executable, shutil.copy(ROOT / "tools" / "docs", tree / "tools")]
-    (tree / "protocol" / "a.cpp").write_text(SOURCE.replace("b", "bb"))
+    (tree / "protocol" / "a.cpp").write_text(SOURCE.replace("int b", "int bb"))
     stale = subprocess.run([*command, "--check"], capture_output=True, text=True, check=False)
     assert stale.returncode == 1
     assert stale.stderr == "docs: docs/page.md: stale; tools/docs brings it up to date\n"
@@ -142,9 +178,29 @@ def test_the_command_names_what_is_wrong_and_fails_and_then_mends_it(tree):
     assert subprocess.run([*command, "--chekc"], capture_output=True, check=False).returncode == 1
 
 
+def differences_from_map(root):
+    """Files of protocol/ and server/ that docs/READING.md does not have, or has and that do not exist."""
+    marks = re.findall(r"<!-- lines ([^>]+?) -->", (root / "docs" / "READING.md").read_text())
+    mapped = [file for mark in marks for file in mark.split() if not file.startswith("tools/")]
+    there = [str(path.relative_to(root)) for path in find_files(root, "protocol", "server")]
+    return sorted((Counter(mapped) - Counter(there)) + (Counter(there) - Counter(mapped)))
+
+
 def test_the_map_has_each_file():
-    marks = re.findall(r"<!-- lines ([^>]+?) -->", (ROOT / "docs" / "READING.md").read_text())
-    mapped = [file for mark in marks for file in mark.split()]
-    there = [str(path.relative_to(ROOT)) for part in ("protocol", "server")
-             for path in (ROOT / part).iterdir() if path.suffix in (".h", ".cpp")]
-    assert sorted(file for file in mapped if not file.startswith("tools/")) == sorted(there)
+    assert differences_from_map(ROOT) == []
+
+
+def test_a_file_that_is_not_on_the_map_is_seen_at_any_depth(tree):
+    (tree / "docs" / "READING.md").write_text("<!-- lines protocol/a.cpp server/b.h --><!-- end lines -->\n")
+    with pytest.raises(SystemExit, match="no file in server/ ends in .h or .cpp"):
+        differences_from_map(tree)
+    (tree / "server" / "deep" / "in").mkdir(parents=True)
+    (tree / "server" / "b.h").touch()
+    assert differences_from_map(tree) == []
+    (tree / "server" / "b.h").rename(tree / "server" / "deep" / "in" / "b.h")
+    assert differences_from_map(tree) == ["server/b.h", "server/deep/in/b.h"]
+
+
+def test_no_page_at_all_is_an_error(tmp_path):
+    with pytest.raises(SystemExit, match="no file in docs/ ends in .md"):
+        docs.run(tmp_path, is_check=True)

@@ -115,22 +115,23 @@ def test_this_check_sees_what_it_forbids(tree, file, old, new, errors):
 
 def test_a_section_is_shown_with_the_places_of_its_tags(tree):
     found = rules.read_rules(tree, TABLE, [])
-    code, tests = rules.find_tags(tree, *rules.CODE), rules.find_tags(tree, "tests")
+    (tree / "tests/protocol/frame_test.cpp").write_text(
+        "TEST(Frame, IsMasked) {  // [6455-5.1-MASK]\n}\nTEST(Frame, Fails) {\n  f();  // 6455-5.1-MASK\n}\n"
+        "// Of both:\n\n// [6455-5.1-NOMASK]\n")
+    (tree / "protocol/frame.cpp").write_text(
+        "void write() {\n  // [6455-5.1-MASK]\n  // [6455-5.1-NOMASK]\n}\nvoid read() {\n  // [6455-5.1-MASK]\n}\n")
+    code = rules.name_places(tree, rules.find_tags(tree, *rules.CODE))
+    tests = rules.name_places(tree, rules.find_tags(tree, "tests"))
+    in_code = "[error.cpp](../protocol/error.cpp), [frame.cpp](../protocol/frame.cpp) "
+    in_tests = "[frame_test.cpp](../tests/protocol/frame_test.cpp)"
     assert rules.show_section(found[:2], code, tests).splitlines() == [
         "2 keywords: 2 bound, 0 not ours.",
         "",
         "| keyword | the rule | bound by | in code | in tests |",
         "| --- | --- | --- | --- | --- |",
-        "| MUST | A client masks | `6455-5.1-MASK` "
-        "| [error.cpp:1](../protocol/error.cpp#L1), "
-        "[frame.cpp:1](../protocol/frame.cpp#L1), [3](../protocol/frame.cpp#L3) "
-        "| [frame_test.cpp:1](../tests/protocol/frame_test.cpp#L1) ×2 |",
+        f"| MUST | A client masks | `6455-5.1-MASK` | {in_code}`read`, `write` | {in_tests} `Frame.Fails` ×2 |",
         "| MUST NOT | A server does not | `6455-5.1-NOMASK`<br>`6455-5.1-MASK` "
-        "| [error.cpp:2](../protocol/error.cpp#L2), [frame.cpp:2](../protocol/frame.cpp#L2)<br>"
-        "[error.cpp:1](../protocol/error.cpp#L1), "
-        "[frame.cpp:1](../protocol/frame.cpp#L1), [3](../protocol/frame.cpp#L3) "
-        "| [frame_test.cpp:2](../tests/protocol/frame_test.cpp#L2)<br>"
-        "[frame_test.cpp:1](../tests/protocol/frame_test.cpp#L1) ×2 |"]
+        f"| {in_code}`write`<br>{in_code}`read`, `write` | {in_tests}<br>{in_tests} `Frame.Fails` ×2 |"]
     assert rules.show_section(found[2:], code, tests).splitlines()[::4] == [
         "1 keyword: 0 bound, 1 not ours.",
         "| MAY | Who has a proxy \\| may use it | *not ours:* no proxy is known here |  |  |"]

@@ -4,6 +4,8 @@ one from the other is a tag: number of the RFC, section, name. tools/docs shows 
 import re
 from dataclasses import dataclass
 
+import symbols
+
 RFCS = "3629|6455|6585|7692|8441|9110|9112"
 TAG = re.compile(rf"(?<![\w.-])(?:{RFCS})-\d+(?:\.\d+)*-[A-Z0-9]+(?:-[A-Z]+)*(?![\w-])")
 CODE = ("protocol", "server", "tools")
@@ -29,6 +31,19 @@ def find_tags(root, *parts):
                 for tag in TAG.findall(line):
                     found.setdefault(tag, []).append((str(name), number))
     return found
+
+
+def name_places(root, found):
+    """The same with symbols instead of lines: each tag, and the (file, name) of what it stands in. Outside of any
+    symbol the name is empty. No symbol comes twice, so that code may move within its file."""
+    named = {}
+    for tag, places in found.items():
+        of_tag = set()
+        for file, number in places:
+            symbol = symbols.enclosing(symbols.read(root / file), number)
+            of_tag.add((file, symbol.name if symbol else ""))
+        named[tag] = sorted(of_tag)
+    return named
 
 
 @dataclass
@@ -123,21 +138,16 @@ def show_counts(rules):
     return "\n".join(lines)
 
 
-def link(file, number, text):
-    return f"[{text}](../{file}#L{number})"
-
-
 def show_places(places, is_short):
-    """Links to them. `is_short`: of a file the first only, and how many there are."""
+    """The files as links, and the symbols in each. `is_short`: the first symbol of a file, and how many there are."""
     shown = []
     for file in dict.fromkeys(file for file, _ in places):
-        numbers = sorted({number for of_file, number in places if of_file == file})
-        name = file.split("/")[-1]
-        text = link(file, numbers[0], f"{name}:{numbers[0]}")
-        if is_short and len(numbers) > 1:
-            text += f" ×{len(numbers)}"
-        elif not is_short:
-            text += "".join(", " + link(file, number, str(number)) for number in numbers[1:])
+        names = [f"`{name}`" for of_file, name in places if of_file == file and name]
+        text = f"[{file.split('/')[-1]}](../{file})"
+        if is_short and len(names) > 1:
+            text += f" {names[0]} ×{len(names)}"
+        elif names:
+            text += " " + ", ".join(names)
         shown.append(text)
     return ", ".join(shown)
 
