@@ -23,7 +23,8 @@ WHY = "why: a reason\n"
 def report_fixture(tmp_path):
     def report(branches, argued="", missed=None, total=(100, 100), least=(99, 98)):
         """branches: line, column, last column, times true, times false."""
-        source = tmp_path / "f.cpp"
+        source = tmp_path / "protocol" / "deep" / "in" / "f.cpp"
+        source.parent.mkdir(parents=True, exist_ok=True)
         source.write_text(SOURCE)
         missed = sum(count == 0 for branch in branches for count in branch[3:]) if missed is None else missed
 
@@ -36,7 +37,7 @@ def report_fixture(tmp_path):
             "totals": {"lines": summary(total[0]), "branches": summary(total[1])}}]}))
         (tmp_path / "list.txt").write_text(argued.replace("FILE", os.path.relpath(source, TOP)))
         run = subprocess.run([sys.executable, TOP / "tools/lib/branches.py", tmp_path / "export.json",
-                              tmp_path / "list.txt", *map(str, least)], capture_output=True, text=True)
+                              tmp_path / "list.txt", *map(str, least), tmp_path / "protocol"], capture_output=True, text=True)
         return run.returncode, run.stderr
     return report
 
@@ -95,3 +96,19 @@ def test_a_block_without_a_reason_is_refused(report):
     status, said = report([(2, 16, 21, 3, 0)], ARGUED.replace(WHY, ""))
     assert status == 1
     assert "not a branch and its reason" in said
+
+
+def test_each_source_must_be_in_the_export(report, tmp_path):
+    assert report([]) == (0, "")
+    (tmp_path / "protocol" / "deep" / "g.cpp").touch()
+    status, said = report([])
+    assert status == 1
+    assert "protocol/deep/g.cpp: no test has lines of it" in said
+
+
+def test_a_folder_without_sources_is_an_error(report, tmp_path):
+    assert report([]) == (0, "")
+    (tmp_path / "protocol" / "deep" / "in" / "f.cpp").rename(tmp_path / "f.h")
+    run = subprocess.run([sys.executable, TOP / "tools/lib/branches.py", tmp_path / "export.json",
+                          tmp_path / "list.txt", "99", "98", tmp_path / "protocol"], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (1, "no file in protocol/ ends in .cpp\n")

@@ -3,7 +3,14 @@ socket, no clock, no thread, no log."""
 
 import os
 import re
+import sys
 from pathlib import Path
+
+import pytest
+
+ROOT = Path(os.environ["FBF_SOURCE_DIR"])
+sys.path.insert(0, str(ROOT / "tools" / "lib"))
+from tree import find_files  # noqa: E402
 
 # Standard headers that bring in the world outside the bytes.
 WORLDLY = {
@@ -38,21 +45,17 @@ def allowed(part, file_name, angle, quoted):
 
 def violations(root):
     found = []
-    for part in ("protocol", "server"):
-        for path in sorted((root / part).rglob("*")):
-            if path.suffix not in (".h", ".cpp"):
-                continue
-            for number, line in enumerate(path.read_text().splitlines(), 1):
-                include = INCLUDE.match(line)
-                if include and not allowed(part, path.name, *include.groups()):
-                    found.append(f"{path.relative_to(root)}:{number}: {line.strip()}")
+    for path in find_files(root, "protocol", "server"):
+        part = path.relative_to(root).parts[0]
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            include = INCLUDE.match(line)
+            if include and not allowed(part, path.name, *include.groups()):
+                found.append(f"{path.relative_to(root)}:{number}: {line.strip()}")
     return found
 
 
 def test_includes_go_downwards():
-    root = Path(os.environ["FBF_SOURCE_DIR"])
-    assert len(list((root / "protocol").glob("*.h"))) > 0
-    assert violations(root) == []
+    assert violations(ROOT) == []
 
 
 def test_this_check_sees_what_it_forbids(tmp_path):
@@ -69,6 +72,7 @@ def test_this_check_sees_what_it_forbids(tmp_path):
         "protocol/a.h": ["#include <chrono>", "#include <thread>", "  #  include <iostream>",
                          "#include <unistd.h>", "#include <sys/socket.h>", "#include <zlib.h>",
                          '#include "server/fd.h"', '#include "frame.h"'],
+        "protocol/deep/in/folders.h": ["#include <chrono>", '#include "server/fd.h"'],
         "protocol/frame.cpp": ["#include <openssl/evp.h>", "#include <immintrin.h>",
                                "#include <spdlog/spdlog.h>"],
         "server/b.cpp": ['#include "tools/wsc.h"', '#include "tests/steps.h"',
@@ -80,7 +84,15 @@ def test_this_check_sees_what_it_forbids(tmp_path):
         (tmp_path / name).write_text(text)
     assert violations(tmp_path) == []
     for name, lines in bad.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("\n".join(lines) + "\n")
     assert violations(tmp_path) == [f"{name}:{number}: {line.strip()}"
                                     for name, lines in bad.items()
                                     for number, line in enumerate(lines, 1)]
+
+
+def test_a_part_without_files_is_an_error(tmp_path):
+    (tmp_path / "protocol" / "frame").mkdir(parents=True)
+    (tmp_path / "protocol" / "frame" / "frame.h").touch()
+    with pytest.raises(SystemExit, match="no file in server/ ends in .h or .cpp"):
+        violations(tmp_path)

@@ -3,7 +3,14 @@ and all such places are counted."""
 
 import os
 import re
+import sys
 from pathlib import Path
+
+import pytest
+
+ROOT = Path(os.environ["FBF_SOURCE_DIR"])
+sys.path.insert(0, str(ROOT / "tools" / "lib"))
+from tree import find_files  # noqa: E402
 
 # How many there are. Change it with the code: a suppression more is a decision, not an accident.
 EXPECTED = 2
@@ -19,26 +26,25 @@ END = re.compile(r"// NOLINTEND\([a-z][a-z0-9., -]+\)$")
 def suppressions(root):
     """How many, and those that lack a check or a reason."""
     count, incomplete = 0, []
-    for part in ("protocol", "server", "tools"):
-        for path in sorted((root / part).rglob("*")):
-            if path.suffix not in (".h", ".cpp"):
+    for path in find_files(root, "protocol", "server", "tools"):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if not NOLINT.search(line) or END.search(line):
                 continue
-            for number, line in enumerate(path.read_text().splitlines(), 1):
-                if not NOLINT.search(line) or END.search(line):
-                    continue
-                count += 1
-                if not COMPLETE.search(line):
-                    incomplete.append(f"{path.relative_to(root)}:{number}: {line.strip()}")
+            count += 1
+            if not COMPLETE.search(line):
+                incomplete.append(f"{path.relative_to(root)}:{number}: {line.strip()}")
     return count, incomplete
 
 
 def test_each_suppression_names_its_check_and_its_reason_and_all_are_counted():
-    assert suppressions(Path(os.environ["FBF_SOURCE_DIR"])) == (EXPECTED, [])
+    assert suppressions(ROOT) == (EXPECTED, [])
 
 
 def test_this_check_sees_what_it_forbids(tmp_path):
-    (tmp_path / "server").mkdir()
-    (tmp_path / "server" / "a.cpp").write_text(
+    for name in "protocol/a.h", "server/deep/in/a.cpp", "tools/a.cpp":
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "server" / "deep" / "in" / "a.cpp").write_text(
         "f();  // NOLINT(bugprone-branch-clone): both branches are rows of one table\n"
         "// NOLINTBEGIN(cert-err33-c): printing to a closed terminal has no remedy\n"
         "// NOLINTEND(cert-err33-c)\n"
@@ -46,6 +52,11 @@ def test_this_check_sees_what_it_forbids(tmp_path):
         "h();  // NOLINT(bugprone-branch-clone)\n"
         "// NOLINTNEXTLINE: because\n")
     assert suppressions(tmp_path) == (5, [
-        "server/a.cpp:4: g();  // NOLINT",
-        "server/a.cpp:5: h();  // NOLINT(bugprone-branch-clone)",
-        "server/a.cpp:6: // NOLINTNEXTLINE: because"])
+        "server/deep/in/a.cpp:4: g();  // NOLINT",
+        "server/deep/in/a.cpp:5: h();  // NOLINT(bugprone-branch-clone)",
+        "server/deep/in/a.cpp:6: // NOLINTNEXTLINE: because"])
+
+
+def test_a_part_without_files_is_an_error(tmp_path):
+    with pytest.raises(SystemExit, match="no file in protocol/ ends in .h or .cpp"):
+        suppressions(tmp_path)

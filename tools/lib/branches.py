@@ -1,5 +1,6 @@
-"""branches.py EXPORT LIST LINES BRANCHES     what llvm-cov's JSON export says of each file under protocol/
+"""branches.py EXPORT LIST LINES BRANCHES FOLDER     what llvm-cov's JSON export says of each file under protocol/
 
+FOLDER is protocol/: each .cpp file in it, at any depth, must be in the export.
 Fails under LINES or BRANCHES per cent; if a branch is never taken and LIST does not say why; and if LIST names one
 that is taken, or is not there. LIST holds blocks such as
 
@@ -18,6 +19,8 @@ import re
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
+
+from tree import find_files
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -55,12 +58,14 @@ def rate(summary):
     return 100 * summary["covered"] / summary["count"] if summary["count"] else 100
 
 
-def main(export, listed, least_lines, least_branches):
+def main(export, listed, least_lines, least_branches, folder):
     data = json.loads(Path(export).read_text())["data"][0]
     argued = argued_in(Path(listed))
     missing = Counter()
     where = defaultdict(list)
-    wrong = []
+    covered = {os.path.realpath(file["filename"]) for file in data["files"]}
+    sources = find_files(Path(folder).resolve().parent, Path(folder).name, suffixes=(".cpp",))
+    wrong = [f"{os.path.relpath(path, TOP)}: no test has lines of it" for path in sources if str(path) not in covered]
     print(f"{'':28} {'lines':>7} {'missed':>7} {'':8} {'branches':>9} {'missed':>7}")
     for file in sorted(data["files"], key=lambda each: each["filename"]):
         name = os.path.relpath(file["filename"], TOP)

@@ -27,6 +27,20 @@ quietly() {
   return "$status"
 }
 
+# compiles_all PRESET PART...: fails unless each part has .cpp files and the preset compiles them all.
+compiles_all() {
+  local preset=$1 part file files
+  shift
+  for part in "$@"; do
+    mapfile -t files < <(find "$part" -name '*.cpp')
+    ((${#files[@]} > 0)) || die "no file in $part/ ends in .cpp"
+    for file in "${files[@]}"; do
+      grep -qF "\"$PWD/$file\"" "build/$preset/compile_commands.json" ||
+        die "the preset $preset does not compile $file"
+    done
+  done
+}
+
 as_root() {
   if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
