@@ -4,7 +4,6 @@
 
 namespace ws {
 
-// region parse-close-payload
 ClosePayload parse_close_payload(std::span<const std::byte> payload) {
   ClosePayload close;
   if (payload.empty())
@@ -24,7 +23,6 @@ ClosePayload parse_close_payload(std::span<const std::byte> payload) {
   }
   return close;
 }
-// endregion
 
 std::string_view fit_close_reason(std::string_view reason) {
   if (reason.size() <= kMaxCloseReason)

@@ -54,7 +54,6 @@ void Connection::release_delivered() {
     partial_.reset();
 }
 
-// region next
 Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
   for (;;) {
     if (state_ == State::kFinished)
@@ -107,7 +106,6 @@ Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
     }
   }
 }
-// endregion
 
 /// The header at the front of `in`, or one whose first bytes came earlier and lie in header_.
 HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& header) {
@@ -135,7 +133,6 @@ HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& head
   return result;
 }
 
-// region take-whole-frame
 /// A message, or a control frame, that lies whole in the caller's bytes: handed out where it lies, without a copy.
 Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
                                    Output& out) {
@@ -153,7 +150,6 @@ Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byt
     return fail(Error::kTextNotUtf8, out);
   return {.type = Event::Type::kText, .payload = payload};
 }
-// endregion
 
 /// The next bytes of a frame that reads or fragments have cut.
 Event Connection::take_payload(std::span<std::byte>& in, Output& out) {
@@ -199,7 +195,6 @@ Event Connection::end_data_frame(bool fin, Output& out) {
           .payload = message.payload()};
 }
 
-// region control-event
 Event Connection::control_event(Opcode opcode, std::span<std::byte> payload, Output& out) {
   if (opcode == Opcode::kPing) {
     // [6455-5.5.2-PONG] the answer carries what the ping carried
@@ -222,7 +217,6 @@ Event Connection::control_event(Opcode opcode, std::span<std::byte> payload, Out
   const std::size_t reason_size = received.reason.size();
   return {.type = Event::Type::kClose, .code = received.code, .payload = payload.last(reason_size)};
 }
-// endregion
 
 Event Connection::fail(Error error, Output& out) {
   // [6455-7.1.7-FAIL] say why, then process nothing more
@@ -267,7 +261,6 @@ bool Connection::close(std::uint16_t code, std::string_view reason, Output& out)
   return true;
 }
 
-// region append-compressed
 /// [7692-6.1-COMPRESSED] False, and nothing appended, if the message is better sent as it is: [7692-6.1-PLAIN]
 bool Connection::append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                                    Output& out) {
@@ -293,9 +286,7 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
     show_sent(frame);
   return true;
 }
-// endregion
 
-// region append-frame
 void Connection::append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                               Output& out) {
   // [6455-6.1-FRAME] one frame, so that FIN is set; [6455-5.2-RSV] RSV1-3 are not; [6455-5.1-NOMASK] a server's MASK
@@ -344,7 +335,6 @@ void Connection::append_lent(const FrameHeader& header,
       settings_->observer->on_payload(Direction::kOut, part);
   }
 }
-// endregion
 
 /// A frame, or its header alone, to the observer that there is.
 void Connection::show_sent(std::span<const std::byte> frame) {

@@ -172,7 +172,6 @@ class Connection {
   std::array<std::byte, kMaxHeaderSize> header_{};
 };
 
-// region connection-short-way
 // In the caller's loop itself: a third of a short message's instructions would be the calls.
 [[gnu::always_inline]] inline Event Connection::next(std::span<std::byte>& in, Output& out) {
   release();
@@ -207,6 +206,5 @@ inline bool Connection::send_short(Opcode opcode, std::span<const std::byte> pay
   return state_ == State::kOpen && deflate_ == nullptr && has_short_way() &&
          payload.size() < kLendFrom && append_short_frame(opcode, payload, out);
 }
-// endregion
 
 }  // namespace ws

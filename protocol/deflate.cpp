@@ -93,7 +93,6 @@ Deflater::~Deflater() {
   deflateEnd(&stream_);
 }
 
-// region compress
 std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts,
                                std::span<std::byte> out) {
   std::size_t written = 0;
@@ -111,9 +110,7 @@ std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts
   assert(stream_.avail_out != 0);  // or a part would still be inside
   return written - sizeof kTail;
 }
-// endregion
 
-// region write-frame
 std::size_t Deflater::write_frame(FrameHeader& header,
                                   std::span<const std::span<const std::byte>> parts,
                                   std::span<std::byte> out) {
@@ -128,7 +125,6 @@ std::size_t Deflater::write_frame(FrameHeader& header,
     apply_mask(payload, header.masking_key);
   return header_size + size;
 }
-// endregion
 
 void Deflater::start_anew() {
   deflateReset(&stream_);
@@ -151,7 +147,6 @@ Inflater::Result Inflater::inflate(std::span<const std::byte>& in, std::span<std
   return run(in, out, Z_SYNC_FLUSH);
 }
 
-// region inflate
 Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::byte> out,
                                int flush) {
   std::size_t written = 0;
@@ -181,7 +176,6 @@ Error Inflater::end_message() {
   const bool is_whole = result.error == Error::kNone && result.written == 0 && is_at_end;
   return is_whole ? Error::kNone : Error::kCompressedData;
 }
-// endregion
 
 void Inflater::start_anew() {
   inflateReset(&stream_);

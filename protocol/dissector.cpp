@@ -40,7 +40,6 @@ std::optional<std::uint64_t> body_size(const HttpResponse& response) {
 
 Dissector::Dissector(Sender sender, std::size_t keep) : sender_(sender), keep_(keep) {}
 
-// region dissector-next
 std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
   if (shown_.capacity() > kSmall && shown_.capacity() / 2 > keep_)
     std::vector<std::byte>().swap(shown_);  // that was a head
@@ -63,7 +62,6 @@ std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
   }
   return take_data(in, in.size());
 }
-// endregion
 
 std::optional<Dissected> Dissector::cut() {
   request_.reset();
@@ -159,7 +157,6 @@ std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
   return item;
 }
 
-// region dissector-frame
 std::optional<Dissected> Dissector::take_frame(std::span<const std::byte>& in) {
   if (header_size_ == 0) {
     const std::size_t before = kept_.size();
@@ -186,6 +183,5 @@ std::optional<Dissected> Dissector::take_frame(std::span<const std::byte>& in) {
     return std::nullopt;
   return finish(Dissected::Type::kFrame);
 }
-// endregion
 
 }  // namespace ws

@@ -11,7 +11,6 @@ struct Row {
   ErrorInfo info;
 };
 
-// region error-table
 constexpr Row kTable[] = {
     {Error::kNone, {"", 0, "no error"}},
 
@@ -88,7 +87,6 @@ constexpr Row kTable[] = {
      {"6455-10.4-BUDGET", 1013, "the server's buffers are full; try again later"}},
     {Error::kOutOfMemory, {"6455-7.4.1-1011", 1011, "out of memory"}},
 };
-// endregion
 
 // A row stands at the index of its enumerator, and its text fits a Close frame (125 - 2 bytes).
 consteval bool table_is_sound() {

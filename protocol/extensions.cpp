@@ -33,7 +33,6 @@ std::optional<std::string> read_value(std::string_view text) {
   return value;
 }
 
-// region parse-extension
 /// [6455-9.1-SYNTAX] token *( ";" token [ "=" ( token | quoted-string ) ] )
 /// A comma or a semicolon in quotes would be no token either, so that cutting there is safe.
 std::optional<Extension> parse_extension(std::string_view text) {
@@ -56,7 +55,6 @@ std::optional<Extension> parse_extension(std::string_view text) {
   }
   return extension;
 }
-// endregion
 
 /// The parameters of one permessage-deflate, as an offer or an answer has them.
 struct Parameters {
@@ -76,7 +74,6 @@ std::optional<std::uint8_t> read_bits(const std::string& value) {
   return std::nullopt;
 }
 
-// region read-parameters
 /// [7692-7-DECLINE], [7692-7-RESPONSE] nullopt for a parameter that is unknown, comes twice, or has no valid
 /// value.
 std::optional<Parameters> read_parameters(const Extension& extension) {
@@ -105,7 +102,6 @@ std::optional<Parameters> read_parameters(const Extension& extension) {
   }
   return read;
 }
-// endregion
 
 void append_flag(std::string& text, std::string_view name) {
   text += "; ";
@@ -139,7 +135,6 @@ std::optional<std::vector<Extension>> parse_extensions(const HttpHead& head) {
   return extensions;
 }
 
-// region accept-deflate
 std::optional<DeflateAnswer> accept_deflate(std::span<const Extension> offers,
                                             const DeflateSettings& settings) {
   if (!settings.is_enabled)
@@ -180,7 +175,6 @@ std::optional<DeflateAnswer> accept_deflate(std::span<const Extension> offers,
   }
   return std::nullopt;
 }
-// endregion
 
 std::string offer_deflate(const DeflateSettings& settings) {
   std::string text(kPermessageDeflate);  // [7692-5-OFFER]
@@ -198,7 +192,6 @@ std::string offer_deflate(const DeflateSettings& settings) {
   return text;
 }
 
-// region judge-deflate-answer
 Error judge_deflate_answer(std::span<const Extension> answer, const DeflateSettings& settings,
                            std::optional<DeflateParameters>& agreed) {
   if (answer.empty())
@@ -224,6 +217,5 @@ Error judge_deflate_answer(std::span<const Extension> answer, const DeflateSetti
             .client_max_window_bits = std::min(client_bits, settings.window_bits)};
   return Error::kNone;
 }
-// endregion
 
 }  // namespace ws

@@ -18,7 +18,6 @@ consteval bool is_defined(unsigned opcode) {
   return opcode <= 0x2 || (opcode >= 0x8 && opcode <= 0xA);
 }
 
-// region first-byte
 /// What is wrong with a frame that begins with `byte0`: FIN, RSV1-3, opcode.
 consteval Error judge_first_byte(unsigned byte0, bool deflates) {
   const auto opcode = static_cast<Opcode>(byte0 & 0x0FU);
@@ -46,7 +45,6 @@ consteval auto judge_first_bytes() {
   return table;
 }
 constexpr auto kFirstByte = judge_first_bytes();
-// endregion
 
 /// Network byte order: most significant byte first.
 std::uint64_t read_big_endian(std::span<const std::byte> bytes) {
@@ -58,7 +56,6 @@ std::uint64_t read_big_endian(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-// region parse-frame-header
 HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header,
                                 bool deflates) {
   // Byte 0: FIN, RSV1-3, opcode.
@@ -121,7 +118,6 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
   }
   return {HeaderResult::Status::kHeader, Error::kNone, size};
 }
-// endregion
 
 std::size_t read_frame_header(std::span<const std::byte> in, FrameHeader& header) {
   if (in.size() < 2)

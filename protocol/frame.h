@@ -80,7 +80,6 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
 /// the bytes of the header, or 0 if it needs more of them.
 std::size_t read_frame_header(std::span<const std::byte> in, FrameHeader& header);
 
-// region serialize-frame-header
 /// Writes `header` in its shortest form to the start of `out`; returns the bytes written (2 to 14). Here, so that
 /// where it is called nothing is left of what is known beforehand.
 inline std::size_t serialize_frame_header(const FrameHeader& header,
@@ -109,6 +108,5 @@ inline std::size_t serialize_frame_header(const FrameHeader& header,
   }
   return size;
 }
-// endregion
 
 }  // namespace ws

@@ -59,7 +59,6 @@ Error choose_subprotocol(const HttpRequest& request, std::span<const std::string
 
 }  // namespace
 
-// region accept-key
 AcceptKey accept_key(std::string_view key) {
   std::string text(key);
   text += kGuid;
@@ -73,9 +72,7 @@ AcceptKey accept_key(std::string_view key) {
   std::copy_n(encoded.begin(), accept.size(), accept.begin());
   return accept;
 }
-// endregion
 
-// region judge-upgrade
 Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> supported,
                       const DeflateSettings& deflate) {
   Upgrade upgrade;
@@ -114,9 +111,7 @@ Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> s
     upgrade.accept = accept_key(*key);
   return upgrade;
 }
-// endregion
 
-// region switching-protocols
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out) {
   // [6455-4.2.2-SWITCH] Names in lower case, as the article's server (Reactor Netty) writes them.
   out.append("HTTP/1.1 101 Switching Protocols\r\n");
@@ -137,7 +132,6 @@ void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, 
   out.append(std::string_view(upgrade.accept.data(), upgrade.accept.size()));
   out.append("\r\n\r\n");
 }
-// endregion
 
 std::optional<Uri> parse_uri(std::string_view text) {
   Uri uri;
@@ -208,7 +202,6 @@ void ClientHandshake::write_request(Output& out) const {
   out.append(request);
 }
 
-// region judge-response
 ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse& response) const {
   if (response.status() != 101)
     return {Error::kStatus};  // [6455-4.1-STATUS]
@@ -242,6 +235,5 @@ ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse&
   }
   return established;
 }
-// endregion
 
 }  // namespace ws

@@ -69,7 +69,6 @@ std::optional<std::string_view> next_list_element(std::string_view& list) {
   return std::nullopt;
 }
 
-// region http-parse
 HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
   bytes_ = bytes;
   while (error_ == Error::kNone && !is_complete_) {
@@ -100,7 +99,6 @@ HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
     return Status::kError;
   return is_complete_ ? Status::kComplete : Status::kNeedMore;
 }
-// endregion
 
 void HttpHead::reset() {
   bytes_ = {};
@@ -149,7 +147,6 @@ Error HttpHead::take_line(std::string_view line, const Limits& limits) {
   return take_field(line);
 }
 
-// region http-field
 Error HttpHead::take_field(std::string_view line) {
   // [9112-5.2-FOLD] a blank in front would continue the field before
   if (is_blank(line.front()))
@@ -167,7 +164,6 @@ Error HttpHead::take_field(std::string_view line) {
   fields_.push_back({slice(name), slice(value)});
   return Error::kNone;
 }
-// endregion
 
 std::size_t HttpHead::count(std::string_view name) const {
   return static_cast<std::size_t>(std::ranges::count_if(
@@ -195,7 +191,6 @@ bool HttpHead::lists(std::string_view name, std::string_view element) const {
   return false;
 }
 
-// region http-request-line
 Error HttpRequest::take_start_line(std::string_view line) {
   // [9112-3-REQUEST] method SP target SP version, with single blanks
   const std::size_t first = line.find(' ');
@@ -219,7 +214,6 @@ Error HttpRequest::take_start_line(std::string_view line) {
   method_ = slice(method);
   return take_target(target);
 }
-// endregion
 
 Error HttpRequest::take_target(std::string_view target) {
   // [9112-3.2-TARGET] a fragment is never sent; what is not visible ASCII is to be escaped

@@ -3,7 +3,6 @@
 namespace ws::mask_detail {
 namespace {
 
-// region xor-steps
 /// 64 bytes a step: eight words, each the key twice. In line, so that it is compiled for each of its two callers.
 [[gnu::always_inline]] inline void xor_plainly(std::byte* p, std::size_t steps,
                                                std::uint64_t wide) {
@@ -30,6 +29,5 @@ void xor_steps(std::byte* p, std::size_t steps, std::uint64_t wide) {
 #endif
   xor_plainly(p, steps, wide);
 }
-// endregion
 
 }  // namespace ws::mask_detail

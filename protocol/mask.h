@@ -37,7 +37,6 @@ void xor_steps(std::byte* p, std::size_t steps, std::uint64_t wide);
 
 }  // namespace mask_detail
 
-// region apply-mask
 /// XORs `payload` in place with `key`; `offset` bytes of the same frame's payload came before. In a header, since most
 /// payloads are so short that a call would cost as much as the work.
 [[gnu::always_inline]] inline void apply_mask(std::span<std::byte> payload, MaskingKey key,
@@ -76,6 +75,5 @@ void xor_steps(std::byte* p, std::size_t steps, std::uint64_t wide);
   for (std::size_t i = 0; i < (left & 3U); ++i)
     p[i] ^= key[i];
 }
-// endregion
 
 }  // namespace ws

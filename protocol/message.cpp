@@ -13,7 +13,6 @@ constexpr std::size_t kInflatedAtOnce = std::size_t{16} * 1024;
 
 }  // namespace
 
-// region judge-data-frame
 Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room) {
   // [6455-5.4-CONTINUATION] a continuation needs something to continue
   if (header.opcode == Opcode::kContinuation && !open)
@@ -26,14 +25,12 @@ Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room)
     return Error::kMessageTooBig;
   return Error::kNone;
 }
-// endregion
 
 MessageAssembler::~MessageAssembler() {
   if (budget_ != nullptr)
     budget_->give(payload_.capacity());
 }
 
-// region message-assembler
 void MessageAssembler::begin(const FrameHeader& header, Inflater* inflater) {
   opcode_ = header.opcode;  // [6455-6.2-TYPE] that of the fragments behind it too
   inflater_ = inflater;
@@ -114,6 +111,5 @@ Error MessageAssembler::end_frame(bool fin) {
     return Error::kTextNotUtf8;
   return Error::kNone;
 }
-// endregion
 
 }  // namespace ws

@@ -23,7 +23,6 @@ struct ShortFrame {
   explicit operator bool() const { return header_size != 0; }
 };
 
-// region find-short-frame
 /// The frame at the front of `in`, if it is one, and its payload has at most `limit` bytes.
 [[gnu::always_inline]] inline ShortFrame find_short_frame(std::span<const std::byte> in,
                                                           std::uint64_t limit) {
@@ -46,9 +45,7 @@ struct ShortFrame {
     return {};
   return frame;
 }
-// endregion
 
-// region append-short-frame
 /// Appends a whole message of less than 64 KiB as a server's frame; false, and nothing appended, if it is empty, or the
 /// block of `out` would have to grow for it.
 [[gnu::always_inline]] inline bool append_short_frame(Opcode opcode,
@@ -71,6 +68,5 @@ struct ShortFrame {
   std::memcpy(at, payload.data(), size);
   return true;
 }
-// endregion
 
 }  // namespace ws

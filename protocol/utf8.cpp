@@ -84,7 +84,6 @@ const std::byte* skip_characters(const std::byte* begin, const std::byte* p, con
 
 }  // namespace
 
-// region utf8-accept
 bool Utf8Validator::accept(std::byte next) {
   const auto byte = std::to_integer<std::uint8_t>(next);
   if (lacking_ != 0) {
@@ -125,7 +124,6 @@ bool Utf8Validator::accept(std::span<const std::byte> bytes) {
   }
   return true;
 }
-// endregion
 
 bool is_utf8(std::span<const std::byte> bytes) {
   Utf8Validator validator;

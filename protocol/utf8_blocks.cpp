@@ -13,7 +13,6 @@ namespace ws {
 #if defined(__x86_64__)
 namespace {
 
-// region utf8-wrong-pairs
 struct Range {
   unsigned first, last;
 };
@@ -51,7 +50,6 @@ consteval std::array<std::uint8_t, 16> bits_by_nibble(Range WrongPair::*column) 
 constexpr auto kHigh = bits_by_nibble(&WrongPair::high);
 constexpr auto kLow = bits_by_nibble(&WrongPair::low);
 constexpr auto kNext = bits_by_nibble(&WrongPair::next);
-// endregion
 
 [[gnu::target("avx2")]] inline __m256i load(const std::byte* p) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
@@ -75,7 +73,6 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   return low_nibbles(_mm256_srli_epi16(bytes, 4));  // by 16 bits: there is no shift by eight
 }
 
-// region utf8-block
 /// Is each of the 32 bytes at `p` valid, given the three before it?
 [[gnu::target("avx2")]] inline bool is_valid(const std::byte* p) {
   const __m256i bytes = load(p);
@@ -111,7 +108,6 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   while ((*p & std::byte{0xC0}) == std::byte{0x80});
   return p;
 }
-// endregion
 
 const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
 

@@ -8,7 +8,6 @@
 
 namespace ws {
 
-// region chat
 void Chat::opened(Session& session, const Opening&) {
   constexpr std::string_view kWelcome = "Welcome to broadcast chat!";
   room_.join(session);
@@ -43,6 +42,5 @@ void Chat::count(const Session& session, std::string_view what, std::ptrdiff_t c
   parts_.total += static_cast<std::size_t>(change);
   log(LogLevel::kInfo, {what, session.id().text(), ", Total: ", std::to_string(parts_.total)});
 }
-// endregion
 
 }  // namespace ws

@@ -10,7 +10,6 @@ constexpr std::size_t kRefusalsOfAnAddress = 4;
 
 }  // namespace
 
-// region connection-count
 ConnectionCount::Entry ConnectionCount::enter(std::string_view host) {
   // Counted first and judged then: of two loops that take a connection at the same time one is the N + 1st.
   const std::size_t before = size_++;
@@ -63,6 +62,5 @@ void ConnectionCount::leave(Address address) {
   index_.erase(*counts_[address].host);
   free_.push_back(address);
 }
-// endregion
 
 }  // namespace ws

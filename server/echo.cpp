@@ -8,7 +8,6 @@
 
 namespace ws {
 
-// region echo
 void Echo::message(Session& session, Opcode opcode, std::span<std::byte> payload) {
   constexpr std::string_view kPrefix = "Echo: ";
   std::string storage;
@@ -16,7 +15,6 @@ void Echo::message(Session& session, Opcode opcode, std::span<std::byte> payload
   log(LogLevel::kInfo, {"Received: ", text});
   session.send(Opcode::kText, {std::as_bytes(std::span(kPrefix)), std::as_bytes(std::span(text))});
 }
-// endregion
 
 void Echo::closed(Session&, const Ending& ending) {
   if (ending.is_error)

@@ -71,7 +71,6 @@ std::string_view without_cut_character(std::string_view text) {
 
 }  // namespace
 
-// region escape
 std::string escape(std::string_view text) {
   std::string escaped;
   while (!text.empty()) {
@@ -86,7 +85,6 @@ std::string escape(std::string_view text) {
   }
   return escaped;
 }
-// endregion
 
 std::string escape_beginning(std::string_view beginning, std::uint64_t size) {
   if (beginning.size() >= size)

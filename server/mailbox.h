@@ -31,7 +31,6 @@ class Mailbox {
     waiting_.reserve(kMostLoops);
   }
 
-  // region mailbox
   /// False if the box is full; `sender` is then woken when it no longer is.
   [[nodiscard]] bool has_room(EventLoop& sender) {
     const std::lock_guard lock(mutex_);
@@ -70,7 +69,6 @@ class Mailbox {
       act(mail);
     taken_.clear();
   }
-  // endregion
 
  private:
   // So that the lists' memory can be had beforehand, since whoever posts has no way to fail: for a full box, and behind

@@ -45,7 +45,6 @@ void block_signals() {
   ::sigaction(SIGPIPE, &ignore, nullptr);
 }
 
-// region return-memory
 /// glibc raises these thresholds by itself when large blocks come and go, and then keeps what a wave of
 /// slow readers had filled. Set once, they stay: large blocks go back to the system when they are freed.
 void return_memory_when_freed() {
@@ -54,7 +53,6 @@ void return_memory_when_freed() {
   ::mallopt(M_TRIM_THRESHOLD, 64 * 1024);
   // NOLINTEND(concurrency-mt-unsafe)
 }
-// endregion
 
 int serve(const ws::Config& config) {
   return_memory_when_freed();

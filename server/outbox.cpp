@@ -62,7 +62,6 @@ bool Outbox::append(const std::shared_ptr<const Block>& block, Range range, std:
   return true;
 }
 
-// region drop-broadcasts
 void Outbox::drop_broadcasts() {
   std::size_t kept = 0;
   for (std::size_t i = first_; i < segments_.size(); ++i) {
@@ -92,7 +91,6 @@ void Outbox::drop_broadcasts() {
   for (const Segment& segment : segments_)
     queued_ += segment.end - segment.begin;
 }
-// endregion
 
 std::size_t Outbox::pieces(std::span<iovec> pieces) const {
   std::size_t count = 0;

@@ -13,7 +13,6 @@ struct Character {
   bool is_valid;
 };
 
-// region payload-text
 /// The longest start of `bytes` that could be one character. Surrogates are taken for characters here, so that
 /// all three bytes count as one that is malformed.
 Character first_character(std::span<const std::byte> bytes) {
@@ -36,7 +35,6 @@ Character first_character(std::span<const std::byte> bytes) {
       first == 0xED && size > 1 && std::to_integer<std::uint8_t>(bytes[1]) >= 0xA0;
   return {size, size == wanted && !is_surrogate};
 }
-// endregion
 
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};

@@ -54,7 +54,6 @@ void Room::leave(Session& session) {
   session.member = Session::kNoMember;
 }
 
-// region room-say
 bool Room::say(Session& speaker, Opcode opcode,
                std::initializer_list<std::span<const std::byte>> parts) {
   FrameHeader header{.opcode = opcode};
@@ -108,9 +107,7 @@ bool Room::say(Session& speaker, Opcode opcode,
     speaker.hold();
   return true;
 }
-// endregion
 
-// region room-compress
 /// The message as a compressed frame, valid until the next call; empty if it is better sent as it is. Without
 /// context, and so the same for everyone.
 std::span<const std::byte> Room::compress(Opcode opcode,
@@ -127,9 +124,7 @@ std::span<const std::byte> Room::compress(Opcode opcode,
   const std::size_t frame_size = deflater->write_frame(header, parts, room);
   return header.payload_length < size ? room.first(frame_size) : std::span<const std::byte>{};
 }
-// endregion
 
-// region room-ranges-for
 /// The turn from where `member` joined, without what it said itself; neighbours are joined.
 std::span<const Range> Room::ranges_for(const Turn& turn, const Member& member) {
   ranges_.clear();
@@ -152,9 +147,7 @@ std::span<const Range> Room::ranges_for(const Turn& turn, const Member& member) 
   std::ranges::reverse(ranges_);
   return ranges_;
 }
-// endregion
 
-// region room-flush
 void Room::end_turn() {
   compressed_.clear();  // a large one's memory is not kept
   if (!is_home()) {
@@ -228,7 +221,6 @@ void Room::deliver(Turn& turn) {
     member.last_said = kNone;
   }
 }
-// endregion
 
 // --- Several parts
 
@@ -244,7 +236,6 @@ bool Room::may_send() {
                              [&](Room* room) { return room->mailbox_.has_room(context_.loop); });
 }
 
-// region room-order
 /// At home: puts what another part hands over behind what was said here.
 void Room::order(std::shared_ptr<Turn>& turn) {
   const std::size_t messages = turn->said.size();
@@ -287,7 +278,6 @@ bool Room::append(const Turn& other) {
   }
   return true;
 }
-// endregion
 
 /// At home: so many more have their place in the order.
 void Room::count_ordered(std::size_t messages) {

@@ -110,7 +110,6 @@ bool are_same(const Origin& a, const Origin& b) {
          a.port == b.port;
 }
 
-// region own-origin
 /// A name that no outsider can let point here: an address itself, or localhost.
 bool is_fixed_name(std::string_view host) {
   return (host.starts_with('[') && host.ends_with(']')) ||
@@ -122,7 +121,6 @@ bool is_fixed_name(std::string_view host) {
 std::optional<Origin> own_origin(const HttpRequest& request) {
   return parse_authority("http", request.find("Host").value_or(""));
 }
-// endregion
 
 // --- Fields of mapped paths
 
@@ -159,7 +157,6 @@ Answer refusal(Error error) {
   return refusal(info.code, info.text);
 }
 
-// region write-answer
 void write_answer(const Answer& answer, std::time_t now, Output& out) {
   std::string head = "HTTP/1.1 " + std::to_string(answer.status) + " ";
   head += reason_phrase(answer.status);
@@ -173,7 +170,6 @@ void write_answer(const Answer& answer, std::time_t now, Output& out) {
   if (!answer.is_head)
     out.append(answer.body);
 }
-// endregion
 
 Router::Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols,
                const DeflateSettings& deflate)
@@ -181,7 +177,6 @@ Router::Router(std::vector<std::string> allowed_origins, std::vector<std::string
       subprotocols_(std::move(subprotocols)),
       deflate_(deflate) {}
 
-// region router-answer
 Answer Router::answer(const HttpRequest& request, bool is_available) const {
   Answer answer;
   const std::string_view path = request.path();
@@ -208,9 +203,7 @@ Answer Router::answer(const HttpRequest& request, bool is_available) const {
   answer.is_head = request.method() == "HEAD";
   return answer;
 }
-// endregion
 
-// region router-mapped
 Answer Router::answer_mapped(const HttpRequest& request, const Route& route) const {
   std::string fields(kVary);
   const auto refused = [&](Error error) {
@@ -270,7 +263,6 @@ Answer Router::answer_mapped(const HttpRequest& request, const Route& route) con
   answer.route = &route;
   return answer;
 }
-// endregion
 
 bool Router::is_allowed(std::string_view origin) const {
   return allowed_origins_.empty() ||

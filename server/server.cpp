@@ -83,7 +83,6 @@ void Server::add_echo_and_chat() {
     worker->add_echo_and_chat();
 }
 
-// region server-listen
 std::error_code Server::listen() {
   PortSharing sharing = options_.threads == 1 ? PortSharing::kNone : PortSharing::kFirst;
   for (const auto& worker : shared_->workers) {
@@ -93,13 +92,11 @@ std::error_code Server::listen() {
   }
   return {};
 }
-// endregion
 
 std::error_code Server::handle_signals() {
   return shared_->workers.front()->handle_signals();
 }
 
-// region server-run
 int Server::run() {
   const std::vector<int> all = options_.has_affinity ? processors() : std::vector<int>{};
   std::vector<std::exception_ptr> failures(
@@ -134,7 +131,6 @@ int Server::run() {
   }
   return shared_->exit_status;
 }
-// endregion
 
 void Server::stop() {
   shared_->workers.front()->ask(Worker::kStop);  // which tells the others

@@ -24,7 +24,6 @@ EventLoop::Token SessionTable::next_token() const {
   return {slot, next_serial_};
 }
 
-// region session-table
 void SessionTable::put(std::unique_ptr<Session> session) {
   const EventLoop::Token token = next_token();
   // Room first: whatever fails must fail before anything has changed, and erase must not fail at all.
@@ -62,6 +61,5 @@ void SessionTable::erase(EventLoop::Token token) {
   slot.session = nullptr;
   free_.push_back(token.slot);
 }
-// endregion
 
 }  // namespace ws

@@ -79,7 +79,6 @@ class IoResult {
   /// `value`: the bytes that moved, 0 at the end, or an error's number, negative.
   explicit IoResult(std::int64_t value) : value_(value) {}
 
-  // region io-status
   [[nodiscard]] Status status() const {
     if (value_ > 0) [[likely]]
       return Status::kDone;
@@ -89,7 +88,6 @@ class IoResult {
     const bool may_try_again = value_ == -EAGAIN || value_ == -EINTR || value_ == -ENOBUFS;
     return may_try_again ? Status::kWouldBlock : Status::kError;  // ECONNRESET, EPIPE, ETIMEDOUT, …
   }
-  // endregion
   [[nodiscard]] std::size_t size() const {
     return value_ > 0 ? static_cast<std::size_t>(value_) : 0;
   }

@@ -49,7 +49,6 @@ void Timers::cancel(TimerNode& node) {
   next_ = next_occupied();
 }
 
-// region timers-place
 void Timers::place(TimerNode& node) {
   if (node.deadline_ <= now_) {
     link(due_, node);
@@ -69,7 +68,6 @@ void Timers::place(TimerNode& node) {
   wheels_[level].occupied |= std::uint64_t{1} << slot;
   next_ = std::min(next_, tick << (kBits * level));
 }
-// endregion
 
 /// When the next slot that holds nodes comes up; kNever if none does.
 std::int64_t Timers::next_occupied() {
@@ -101,7 +99,6 @@ int Timers::wait_ms(std::int64_t now) {
   return static_cast<int>(std::clamp<std::int64_t>(next_ - now, 0, INT32_MAX));
 }
 
-// region timers-advance
 void Timers::collect_due(std::int64_t now) {
   // Straight to the next occupied slot of any wheel: empty milliseconds cost nothing.
   for (; next_ <= now; next_ = next_occupied()) {
@@ -124,6 +121,5 @@ void Timers::collect_due(std::int64_t now) {
   }
   now_ = std::max(now_, now);
 }
-// endregion
 
 }  // namespace ws

@@ -161,7 +161,6 @@ auto Worker::guarded(Session& session, Act act) -> decltype(act()) {
   return decltype(act())();
 }
 
-// region worker-turn-end
 void Worker::on_iteration_end() {
   // Rooms first: they may hold the last messages of sessions that have ended. What endpoints send when they are told
   // of an end is sent in the same iteration.
@@ -192,9 +191,7 @@ void Worker::erase_ended() {
   }
   context_.ended.clear();
 }
-// endregion
 
-// region worker-give-back
 /// free() returns to the system what lies at the end of the heap, and no more: one block that stays, and was
 /// first needed when there was much, would keep all below it. So once a wave has passed the whole heap is looked
 /// through; at most once a second, since under load waves pass all the time.
@@ -214,7 +211,6 @@ void Worker::give_back() {
   most_held_ = shared_.budgets.buffered.used();
   ::malloc_trim(0);
 }
-// endregion
 
 void Worker::on_busy_wait(EventLoop::Token token) {
   const Session* const session = table_.find(token);
@@ -326,7 +322,6 @@ void Worker::answer(unsigned asked) {
     context_.loop.stop();
 }
 
-// region worker-stopping
 void Worker::start_stopping() {
   if (context_.is_stopping)
     return;
@@ -375,7 +370,6 @@ void Worker::close_listeners() {
   }
   context_.loop.wake();  // for one more iteration, to erase those that ended by it
 }
-// endregion
 
 void Worker::log_sessions() const {
   log(LogLevel::kInfo, {"Sessions: ", std::to_string(table_.size()),

@@ -103,7 +103,6 @@ void judge_acked(const TcpSegment& tcp, TcpRow& row) {
   }
 }
 
-// region judge-repeated
 /// Data, SYN or FIN that does not go on where the last ended: sent again, or overtaken.
 void judge_repeated(const TcpSegment& tcp, std::int64_t now, TcpRow& row) {
   const TcpFlow& sent = row.sent();
@@ -142,7 +141,6 @@ void judge_repeated(const TcpSegment& tcp, std::int64_t now, TcpRow& row) {
     row.notes |= tcp_note::kRetransmission;
   }
 }
-// endregion
 
 void remember(const TcpSegment& tcp, std::int64_t now, const TcpRow& row) {
   TcpFlow& sent = row.sent();
