@@ -28,18 +28,20 @@ import compare_turns  # noqa: E402
 import compare_two_loops  # noqa: E402
 import compare_works  # noqa: E402
 
-# A server that accepts, and tells the load by a file which one it is. The last argument is the port.
+# A server that accepts, and tells the load by a file which one it is. The last argument is the port. The file is written
+# before the server listens: a load that can connect finds it whole.
 SERVER = """#!/usr/bin/python3
 import pathlib, signal, socket, sys
 port = sys.argv[-1]
-listener = socket.create_server(("127.0.0.1", int(port)))
 (pathlib.Path(__file__).parent / port).write_text(" ".join(sys.argv[1:-1]))
+listener = socket.create_server(("127.0.0.1", int(port)))
 while True:
     listener.accept()[0].close()
 """
 
 # A load that measured what the server's last argument says: its CPU a message in the first round, the second, and so
 # on, which is its latency at an offered rate, too. "die" kills the server instead, "refuse" fails, "stay" does not end.
+# Two loads may run at once: each replaces the file of the round, so that neither reads one that is being written.
 LOAD = """#!/usr/bin/python3
 import json, os, pathlib, re, signal, sys, time
 here = pathlib.Path(__file__).parent
@@ -49,7 +51,9 @@ port = re.search(r":([0-9]+)/?", sys.argv[2])[1]
 words = (here / port).read_text().split()[-1:]
 turn = here / (port + ".turn")
 number = int(turn.read_text()) if turn.exists() else 0
-turn.write_text(str(number + 1))
+fresh = here / f"{port}.turn.{os.getpid()}"
+fresh.write_text(str(number + 1))
+fresh.replace(turn)
 pid = int(sys.argv[sys.argv.index("--server-pid") + 1])
 if words[0] == "die":
     os.kill(pid, signal.SIGKILL)
