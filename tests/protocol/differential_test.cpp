@@ -208,10 +208,11 @@ Stream random_stream(Dice& dice, bool deflates) {
   return stream;
 }
 
-/// Runs streams, and counts what came out: the rules that were broken by their tags, other events by number.
+/// Runs streams up to the first that fails, and counts what came out: the rules that were broken by their tags, other
+/// events by number.
 std::map<std::string, int> agree(Dice& dice, int streams, bool deflates) {
   std::map<std::string, int> seen;
-  for (int i = 0; i < streams && !testing::Test::HasFatalFailure(); ++i) {
+  for (int i = 0; i < streams && !testing::Test::HasFailure(); ++i) {
     SCOPED_TRACE("stream " + std::to_string(i));
     Stream stream = random_stream(dice, deflates);
     const Application application = {.closes_first = dice.one_in(8), .echoes = dice.one_in(2)};
@@ -226,7 +227,6 @@ std::map<std::string, int> agree(Dice& dice, int streams, bool deflates) {
     const std::string difference = difference_from_plain(stream, application, outcome);
     if (difference != "") {
       ADD_FAILURE() << difference << "\n" << to_string(outcome.steps) << dump(stream.input);
-      break;
     }
     for (const Step& step : outcome.steps)
       ++seen[step.type == Event::Type::kFailed ? std::string(describe(step.error).tag)
@@ -238,6 +238,8 @@ std::map<std::string, int> agree(Dice& dice, int streams, bool deflates) {
 TEST(Connection, AgreesWithThePlainDecoder) {
   Dice dice(6455);
   const std::map<std::string, int> seen = agree(dice, 6000, false);
+  if (HasFailure())
+    return;  // too few streams were run to count what they covered
   EXPECT_EQ(seen.size(), 5U + 16U) << "kinds of event, and rules that a frame can break";
   for (const auto& [what, times] : seen)
     EXPECT_GE(times, 10) << what;
@@ -246,6 +248,8 @@ TEST(Connection, AgreesWithThePlainDecoder) {
 TEST(Connection, AgreesWithThePlainDecoderOnCompressedMessages) {
   Dice dice(7692);
   const std::map<std::string, int> seen = agree(dice, 4000, true);
+  if (HasFailure())
+    return;  // too few streams were run to count what they covered
   EXPECT_EQ(seen.size(), 5U + 17U) << "one more: what does not inflate";
   for (const auto& [what, times] : seen)
     EXPECT_GE(times, 10) << what;
