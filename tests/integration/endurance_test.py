@@ -81,14 +81,14 @@ def memory_at_rest(server):
 
 def three_rounds(server):
     """The memory after each, in KiB."""
-    descriptors, sessions, memory = server.descriptors(), server.sessions(), []
+    descriptors, sessions, memory = server.descriptors_at_start(), server.sessions(), []
     for number in range(3):
         peers = misbehave(server)
         vanish(server, f"127.0.0.{number + 2}")
         assert server.descriptors() > descriptors + 100, "the slow ones are still there"
         for peer in peers:
             peer.close()
-        wait_for(lambda: server.descriptors() == descriptors, "the descriptors of the start")
+        wait_for(lambda: server.descriptors() == descriptors, f"{descriptors} descriptors", found=server.descriptors)
         assert server.sessions() == sessions == []
         memory.append(memory_at_rest(server))
     return memory
@@ -173,7 +173,7 @@ def test_the_spare_descriptor_comes_back(wsd):
     """Of several loops that run out at the same time, one takes what another has given up for a moment. Here the limit
     does, which is then below its number."""
     server = wsd()
-    before = server.descriptors()
+    before = server.descriptors_at_start()
     limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     with server.connect() as late:
         server.logged(r".*Cannot accept: .*")

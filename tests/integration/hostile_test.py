@@ -126,14 +126,15 @@ def test_a_pong_that_never_comes(wsd):
 
 def test_a_vanished_peer_is_forgotten(wsd):
     server = wsd()
-    descriptors = server.descriptors()
+    descriptors = server.descriptors_at_start()
     for how in (Raw.close, Raw.reset):
         for begin in (lambda: Raw(server), lambda: Raw(server, "/chat"), lambda: Raw(server, "/echo")):
             how(begin())
         half = Raw(server)
         half.send(upgrade("/chat")[:40])
         how(half)
-    wait_for(lambda: server.sessions() == [] and server.descriptors() == descriptors, "all are gone")
+    wait_for(lambda: server.sessions() == [], "all sessions are gone", found=server.sessions)
+    wait_for(lambda: server.descriptors() == descriptors, f"{descriptors} descriptors", found=server.descriptors)
     server.logged(r"Client disconnect: [0-9a-f]{8}, Total: 0")
 
 

@@ -14,6 +14,7 @@ class Peer:
         self.process = subprocess.Popen(["node", HERE / "peer.js", url, json.dumps(options), *subprotocols],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.events = queue.Queue()
+        self.seen = []  # of them, by the test
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -26,7 +27,12 @@ class Peer:
 
     def event(self):
         """What happens next, in the order of the wire."""
-        return self.events.get(timeout=PATIENCE)
+        try:
+            event = self.events.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise AssertionError(f"waited {PATIENCE} s for an event of npm's ws; had come: {self.seen}") from None
+        self.seen.append(event)
+        return event
 
     def opened(self):
         event = self.event()

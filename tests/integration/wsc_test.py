@@ -37,6 +37,10 @@ def started(url, *options, **more):
     with subprocess.Popen([WSC, *options, url], **streams) as process:
         try:
             yield process
+        except subprocess.TimeoutExpired:
+            process.kill()
+            print("what wsc had written:", *(stream.read() for stream in (process.stdout, process.stderr) if stream))
+            raise
         finally:
             process.kill()
 
@@ -55,9 +59,17 @@ class Peer:
         self.socket = connection
         self.bytes = b""
 
+    def receive(self, waits_for):
+        """Some bytes; none at the end of TCP."""
+        try:
+            return self.socket.recv(65536)
+        except TimeoutError:
+            raise TimeoutError(f"waited {self.socket.gettimeout()} s for {waits_for}; had come: "
+                                 f"{len(self.bytes)} bytes: {self.bytes[:200]!r}") from None
+
     def take(self, size):
         while len(self.bytes) < size:
-            more = self.socket.recv(65536)
+            more = self.receive(f"{size} bytes")
             assert more, f"wsc ended TCP; {self.bytes!r} was left"
             self.bytes += more
         taken, self.bytes = self.bytes[:size], self.bytes[size:]
@@ -65,7 +77,9 @@ class Peer:
 
     def head(self):
         while b"\r\n\r\n" not in self.bytes:
-            self.bytes += self.socket.recv(65536)
+            more = self.receive("the end of an HTTP head")
+            assert more, f"wsc ended TCP; {self.bytes!r} was left"
+            self.bytes += more
         head, self.bytes = self.bytes.split(b"\r\n\r\n", 1)
         return head.decode().split("\r\n")
 
@@ -128,6 +142,7 @@ def script(play, host="127.0.0.1"):
         thread.join(PATIENCE)
     if failures:
         raise failures[0]
+    assert not thread.is_alive(), f"waited {PATIENCE} s for the end of the script"
 
 
 CLOSE_1000 = b"\x88\x02\x03\xe8"

@@ -5,6 +5,7 @@ import collections
 import hashlib
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -23,14 +24,16 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 COMPLAINT = re.compile(r"^.*(Sanitizer|runtime error:|Busy wait).*$", re.MULTILINE)
 
 
-def wait_for(condition, what, patience=PATIENCE):
-    """The first result of condition() that is true."""
+def wait_for(condition, what, patience=PATIENCE, found=None):
+    """The first result of condition() that is true. If none comes: `found()` returns what is there instead, for the
+    message."""
     end = time.monotonic() + patience
     while True:
         result = condition()
         if result:
             return result
-        assert time.monotonic() < end, f"in {patience} s it did not come to this: {what}"
+        if time.monotonic() >= end:
+            raise AssertionError(f"waited {patience} s for: {what}; found instead: {found() if found else result!r}")
         time.sleep(0.01)
 
 
@@ -49,6 +52,7 @@ class Wsd:
         name, *port = self.COMMAND
         self.process = subprocess.Popen([*command, program(name), *port, *options], stdout=subprocess.PIPE,
                                         stderr=self.errors, preexec_fn=prepare)
+        assert select.select([self.process.stdout], [], [], PATIENCE)[0], f"wsd does not listen; its log: {self.log()}"
         line = self.process.stdout.readline().decode()
         found = re.fullmatch(r"listening on (.+):(\d+)\n", line)
         assert found, f"{name} printed {line!r} and: {self.log()}"
@@ -66,7 +70,12 @@ class Wsd:
     # What it wrote
 
     def log(self):
-        return Path(self.errors.name).read_text(errors="replace")
+        """Its whole lines so far: wsd may be writing one more."""
+        text = Path(self.errors.name).read_text(errors="replace")
+        return text[:text.rfind("\n") + 1]
+
+    def log_tail(self):
+        return "a log that ends\n" + self.log()[-2_000:]
 
     def logged(self, pattern, count=1):
         """Waits until so many lines match; returns the matches of all that do. The log is written asynchronously."""
@@ -75,7 +84,7 @@ class Wsd:
         def matches():
             found = list(expression.finditer(self.log()))
             return found if len(found) >= count else None
-        return wait_for(matches, f"{count} × {pattern!r} in the log")
+        return wait_for(matches, f"{count} × {pattern!r} in the log", found=self.log_tail)
 
     def sessions(self):
         """The session tables of all loops, as SIGUSR1 has them written."""
@@ -90,7 +99,7 @@ class Wsd:
                 return None
             rows = re.findall(r"Session ([0-9a-f]{8}) (\S+) (\w+) (\d+) bytes queued\n", log[heads[0].start():])
             return (rows,) if len(rows) == sum(int(line[1]) for line in heads) else None
-        (rows,) = wait_for(table, "the session table in the log")
+        (rows,) = wait_for(table, "the session table in the log", found=self.log_tail)
         return [Session(id, path, state, int(queued)) for id, path, state, queued in rows]
 
     # What it holds
@@ -98,10 +107,15 @@ class Wsd:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def descriptors_at_start(self):
+        """What descriptors() comes back to. Before its first line the log's thread opens /etc/localtime for a moment."""
+        self.logged(r".*Descriptors allowed: \d+")
+        return self.descriptors()
+
     def memory(self):
-        """KiB that it has written to and still holds."""
+        """KiB that it has written to and still holds. Not Private_Dirty: see tools/lib/scale_lab.py."""
         rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        return int(re.search(r"^Private_Dirty: +(\d+) kB", rollup, re.MULTILINE)[1])
+        return int(re.search(r"^Anonymous: +(\d+) kB", rollup, re.MULTILINE)[1])
 
     def cpu_seconds(self):
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()
@@ -111,7 +125,8 @@ class Wsd:
 
     def wait(self):
         """Its exit status."""
-        return self.process.wait(PATIENCE)
+        return wait_for(lambda: self.process.poll() is not None and (self.process.returncode,), "the end of wsd",
+                        found=self.log_tail)[0]
 
     def end(self):
         """SIGTERM, unless the test has ended it. Then exit 0, nothing more on standard output, no COMPLAINT.
@@ -127,7 +142,7 @@ class Wsd:
             self.process.kill()
             self.process.wait()
             self.process.stdout.close()
-            self.last_log = self.log()
+            self.last_log = Path(self.errors.name).read_text(errors="replace")
             self.errors.close()
             print(self.last_log[-8_000:])  # pytest shows it where a test has failed
         report = COMPLAINT.search(self.last_log)
@@ -197,9 +212,17 @@ class Raw:
         finally:
             self.socket.settimeout(PATIENCE)
 
+    def receive(self, waits_for):
+        """Some bytes; none at the end of the connection."""
+        try:
+            return self.socket.recv(1 << 20)
+        except TimeoutError:
+            had_come = f"{len(self.bytes)} bytes: {self.bytes[:200]!r}"
+            raise TimeoutError(f"waited {self.socket.gettimeout()} s for {waits_for}; had come: {had_come}") from None
+
     def take(self, size):
         while len(self.bytes) < size:
-            more = self.socket.recv(1 << 20)
+            more = self.receive(f"{size} bytes")
             if not more:
                 raise EOFError(f"wsd ended TCP; {self.bytes!r} was left")
             self.bytes += more
@@ -207,10 +230,13 @@ class Raw:
         return taken
 
     def head(self):
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += self.take(1)
-        return head.decode()
+        end = b"\r\n\r\n"
+        while end not in self.bytes:
+            more = self.receive("the end of an HTTP head")
+            if not more:
+                raise EOFError(f"wsd ended TCP; {self.bytes!r} was left")
+            self.bytes += more
+        return self.take(self.bytes.index(end) + len(end)).decode()
 
     def frame(self):
         """The next one: opcode, payload. A server's is whole messages, without a masking key."""
@@ -231,10 +257,9 @@ class Raw:
 
     def is_ended(self):
         """Reads to the end of TCP: true if it was a FIN, with nothing more before."""
-        rest = self.bytes
-        while more := self.socket.recv(1 << 20):
-            rest += more
-        assert rest == b"", rest
+        while more := self.receive("the end of TCP"):
+            self.bytes += more
+        assert self.bytes == b"", self.bytes
         return True
 
     def finish_writing(self):
@@ -273,10 +298,9 @@ def read_answer(raw):
     for line in lines[1:-2]:
         name, value = line.split(": ", 1)
         fields.setdefault(name.lower(), []).append(value)
-    body = raw.bytes
-    while more := raw.socket.recv(65536):
-        body += more
-    return Answer(int(status), reason, fields, body)
+    while more := raw.receive(f"the end of the body of {lines[0]!r}"):
+        raw.bytes += more
+    return Answer(int(status), reason, fields, raw.bytes)
 
 
 def digest(data):

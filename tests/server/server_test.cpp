@@ -40,10 +40,13 @@ class Diary {
     lines_.push_back(line);
     changed_.notify_all();
   }
-  /// The lines, once there are `count`; fewer if they do not come.
+  /// The lines, once there are `count`. If they do not come, the test fails and gets those that came.
   std::vector<std::string> lines(std::size_t count) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::seconds(10), [&] { return lines_.size() >= count; });
+    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(RawClient::kPatience),
+                                  [&] { return lines_.size() >= count; }))
+        << "waited " << RawClient::kPatience << " s for " << count << " lines and found "
+        << testing::PrintToString(lines_);
     return lines_;
   }
 

@@ -7,9 +7,11 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "server/fd.h"
 #include "server/socket.h"
@@ -17,12 +19,15 @@
 
 namespace ws::test {
 
-/// Blocking; whatever does not come within ten seconds does not come.
+/// Blocking. What does not come within kPatience is reported on standard error, as what was waited for and what had come
+/// instead; the caller gets what had come.
 class RawClient {
  public:
+  static constexpr int kPatience = 10;  ///< seconds
+
   explicit RawClient(const SocketAddress& server)
       : fd_(::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const timeval patience{.tv_sec = 10, .tv_usec = 0};
+    const timeval patience{.tv_sec = kPatience, .tv_usec = 0};
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     is_connected_ = ::connect(fd_.get(), server.data(), server.size()) == 0;
@@ -43,6 +48,7 @@ class RawClient {
     std::string bytes;
     while (bytes.size() < size && read_more(size - bytes.size(), bytes)) {
     }
+    report_stall(std::to_string(size) + " bytes", bytes);
     return bytes;
   }
   /// All bytes up to and with `end`.
@@ -50,6 +56,7 @@ class RawClient {
     std::string bytes;
     while (!bytes.ends_with(end) && read_more(1, bytes)) {
     }
+    report_stall("bytes that end with these:\n" + dump(end), bytes);
     return bytes;
   }
   /// All bytes up to the end of the connection.
@@ -57,6 +64,7 @@ class RawClient {
     std::string bytes;
     while (read_more(65536, bytes)) {
     }
+    report_stall("the end of the connection", bytes);
     return bytes;
   }
   /// True if `receive…` ended with the server's FIN; false: with a reset, or not at all.
@@ -78,15 +86,23 @@ class RawClient {
     bytes.resize(before + size);
     const ssize_t n = ::recv(fd_.get(), bytes.data() + before, size, 0);
     bytes.resize(before + (n > 0 ? static_cast<std::size_t>(n) : 0));
+    is_stalled_ = n < 0 && errno == EAGAIN;
     has_ended_well_ = n == 0;
-    has_ended_ = n == 0 || (n < 0 && errno != EAGAIN);
+    has_ended_ = n == 0 || (n < 0 && !is_stalled_);
     return n > 0;
+  }
+  void report_stall(const std::string& awaited, std::string_view received) {
+    if (std::exchange(is_stalled_, false)) {
+      std::fprintf(stderr, "waited %d s for %s\nand received %zu bytes:\n%s\n", kPatience,
+                   awaited.c_str(), received.size(), dump(received).c_str());
+    }
   }
 
   Fd fd_;
   bool is_connected_ = false;
   bool has_ended_well_ = false;
   bool has_ended_ = false;
+  bool is_stalled_ = false;  ///< the last read came to the end of the patience
 };
 
 /// The request of RFC 6455 §1.3, to `path`.
