@@ -127,8 +127,9 @@ CpuTime read_cpu(int pid) {
 }
 
 std::uint64_t read_memory(int pid) {
+  // Not Private_Dirty: it counts pages of a fresh program file too, until they are on the disk.
   std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
-  constexpr std::string_view kName = "Private_Dirty:";
+  constexpr std::string_view kName = "Anonymous:";
   for (std::string line; std::getline(file, line);) {
     if (line.starts_with(kName)) {
       std::uint64_t kibibytes = 0;

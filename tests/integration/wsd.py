@@ -113,7 +113,7 @@ class Wsd:
         return self.descriptors()
 
     def memory(self):
-        """KiB that it has written to and still holds. Not Private_Dirty: see tools/lib/scale_lab.py."""
+        """KiB that it has written to and still holds. Not Private_Dirty: see tools/lib/scale_measure.py."""
         rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return int(re.search(r"^Anonymous: +(\d+) kB", rollup, re.MULTILINE)[1])
 

@@ -23,9 +23,10 @@ def read(path):
         return ""
 
 
-def private_dirty(pid):
-    """Bytes that the process has written to and still holds."""
-    found = re.search(r"^Private_Dirty: +(\d+) kB", read(f"/proc/{pid}/smaps_rollup"), re.MULTILINE)
+def anonymous_memory(pid):
+    """Bytes that the process has written to and still holds. Not Private_Dirty, which counts pages of the program file
+    too, as long as a fresh build is not on the disk."""
+    found = re.search(r"^Anonymous: +(\d+) kB", read(f"/proc/{pid}/smaps_rollup"), re.MULTILINE)
     if found is None:
         raise Failed(f"the memory of process {pid} cannot be read: it has ended, or is somebody else's")
     return int(found[1]) * 1024
