@@ -17,6 +17,7 @@ import tempfile
 import pytest
 
 import pcap
+from conftest import only_root
 from pcap import CAPTURES, tshark, wstrace
 from wsd import BINARY, CLOSE, TEXT, Raw, frame
 
@@ -475,13 +476,6 @@ def test_a_capture_may_come_by_standard_input():
 
 # --- live
 
-def live(server, *options):
-    tracer = subprocess.Popen([pcap.program("wstrace"), "-i", "lo", "-f", f"tcp port {server.port}", *options],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert tracer.stderr.readline() == "capturing on lo\n"
-    return tracer
-
-
 def read_until(tracer, what):
     lines = []
     while not lines or what not in lines[-1]:
@@ -490,10 +484,10 @@ def read_until(tracer, what):
     return lines
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="capturing is root's")
+@only_root
 def test_a_live_capture_is_shown_as_it_comes(wsd):
     server = wsd()
-    frames, rows = live(server, "--frames"), live(server, "--json")
+    frames, rows = pcap.start_capture(server, "--frames"), pcap.start_capture(server, "--json")
     with Raw(server, "/echo") as raw:
         raw.send(frame(TEXT, b"live"))
         assert raw.frame() == (TEXT, b"Echo: live")
@@ -509,10 +503,14 @@ def test_a_live_capture_is_shown_as_it_comes(wsd):
             assert tracer.returncode == 0
 
 
+# A user who may not capture is told that first, before wstrace looks at the filter or opens the file.
+NOT_ALLOWED = " (capturing is root's)" if os.geteuid() != 0 else None
+
+
 @pytest.mark.parametrize("options, complaint", [
     (["-i", "no-such-device"], "no-such-device"),
-    (["-i", "lo", "-f", "tcp pork 1"], "the filter 'tcp pork 1'"),
-    (["-i", "lo", "-w", "/no/such/directory/file"], "/no/such/directory/file"),
+    (["-i", "lo", "-f", "tcp pork 1"], NOT_ALLOWED or "the filter 'tcp pork 1'"),
+    (["-i", "lo", "-w", "/no/such/directory/file"], NOT_ALLOWED or "/no/such/directory/file"),
 ])
 def test_a_live_capture_that_cannot_be_is_told_in_one_line(options, complaint):
     result = pcap.run([pcap.program("wstrace"), *options])

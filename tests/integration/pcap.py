@@ -139,12 +139,12 @@ class Conversation:
 
 @functools.cache
 def empty_configuration():
-    return tempfile.mkdtemp(prefix="tshark-")
+    return tempfile.TemporaryDirectory(prefix="tshark-")  # is removed at exit
 
 
 def run(command, data=None):
     """What it prints, as lines. `data`, if given, is a capture, in a file whose name goes last."""
-    environment = os.environ | {"LC_ALL": "C.UTF-8", "WIRESHARK_CONFIG_DIR": empty_configuration()}
+    environment = os.environ | {"LC_ALL": "C.UTF-8", "WIRESHARK_CONFIG_DIR": empty_configuration().name}
     with tempfile.NamedTemporaryFile(prefix="capture-") as file:
         if data is not None:
             file.write(data)
@@ -164,3 +164,14 @@ def wstrace(data, *options, status=0):
     result = run([program("wstrace"), *options], data)
     assert result.returncode == status, (result.returncode, result.stdout[-2000:], result.stderr)
     return result.stdout.splitlines()
+
+
+def start_capture(server, *options):
+    """wstrace, capturing what a server sends and receives. Raises PermissionError if this user may not."""
+    tracer = subprocess.Popen([program("wstrace"), "-i", "lo", "-f", f"tcp port {server.port}", *options],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    line = tracer.stderr.readline()
+    if line != "capturing on lo\n":
+        tracer.communicate()
+        raise PermissionError(line) if "(capturing is root's)" in line else AssertionError(f"wstrace printed {line!r}")
+    return tracer

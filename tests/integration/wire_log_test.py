@@ -1,13 +1,13 @@
 """--wire-log: what it says has crossed, against what the test itself sent and received, counted byte by byte."""
 
-import os
 import re
 import signal
 import subprocess
 
 import pytest
 
-from conftest import program
+from conftest import only_root, program
+from pcap import start_capture
 from wsd import BINARY, CLOSE, CONTINUATION, TEXT, Raw, ask, frame, upgrade, wait_for
 
 LINE = re.compile(r"info: wire ([0-9a-f]{8}) (\S+) → (\S+) (?:Seq=(\d+) Len=(\d+) )?(.*)$", re.MULTILINE)
@@ -281,14 +281,11 @@ def items(lines):
     return sorted(found, key=lambda item: (item.split(" Seq=")[0], int(item.split(" Seq=")[1].split(" ")[0])))
 
 
+@only_root
 def test_wstrace_lists_the_same_frames_at_the_same_offsets(wsd, tmp_path):
-    if os.geteuid() != 0:
-        pytest.skip("capturing is root's")
     server = wsd("--wire-log", "--max-message", "70000", "--max-buffered", "8MiB")
     file = tmp_path / "wire.pcap"
-    tracer = subprocess.Popen([program("wstrace"), "-i", "lo", "-f", f"tcp port {server.port}", "-w", str(file)],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert tracer.stderr.readline() == "capturing on lo\n"
+    tracer = start_capture(server, "-w", str(file))
     sockets = []
 
     def connect(path):
