@@ -18,7 +18,7 @@ docs = importlib.util.module_from_spec(importlib.util.spec_from_loader("docs", l
 loader.exec_module(docs)
 from tree import find_files  # noqa: E402
 
-SOURCE = ("int a;\n\n// region one\n/// One.\nint one() {\n  int b;\n\n  int c;\n}\n// endregion\n\n"
+SOURCE = ("int a;\n\n/// One.\nint one() {\n  int b;\n\n  int c;\n}\n\n"
           "void two(int) {}\nvoid two(char) {}\n")
 PAGE = ("# Page\n\n<!-- code protocol/a.cpp one -->\n<!-- end code -->\n\n"
         "<!-- lines protocol/a.cpp --><!-- end lines --> lines\n")
@@ -55,7 +55,7 @@ ONE = "\n\n```cpp\n/// One.\nint one() {\n  int b;\n\n  int c;\n}\n"
 def test_code_is_inserted_with_its_file_and_symbol(tree):
     page = (tree / "docs" / "page.md").read_text()
     assert "-->\n[`protocol/a.cpp`](../protocol/a.cpp), `one`:" + ONE + "```\n<!-- end code -->" in page
-    assert "<!-- lines protocol/a.cpp -->13<!-- end lines --> lines" in page
+    assert "<!-- lines protocol/a.cpp -->11<!-- end lines --> lines" in page
     assert docs.run(tree, is_check=True) == []
 
 
@@ -93,7 +93,7 @@ def test_what_moves_within_its_file_changes_no_page(tree):
      "docs/page.md: protocol/a.cpp: 2 symbols one: one(), one(int)"),
     ("protocol/a.cpp", SOURCE.replace("int c;", "int c;\n" * 35),
      "docs/page.md: protocol/a.cpp: 41 lines in one, more than 40: cite less"),
-    ("protocol/a.cpp", SOURCE + "}\n", "docs/page.md: protocol/a.cpp: line 14: brackets do not match"),
+    ("protocol/a.cpp", SOURCE + "}\n", "docs/page.md: protocol/a.cpp: line 12: brackets do not match"),
     ("docs/page.md", PAGE.replace("a.cpp one", "b.cpp one"), "docs/page.md: protocol/b.cpp: there is no such file"),
     ("docs/page.md", PAGE.replace("one", 'one "three"'),
      'docs/page.md: protocol/a.cpp: 0 paragraphs of one contain "three", not one'),

@@ -41,7 +41,6 @@ enum class Kind : std::uint8_t { kOne, kTwo };
 
 }  // namespace
 
-// region gone
 /// Doubles.
 /// In two lines.
 template <typename Number, std::enable_if_t<(sizeof(Number) > 2), int> = 0>
@@ -49,7 +48,6 @@ template <typename Number, std::enable_if_t<(sizeof(Number) > 2), int> = 0>
   const char brace = '}';  // {
   return number * 2;
 }
-// endregion
 
 class Session final : public Base<int> {
  public:
@@ -81,9 +79,7 @@ void Session::send(std::span<const std::byte> bytes) {
   for (;;) {
   }
 
-  // region within
   finish();
-  // endregion
 }
 void Session::send(std::string_view text) {
   send(as_bytes(text));
@@ -199,7 +195,7 @@ def test_each_kind_of_symbol_of_cpp_is_found_whole(cited, first, last):
     assert lines[0] == first and lines[-1] == (last or first)
 
 
-def test_a_listing_has_the_comment_above_and_no_region_marks():
+def test_a_listing_has_the_comment_above():
     assert shown(CPP, "twice") == (
         "/// Doubles.\n/// In two lines.\n"
         "template <typename Number, std::enable_if_t<(sizeof(Number) > 2), int> = 0>\n"

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 
 from tree import CPP
 
-# Leaves no trace in a listing.
-REGION = re.compile(r"\s*(?://|#) (?:region [a-z0-9-]+|endregion)\s*")
-
 
 class CiteError(Exception):
     """Nothing, or more than one thing, has the name that was asked for."""
@@ -80,7 +77,7 @@ def enclosing(symbols, line):
 def listing(lines, symbol, parts=()):
     """The lines of a symbol, without its indentation. `parts`: only those of its paragraphs (with blank lines between
     them) that contain these texts."""
-    shown = [line for line in lines[symbol.first - 1:symbol.last] if not REGION.fullmatch(line)]
+    shown = lines[symbol.first - 1:symbol.last]
     paragraphs = re.split(r"\n\s*\n", "\n".join(shown))
     chosen = []
     for part in parts:
@@ -97,15 +94,9 @@ def listing(lines, symbol, parts=()):
 def with_comment(lines, first, sign="//"):
     """The line at which the comment directly above line `first` begins, or `first` if there is none. `sign`: what each
     line of a comment begins with."""
-    begin = number = first
-    while number > 1:
-        above = lines[number - 2].strip()
-        if not above.startswith(sign) or above.startswith("#!"):
-            break
-        number -= 1
-        if not REGION.fullmatch(above):
-            begin = number
-    return begin
+    while first > 1 and lines[first - 2].lstrip().startswith(sign) and not lines[first - 2].startswith("#!"):
+        first -= 1
+    return first
 
 
 # --- C++
