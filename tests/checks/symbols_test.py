@@ -98,6 +98,10 @@ extern "C" int plain(const std::uint8_t* data) {
   return data[0];
 }
 
+std::size_t operator""_KiB(unsigned long long count) {
+  return count * 1024;
+}
+
 template <>
 int get<int, 2>(const Rows& rows) {
   return rows[2];
@@ -186,6 +190,7 @@ def shown(text, cited, *parts, of_language="cpp"):
     ("make", "std::function<void(int)> make(std::vector<std::pair<int, int>> pairs = {}) {", "}"),
     ("operator<", "bool operator<(const Row& a, const Row& b) {", "}"),
     ("plain", 'extern "C" int plain(const std::uint8_t* data) {', "}"),
+    ("operator _KiB", 'std::size_t operator""_KiB(unsigned long long count) {', "}"),
     ("get(Rows)", "template <>", "}"),
     ("Rows", "using Rows = std::vector<Row>;", None),
     ("SessionTest.SendsTwice", "TEST_F(SessionTest, SendsTwice) {", "}"),

@@ -216,7 +216,8 @@ class Cpp:
             if PLACEHOLDER in name:
                 name = name.replace(PLACEHOLDER, OPERATOR.search(head)[0])
             # Between the name and its parameters a specialization has template arguments.
-            ahead = re.search(re.escape(name.split("::")[-1]) + r"\s*(?:<[^()]*>)?\(", head)
+            last = r"\s+".join(map(re.escape, name.split("::")[-1].split(" ")))
+            ahead = re.search(last + r"\s*(?:<[^()]*>)?\(", head)
             opening = begin + ahead.end() - 1
             parameters = re.sub(r"\s+", " ", self.text[opening + 1:self.after(opening) - 1]).strip()
             self.add(begin, end, path, name, parameters, is_definition)
