@@ -41,11 +41,11 @@ def test_the_pages_are_up_to_date():
 
 def test_links_between_pages_and_to_files_lead_somewhere():
     dead = []
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in [ROOT / "README.md", *find_files(ROOT, "docs", "captures", "tests", suffixes=(".md",))]:
         prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", prose):
             if not target.startswith("http") and not (page.parent / target).exists():
-                dead.append(f"{page.name}: {target}")
+                dead.append(f"{page.relative_to(ROOT)}: {target}")
     assert dead == []
 
 
