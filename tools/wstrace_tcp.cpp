@@ -121,6 +121,7 @@ void judge_repeated(const TcpSegment& tcp, std::int64_t now, TcpRow& row) {
   }
   if (!is_old)
     return;
+
   constexpr std::int64_t kFast = 20 * kMillisecond;
   constexpr std::int64_t kReordered = 3 * kMillisecond;
   const std::int64_t patience =
