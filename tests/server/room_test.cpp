@@ -65,7 +65,8 @@ class RoomTest : public testing::Test {
     Member& member = *members.back();
     member.peer = Fd(ends[1]);
     const EventLoop::Token token = part.table.next_token();
-    part.table.put(std::make_unique<Session>(part.context, Fd(ends[0]), token, ConnectionCount::kNotCounted));
+    part.table.put(
+        std::make_unique<Session>(part.context, Fd(ends[0]), token, ConnectionCount::kNotCounted));
     member.session = part.table.find(token);
     EXPECT_FALSE(member.session->start());
     write(
