@@ -5,24 +5,6 @@
 namespace ws {
 namespace {
 
-constexpr bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-constexpr bool is_alpha(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-constexpr char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-constexpr bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-
-/// RFC 9110 §5.6.2
-constexpr bool is_tchar(char c) {
-  return is_digit(c) || is_alpha(c) ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
 /// RFC 9110 §5.5: visible characters, blanks, and bytes above ASCII.
 constexpr bool is_field_char(char c) {
   const auto u = static_cast<unsigned char>(c);
@@ -41,22 +23,6 @@ bool is_authority(std::string_view host) {
 }
 
 }  // namespace
-
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
-
-bool is_token(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, is_tchar);
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_blank(text.front()))
-    text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back()))
-    text.remove_suffix(1);
-  return text;
-}
 
 std::optional<std::string_view> next_list_element(std::string_view& list) {
   while (!list.empty()) {

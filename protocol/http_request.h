@@ -26,16 +26,9 @@
 
 #include "protocol/error.h"
 #include "protocol/limits.h"
+#include "protocol/text.h"
 
 namespace ws {
-
-/// ASCII only, as in RFC 9110 §5.1: no locale.
-[[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
-/// RFC 9110 §5.6.2: one or more tchar.
-[[nodiscard]] bool is_token(std::string_view text);
-
-/// `text` without the blanks around it.
-[[nodiscard]] std::string_view trim(std::string_view text);
 
 /// The next element of a comma-separated list (RFC 9110 §5.6.1), blanks trimmed; `list` is moved
 /// behind it. Empty elements are skipped; nullopt at the end.

@@ -1,4 +1,4 @@
-// Every handshake and frame, logged as it crosses the wire, in Wireshark's words (server/wire_text.h):
+// Every handshake and frame, logged as it crosses the wire, in Wireshark's words (protocol/wire_text.h):
 //
 //     wire 0000000a 127.0.0.1:53522 → 127.0.0.1:8080 Seq=228 Len=18 WebSocket Text [FIN] [MASKED] Fin=1 …
 //          session  sender            receiver       where the item starts in the sender's stream: what Wireshark

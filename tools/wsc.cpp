@@ -12,8 +12,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include "protocol/escape.h"
 #include "protocol/handshake.h"
-#include "protocol/http_request.h"
+#include "protocol/text.h"
 #include "server/fd.h"
 #include "tools/wsc_client.h"
 #include "tools/wsc_text.h"
@@ -161,7 +162,7 @@ std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptio
     app.exit(request);
     return ws::ExitCode::kNormal;
   } catch (const CLI::ParseError& error) {
-    ws::say(ws::visible(error.what()));
+    ws::say(ws::escape_for_terminal(error.what()));
     return ws::ExitCode::kUsage;
   }
   // [6455-4.1-SUBPROTOCOL]

@@ -13,6 +13,8 @@
 #include <openssl/rand.h>
 
 #include "protocol/close.h"
+#include "protocol/escape.h"
+#include "protocol/text.h"
 #include "protocol/utf8.h"
 
 namespace ws {
@@ -23,19 +25,6 @@ constexpr std::size_t kShownBody = std::size_t{4} * 1024;
 constexpr double kBodyTimeout = 2;
 /// Bytes unsent, beyond a whole message, at which a server that pings and never reads is given up.
 constexpr std::size_t kMaxUnsent = std::size_t{4} * 1024 * 1024;
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::span<const std::byte> as_bytes(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-std::string cite(Error error) {
-  const ErrorInfo& info = describe(error);
-  return std::string(info.text) + " [" + std::string(info.tag) + "]";
-}
 
 Failure abnormal_closure(const std::string& why) {
   return {ExitCode::kLost, "closed: " + describe_close_code(close_code::kAbnormal) + "; " + why};
@@ -164,7 +153,7 @@ std::string Client::open() {
 /// Any status but 101. The body, if there is one, says why.
 void Client::refuse(const HttpResponse& response, std::string& bytes) {
   std::string text = "the server refused the opening handshake: ";
-  text += std::to_string(response.status()) + " " + visible(response.reason());
+  text += std::to_string(response.status()) + " " + escape_for_terminal(response.reason());
   std::size_t length = kShownBody;
   if (const auto field = response.find("Content-Length"))
     std::from_chars(field->data(), field->data() + field->size(), length);
@@ -247,7 +236,7 @@ void Client::take_frames(std::span<std::byte> in) {
         break;  // answered already
       case Event::Type::kPong:
         if (options_.has_commands)
-          say("pong \"" + visible(as_text(event.payload)) + "\"");
+          say("pong \"" + escape_for_terminal(as_text(event.payload)) + "\"");
         break;
       case Event::Type::kClose:
       case Event::Type::kFailed:
@@ -268,7 +257,7 @@ void Client::take_end(const Event& event, bool we_began) {
   text += we_began || has_failed_ ? "closed: " : "closed by the server: ";
   text += describe_close_code(event.code);
   if (!event.payload.empty())
-    text += ", \"" + visible(as_text(event.payload)) + "\"";
+    text += ", \"" + escape_for_terminal(as_text(event.payload)) + "\"";
   say(text);
 
   const bool is_normal = event.code == close_code::kNormal ||
@@ -404,7 +393,7 @@ void Client::print(const Event& message) {
   std::string text(as_text(message.payload));
   if (is_terminal) {
     const bool is_text = message.type == Event::Type::kText;
-    text = is_text ? visible(text) : "(binary) " + hex(message.payload);
+    text = is_text ? escape_for_terminal(text) : "(binary) " + to_hex(message.payload);
   }
   text += '\n';
 

@@ -35,11 +35,8 @@ void show(const std::string& lines);
 
 /// ": Connection refused", say, of an errno.
 [[nodiscard]] std::string because(int error);
-/// Text from outside as a terminal may have it: it must not move the cursor, nor fake a line of ours.
-[[nodiscard]] std::string visible(std::string_view text);
-/// The lines of an HTTP head or body, made visible, each behind a line end and `prefix`.
+/// The lines of an HTTP head or body, escaped, each behind a line end and `prefix`.
 [[nodiscard]] std::string quote(std::string_view prefix, std::string_view text);
-[[nodiscard]] std::string hex(std::span<const std::byte> bytes);
 /// "1001 (going away)"
 [[nodiscard]] std::string describe_close_code(std::uint16_t code);
 

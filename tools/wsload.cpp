@@ -17,6 +17,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "protocol/escape.h"
 #include "protocol/handshake.h"
 #include "server/fd.h"
 #include "tools/wsc_text.h"
@@ -120,7 +121,7 @@ void take_url(const std::string& text, ws::Plan& plan) {
   plan.is_tcp = text.starts_with(kTcp);
   const auto uri = ws::parse_uri(plan.is_tcp ? "ws://" + text.substr(kTcp.size()) : text);
   if (!uri)
-    refuse("'" + ws::visible(text) +
+    refuse("'" + ws::escape_for_terminal(text) +
            "' is not ws://HOST[:PORT][/PATH][?QUERY], nor tcp://HOST:PORT");
   const std::string host = uri->host == "localhost" ? "127.0.0.1" : uri->host;
   const auto address = ws::SocketAddress::parse(host, uri->port);
@@ -241,7 +242,7 @@ bool parse_options(int argc, char** argv, ws::Plan& plan) {
     app.exit(request);
     return false;
   } catch (const CLI::ParseError& error) {
-    refuse(ws::visible(error.what()));
+    refuse(ws::escape_for_terminal(error.what()));
   }
   take_url(url, plan);
   judge(plan, app);

@@ -5,10 +5,10 @@
 #include <charconv>
 #include <optional>
 
+#include "protocol/escape.h"
 #include "protocol/frame.h"
-#include "protocol/http_request.h"
-#include "server/escape.h"
-#include "server/wire_text.h"
+#include "protocol/text.h"
+#include "protocol/wire_text.h"
 #include "tools/wstrace_packet.h"
 
 namespace ws {
@@ -53,12 +53,10 @@ std::optional<std::size_t> to_size(std::string_view text, int base = 10) {
   return size;
 }
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
+std::string lowered(std::string_view text) {
+  std::string copy(text);
+  std::ranges::transform(copy, copy.begin(), to_lower);
+  return copy;
 }
 
 /// The fields of a head that say where the message ends, and what it is.
@@ -88,21 +86,14 @@ Head read_head(std::string_view text) {
       continue;
     const std::string_view name = line->substr(0, colon);
     const std::string_view value = trim(line->substr(colon + 1));
-    const auto lower = [](std::string_view word) {
-      std::string copy(word);
-      std::ranges::transform(copy, copy.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      });
-      return copy;
-    };
     if (equals_ignoring_case(name, "Content-Length"))
       head.content_length = to_size(value);
     else if (equals_ignoring_case(name, "Transfer-Encoding"))
-      head.is_chunked = lower(value).starts_with("chunked");
+      head.is_chunked = lowered(value).starts_with("chunked");
     else if (equals_ignoring_case(name, "Content-Type"))
-      head.content_type = lower(trim(value.substr(0, value.find(';'))));
+      head.content_type = lowered(trim(value.substr(0, value.find(';'))));
     else if (equals_ignoring_case(name, "Upgrade"))
-      head.upgrade = lower(value);
+      head.upgrade = lowered(value);
   }
   return head;
 }

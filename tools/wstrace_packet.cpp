@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-#include "server/wire_text.h"
+#include "protocol/text.h"
 
 namespace ws {
 namespace {

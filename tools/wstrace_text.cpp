@@ -4,8 +4,9 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/text.h"
 #include "protocol/utf8.h"
-#include "server/wire_text.h"
+#include "protocol/wire_text.h"
 
 namespace ws {
 namespace {

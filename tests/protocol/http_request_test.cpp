@@ -508,25 +508,6 @@ TEST(List, HasItsElementsBetweenCommas) {
   }
 }
 
-TEST(Names, AreComparedInAnyCaseOfAsciiOnly) {
-  EXPECT_TRUE(equals_ignoring_case("", ""));
-  EXPECT_TRUE(equals_ignoring_case("Upgrade", "uPGRADE"));
-  EXPECT_FALSE(equals_ignoring_case("a", "ab"));
-  EXPECT_FALSE(equals_ignoring_case("[", "{")) << "a bit apart, like A and a, and no letters";
-  EXPECT_FALSE(equals_ignoring_case("@", "`"));
-  EXPECT_FALSE(equals_ignoring_case("\xc3\x89", "\xc3\xa9"));
-  // RFC 9110 §5.6.2, once more in its own words
-  for (int i = 0; i < 256; ++i) {
-    const char c = static_cast<char>(i);
-    const bool is_delimiter =
-        std::string_view("\"(),/:;<=>?@[\\]{}").find(c) != std::string_view::npos;
-    EXPECT_EQ(is_token(std::string_view(&c, 1)), i > 0x20 && i < 0x7F && !is_delimiter) << i;
-  }
-  EXPECT_FALSE(is_token(""));
-  EXPECT_TRUE(is_token("a-b"));
-  EXPECT_FALSE(is_token("a b"));
-}
-
 // ------------------------------------------------------------------ responses
 
 TEST(Response, IsReadAsItStands) {
