@@ -275,7 +275,7 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
   if (header.masked)
     header.masking_key = settings_->new_masking_key();  // [6455-5.3-KEY]
   const std::span<std::byte> room = out.extend(max_compressed_frame(size));
-  const auto frame = room.first(deflater->write_frame(header, parts, room));
+  const auto frame = room.first(write_compressed_frame(*deflater, header, parts, room));
   // Where context is taken over, the peer's window has to see what ours has seen.
   if (header.payload_length >= size && !deflate_->keeps_sent_context()) {
     out.shrink(room.size());

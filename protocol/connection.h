@@ -204,7 +204,8 @@ inline bool Connection::send_short(Opcode opcode, std::span<const std::byte> pay
   static_assert(kLendFrom <= 0x10000);
   // [6455-5.5.1-LAST]
   return state_ == State::kOpen && deflate_ == nullptr && has_short_way() &&
-         payload.size() < kLendFrom && append_short_frame(opcode, payload, out);
+         payload.size() < kLendFrom &&
+         append_short_frame(std::byte{0x80} | static_cast<std::byte>(opcode), payload, out);
 }
 
 }  // namespace ws

@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 #include <limits>
 #include <new>
-
-#include "protocol/mask.h"
 
 namespace ws {
 namespace {
@@ -109,21 +106,6 @@ std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts
   run({}, Z_SYNC_FLUSH);
   assert(stream_.avail_out != 0);  // or a part would still be inside
   return written - sizeof kTail;
-}
-
-std::size_t Deflater::write_frame(FrameHeader& header,
-                                  std::span<const std::span<const std::byte>> parts,
-                                  std::span<std::byte> out) {
-  // Behind room for the longest header; moved to the front behind the one that its length then needs.
-  const std::size_t size = compress(parts, out.subspan(kMaxHeaderSize));
-  header.rsv1 = true;  // [7692-6.1-COMPRESSED]
-  header.payload_length = size;
-  const std::size_t header_size = serialize_frame_header(header, out.first<kMaxHeaderSize>());
-  const std::span<std::byte> payload = out.subspan(header_size, size);
-  std::memmove(payload.data(), out.data() + kMaxHeaderSize, size);
-  if (header.masked)
-    apply_mask(payload, header.masking_key);
-  return header_size + size;
 }
 
 void Deflater::start_anew() {

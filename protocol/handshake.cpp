@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "protocol/text.h"
+
 namespace ws {
 namespace {
 
@@ -36,10 +38,7 @@ std::string base64(std::span<const std::byte> bytes) {
 Error choose_subprotocol(const HttpRequest& request, std::span<const std::string> supported,
                          std::string_view& chosen) {
   std::vector<std::string_view> asked;
-  for (std::size_t i = 0; i < request.field_count(); ++i) {
-    if (!equals_ignoring_case(request.field_name(i), "Sec-WebSocket-Protocol"))
-      continue;
-    std::string_view rest = request.field_value(i);
+  for (std::string_view rest : request.values("Sec-WebSocket-Protocol")) {
     while (const auto element = next_list_element(rest)) {
       if (!is_token(*element))
         return Error::kSubprotocolSyntax;
@@ -102,7 +101,7 @@ Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> s
     return refuse(Error::kBodyWithUpgrade);
 
   // [6455-9.1-SYNTAX] judged even where no extension is spoken
-  const auto extensions = parse_extensions(request);
+  const auto extensions = parse_extensions(request.values("Sec-WebSocket-Extensions"));
   if (!extensions.has_value())
     return refuse(Error::kExtensionSyntax);
   upgrade.deflate = accept_deflate(*extensions, deflate);
@@ -221,7 +220,7 @@ ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse&
   }
   Established established;
   // [6455-4.1-EXTENSION] what was not offered may not be in use
-  const auto extensions = parse_extensions(response);
+  const auto extensions = parse_extensions(response.values("Sec-WebSocket-Extensions"));
   established.error = !extensions.has_value()
                           ? Error::kExtensionSyntax
                           : judge_deflate_answer(*extensions, deflate, established.deflate);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/text.h"
+
 namespace ws {
 namespace {
 
@@ -23,17 +25,6 @@ bool is_authority(std::string_view host) {
 }
 
 }  // namespace
-
-std::optional<std::string_view> next_list_element(std::string_view& list) {
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    const std::string_view element = trim(list.substr(0, comma));
-    list.remove_prefix(std::min(comma + 1, list.size()));
-    if (!element.empty())
-      return element;
-  }
-  return std::nullopt;
-}
 
 HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
   bytes_ = bytes;
@@ -142,6 +133,15 @@ std::optional<std::string_view> HttpHead::find(std::string_view name) const {
       return text(f.value);
   }
   return std::nullopt;
+}
+
+std::vector<std::string_view> HttpHead::values(std::string_view name) const {
+  std::vector<std::string_view> values;
+  for (const Field& f : fields_) {
+    if (equals_ignoring_case(text(f.name), name))
+      values.push_back(text(f.value));
+  }
+  return values;
 }
 
 bool HttpHead::lists(std::string_view name, std::string_view element) const {

@@ -26,13 +26,8 @@
 
 #include "protocol/error.h"
 #include "protocol/limits.h"
-#include "protocol/text.h"
 
 namespace ws {
-
-/// The next element of a comma-separated list (RFC 9110 §5.6.1), blanks trimmed; `list` is moved
-/// behind it. Empty elements are skipped; nullopt at the end.
-std::optional<std::string_view> next_list_element(std::string_view& list);
 
 class HttpHead {
  public:
@@ -55,6 +50,8 @@ class HttpHead {
   [[nodiscard]] std::size_t count(std::string_view name) const;
   /// The first value of that name; nullopt if there is none.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
+  /// The values of all field lines of that name, in order.
+  [[nodiscard]] std::vector<std::string_view> values(std::string_view name) const;
   /// True if `element` is in the list that all field lines of that name make up, in any case.
   [[nodiscard]] bool lists(std::string_view name, std::string_view element) const;
 

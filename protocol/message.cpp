@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "protocol/deflate.h"
+#include "protocol/mask.h"
 
 namespace ws {
 namespace {
@@ -110,6 +112,25 @@ Error MessageAssembler::end_frame(bool fin) {
   if (opcode_ == Opcode::kText && !utf8_.is_complete())
     return Error::kTextNotUtf8;
   return Error::kNone;
+}
+
+std::size_t max_compressed_frame(std::size_t size) {
+  return kMaxHeaderSize + static_cast<std::size_t>(max_compressed(size));
+}
+
+std::size_t write_compressed_frame(Deflater& deflater, FrameHeader& header,
+                                   std::span<const std::span<const std::byte>> parts,
+                                   std::span<std::byte> out) {
+  // Behind room for the longest header; moved to the front behind the one that its length then needs.
+  const std::size_t size = deflater.compress(parts, out.subspan(kMaxHeaderSize));
+  header.rsv1 = true;  // [7692-6.1-COMPRESSED]
+  header.payload_length = size;
+  const std::size_t header_size = serialize_frame_header(header, out.first<kMaxHeaderSize>());
+  const std::span<std::byte> payload = out.subspan(header_size, size);
+  std::memmove(payload.data(), out.data() + kMaxHeaderSize, size);
+  if (header.masked)
+    apply_mask(payload, header.masking_key);
+  return header_size + size;
 }
 
 }  // namespace ws

@@ -25,6 +25,7 @@
 
 namespace ws {
 
+class Deflater;
 class Inflater;
 
 class MessageAssembler {
@@ -70,5 +71,15 @@ class MessageAssembler {
 /// whether its payload fits `room`, the bytes that the message limit leaves (§10.4; for compressed ones see
 /// max_compressed).
 [[nodiscard]] Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room);
+
+/// The largest frame that `write_compressed_frame` writes for a message of `size` bytes.
+[[nodiscard]] std::size_t max_compressed_frame(std::size_t size);
+
+/// Compresses the message that the `parts` make up, not empty, into one frame at the start of `out`, which has at
+/// least `max_compressed_frame` of its size. `header` says opcode and masking; RSV1 and the length are set here.
+/// Returns the size of the frame, bytes.
+std::size_t write_compressed_frame(Deflater& deflater, FrameHeader& header,
+                                   std::span<const std::span<const std::byte>> parts,
+                                   std::span<std::byte> out);
 
 }  // namespace ws

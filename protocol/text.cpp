@@ -25,6 +25,17 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
+std::optional<std::string_view> next_list_element(std::string_view& list) {
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    const std::string_view element = trim(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+    if (!element.empty())
+      return element;
+  }
+  return std::nullopt;
+}
+
 std::string to_hex(std::span<const std::byte> bytes, std::string_view between) {
   std::string text;
   for (const std::byte byte : bytes) {

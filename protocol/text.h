@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -34,6 +35,9 @@ constexpr bool is_tchar(char c) {
 [[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
 /// `text` without the blanks around it.
 [[nodiscard]] std::string_view trim(std::string_view text);
+/// The next element of a comma-separated list (RFC 9110 §5.6.1), trimmed; it is removed from the front of `list`.
+/// Empty elements are skipped; nullopt at the end.
+std::optional<std::string_view> next_list_element(std::string_view& list);
 
 /// The same bytes as characters. They need not be UTF-8.
 [[nodiscard]] inline std::string_view as_text(std::span<const std::byte> bytes) {

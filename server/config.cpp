@@ -8,7 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "protocol/http_request.h"
+#include "protocol/text.h"
 #include "server/event_loop.h"
 #include "server/router.h"
 #include "server/socket.h"

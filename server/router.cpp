@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "protocol/text.h"
 #include "server/page.h"
 
 namespace ws {

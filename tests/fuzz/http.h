@@ -5,6 +5,7 @@
 #include <string>
 
 #include "protocol/http_request.h"
+#include "protocol/text.h"
 #include "tests/fuzz/input.h"
 #include "tests/support/bytes.h"
 

@@ -491,23 +491,6 @@ TEST(Body, FollowsIfALengthOrAnEncodingSaysSo) {
   }
 }
 
-TEST(List, HasItsElementsBetweenCommas) {
-  const struct {
-    std::string_view list;
-    std::vector<std::string_view> elements;
-  } kRows[] = {
-      {"", {}}, {" , ,\t,", {}}, {"a", {"a"}}, {" a , b\t,c", {"a", "b", "c"}}, {",a b,,", {"a b"}},
-  };
-  for (const auto& row : kRows) {
-    std::string_view rest = row.list;
-    std::vector<std::string_view> elements;
-    while (const auto element = next_list_element(rest))
-      elements.push_back(*element);
-    EXPECT_EQ(elements, row.elements) << row.list;
-    EXPECT_TRUE(rest.empty());
-  }
-}
-
 // ------------------------------------------------------------------ responses
 
 TEST(Response, IsReadAsItStands) {

@@ -5,6 +5,8 @@
 
 #include <array>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace ws {
 namespace {
@@ -37,6 +39,23 @@ TEST(Trim, RemovesBlanksAtBothEndsOnly) {
   EXPECT_EQ(trim(" \t "), "");
   EXPECT_EQ(trim(""), "");
   EXPECT_EQ(trim("\r\na\v"), "\r\na\v") << "no other white space: RFC 9110 §5.6.3";
+}
+
+TEST(NextListElement, SplitsAtCommasAndSkipsEmptyElements) {
+  const struct {
+    std::string_view list;
+    std::vector<std::string_view> elements;
+  } kRows[] = {
+      {"", {}}, {" , ,\t,", {}}, {"a", {"a"}}, {" a , b\t,c", {"a", "b", "c"}}, {",a b,,", {"a b"}},
+  };
+  for (const auto& row : kRows) {
+    std::string_view rest = row.list;
+    std::vector<std::string_view> elements;
+    while (const auto element = next_list_element(rest))
+      elements.push_back(*element);
+    EXPECT_EQ(elements, row.elements) << row.list;
+    EXPECT_TRUE(rest.empty());
+  }
 }
 
 TEST(ToHex, WritesTwoDigitsForEachByte) {
