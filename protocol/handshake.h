@@ -23,7 +23,7 @@
 
 #include "protocol/error.h"
 #include "protocol/extensions.h"
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 #include "protocol/output.h"
 
 namespace ws {

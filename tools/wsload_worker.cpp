@@ -14,7 +14,7 @@
 
 #include "protocol/close.h"
 #include "protocol/escape.h"
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 #include "protocol/text.h"
 #include "server/socket.h"
 

@@ -2,7 +2,7 @@
 // makes of the list. The choice: 1 no context takeover; 2, 4 and 8 the window, 8 to 15. A cut at a comma begins
 // another field.
 #include "protocol/extensions.h"
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 
 #include <optional>
 #include <string>

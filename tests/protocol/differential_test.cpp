@@ -4,7 +4,7 @@
 // it for the list of extensions.
 #include "tests/support/differential.h"
 #include "protocol/extensions.h"
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 
 namespace ws::test {
 namespace {

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 
 namespace ws {
 namespace {

@@ -1,4 +1,4 @@
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 
 #include <algorithm>
 
