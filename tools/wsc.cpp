@@ -12,8 +12,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "protocol/client_handshake.h"
 #include "protocol/escape.h"
-#include "protocol/handshake.h"
 #include "protocol/text.h"
 #include "server/fd.h"
 #include "tools/wsc_client.h"

@@ -20,9 +20,9 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/client_handshake.h"
 #include "protocol/connection.h"
 #include "protocol/deflate.h"
-#include "protocol/handshake.h"
 #include "server/fd.h"
 #include "tools/wsc_socket.h"
 #include "tools/wsc_text.h"

@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "protocol/handshake.h"
+#include "protocol/client_handshake.h"
 #include "protocol/output.h"
 #include "server/fd.h"
 

@@ -17,8 +17,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "protocol/client_handshake.h"
 #include "protocol/escape.h"
-#include "protocol/handshake.h"
 #include "server/fd.h"
 #include "tools/wsc_text.h"
 #include "tools/wsload_chat.h"

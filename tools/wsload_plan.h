@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "protocol/client_handshake.h"
 #include "protocol/frame.h"
-#include "protocol/handshake.h"
 #include "server/socket.h"
 
 namespace ws {

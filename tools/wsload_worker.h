@@ -24,8 +24,8 @@
 #include <string>
 #include <vector>
 
+#include "protocol/client_handshake.h"
 #include "protocol/connection.h"
-#include "protocol/handshake.h"
 #include "protocol/output.h"
 #include "server/fd.h"
 #include "tools/wsc_text.h"
