@@ -10,7 +10,7 @@
 
 #include "protocol/text.h"
 #include "server/event_loop.h"
-#include "server/router.h"
+#include "server/origin.h"
 #include "server/socket.h"
 
 namespace ws {
