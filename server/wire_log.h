@@ -37,12 +37,6 @@
 
 namespace ws {
 
-enum class WireDetail : std::uint8_t {
-  kOff,
-  kFields,  ///< a line an item
-  kHex,     ///< and below it the bytes, one line a field
-};
-
 class WireLog final : public Tap {
  public:
   static constexpr std::size_t kKeptOfPayload = 1024;
