@@ -31,6 +31,7 @@
 #include <span>
 #include <string_view>
 
+#include "protocol/budget.h"
 #include "protocol/close.h"
 #include "protocol/error.h"
 #include "protocol/extensions.h"

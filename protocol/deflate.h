@@ -26,6 +26,7 @@
 
 #include <zlib.h>
 
+#include "protocol/budget.h"
 #include "protocol/error.h"
 #include "protocol/extensions.h"
 #include "protocol/limits.h"
@@ -47,6 +48,9 @@ class ZStream {
   int step(int (*code)(z_streamp, int), int flush, std::span<const std::byte>& in,
            std::span<std::byte> out, std::size_t& written);
   z_stream stream_{};
+
+ private:
+  Charge charge_;  ///< for the memory of `stream_`
 };
 
 /// Compresses one message after the other, each in the window of those before it, unless it starts anew.

@@ -28,11 +28,6 @@ Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room)
   return Error::kNone;
 }
 
-MessageAssembler::~MessageAssembler() {
-  if (budget_ != nullptr)
-    budget_->give(payload_.capacity());
-}
-
 void MessageAssembler::begin(const FrameHeader& header, Inflater* inflater) {
   opcode_ = header.opcode;  // [6455-6.2-TYPE] that of the fragments behind it too
   inflater_ = inflater;
@@ -83,17 +78,10 @@ Error MessageAssembler::add(std::span<const std::byte> bytes) {
     return Error::kTextNotUtf8;
   const std::size_t size = payload_.size() + bytes.size();
   if (size > payload_.capacity()) {
-    const std::size_t held = payload_.capacity();
-    const std::size_t wanted = std::max(size, held * 2);
-    if (budget_ != nullptr && !budget_->take(wanted - held))
+    const std::size_t capacity = std::max(size, payload_.capacity() * 2);
+    if (!charge_.grow_to(capacity))
       return Error::kOverBudget;
-    try {
-      payload_.reserve(wanted);
-    } catch (...) {
-      if (budget_ != nullptr)
-        budget_->give(wanted - held);
-      throw;
-    }
+    payload_.reserve(capacity);
   }
   // [6455-5.4-ORDER]
   payload_.insert(payload_.end(), bytes.begin(), bytes.end());

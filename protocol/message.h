@@ -18,6 +18,7 @@
 #include <span>
 #include <vector>
 
+#include "protocol/budget.h"
 #include "protocol/error.h"
 #include "protocol/frame.h"
 #include "protocol/limits.h"
@@ -31,10 +32,7 @@ class Inflater;
 class MessageAssembler {
  public:
   /// `budget` may be null: no limit but the message's own.
-  MessageAssembler(const Limits& limits, Budget* budget) : limits_(limits), budget_(budget) {}
-  ~MessageAssembler();
-  MessageAssembler(const MessageAssembler&) = delete;
-  MessageAssembler& operator=(const MessageAssembler&) = delete;
+  MessageAssembler(const Limits& limits, Budget* budget) : limits_(limits), charge_(budget) {}
 
   /// The first frame's header came, and `judge_data_frame` has let it pass. `inflater`, not null if the
   /// message is compressed, is the message's until it is ended.
@@ -57,9 +55,9 @@ class MessageAssembler {
   [[nodiscard]] Error add(std::span<const std::byte> bytes);
 
   const Limits& limits_;
-  Budget* budget_;
   Inflater* inflater_ = nullptr;
   std::vector<std::byte> payload_;
+  Charge charge_;               ///< for the capacity of `payload_`
   std::uint64_t declared_ = 0;  ///< bytes of payload that the frames so far have declared
   std::uint32_t fragments_ = 0;
   Opcode opcode_ = Opcode::kText;

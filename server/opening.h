@@ -5,6 +5,7 @@
 #include <memory>
 #include <span>
 
+#include "protocol/budget.h"
 #include "protocol/http_message.h"
 #include "server/block.h"
 #include "server/fd.h"

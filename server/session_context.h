@@ -6,6 +6,7 @@
 #include <system_error>
 #include <vector>
 
+#include "protocol/budget.h"
 #include "protocol/connection.h"
 #include "protocol/deflate.h"
 #include "protocol/http_message.h"
