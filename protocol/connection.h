@@ -39,8 +39,26 @@
 #include "protocol/limits.h"
 #include "protocol/mask.h"
 #include "protocol/output.h"
-#include "protocol/short_frame.h"
 #include "protocol/utf8.h"
+
+#if FBF_FAST
+#include "protocol/short_frame.h"
+#else
+namespace ws {
+// No frame is a short one: all go the general way.
+struct ShortFrame {
+  std::size_t header_size = 0;
+  std::size_t length = 0;
+  explicit operator bool() const { return false; }
+};
+inline ShortFrame find_short_frame(std::span<const std::byte>, std::uint64_t) {
+  return {};
+}
+inline bool append_short_frame(std::byte, std::span<const std::byte>, Output&) {
+  return false;
+}
+}  // namespace ws
+#endif
 
 namespace ws {
 
