@@ -47,6 +47,8 @@ struct SegmentFacts {
   bool is_last = false;           ///< has FIN
 };
 
+struct MessageHead;
+
 /// One connection's conversation.
 class ColumnDissector {
  public:
@@ -55,6 +57,9 @@ class ColumnDissector {
  private:
   Wanted dissect_message(std::span<const std::byte>& bytes, const SegmentFacts& segment,
                          Columns& columns, bool& goes_on);
+  void name_continuation(Columns& columns) const;
+  [[nodiscard]] bool may_have_body(const MessageHead& head) const;
+  void remember(const MessageHead& head);
   static Wanted dissect_frames(std::span<const std::byte> bytes, bool is_cut, Columns& columns);
   [[nodiscard]] static bool is_http(std::span<const std::byte> bytes, const SegmentFacts& segment);
 
