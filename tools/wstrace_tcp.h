@@ -99,6 +99,7 @@ class TcpTracker {
  private:
   using Key = std::tuple<std::string, std::uint16_t, std::string, std::uint16_t>;
   TcpConnection& begin(const Key& key, const Packet& packet);
+  TcpRow find(const Packet& packet);
   std::map<Key, std::unique_ptr<TcpConnection>> connections_;
   std::vector<std::unique_ptr<TcpConnection>> replaced_;  ///< whose ports were used again
   std::uint64_t count_ = 0;
