@@ -1101,7 +1101,7 @@ def test_streams_that_are_closed_do_not_become_the_socket(closed):
 
 def test_on_a_terminal_control_characters_are_escaped_and_binary_is_in_hex():
     def play(peer):
-        text = "\x1b[31mred\x07 \x9bC1 ü\ttab\nline\x7f".encode()
+        text = "\x1b[31mred\x07 \x9bC1 ü\ttab\nline\x7f \u202eesrever\u2066\u2028".encode()
         peer.accept(behind=b"\x81" + bytes([len(text)]) + text + b"\x82\x03\x00\xff\x1b" + CLOSE_1000)
 
     terminal, side_of_wsc = pty.openpty()
@@ -1112,7 +1112,8 @@ def test_on_a_terminal_control_characters_are_escaped_and_binary_is_in_hex():
     os.close(terminal)
     os.close(side_of_wsc)
     assert run.returncode == 0
-    assert shown.decode() == "\\x1b[31mred\\x07 \\x9bC1 ü\ttab\\nline\\x7f\r\n(binary) 00ff1b\r\n"
+    assert shown.decode() == ("\\x1b[31mred\\x07 \\x9bC1 ü\ttab\\nline\\x7f "
+                              "\\xe2\\x80\\xaeesrever\\xe2\\x81\\xa6\\xe2\\x80\\xa8\r\n(binary) 00ff1b\r\n")
 
 
 def test_typed_lines_are_sent_one_by_one(echo):
