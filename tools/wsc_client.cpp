@@ -17,7 +17,7 @@
 #include "protocol/text.h"
 #include "protocol/utf8.h"
 
-namespace ws {
+namespace ws::client {
 namespace {
 
 /// Of a refusal's body so many bytes are shown, and waited for so many seconds.
@@ -417,4 +417,4 @@ void Client::print(const Event& message) {
     deadline_ += Clock::now() - began;
 }
 
-}  // namespace ws
+}  // namespace ws::client

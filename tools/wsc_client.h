@@ -27,7 +27,7 @@
 #include "tools/wsc_socket.h"
 #include "tools/wsc_text.h"
 
-namespace ws {
+namespace ws::client {
 
 struct ClientOptions {
   ClientHandshake handshake;  ///< the client fills in its nonce
@@ -86,4 +86,4 @@ class Client {
   std::array<std::byte, std::size_t{64} * 1024> buffer_{};
 };
 
-}  // namespace ws
+}  // namespace ws::client

@@ -14,7 +14,7 @@
 
 #include "tools/wsc_text.h"
 
-namespace ws {
+namespace ws::client {
 namespace {
 
 /// 0, or why `address` did not accept, as an errno.
@@ -132,4 +132,4 @@ void ClientSocket::finish_writing() {
   ::shutdown(fd_.get(), SHUT_WR);
 }
 
-}  // namespace ws
+}  // namespace ws::client

@@ -13,7 +13,7 @@
 #include "protocol/output.h"
 #include "server/fd.h"
 
-namespace ws {
+namespace ws::client {
 
 using Clock = std::chrono::steady_clock;
 inline constexpr Clock::time_point kNever = Clock::time_point::max();
@@ -48,4 +48,4 @@ class ClientSocket {
   std::string end_;
 };
 
-}  // namespace ws
+}  // namespace ws::client

@@ -9,7 +9,7 @@
 #include "protocol/escape.h"
 #include "protocol/text.h"
 
-namespace ws {
+namespace ws::client {
 
 void say(std::string_view text) {
   show("wsc: " + std::string(text));
@@ -64,4 +64,4 @@ void FrameLog::on_header(Direction direction, const FrameHeader& header,
   show(line);
 }
 
-}  // namespace ws
+}  // namespace ws::client

@@ -10,7 +10,7 @@
 
 #include "protocol/connection.h"
 
-namespace ws {
+namespace ws::client {
 
 enum class ExitCode : int {
   kNormal = 0,       ///< the server's Close says 1000 or 1001, or gives no code
@@ -48,4 +48,4 @@ class FrameLog final : public Observer {
   void on_payload(Direction /*direction*/, std::span<const std::byte> /*bytes*/) override {}
 };
 
-}  // namespace ws
+}  // namespace ws::client

@@ -6,9 +6,8 @@
 
 #include "protocol/connection.h"
 #include "protocol/output.h"
-#include "tools/wsc_text.h"
 
-namespace ws {
+namespace ws::load {
 namespace {
 
 /// A cycle is no longer than this, so that the processor's caches hold it, if two messages can be.
@@ -129,4 +128,4 @@ Messages::Messages(const Plan& plan)
   tag_begin_ = header_size_ + plan.prefix.size();
 }
 
-}  // namespace ws
+}  // namespace ws::load

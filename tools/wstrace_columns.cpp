@@ -11,7 +11,7 @@
 #include "protocol/wire_text.h"
 #include "tools/wstrace_packet.h"
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -324,4 +324,4 @@ Wanted ColumnDissector::dissect_frames(Bytes bytes, bool is_cut, Columns& column
   return {};
 }
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace ws {
+namespace ws::trace {
 
 /// What is being written into a row. Behind a fence the Info column is only added to.
 struct Columns {
@@ -71,4 +71,4 @@ class ColumnDissector {
   bool is_websocket_ = false;
 };
 
-}  // namespace ws
+}  // namespace ws::trace

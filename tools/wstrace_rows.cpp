@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -302,4 +302,4 @@ std::string to_line(const Row& row, int time_digits) {
          row.info;
 }
 
-}  // namespace ws
+}  // namespace ws::trace

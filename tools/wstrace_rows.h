@@ -16,7 +16,7 @@
 #include "tools/wstrace_packet.h"
 #include "tools/wstrace_tcp.h"
 
-namespace ws {
+namespace ws::trace {
 
 struct Row {
   std::uint64_t number = 0;
@@ -90,4 +90,4 @@ class RowWriter {
   std::optional<std::int64_t> start_;
 };
 
-}  // namespace ws
+}  // namespace ws::trace

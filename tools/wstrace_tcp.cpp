@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 constexpr std::int64_t kMillisecond = 1'000'000;
@@ -359,4 +359,4 @@ std::string tcp_notes(const TcpRow& row) {
   return text;
 }
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -19,7 +19,7 @@
 
 #include "tools/wstrace_packet.h"
 
-namespace ws {
+namespace ws::trace {
 
 /// a < b for sequence numbers, which wrap around. RFC 9293 §3.4
 [[nodiscard]] constexpr bool is_before(std::uint32_t a, std::uint32_t b) {
@@ -117,4 +117,4 @@ class TcpTracker {
 /// "[TCP Retransmission] ", say; empty for most.
 [[nodiscard]] std::string tcp_notes(const TcpRow& row);
 
-}  // namespace ws
+}  // namespace ws::trace
