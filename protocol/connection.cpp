@@ -124,9 +124,6 @@ HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& head
     header_size_ = static_cast<std::uint8_t>(bytes.size());
     in = {};
   } else if (result.status == HeaderResult::Status::kHeader) {
-    if (settings_->observer != nullptr) {
-      settings_->observer->on_header(Direction::kIn, header, bytes.first(result.size));
-    }
     in = in.subspan(result.size - before);
     header_size_ = 0;
   }
@@ -136,9 +133,6 @@ HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& head
 /// A message, or a control frame, that lies whole in the caller's bytes: handed out where it lies, without a copy.
 Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
                                    Output& out) {
-  if (settings_->observer != nullptr && !payload.empty()) {
-    settings_->observer->on_payload(Direction::kIn, payload);
-  }
   if (header.masked)
     apply_mask(payload, header.masking_key);
   if (is_control(header.opcode))
@@ -158,9 +152,6 @@ Event Connection::take_payload(std::span<std::byte>& in, Output& out) {
   const auto bytes =
       in.first(static_cast<std::size_t>(std::min<std::uint64_t>(lacking, in.size())));
   in = in.subspan(bytes.size());
-  if (settings_->observer != nullptr && !bytes.empty()) {
-    settings_->observer->on_payload(Direction::kIn, bytes);
-  }
   if (p.frame.masked) {
     apply_mask(bytes, p.frame.masking_key, static_cast<std::size_t>(p.received));
   }
@@ -282,8 +273,6 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
     return false;
   }
   out.shrink(room.size() - frame.size());
-  if (settings_->observer != nullptr)
-    show_sent(frame);
   return true;
 }
 
@@ -313,8 +302,6 @@ void Connection::append_frame(Opcode opcode, std::span<const std::span<const std
   }
   if (header.masked)
     apply_mask(room.subspan(header_size, size), header.masking_key);
-  if (settings_->observer != nullptr)
-    show_sent(room.first(header_size + size));
 }
 
 /// What it is worth to lend, not to copy: only a server's, since a client masks what it sends, and so a copy of it.
@@ -324,25 +311,12 @@ void Connection::append_lent(const FrameHeader& header,
   std::array<std::byte, kMaxHeaderSize> bytes;
   const auto header_bytes = std::span(bytes).first(serialize_frame_header(header, bytes));
   out.append(header_bytes);
-  if (settings_->observer != nullptr)
-    show_sent(header_bytes);
   for (const auto part : parts) {
     if (part.size() >= kLendFrom)
       out.lend(part);
     else
       out.append(part);
-    if (settings_->observer != nullptr && !part.empty())
-      settings_->observer->on_payload(Direction::kOut, part);
   }
-}
-
-/// A frame, or its header alone, to the observer that there is.
-void Connection::show_sent(std::span<const std::byte> frame) {
-  FrameHeader header;
-  const std::size_t header_size = read_frame_header(frame, header);
-  settings_->observer->on_header(Direction::kOut, header, frame.first(header_size));
-  if (frame.size() > header_size)
-    settings_->observer->on_payload(Direction::kOut, frame.subspan(header_size));
 }
 
 }  // namespace ws

@@ -16,6 +16,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,6 +54,7 @@ class Client {
   [[noreturn]] void refuse(const HttpResponse& response, std::string& bytes);
 
   bool turn();
+  void send_output();
   void take_frames(std::span<std::byte> in);
   void take_end(const Event& event, bool we_began);
   bool pass_deadline();
@@ -68,7 +70,7 @@ class Client {
   ClientOptions options_;
   std::string address_;
   ClientSocket socket_;
-  FrameLog frame_log_;
+  std::optional<FrameLog> frame_log_;  ///< with -v
   DeflatePool deflate_;
   ConnectionSettings settings_;
   Connection connection_;

@@ -12,6 +12,7 @@
 #include "protocol/handshake.h"
 #include "protocol/output.h"
 #include "server/fd.h"
+#include "tools/wsc_text.h"
 
 namespace ws::client {
 
@@ -33,8 +34,9 @@ class ClientSocket {
   [[nodiscard]] pollfd entry(const Output& out) const;
   /// One read, as much as there is. Empty: nothing just now. nullopt: it ended, `end` saying how.
   std::optional<std::span<std::byte>> receive(std::span<std::byte> buffer);
-  /// Sends as much of `out` as the socket takes. Empties it when all is sent.
-  void send(Output& out);
+  /// Sends as much of `out` as the socket takes, and shows that to `log`, if there is one. Empties `out` when all is
+  /// sent.
+  void send(Output& out, FrameLog* log = nullptr);
   /// Bytes of `out` that the socket did not take yet.
   [[nodiscard]] std::size_t unsent(const Output& out) const { return out.size() - sent_; }
   /// Our FIN. Reading goes on.
