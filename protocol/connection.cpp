@@ -7,6 +7,7 @@
 #include "protocol/deflate.h"
 #include "protocol/mask.h"
 #include "protocol/message.h"
+#include "protocol/text.h"
 #include "protocol/utf8.h"
 
 namespace ws {
@@ -244,7 +245,7 @@ bool Connection::close(std::uint16_t code, std::string_view reason, Output& out)
     append_frame(Opcode::kClose, {}, out);
   } else {
     assert(may_be_sent(code));  // [6455-7.4-CODE]
-    const auto text = std::as_bytes(std::span(fit_close_reason(reason)));
+    const auto text = as_bytes(fit_close_reason(reason));
     append_frame(Opcode::kClose,
                  std::initializer_list<std::span<const std::byte>>{code_bytes, text}, out);
   }

@@ -6,6 +6,7 @@
 
 #include "protocol/connection.h"
 #include "protocol/output.h"
+#include "protocol/text.h"
 
 namespace ws::load {
 namespace {
@@ -98,7 +99,7 @@ Messages::Messages(const Plan& plan)
   Output out;
   Numbers numbers;
   std::vector<std::byte> payload(plan.size);
-  const auto prefix = std::as_bytes(std::span(plan.prefix));
+  const auto prefix = as_bytes(plan.prefix);
   for (std::uint64_t number = 0; number < count(); ++number) {
     std::span<std::byte> rest(payload);
     if (plan.mode == Mode::kChat) {
