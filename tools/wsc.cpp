@@ -87,30 +87,25 @@ std::string judge_subprotocol(const std::string& name) {
   return "a subprotocol is one word of letters, digits and !#$%&'*+-.^_`|~";
 }
 
-/// Reads the options into `options`. An exit code, if there is nothing to do but to end.
-std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& options) {
-  CLI::App app("A WebSocket client for the command line (RFC 6455).", "wsc");
-  app.set_version_flag("--version", "wsc " FBF_VERSION);
-  app.footer(kFooter);
-
-  std::string uri;
+/// What the opening handshake asks for.
+void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& handshake) {
   app.add_option("uri", uri, "ws://HOST[:PORT][/PATH][?QUERY]")
       ->type_name("")
       ->required()
       ->check(judge_uri);
-  app.add_option("-o,--origin", options.handshake.origin, "send an Origin field")
+  app.add_option("-o,--origin", handshake.origin, "send an Origin field")
       ->type_name("ORIGIN")
       ->check(judge_origin);
-  app.add_option("-H,--header", options.handshake.fields, "send a header field; repeatable")
+  app.add_option("-H,--header", handshake.fields, "send a header field; repeatable")
       ->type_name("'NAME: VALUE'")
       ->allow_extra_args(false)
       ->check(judge_field);
-  app.add_option("-s,--subprotocol", options.handshake.subprotocols,
+  app.add_option("-s,--subprotocol", handshake.subprotocols,
                  "offer a subprotocol; repeatable, the best first")
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->check(judge_subprotocol);
-  DeflateSettings& deflate = options.handshake.deflate;
+  DeflateSettings& deflate = handshake.deflate;
   app.add_flag("--deflate", deflate.is_enabled, "offer permessage-deflate (RFC 7692)");
   app.add_flag_callback(
       "--deflate-no-takeover", [&deflate] { deflate.takes_over_context = false; },
@@ -120,6 +115,10 @@ std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& opti
       ->type_name("BITS")
       ->default_str(std::to_string(deflate.window_bits))
       ->check(CLI::Range(9, 15).description(""));
+}
+
+/// What becomes of lines and of messages.
+void add_message_options(CLI::App& app, ClientOptions& options) {
   auto* binary =
       app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
   auto* slash = app.add_flag(
@@ -129,7 +128,10 @@ std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& opti
          "--echo", options.echoes,
          "send each message back as it came, until the server\ncloses; read and print nothing")
       ->excludes(binary, slash);
+}
 
+/// How long it waits, and how much it accepts.
+void add_limits(CLI::App& app, ClientOptions& options) {
   const auto add_seconds = [&app](const char* names, double& value, double least,
                                   const char* text) {
     const auto judge = [least](const std::string& given) -> std::string {
@@ -151,12 +153,23 @@ std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& opti
       ->type_name("BYTES")
       ->capture_default_str()
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U).description(""));
+}
+
+/// Reads the options into `options`. An exit code, if there is nothing to do but to end.
+std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& options) {
+  CLI::App app("A WebSocket client for the command line (RFC 6455).", "wsc");
+  app.set_version_flag("--version", "wsc " FBF_VERSION);
+  app.footer(kFooter);
+  std::string uri;
+  add_handshake_options(app, uri, options.handshake);
+  add_message_options(app, options);
+  add_limits(app, options);
   app.add_flag("-v,--verbose", options.is_verbose,
                "show the opening handshake, and each frame's header:\n> sent, < received");
   try {
     app.parse(argc, argv);
     for (const char* const name : {"--deflate-no-takeover", "--deflate-window-bits"}) {
-      if (app.count(name) != 0 && !deflate.is_enabled)
+      if (app.count(name) != 0 && !options.handshake.deflate.is_enabled)
         throw CLI::ValidationError(name, "means nothing without --deflate");
     }
   } catch (const CLI::Success& request) {  // --help, --version

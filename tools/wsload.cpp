@@ -131,11 +131,10 @@ void take_url(const std::string& text, Plan& plan) {
   plan.address = *address;
 }
 
-/// What the options mean together.
-void judge(Plan& plan, const CLI::App& app) {
-  const auto has = [&app](const char* name) { return app.count(name) != 0; };
+/// Refuses options that mean nothing beside the others.
+void refuse_meaningless(const Plan& plan, const CLI::App& app) {
   const auto only_for = [&](const char* name, std::initializer_list<Mode> modes) {
-    if (has(name) && std::ranges::find(modes, plan.mode) == modes.end())
+    if (app.count(name) != 0 && std::ranges::find(modes, plan.mode) == modes.end())
       refuse(std::string(name) + " means nothing in the mode " + std::string(name_of(plan.mode)));
   };
   only_for("--speakers", {Mode::kChat});
@@ -151,7 +150,11 @@ void judge(Plan& plan, const CLI::App& app) {
     refuse("there are more --threads than --connections");
   if (plan.sources > 1 && !plan.address.to_string().starts_with("127."))
     refuse("--sources are addresses of 127.0.0.0/8, from which a server elsewhere is not reached");
+}
 
+/// What the options mean together.
+void judge(Plan& plan, const CLI::App& app) {
+  const auto has = [&app](const char* name) { return app.count(name) != 0; };
   const std::string path = plan.uri.resource.substr(0, plan.uri.resource.find('?'));
   if (!has("--prefix") && !plan.is_tcp)
     plan.prefix = path == "/echo" ? "Echo: " : path == "/chat" ? "Broadcast: " : "";
@@ -241,6 +244,7 @@ bool parse_options(int argc, char** argv, Plan& plan) {
     refuse(escape_for_terminal(error.what()));
   }
   take_url(url, plan);
+  refuse_meaningless(plan, app);
   judge(plan, app);
   return true;
 }
