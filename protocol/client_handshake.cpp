@@ -1,9 +1,8 @@
 #include "protocol/client_handshake.h"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
 
+#include "protocol/authority.h"
 #include "protocol/handshake.h"
 #include "protocol/text.h"
 
@@ -21,34 +20,21 @@ std::optional<Uri> parse_uri(std::string_view text) {
   }
   text.remove_prefix(kScheme.size());
   const std::size_t end = std::min(text.find_first_of("/?"), text.size());
-  std::string_view authority = text.substr(0, end);
+  const std::optional<Authority> authority = parse_authority(text.substr(0, end));
   const std::string_view resource = text.substr(end);
-  if (authority.find('@') != std::string_view::npos)
+  if (!authority.has_value() || authority->host.find('@') != std::string_view::npos)
     return std::nullopt;
-
-  std::string_view port;
-  std::string_view host = authority;
-  if (authority.starts_with('[')) {  // an IPv6 address has colons of its own
-    const std::size_t bracket = authority.find(']');
-    if (bracket == std::string_view::npos)
+  std::string_view host = authority->host;
+  uri.authority = host;
+  if (host.find_first_of("[]:") != std::string_view::npos) {
+    if (host.size() < 3 || host.front() != '[' || host.find(']') != host.size() - 1)
       return std::nullopt;
-    host = authority.substr(1, bracket - 1);
-    port = authority.substr(bracket + 1);
-  } else {
-    host = authority.substr(0, authority.find(':'));
-    port = authority.substr(host.size());
+    host = host.substr(1, host.size() - 2);
   }
-  if (host.empty() || (!port.empty() && port.front() != ':'))
-    return std::nullopt;
   uri.host = host;
-  uri.authority = authority.substr(0, authority.size() - port.size());
-  if (port.size() > 1) {
-    port.remove_prefix(1);
-    const auto [rest, error] = std::from_chars(port.data(), port.data() + port.size(), uri.port);
-    if (error != std::errc() || rest != port.data() + port.size() || uri.port == 0) {
-      return std::nullopt;
-    }
-  }
+  uri.port = authority->port.value_or(80);
+  if (uri.port == 0)
+    return std::nullopt;
   if (uri.port != 80)
     uri.authority.append(1, ':').append(std::to_string(uri.port));
   if (!resource.starts_with('/'))

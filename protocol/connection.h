@@ -65,27 +65,12 @@ namespace ws {
 class DeflatePool;
 class PermessageDeflate;
 
-enum class Direction : std::uint8_t { kIn, kOut };
-
-/// Sees each frame that has a proper header as it is on the wire, before unmasking. `header_bytes`
-/// is the header; the payload follows in one call or several, in none if it is empty.
-class Observer {
- public:
-  virtual void on_header(Direction direction, const FrameHeader& header,
-                         std::span<const std::byte> header_bytes) = 0;
-  virtual void on_payload(Direction direction, std::span<const std::byte> bytes) = 0;
-
- protected:
-  ~Observer() = default;
-};
-
 /// What connections have in common; it must outlive them.
 struct ConnectionSettings {
   Role role = Role::kServer;
   Limits limits{};
   MaskingKey (*new_masking_key)() = nullptr;  ///< unpredictable (§5.3); a client needs it
   Budget* budget = nullptr;                   ///< null: unlimited
-  Observer* observer = nullptr;               ///< null: nobody looks
   DeflatePool* deflate = nullptr;             ///< for those that use_deflate
 };
 
@@ -162,10 +147,8 @@ class Connection {
   enum class State : std::uint8_t { kOpen, kCloseSent, kFinished };
   struct Partial;  // the half-received frame and message
 
-  /// A short frame is taken, and sent, by the short way if nobody has to be shown it, and it is a server's.
-  [[nodiscard]] bool has_short_way() const {
-    return settings_->role == Role::kServer && settings_->observer == nullptr;
-  }
+  /// A server reads and sends short frames by the short way.
+  [[nodiscard]] bool has_short_way() const { return settings_->role == Role::kServer; }
   Event take_short_frame(ShortFrame frame, std::span<std::byte>& in, Output& out);
   // Not in line where the short way is: they would make it save registers that it does not use.
   [[gnu::noinline]] Event next_of_any(std::span<std::byte>& in, Output& out);
@@ -178,7 +161,6 @@ class Connection {
   Partial& partial();
   bool append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                          Output& out);
-  void show_sent(std::span<const std::byte> frame);
   void append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts, Output& out);
   void append_lent(const FrameHeader& header, std::span<const std::span<const std::byte>> parts,
                    Output& out);

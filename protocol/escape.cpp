@@ -98,7 +98,9 @@ std::string escape_for_terminal(std::string_view text) {
     } else if (text[0] == '\t' || ((is_text || is_ascii) && is_harmless(character))) {
       escaped += character;
     } else {
-      append_hex(escaped, character);
+      // U+0080 to U+009F, C2 80 to C2 9F in UTF-8, are known by their number.
+      const bool is_c1 = is_text && text[0] == '\xC2';
+      append_hex(escaped, is_c1 ? character.substr(1) : character);
     }
     text.remove_prefix(character.size());
   }

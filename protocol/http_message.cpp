@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/authority.h"
 #include "protocol/text.h"
 
 namespace ws {
@@ -14,14 +15,6 @@ constexpr bool is_field_char(char c) {
 }
 constexpr bool is_visible_ascii(char c) {
   return c > 0x20 && c < 0x7F;
-}
-
-/// RFC 3986 §3.2: host and port, loosely; what matters is that nothing else slips in.
-bool is_authority(std::string_view host) {
-  return std::ranges::all_of(host, [](char c) {
-    return is_digit(c) || is_alpha(c) ||
-           std::string_view("-._~!$&'()*+,;=%[]:").find(c) != std::string_view::npos;
-  });
 }
 
 }  // namespace
@@ -193,7 +186,7 @@ Error HttpRequest::take_target(std::string_view target) {
     // absolute-form, as sent to proxies: scheme "://" authority [path]
     const std::size_t scheme = target.find("://");
     if (scheme == std::string_view::npos) {
-      if (text(method_) != "CONNECT" || !is_authority(target))
+      if (text(method_) != "CONNECT" || !has_authority_characters(target))
         return Error::kTarget;
       path = target.substr(target.size());  // empty, and a view into the bytes all the same
     } else {
@@ -201,7 +194,7 @@ Error HttpRequest::take_target(std::string_view target) {
         return Error::kTarget;
       path.remove_prefix(scheme + 3);
       const std::size_t end = std::min(path.find_first_of("/?"), path.size());
-      if (end == 0 || !is_authority(path.substr(0, end)))
+      if (end == 0 || !has_authority_characters(path.substr(0, end)))
         return Error::kTarget;
       path.remove_prefix(end);
       // An empty path means "/" (RFC 9110 §4.2.3); a view of that is there, in the "://".
@@ -218,7 +211,7 @@ Error HttpRequest::judge() const {
   const std::size_t hosts = count("Host");
   if (hosts > 1 || (hosts == 0 && minor_version_ >= 1))
     return Error::kHost;
-  if (hosts == 1 && !is_authority(*find("Host")))
+  if (hosts == 1 && !has_authority_characters(*find("Host")))
     return Error::kHost;
 
   // [9112-6.3-LENGTH] two ways to say where a body ends are one too many

@@ -1,8 +1,6 @@
 #include "server/origin.h"
 
-#include <charconv>
-#include <system_error>
-
+#include "protocol/authority.h"
 #include "protocol/text.h"
 
 namespace ws {
@@ -10,26 +8,12 @@ namespace {
 
 /// "host", "host:port", "[::1]:port"; nullopt if malformed.
 std::optional<Origin> parse_authority(std::string_view scheme, std::string_view authority) {
-  Origin origin{scheme, authority, 0};
+  const std::optional<Authority> parsed = ws::parse_authority(authority);
+  if (!parsed.has_value() || parsed->host.find_first_of("/?#@ ") != std::string_view::npos)
+    return std::nullopt;
   const bool is_secure =
       equals_ignoring_case(scheme, "https") || equals_ignoring_case(scheme, "wss");
-  origin.port = is_secure ? 443 : 80;
-  const std::size_t bracket = authority.rfind(']');
-  const std::size_t colon = authority.find(':', bracket == std::string_view::npos ? 0 : bracket);
-  if (colon != std::string_view::npos) {
-    origin.host = authority.substr(0, colon);
-    const std::string_view port = authority.substr(colon + 1);
-    const char* const end = port.data() + port.size();
-    const auto [rest, error] = std::from_chars(port.data(), end, origin.port);
-    if (!port.empty() &&
-        (error != std::errc() || rest != end || origin.port < 0 || origin.port > 65535)) {
-      return std::nullopt;
-    }
-  }
-  if (origin.host.empty() || origin.host.find_first_of("/?#@ ") != std::string_view::npos) {
-    return std::nullopt;
-  }
-  return origin;
+  return Origin{scheme, parsed->host, parsed->port.value_or(is_secure ? 443 : 80)};
 }
 
 }  // namespace

@@ -5,7 +5,7 @@
 //                                                    shows as relative sequence number; SYN is byte 0
 //
 // It is a tap at the socket: it is given the bytes that `receive` returned and those that `send_pieces` really
-// took. A Connection's Observer would see other things: no handshake; nothing behind a broken rule, though it
+// took. A tap inside Connection would see other things: no handshake; nothing behind a broken rule, though it
 // crossed; a broadcast once, when it is encoded, and not who got it; and frames that were queued and then dropped.
 //
 // Invariants:

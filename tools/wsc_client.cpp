@@ -17,7 +17,7 @@
 #include "protocol/text.h"
 #include "protocol/utf8.h"
 
-namespace ws {
+namespace ws::client {
 namespace {
 
 /// Of a refusal's body so many bytes are shown, and waited for so many seconds.
@@ -83,9 +83,11 @@ Client::Client(const ClientOptions& options)
       settings_{.role = Role::kClient,
                 .limits = {.message = options.max_message},
                 .new_masking_key = random_masking_key,
-                .observer = options.is_verbose ? &frame_log_ : nullptr,
                 .deflate = &deflate_},
-      connection_(settings_) {}
+      connection_(settings_) {
+  if (options.is_verbose)
+    frame_log_.emplace();
+}
 
 ExitCode Client::run() {
   std::string early = open();
@@ -174,7 +176,7 @@ void Client::refuse(const HttpResponse& response, std::string& bytes) {
 
 /// Waits for what comes first, and sees to it. False at the end.
 bool Client::turn() {
-  socket_.send(out_);
+  send_output();
   // [6455-7.1.7-FAIL] a connection that failed is ended by us; [6455-7.1.1-WAIT] any other by the server
   if (has_failed_ && out_.empty())
     socket_.finish_writing();
@@ -201,9 +203,11 @@ bool Client::turn() {
     const auto received = socket_.receive(buffer_);
     if (received) {
       take_frames(*received);
-    } else if (connection_.is_finished()) {
-      return false;
     } else {
+      if (frame_log_.has_value())
+        frame_log_->ended();
+      if (connection_.is_finished())
+        return false;
       throw abnormal_closure("the server ended TCP" + socket_.end());  // [6455-7.2.1-LOST]
     }
   }
@@ -212,10 +216,20 @@ bool Client::turn() {
   return true;
 }
 
+void Client::send_output() {
+  socket_.send(out_, frame_log_.has_value() ? &*frame_log_ : nullptr);
+}
+
 void Client::take_frames(std::span<std::byte> in) {
   for (;;) {
     const bool we_began = connection_.awaits_close();
+    const std::span<const std::byte> before = in;
     const Event event = connection_.next(in, out_);
+    if (event.type == Event::Type::kFailed)
+      in = {};  // [6455-5.5.1-DISCARD] shown, and not looked at
+    // A server masks nothing, or has failed: what `next` consumed is still as it came.
+    if (frame_log_.has_value())
+      frame_log_->received(before.first(before.size() - in.size()));
     switch (event.type) {
       case Event::Type::kNeedMore:
         // Pongs are what a server can make us queue, and what --echo sends back.
@@ -248,6 +262,7 @@ void Client::take_frames(std::span<std::byte> in) {
 
 /// The server's Close, or what it calls for that the server broke a rule.
 void Client::take_end(const Event& event, bool we_began) {
+  send_output();  // our Close, so that -v shows it before the text
   std::string text;
   if (event.type == Event::Type::kFailed) {
     has_failed_ = true;
@@ -417,4 +432,4 @@ void Client::print(const Event& message) {
     deadline_ += Clock::now() - began;
 }
 
-}  // namespace ws
+}  // namespace ws::client

@@ -1,7 +1,6 @@
 #include "tools/wsc_text.h"
 
 #include <algorithm>
-#include <array>
 #include <iostream>
 #include <system_error>
 
@@ -9,7 +8,45 @@
 #include "protocol/escape.h"
 #include "protocol/text.h"
 
-namespace ws {
+namespace ws::client {
+namespace {
+
+std::string_view opcode_name(Opcode opcode) {
+  switch (opcode) {
+    case Opcode::kContinuation:
+      return "continuation";
+    case Opcode::kText:
+      return "text";
+    case Opcode::kBinary:
+      return "binary";
+    case Opcode::kClose:
+      return "close";
+    case Opcode::kPing:
+      return "ping";
+    case Opcode::kPong:
+      return "pong";
+  }
+  return "reserved";
+}
+
+/// "> FIN=1 RSV=000 opcode=0x1 (text) MASK=1 length=5 key=37fa213d"
+void show_line(std::string_view prefix, const FrameHeader& header) {
+  const auto bit = [](bool is_set) { return is_set ? '1' : '0'; };
+  std::string line(prefix);
+  line += "FIN=";
+  line += bit(header.fin);
+  line += " RSV=";
+  line += {bit(header.rsv1), bit(header.rsv2), bit(header.rsv3)};
+  line += " opcode=0x" + to_hex(static_cast<std::uint64_t>(header.opcode), 1);
+  line += " (" + std::string(opcode_name(header.opcode)) + ") MASK=";
+  line += bit(header.masked);
+  line += " length=" + std::to_string(header.payload_length);
+  if (header.masked)
+    line += " key=" + to_hex(header.masking_key);
+  show(line);
+}
+
+}  // namespace
 
 void say(std::string_view text) {
   show("wsc: " + std::string(text));
@@ -43,25 +80,21 @@ std::string describe_close_code(std::uint16_t code) {
   return std::to_string(code) + " (" + std::string(close_code_meaning(code)) + ")";
 }
 
-void FrameLog::on_header(Direction direction, const FrameHeader& header,
-                         std::span<const std::byte> /*header_bytes*/) {
-  constexpr std::array<std::string_view, 3> kData = {"continuation", "text", "binary"};
-  constexpr std::array<std::string_view, 3> kControl = {"close", "ping", "pong"};
-  const auto opcode = static_cast<unsigned>(header.opcode);
-  const std::string_view name = is_control(header.opcode) ? kControl[opcode - 8] : kData[opcode];
-  const auto bit = [](bool is_set) { return is_set ? '1' : '0'; };
-
-  std::string line = direction == Direction::kOut ? "> FIN=" : "< FIN=";
-  line += bit(header.fin);
-  line += " RSV=";
-  line += {bit(header.rsv1), bit(header.rsv2), bit(header.rsv3)};
-  line += " opcode=0x" + to_hex(std::as_bytes(std::span(&header.opcode, 1))).substr(1);
-  line += " (" + std::string(name) + ") MASK=";
-  line += bit(header.masked);
-  line += " length=" + std::to_string(header.payload_length);
-  if (header.masked)
-    line += " key=" + to_hex(header.masking_key);
-  show(line);
+FrameLog::FrameLog() {
+  client_.take_frames();
+  server_.take_frames();
 }
 
-}  // namespace ws
+void FrameLog::show(Dissector& dissector, std::string_view prefix,
+                    std::span<const std::byte> bytes) {
+  while (const auto frame = dissector.next(bytes))
+    show_line(prefix, frame->header);
+}
+
+void FrameLog::ended() {
+  const auto frame = server_.cut();
+  if (frame.has_value() && frame->header_size != 0)
+    show_line("< ", frame->header);
+}
+
+}  // namespace ws::client

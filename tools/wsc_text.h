@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "protocol/connection.h"
+#include "protocol/dissector.h"
 
-namespace ws {
+namespace ws::client {
 
 enum class ExitCode : int {
   kNormal = 0,       ///< the server's Close says 1000 or 1001, or gives no code
@@ -40,12 +40,21 @@ void show(const std::string& lines);
 /// "1001 (going away)"
 [[nodiscard]] std::string describe_close_code(std::uint16_t code);
 
-/// For -v: one line for each frame's header, as it crosses the wire.
-class FrameLog final : public Observer {
+/// For -v: one line for each frame's header, as it crosses the wire. A frame is shown once it is complete, or once the
+/// stream has ended in it.
+class FrameLog {
  public:
-  void on_header(Direction direction, const FrameHeader& header,
-                 std::span<const std::byte> header_bytes) override;
-  void on_payload(Direction /*direction*/, std::span<const std::byte> /*bytes*/) override {}
+  FrameLog();
+  /// Bytes that the socket sent, or received, after the opening handshake.
+  void sent(std::span<const std::byte> bytes) { show(client_, "> ", bytes); }
+  void received(std::span<const std::byte> bytes) { show(server_, "< ", bytes); }
+  /// The server ended TCP.
+  void ended();
+
+ private:
+  static void show(Dissector& dissector, std::string_view prefix, std::span<const std::byte> bytes);
+  Dissector client_{Sender::kClient, 0};
+  Dissector server_{Sender::kServer, 0};
 };
 
-}  // namespace ws
+}  // namespace ws::client

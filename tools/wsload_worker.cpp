@@ -18,7 +18,7 @@
 #include "protocol/text.h"
 #include "server/socket.h"
 
-namespace ws {
+namespace ws::load {
 namespace {
 
 /// So many connections of one thread are opened at a time.
@@ -569,4 +569,4 @@ void Worker::fail(const Link& link, ExitCode code, const std::string& what) {
   throw Failure(code, "connection " + std::to_string(link.number + 1) + ": " + what);
 }
 
-}  // namespace ws
+}  // namespace ws::load

@@ -8,7 +8,7 @@
 #include "protocol/utf8.h"
 #include "protocol/wire_text.h"
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 /// One JSON object, field by field.
@@ -128,4 +128,4 @@ std::string to_json(const Row& row, int time_digits) {
   return json.end();
 }
 
-}  // namespace ws
+}  // namespace ws::trace

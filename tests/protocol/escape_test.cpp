@@ -28,7 +28,7 @@ TEST(Escape, LeavesNothingThatCouldForgeALineOrMoveACursor) {
       // C1: CSI in one character; the first character after C1
       {"\xC2\x9B"
        "2J",
-       R"(\xc2\x9b2J)", R"(\xc2\x9b2J)"},
+       R"(\xc2\x9b2J)", R"(\x9b2J)"},
       {"\xC2\xA0", "\xC2\xA0", "\xC2\xA0"},
       // right-to-left override, the first and the last of its kind
       {"\xE2\x80\xAE"
