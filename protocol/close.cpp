@@ -1,8 +1,50 @@
 #include "protocol/close.h"
 
+#include <array>
+
 #include "protocol/utf8.h"
 
 namespace ws {
+namespace {
+
+struct CodeNames {
+  std::string_view meaning;
+  std::string_view wireshark;
+};
+constexpr std::array<CodeNames, 16> kNamesFrom1000 = {{
+    {"normal closure", "Normal Closure"},
+    {"going away", "Going Away"},
+    {"protocol error", "Protocol error"},
+    {"unsupported data", "Unsupported Data"},
+    {"reserved", "---Reserved----"},
+    {"no code given", "No Status Rcvd"},
+    {"no Close came", "Abnormal Closure"},
+    {"invalid payload data", "Invalid frame payload data"},
+    {"policy violation", "Policy Violation"},
+    {"message too big", "Message Too Big"},
+    {"extension missing", "Mandatory Ext."},
+    {"internal error", "Internal Server"},
+    {"service restart", "Service Restart"},
+    {"try again later", "Try Again Later"},
+    {"bad gateway", "Unknown"},
+    {"TLS handshake failed", "TLS handshake"},
+}};
+
+bool has_names(std::uint16_t code) {
+  return code >= 1000 && code < 1000 + kNamesFrom1000.size();
+}
+
+}  // namespace
+
+std::string_view close_code_meaning(std::uint16_t code) {
+  if (has_names(code))
+    return kNamesFrom1000[code - 1000U].meaning;
+  return code < 4000 ? "registered with IANA" : "private use";
+}
+
+std::string_view wireshark_close_code_name(std::uint16_t code) {
+  return has_names(code) ? kNamesFrom1000[code - 1000U].wireshark : "Unknown";
+}
 
 ClosePayload parse_close_payload(std::span<const std::byte> payload) {
   ClosePayload close;

@@ -46,6 +46,11 @@ inline constexpr std::size_t kMaxCloseReason = 123;
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
 }
 
+/// What `code` means, in a few words: "going away". RFC 6455 §7.4.1, and what was registered with IANA since.
+[[nodiscard]] std::string_view close_code_meaning(std::uint16_t code);
+/// Wireshark's name (4.0) for `code`: "Going Away"; "Unknown" if it has none.
+[[nodiscard]] std::string_view wireshark_close_code_name(std::uint16_t code);
+
 struct ClosePayload {
   Error error = Error::kNone;
   std::uint16_t code = close_code::kNoStatus;

@@ -7,6 +7,7 @@
 #include "protocol/deflate.h"
 #include "protocol/mask.h"
 #include "protocol/message.h"
+#include "protocol/text.h"
 #include "protocol/utf8.h"
 
 namespace ws {
@@ -124,9 +125,6 @@ HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& head
     header_size_ = static_cast<std::uint8_t>(bytes.size());
     in = {};
   } else if (result.status == HeaderResult::Status::kHeader) {
-    if (settings_->observer != nullptr) {
-      settings_->observer->on_header(Direction::kIn, header, bytes.first(result.size));
-    }
     in = in.subspan(result.size - before);
     header_size_ = 0;
   }
@@ -136,9 +134,6 @@ HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& head
 /// A message, or a control frame, that lies whole in the caller's bytes: handed out where it lies, without a copy.
 Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
                                    Output& out) {
-  if (settings_->observer != nullptr && !payload.empty()) {
-    settings_->observer->on_payload(Direction::kIn, payload);
-  }
   if (header.masked)
     apply_mask(payload, header.masking_key);
   if (is_control(header.opcode))
@@ -158,9 +153,6 @@ Event Connection::take_payload(std::span<std::byte>& in, Output& out) {
   const auto bytes =
       in.first(static_cast<std::size_t>(std::min<std::uint64_t>(lacking, in.size())));
   in = in.subspan(bytes.size());
-  if (settings_->observer != nullptr && !bytes.empty()) {
-    settings_->observer->on_payload(Direction::kIn, bytes);
-  }
   if (p.frame.masked) {
     apply_mask(bytes, p.frame.masking_key, static_cast<std::size_t>(p.received));
   }
@@ -253,7 +245,7 @@ bool Connection::close(std::uint16_t code, std::string_view reason, Output& out)
     append_frame(Opcode::kClose, {}, out);
   } else {
     assert(may_be_sent(code));  // [6455-7.4-CODE]
-    const auto text = std::as_bytes(std::span(fit_close_reason(reason)));
+    const auto text = as_bytes(fit_close_reason(reason));
     append_frame(Opcode::kClose,
                  std::initializer_list<std::span<const std::byte>>{code_bytes, text}, out);
   }
@@ -275,15 +267,13 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
   if (header.masked)
     header.masking_key = settings_->new_masking_key();  // [6455-5.3-KEY]
   const std::span<std::byte> room = out.extend(max_compressed_frame(size));
-  const auto frame = room.first(deflater->write_frame(header, parts, room));
+  const auto frame = room.first(write_compressed_frame(*deflater, header, parts, room));
   // Where context is taken over, the peer's window has to see what ours has seen.
   if (header.payload_length >= size && !deflate_->keeps_sent_context()) {
     out.shrink(room.size());
     return false;
   }
   out.shrink(room.size() - frame.size());
-  if (settings_->observer != nullptr)
-    show_sent(frame);
   return true;
 }
 
@@ -313,8 +303,6 @@ void Connection::append_frame(Opcode opcode, std::span<const std::span<const std
   }
   if (header.masked)
     apply_mask(room.subspan(header_size, size), header.masking_key);
-  if (settings_->observer != nullptr)
-    show_sent(room.first(header_size + size));
 }
 
 /// What it is worth to lend, not to copy: only a server's, since a client masks what it sends, and so a copy of it.
@@ -324,25 +312,12 @@ void Connection::append_lent(const FrameHeader& header,
   std::array<std::byte, kMaxHeaderSize> bytes;
   const auto header_bytes = std::span(bytes).first(serialize_frame_header(header, bytes));
   out.append(header_bytes);
-  if (settings_->observer != nullptr)
-    show_sent(header_bytes);
   for (const auto part : parts) {
     if (part.size() >= kLendFrom)
       out.lend(part);
     else
       out.append(part);
-    if (settings_->observer != nullptr && !part.empty())
-      settings_->observer->on_payload(Direction::kOut, part);
   }
-}
-
-/// A frame, or its header alone, to the observer that there is.
-void Connection::show_sent(std::span<const std::byte> frame) {
-  FrameHeader header;
-  const std::size_t header_size = read_frame_header(frame, header);
-  settings_->observer->on_header(Direction::kOut, header, frame.first(header_size));
-  if (frame.size() > header_size)
-    settings_->observer->on_payload(Direction::kOut, frame.subspan(header_size));
 }
 
 }  // namespace ws

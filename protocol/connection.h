@@ -31,6 +31,7 @@
 #include <span>
 #include <string_view>
 
+#include "protocol/budget.h"
 #include "protocol/close.h"
 #include "protocol/error.h"
 #include "protocol/extensions.h"
@@ -38,27 +39,31 @@
 #include "protocol/limits.h"
 #include "protocol/mask.h"
 #include "protocol/output.h"
-#include "protocol/short_frame.h"
 #include "protocol/utf8.h"
+
+#if FBF_FAST
+#include "protocol/short_frame.h"
+#else
+namespace ws {
+// No frame is a short one: all go the general way.
+struct ShortFrame {
+  std::size_t header_size = 0;
+  std::size_t length = 0;
+  explicit operator bool() const { return false; }
+};
+inline ShortFrame find_short_frame(std::span<const std::byte>, std::uint64_t) {
+  return {};
+}
+inline bool append_short_frame(std::byte, std::span<const std::byte>, Output&) {
+  return false;
+}
+}  // namespace ws
+#endif
 
 namespace ws {
 
 class DeflatePool;
 class PermessageDeflate;
-
-enum class Direction : std::uint8_t { kIn, kOut };
-
-/// Sees each frame that has a proper header as it is on the wire, before unmasking. `header_bytes`
-/// is the header; the payload follows in one call or several, in none if it is empty.
-class Observer {
- public:
-  virtual void on_header(Direction direction, const FrameHeader& header,
-                         std::span<const std::byte> header_bytes) = 0;
-  virtual void on_payload(Direction direction, std::span<const std::byte> bytes) = 0;
-
- protected:
-  ~Observer() = default;
-};
 
 /// What connections have in common; it must outlive them.
 struct ConnectionSettings {
@@ -66,7 +71,6 @@ struct ConnectionSettings {
   Limits limits{};
   MaskingKey (*new_masking_key)() = nullptr;  ///< unpredictable (§5.3); a client needs it
   Budget* budget = nullptr;                   ///< null: unlimited
-  Observer* observer = nullptr;               ///< null: nobody looks
   DeflatePool* deflate = nullptr;             ///< for those that use_deflate
 };
 
@@ -143,10 +147,8 @@ class Connection {
   enum class State : std::uint8_t { kOpen, kCloseSent, kFinished };
   struct Partial;  // the half-received frame and message
 
-  /// A short frame is taken, and sent, by the short way if nobody has to be shown it, and it is a server's.
-  [[nodiscard]] bool has_short_way() const {
-    return settings_->role == Role::kServer && settings_->observer == nullptr;
-  }
+  /// A server reads and sends short frames by the short way.
+  [[nodiscard]] bool has_short_way() const { return settings_->role == Role::kServer; }
   Event take_short_frame(ShortFrame frame, std::span<std::byte>& in, Output& out);
   // Not in line where the short way is: they would make it save registers that it does not use.
   [[gnu::noinline]] Event next_of_any(std::span<std::byte>& in, Output& out);
@@ -159,7 +161,6 @@ class Connection {
   Partial& partial();
   bool append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                          Output& out);
-  void show_sent(std::span<const std::byte> frame);
   void append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts, Output& out);
   void append_lent(const FrameHeader& header, std::span<const std::span<const std::byte>> parts,
                    Output& out);
@@ -204,7 +205,8 @@ inline bool Connection::send_short(Opcode opcode, std::span<const std::byte> pay
   static_assert(kLendFrom <= 0x10000);
   // [6455-5.5.1-LAST]
   return state_ == State::kOpen && deflate_ == nullptr && has_short_way() &&
-         payload.size() < kLendFrom && append_short_frame(opcode, payload, out);
+         payload.size() < kLendFrom &&
+         append_short_frame(std::byte{0x80} | static_cast<std::byte>(opcode), payload, out);
 }
 
 }  // namespace ws

@@ -2,11 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 #include <limits>
 #include <new>
-
-#include "protocol/mask.h"
 
 namespace ws {
 namespace {
@@ -23,29 +20,21 @@ constexpr std::byte kCompressedA[] = {std::byte{0x4A}, std::byte{0x04}, std::byt
 /// zlib counts in unsigned int.
 constexpr std::size_t kMostAtOnce = std::numeric_limits<uInt>::max();
 
-// --- zlib's memory, each piece behind its size: zlib does not say it again when it frees.
+// --- zlib's memory. zlib frees it only at the end of a stream, so the stream's charge then gives all of it back.
 
-constexpr std::size_t kPrefix = alignof(std::max_align_t);
-
-voidpf allocate(voidpf budget, uInt items, uInt size) {
-  const std::size_t bytes = kPrefix + std::size_t{items} * size;
-  if (budget != nullptr && !static_cast<Budget*>(budget)->take(bytes))
+voidpf allocate(voidpf charge_of_stream, uInt items, uInt size) {
+  Charge& charge = *static_cast<Charge*>(charge_of_stream);
+  const std::size_t before = charge.size();
+  const std::size_t bytes = std::size_t{items} * size;
+  if (!charge.grow_to(before + bytes))
     return Z_NULL;
   void* const memory = ::operator new(bytes, std::nothrow);
-  if (memory == nullptr) {
-    if (budget != nullptr)
-      static_cast<Budget*>(budget)->give(bytes);
-    return Z_NULL;
-  }
-  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDelete): it takes the sum for one that may wrap around to 0
-  *static_cast<std::size_t*>(memory) = bytes;
-  return static_cast<std::byte*>(memory) + kPrefix;
+  if (memory == nullptr)
+    charge.shrink_to(before);
+  return memory;
 }
 
-void deallocate(voidpf budget, voidpf address) {
-  void* const memory = static_cast<std::byte*>(address) - kPrefix;
-  if (budget != nullptr)
-    static_cast<Budget*>(budget)->give(*static_cast<std::size_t*>(memory));
+void deallocate(voidpf /*charge*/, voidpf memory) {
   ::operator delete(memory);
 }
 
@@ -56,10 +45,10 @@ Bytef* zlib_bytes(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-ZStream::ZStream(Budget* budget) {
+ZStream::ZStream(Budget* budget) : charge_(budget) {
   stream_.zalloc = allocate;
   stream_.zfree = deallocate;
-  stream_.opaque = budget;
+  stream_.opaque = &charge_;
 }
 
 int ZStream::step(int (*code)(z_streamp, int), int flush, std::span<const std::byte>& in,
@@ -109,21 +98,6 @@ std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts
   run({}, Z_SYNC_FLUSH);
   assert(stream_.avail_out != 0);  // or a part would still be inside
   return written - sizeof kTail;
-}
-
-std::size_t Deflater::write_frame(FrameHeader& header,
-                                  std::span<const std::span<const std::byte>> parts,
-                                  std::span<std::byte> out) {
-  // Behind room for the longest header; moved to the front behind the one that its length then needs.
-  const std::size_t size = compress(parts, out.subspan(kMaxHeaderSize));
-  header.rsv1 = true;  // [7692-6.1-COMPRESSED]
-  header.payload_length = size;
-  const std::size_t header_size = serialize_frame_header(header, out.first<kMaxHeaderSize>());
-  const std::span<std::byte> payload = out.subspan(header_size, size);
-  std::memmove(payload.data(), out.data() + kMaxHeaderSize, size);
-  if (header.masked)
-    apply_mask(payload, header.masking_key);
-  return header_size + size;
 }
 
 void Deflater::start_anew() {

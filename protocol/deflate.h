@@ -26,10 +26,11 @@
 
 #include <zlib.h>
 
+#include "protocol/budget.h"
 #include "protocol/error.h"
 #include "protocol/extensions.h"
-#include "protocol/frame.h"
 #include "protocol/limits.h"
+#include "protocol/role.h"
 
 namespace ws {
 
@@ -47,6 +48,9 @@ class ZStream {
   int step(int (*code)(z_streamp, int), int flush, std::span<const std::byte>& in,
            std::span<std::byte> out, std::size_t& written);
   z_stream stream_{};
+
+ private:
+  Charge charge_;  ///< for the memory of `stream_`
 };
 
 /// Compresses one message after the other, each in the window of those before it, unless it starts anew.
@@ -56,17 +60,14 @@ class Deflater : private ZStream {
   [[nodiscard]] static std::unique_ptr<Deflater> make(int window_bits, Budget* budget);
   ~Deflater();
 
-  /// Writes the message that the `parts` make up, not empty, compressed as one frame to the start of `out`,
-  /// which has room for `max_compressed_frame` of its size. `header` says opcode and masking; RSV1 and the
-  /// length are set here. Returns the bytes of the frame.
-  std::size_t write_frame(FrameHeader& header, std::span<const std::span<const std::byte>> parts,
-                          std::span<std::byte> out);
+  /// Compresses the message that the `parts` make up, not empty, to the start of `out`, which has at least
+  /// `max_compressed` of its size. Returns the number of bytes written: the payload of a frame that has RSV1 set.
+  std::size_t compress(std::span<const std::span<const std::byte>> parts, std::span<std::byte> out);
   /// The next message looks back at nothing.
   void start_anew();
 
  private:
   using ZStream::ZStream;
-  std::size_t compress(std::span<const std::span<const std::byte>> parts, std::span<std::byte> out);
 };
 
 /// Decompresses one message after the other.
@@ -97,10 +98,6 @@ class Inflater : private ZStream {
 /// The most bytes that a message of `size` bytes, compressed by whatever zlib, comes to.
 [[nodiscard]] constexpr std::uint64_t max_compressed(std::uint64_t size) {
   return size + size / 8 + size / 64 + 16;
-}
-
-[[nodiscard]] constexpr std::size_t max_compressed_frame(std::size_t size) {
-  return kMaxHeaderSize + static_cast<std::size_t>(max_compressed(size));
 }
 
 /// Bytes that permessage-deflate takes for one connection, at most, measured: zlib reckons differently from

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "protocol/text.h"
+
 namespace ws {
 namespace {
 
@@ -119,7 +121,7 @@ std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
   const auto more = in.first(
       std::min(in.size(), limits_.request_line + limits_.field_bytes + kEmptyLines - before));
   kept_.insert(kept_.end(), more.begin(), more.end());
-  const std::string_view bytes(reinterpret_cast<const char*>(kept_.data()), kept_.size());
+  const std::string_view bytes = as_text(kept_);
   size_ = bytes.size();
   if (head.parse(bytes, limits_) == HttpHead::Status::kNeedMore) {
     in = in.subspan(more.size());

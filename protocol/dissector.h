@@ -20,7 +20,7 @@
 
 #include "protocol/error.h"
 #include "protocol/frame.h"
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 #include "protocol/limits.h"
 
 namespace ws {

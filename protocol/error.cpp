@@ -104,4 +104,9 @@ const ErrorInfo& describe(Error error) {
   return kTable[static_cast<std::size_t>(error)].info;
 }
 
+std::string cite(Error error) {
+  const ErrorInfo& info = describe(error);
+  return std::string(info.text) + " [" + std::string(info.tag) + "]";
+}
+
 }  // namespace ws

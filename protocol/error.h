@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace ws {
@@ -79,5 +80,7 @@ struct ErrorInfo {
 
 /// The row of the table for `error`.
 const ErrorInfo& describe(Error error);
+/// Its text, and its tag in brackets, for a person.
+[[nodiscard]] std::string cite(Error error);
 
 }  // namespace ws

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/text.h"
+
 namespace ws {
 namespace {
 
@@ -115,13 +117,9 @@ void append_bits(std::string& text, std::string_view name, std::uint8_t bits) {
 
 }  // namespace
 
-std::optional<std::vector<Extension>> parse_extensions(const HttpHead& head) {
+std::optional<std::vector<Extension>> parse_extensions(std::span<const std::string_view> values) {
   std::vector<Extension> extensions;
-  for (std::size_t i = 0; i < head.field_count(); ++i) {
-    if (!equals_ignoring_case(head.field_name(i), "Sec-WebSocket-Extensions"))
-      continue;
-    // [6455-9.1-SPLIT] several fields are one list
-    std::string_view list = head.field_value(i);
+  for (std::string_view list : values) {  // [6455-9.1-SPLIT] several fields are one list
     const std::size_t before = extensions.size();
     while (const auto element = next_list_element(list)) {
       auto extension = parse_extension(*element);

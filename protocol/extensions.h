@@ -23,7 +23,6 @@
 #include <vector>
 
 #include "protocol/error.h"
-#include "protocol/http_request.h"
 
 namespace ws {
 
@@ -38,9 +37,10 @@ struct Extension {
   std::vector<ExtensionParameter> parameters;
 };
 
-/// All that the head's Sec-WebSocket-Extensions fields list, in order; views into the head. nullopt if one of
-/// them breaks the grammar of RFC 6455 §9.1.
-[[nodiscard]] std::optional<std::vector<Extension>> parse_extensions(const HttpHead& head);
+/// Parses the values of all Sec-WebSocket-Extensions fields of one head, in order. The result holds views into them.
+/// nullopt if one of the values breaks the grammar of RFC 6455 §9.1.
+[[nodiscard]] std::optional<std::vector<Extension>> parse_extensions(
+    std::span<const std::string_view> values);
 
 /// What this end is ready for, and asks for.
 struct DeflateSettings {

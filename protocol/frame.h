@@ -24,6 +24,7 @@
 #include <span>
 
 #include "protocol/error.h"
+#include "protocol/role.h"
 
 namespace ws {
 
@@ -44,8 +45,6 @@ constexpr bool is_control(Opcode opcode) {
 
 /// The four bytes as they stand on the wire. §5.3.
 using MaskingKey = std::array<std::byte, 4>;
-
-enum class Role : std::uint8_t { kServer, kClient };
 
 inline constexpr std::size_t kMaxHeaderSize = 14;       ///< 2 + 8 + 4
 inline constexpr std::size_t kMaxControlPayload = 125;  ///< §5.5

@@ -4,7 +4,8 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
-#include <charconv>
+
+#include "protocol/text.h"
 
 namespace ws {
 namespace {
@@ -22,24 +23,12 @@ bool is_key(std::string_view key) {
          });
 }
 
-std::string base64(std::span<const std::byte> bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // EVP_EncodeBlock adds a NUL
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                  reinterpret_cast<const unsigned char*>(bytes.data()),
-                  static_cast<int>(bytes.size()));
-  text.pop_back();
-  return text;
-}
-
 /// [6455-4.1-SUBPROTOCOL] the client's list, over all its fields: distinct tokens. Sets the first
 /// of them that is supported.
 Error choose_subprotocol(const HttpRequest& request, std::span<const std::string> supported,
                          std::string_view& chosen) {
   std::vector<std::string_view> asked;
-  for (std::size_t i = 0; i < request.field_count(); ++i) {
-    if (!equals_ignoring_case(request.field_name(i), "Sec-WebSocket-Protocol"))
-      continue;
-    std::string_view rest = request.field_value(i);
+  for (std::string_view rest : request.values("Sec-WebSocket-Protocol")) {
     while (const auto element = next_list_element(rest)) {
       if (!is_token(*element))
         return Error::kSubprotocolSyntax;
@@ -73,6 +62,13 @@ AcceptKey accept_key(std::string_view key) {
   return accept;
 }
 
+std::string websocket_key(std::span<const std::byte, 16> nonce) {
+  std::array<unsigned char, 25> encoded;  // 24 characters and a NUL
+  EVP_EncodeBlock(encoded.data(), reinterpret_cast<const unsigned char*>(nonce.data()),
+                  static_cast<int>(nonce.size()));
+  return {encoded.begin(), encoded.end() - 1};
+}
+
 Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> supported,
                       const DeflateSettings& deflate) {
   Upgrade upgrade;
@@ -102,7 +98,7 @@ Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> s
     return refuse(Error::kBodyWithUpgrade);
 
   // [6455-9.1-SYNTAX] judged even where no extension is spoken
-  const auto extensions = parse_extensions(request);
+  const auto extensions = parse_extensions(request.values("Sec-WebSocket-Extensions"));
   if (!extensions.has_value())
     return refuse(Error::kExtensionSyntax);
   upgrade.deflate = accept_deflate(*extensions, deflate);
@@ -131,109 +127,6 @@ void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, 
   out.append("sec-websocket-accept: ");
   out.append(std::string_view(upgrade.accept.data(), upgrade.accept.size()));
   out.append("\r\n\r\n");
-}
-
-std::optional<Uri> parse_uri(std::string_view text) {
-  Uri uri;
-  // [6455-3-URI] "ws:" "//" host [ ":" port ] path [ "?" query ], and never a fragment
-  constexpr std::string_view kScheme = "ws://";
-  if (text.size() < kScheme.size() ||
-      !equals_ignoring_case(text.substr(0, kScheme.size()), kScheme) ||
-      !std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; }) ||
-      text.find('#') != std::string_view::npos) {
-    return std::nullopt;
-  }
-  text.remove_prefix(kScheme.size());
-  const std::size_t end = std::min(text.find_first_of("/?"), text.size());
-  std::string_view authority = text.substr(0, end);
-  const std::string_view resource = text.substr(end);
-  if (authority.find('@') != std::string_view::npos)
-    return std::nullopt;
-
-  std::string_view port;
-  std::string_view host = authority;
-  if (authority.starts_with('[')) {  // an IPv6 address has colons of its own
-    const std::size_t bracket = authority.find(']');
-    if (bracket == std::string_view::npos)
-      return std::nullopt;
-    host = authority.substr(1, bracket - 1);
-    port = authority.substr(bracket + 1);
-  } else {
-    host = authority.substr(0, authority.find(':'));
-    port = authority.substr(host.size());
-  }
-  if (host.empty() || (!port.empty() && port.front() != ':'))
-    return std::nullopt;
-  uri.host = host;
-  uri.authority = authority.substr(0, authority.size() - port.size());
-  if (port.size() > 1) {
-    port.remove_prefix(1);
-    const auto [rest, error] = std::from_chars(port.data(), port.data() + port.size(), uri.port);
-    if (error != std::errc() || rest != port.data() + port.size() || uri.port == 0) {
-      return std::nullopt;
-    }
-  }
-  if (uri.port != 80)
-    uri.authority.append(1, ':').append(std::to_string(uri.port));
-  if (!resource.starts_with('/'))
-    uri.resource = '/';
-  uri.resource += resource;
-  return uri;
-}
-
-void ClientHandshake::write_request(Output& out) const {
-  // [6455-4.1-REQUEST], and what a client may add: [6455-4.1-ORIGIN], [6455-4.1-SUBPROTOCOL], [6455-4.1-FIELDS]
-  std::string request =
-      "GET " + uri.resource + " HTTP/1.1\r\nHost: " + uri.authority +
-      "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + base64(nonce) +
-      "\r\nSec-WebSocket-Version: 13\r\n";
-  if (!origin.empty())
-    request += "Origin: " + origin + "\r\n";
-  for (std::size_t i = 0; i < subprotocols.size(); ++i) {
-    request += (i == 0 ? "Sec-WebSocket-Protocol: " : ", ") + subprotocols[i];
-  }
-  if (!subprotocols.empty())
-    request += "\r\n";
-  if (deflate.is_enabled)
-    request += "Sec-WebSocket-Extensions: " + offer_deflate(deflate) + "\r\n";
-  for (const std::string& field : fields)
-    request += field + "\r\n";
-  request += "\r\n";
-  out.append(request);
-}
-
-ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse& response) const {
-  if (response.status() != 101)
-    return {Error::kStatus};  // [6455-4.1-STATUS]
-  // [6455-4.1-UPGRADE] the one protocol that we asked for: here a list would name others above or below it
-  if (response.count("Upgrade") != 1 ||
-      !equals_ignoring_case(*response.find("Upgrade"), "websocket")) {
-    return {Error::kUpgradeField};
-  }
-  // [6455-4.1-CONNECTION]
-  if (!response.lists("Connection", "Upgrade"))
-    return {Error::kConnectionField};
-  // [6455-4.1-ACCEPT] whoever answered has read the question
-  const AcceptKey wanted = accept_key(base64(nonce));
-  if (response.count("Sec-WebSocket-Accept") != 1 ||
-      response.find("Sec-WebSocket-Accept") != std::string_view(wanted.data(), wanted.size())) {
-    return {Error::kAccept};
-  }
-  Established established;
-  // [6455-4.1-EXTENSION] what was not offered may not be in use
-  const auto extensions = parse_extensions(response);
-  established.error = !extensions.has_value()
-                          ? Error::kExtensionSyntax
-                          : judge_deflate_answer(*extensions, deflate, established.deflate);
-  // [6455-4.1-SUBPROTOCOL-OFFERED] at most one, and one of ours
-  const std::size_t chosen = response.count("Sec-WebSocket-Protocol");
-  if (established.error == Error::kNone && chosen != 0) {
-    established.subprotocol = *response.find("Sec-WebSocket-Protocol");
-    if (chosen > 1 ||
-        std::ranges::find(subprotocols, established.subprotocol) == subprotocols.end())
-      established.error = Error::kUnofferedSubprotocol;
-  }
-  return established;
 }
 
 }  // namespace ws

@@ -1,4 +1,5 @@
-// The opening handshake: RFC 6455 §4. One HTTP request that asks to leave HTTP, and its answer.
+// The opening handshake, the server's half: RFC 6455 §4.2. One HTTP request that asks to leave HTTP, and its answer.
+// The client's half is in client_handshake.
 //
 //      client                                   server
 //      GET /echo HTTP/1.1                       HTTP/1.1 101 Switching Protocols
@@ -23,7 +24,7 @@
 
 #include "protocol/error.h"
 #include "protocol/extensions.h"
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 #include "protocol/output.h"
 
 namespace ws {
@@ -31,6 +32,9 @@ namespace ws {
 /// Base64 of the SHA-1 of key and GUID: always 28 characters. §4.2.2, step 5.4
 using AcceptKey = std::array<char, 28>;
 [[nodiscard]] AcceptKey accept_key(std::string_view key);
+
+/// The value of a client's Sec-WebSocket-Key: Base64 of `nonce`, 16 random bytes. §4.1, item 7
+[[nodiscard]] std::string websocket_key(std::span<const std::byte, 16> nonce);
 
 /// What an upgrade request comes to. §4.2.1
 struct Upgrade {
@@ -49,36 +53,5 @@ struct Upgrade {
 
 /// Appends the 101. `fields`: further field lines, each with its CRLF.
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out);
-
-/// A ws:// URI taken apart. §3
-struct Uri {
-  std::string host;  ///< without the brackets of an IPv6 address
-  std::uint16_t port = 80;
-  std::string authority;  ///< for the Host field: the port only if it is not 80
-  std::string resource;   ///< path and query, at least "/"
-};
-/// nullopt if it is malformed, has a fragment, or is not ws: (wss: is not spoken here).
-[[nodiscard]] std::optional<Uri> parse_uri(std::string_view uri);
-
-/// What a client asks for. §4.1
-struct ClientHandshake {
-  Uri uri;
-  std::array<std::byte, 16> nonce{};  ///< random, fresh for each connection
-  std::vector<std::string> subprotocols;
-  std::string origin;               ///< empty: none
-  std::vector<std::string> fields;  ///< further field lines, "Name: value"
-  DeflateSettings deflate{};
-
-  /// Appends the request.
-  void write_request(Output& out) const;
-  /// What a response comes to.
-  struct Established {
-    Error error = Error::kNone;  ///< why the connection is not established, if not
-    std::string subprotocol{};   ///< the chosen one; empty: none
-    std::optional<DeflateParameters> deflate{};
-  };
-  /// Judges a complete response.
-  [[nodiscard]] Established judge_response(const HttpResponse& response) const;
-};
 
 }  // namespace ws

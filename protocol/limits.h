@@ -4,8 +4,6 @@
 // wsd and each has a test at N and at N + 1. [6455-10.4-LIMITS]
 #pragma once
 
-#include <atomic>
-#include <cassert>
 #include <cstddef>
 #include <cstdint>
 
@@ -41,54 +39,6 @@ struct Limits {
   std::uint32_t ping_ms = 0;            ///< silence before a ping; 0: never
   std::uint32_t pong_ms = 10'000;       ///< our ping to the peer's pong
   std::uint32_t stop_ms = 10'000;       ///< SIGTERM to the end, whatever the sessions do
-};
-
-/// Bytes held for all sessions together, those of all loops: the one thing here that several threads use at a
-/// time. A number that is added to and taken from orders nothing else, and so it is relaxed. A message that comes
-/// whole and leaves at once does not touch it.
-class Budget {
- public:
-  /// What is taken from it is taken from `whole` as well, if that is not null.
-  explicit Budget(std::size_t limit, Budget* whole = nullptr) : limit_(limit), whole_(whole) {}
-  Budget(const Budget&) = delete;
-  Budget& operator=(const Budget&) = delete;
-
-  /// Takes `bytes`; false, and nothing taken, if that would go over the limit.
-  [[nodiscard]] bool take(std::size_t bytes) {
-    std::size_t used = used_.load(std::memory_order_relaxed);
-    do {
-      if (used > limit_ || bytes > limit_ - used)
-        return false;
-    } while (!used_.compare_exchange_weak(used, used + bytes, std::memory_order_relaxed));
-    if (whole_ == nullptr || whole_->take(bytes))
-      return true;
-    used_.fetch_sub(bytes, std::memory_order_relaxed);
-    return false;
-  }
-  /// Takes `bytes` that are held already, over the limit if need be: `room` is then 0, and whoever
-  /// would add to them is refused.
-  void force(std::size_t bytes) {
-    used_.fetch_add(bytes, std::memory_order_relaxed);
-    if (whole_ != nullptr)
-      whole_->force(bytes);
-  }
-  void give(std::size_t bytes) {
-    [[maybe_unused]] const std::size_t used = used_.fetch_sub(bytes, std::memory_order_relaxed);
-    assert(bytes <= used);
-    if (whole_ != nullptr)
-      whole_->give(bytes);
-  }
-  /// Bytes that may still be taken.
-  [[nodiscard]] std::size_t room() const {
-    const std::size_t held = used();
-    return held < limit_ ? limit_ - held : 0;
-  }
-  [[nodiscard]] std::size_t used() const { return used_.load(std::memory_order_relaxed); }
-
- private:
-  std::size_t limit_;
-  Budget* whole_;
-  std::atomic<std::size_t> used_{0};
 };
 
 }  // namespace ws

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "protocol/deflate.h"
+#include "protocol/mask.h"
 
 namespace ws {
 namespace {
@@ -24,11 +26,6 @@ Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room)
   if (header.payload_length > room)
     return Error::kMessageTooBig;
   return Error::kNone;
-}
-
-MessageAssembler::~MessageAssembler() {
-  if (budget_ != nullptr)
-    budget_->give(payload_.capacity());
 }
 
 void MessageAssembler::begin(const FrameHeader& header, Inflater* inflater) {
@@ -81,17 +78,10 @@ Error MessageAssembler::add(std::span<const std::byte> bytes) {
     return Error::kTextNotUtf8;
   const std::size_t size = payload_.size() + bytes.size();
   if (size > payload_.capacity()) {
-    const std::size_t held = payload_.capacity();
-    const std::size_t wanted = std::max(size, held * 2);
-    if (budget_ != nullptr && !budget_->take(wanted - held))
+    const std::size_t capacity = std::max(size, payload_.capacity() * 2);
+    if (!charge_.grow_to(capacity))
       return Error::kOverBudget;
-    try {
-      payload_.reserve(wanted);
-    } catch (...) {
-      if (budget_ != nullptr)
-        budget_->give(wanted - held);
-      throw;
-    }
+    payload_.reserve(capacity);
   }
   // [6455-5.4-ORDER]
   payload_.insert(payload_.end(), bytes.begin(), bytes.end());
@@ -110,6 +100,25 @@ Error MessageAssembler::end_frame(bool fin) {
   if (opcode_ == Opcode::kText && !utf8_.is_complete())
     return Error::kTextNotUtf8;
   return Error::kNone;
+}
+
+std::size_t max_compressed_frame(std::size_t size) {
+  return kMaxHeaderSize + static_cast<std::size_t>(max_compressed(size));
+}
+
+std::size_t write_compressed_frame(Deflater& deflater, FrameHeader& header,
+                                   std::span<const std::span<const std::byte>> parts,
+                                   std::span<std::byte> out) {
+  // Behind room for the longest header; moved to the front behind the one that its length then needs.
+  const std::size_t size = deflater.compress(parts, out.subspan(kMaxHeaderSize));
+  header.rsv1 = true;  // [7692-6.1-COMPRESSED]
+  header.payload_length = size;
+  const std::size_t header_size = serialize_frame_header(header, out.first<kMaxHeaderSize>());
+  const std::span<std::byte> payload = out.subspan(header_size, size);
+  std::memmove(payload.data(), out.data() + kMaxHeaderSize, size);
+  if (header.masked)
+    apply_mask(payload, header.masking_key);
+  return header_size + size;
 }
 
 }  // namespace ws

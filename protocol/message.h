@@ -18,6 +18,7 @@
 #include <span>
 #include <vector>
 
+#include "protocol/budget.h"
 #include "protocol/error.h"
 #include "protocol/frame.h"
 #include "protocol/limits.h"
@@ -25,15 +26,13 @@
 
 namespace ws {
 
+class Deflater;
 class Inflater;
 
 class MessageAssembler {
  public:
   /// `budget` may be null: no limit but the message's own.
-  MessageAssembler(const Limits& limits, Budget* budget) : limits_(limits), budget_(budget) {}
-  ~MessageAssembler();
-  MessageAssembler(const MessageAssembler&) = delete;
-  MessageAssembler& operator=(const MessageAssembler&) = delete;
+  MessageAssembler(const Limits& limits, Budget* budget) : limits_(limits), charge_(budget) {}
 
   /// The first frame's header came, and `judge_data_frame` has let it pass. `inflater`, not null if the
   /// message is compressed, is the message's until it is ended.
@@ -56,9 +55,9 @@ class MessageAssembler {
   [[nodiscard]] Error add(std::span<const std::byte> bytes);
 
   const Limits& limits_;
-  Budget* budget_;
   Inflater* inflater_ = nullptr;
   std::vector<std::byte> payload_;
+  Charge charge_;               ///< for the capacity of `payload_`
   std::uint64_t declared_ = 0;  ///< bytes of payload that the frames so far have declared
   std::uint32_t fragments_ = 0;
   Opcode opcode_ = Opcode::kText;
@@ -70,5 +69,15 @@ class MessageAssembler {
 /// whether its payload fits `room`, the bytes that the message limit leaves (§10.4; for compressed ones see
 /// max_compressed).
 [[nodiscard]] Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room);
+
+/// The largest frame that `write_compressed_frame` writes for a message of `size` bytes.
+[[nodiscard]] std::size_t max_compressed_frame(std::size_t size);
+
+/// Compresses the message that the `parts` make up, not empty, into one frame at the start of `out`, which has at
+/// least `max_compressed_frame` of its size. `header` says opcode and masking; RSV1 and the length are set here.
+/// Returns the size of the frame, bytes.
+std::size_t write_compressed_frame(Deflater& deflater, FrameHeader& header,
+                                   std::span<const std::span<const std::byte>> parts,
+                                   std::span<std::byte> out);
 
 }  // namespace ws

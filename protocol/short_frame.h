@@ -10,7 +10,6 @@
 #include <cstring>
 #include <span>
 
-#include "protocol/frame.h"
 #include "protocol/output.h"
 
 namespace ws {
@@ -46,9 +45,9 @@ struct ShortFrame {
   return frame;
 }
 
-/// Appends a whole message of less than 64 KiB as a server's frame; false, and nothing appended, if it is empty, or the
+/// Appends a whole message of less than 64 KiB as a server's frame that begins with `first_byte`; false, and nothing appended, if it is empty, or the
 /// block of `out` would have to grow for it.
-[[gnu::always_inline]] inline bool append_short_frame(Opcode opcode,
+[[gnu::always_inline]] inline bool append_short_frame(std::byte first_byte,
                                                       std::span<const std::byte> payload,
                                                       Output& out) {
   const std::size_t size = payload.size();
@@ -56,7 +55,7 @@ struct ShortFrame {
     return false;
   // [6455-6.1-FRAME], [6455-5.2-MINLEN]
   std::byte* at = out.extend(4 + size).data();
-  *at++ = std::byte{0x80} | static_cast<std::byte>(opcode);
+  *at++ = first_byte;
   if (size <= 125) {
     *at++ = static_cast<std::byte>(size);
     out.shrink(2);

@@ -2,7 +2,16 @@
 
 #include <cstring>
 
+#if FBF_FAST
 #include "protocol/utf8_blocks.h"
+#else
+namespace ws {
+constexpr std::ptrdiff_t kUtf8Block = 32;
+static const std::byte* skip_utf8_blocks(const std::byte* p, const std::byte*) {
+  return p;
+}
+}  // namespace ws
+#endif
 
 namespace ws {
 namespace {

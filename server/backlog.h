@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "protocol/limits.h"
+#include "protocol/budget.h"
 #include "server/deadlines.h"
 #include "server/outbox.h"
 

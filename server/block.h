@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "protocol/limits.h"
+#include "protocol/budget.h"
 
 namespace ws {
 

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "protocol/text.h"
 #include "server/log.h"
 #include "server/payload_text.h"
 #include "server/session.h"
@@ -13,7 +14,7 @@ void Chat::opened(Session& session, const Opening&) {
   room_.join(session);
   // Counted after it joined: the article's server counts before, and greets its first client with 0.
   count(session, "New client connected: ", 1);
-  session.send(Opcode::kText, {std::as_bytes(std::span(kWelcome))});
+  session.send(Opcode::kText, {as_bytes(kWelcome)});
 }
 
 void Chat::message(Session& session, Opcode opcode, std::span<std::byte> payload) {
@@ -21,8 +22,7 @@ void Chat::message(Session& session, Opcode opcode, std::span<std::byte> payload
   std::string storage;
   const std::string_view text = message_text(opcode, payload, storage);
   log(LogLevel::kInfo, {"Received from ", session.id().text(), ": ", text});
-  if (!room_.say(session, Opcode::kText,
-                 {std::as_bytes(std::span(kPrefix)), std::as_bytes(std::span(text))})) {
+  if (!room_.say(session, Opcode::kText, {as_bytes(kPrefix), as_bytes(text)})) {
     session.fail(Error::kOverBudget);
   }
 }

@@ -8,9 +8,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include "protocol/http_request.h"
+#include "protocol/text.h"
 #include "server/event_loop.h"
-#include "server/router.h"
+#include "server/origin.h"
 #include "server/socket.h"
 
 namespace ws {
@@ -205,7 +205,11 @@ std::string judge_subprotocol(const std::string& text) {
 }  // namespace
 
 ParsedConfig parse_config(int argc, const char* const* argv) {
-  Config config;
+  ServerOptions options;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 8080;
   CLI::App app(
       "wsd, the WebSocket server of Frame by Frame: /echo, /chat and /echo/raw.\n"
       "SIZE is in bytes, or with KiB, MiB, GiB; TIME takes ms, s, min or h: 500ms.",
@@ -214,80 +218,81 @@ ParsedConfig parse_config(int argc, const char* const* argv) {
   app.set_version_flag("--version", "wsd " FBF_VERSION " (Frame by Frame)",
                        "Print the version and exit");
 
-  app.add_option("--address", config.address, "to listen on, numeric, IPv4 or IPv6")
+  app.add_option("--address", address, "to listen on, numeric, IPv4 or IPv6")
       ->capture_default_str()
       ->type_name("ADDRESS")
       ->check(judge_address);
-  const auto set_port = [&config](const std::string& text) {
-    const auto port = parse_quantity(text, kNone);
-    if (!port.has_value() || *port > UINT16_MAX)
+  const auto set_port = [&port](const std::string& text) {
+    const auto number = parse_quantity(text, kNone);
+    if (!number.has_value() || *number > UINT16_MAX)
       throw CLI::ValidationError("--port", "'" + text + "' is not between 0 and 65535");
-    config.port = static_cast<std::uint16_t>(*port);
+    port = static_cast<std::uint16_t>(*number);
   };
   app.add_option_function<std::string>("--port", set_port, "0: the kernel chooses one")
-      ->default_str(std::to_string(config.port))
+      ->default_str(std::to_string(port))
       ->type_name("PORT");
-  const auto set_threads = [&config](const std::string& text) {
+  const auto set_threads = [&options](const std::string& text) {
     const auto threads = parse_quantity(text, kNone);
     if (!threads.has_value() || *threads < 1 || *threads > kMostLoops)
       throw CLI::ValidationError("--threads", "'" + text + "' is not a NUMBER between 1 and " +
                                                   std::to_string(kMostLoops));
-    config.threads = static_cast<unsigned>(*threads);
+    options.threads = static_cast<unsigned>(*threads);
   };
   app.add_option_function<std::string>("--threads", set_threads,
                                        "loops, which deal the connections out among them")
-      ->default_str(std::to_string(config.threads))
+      ->default_str(std::to_string(options.threads))
       ->type_name("NUMBER");
-  app.add_flag("--affinity", config.has_affinity,
+  app.add_flag("--affinity", options.has_affinity,
                "keep each loop to one processor, and give it what comes in there");
-  app.add_option("--allowed-origin", config.allowed_origins,
+  app.add_option("--allowed-origin", options.allowed_origins,
                  "let only these origins in, repeatable; without it all may, as in the article")
       ->type_name("ORIGIN")
       ->allow_extra_args(false)
       ->check(judge_origin);
-  app.add_option("--subprotocol", config.subprotocols,
+  app.add_option("--subprotocol", options.subprotocols,
                  "a subprotocol that clients may ask for, repeatable")
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->check(judge_subprotocol);
-  add_choice(app, "--log-level", config.log_level, kLevels, "debug, info, warn, error or off");
-  add_choice(app, "--log-format", config.log_format, kFormats, "text or json");
-  const auto set_wire_log = [&config](const std::string& text) {
+  add_choice(app, "--log-level", log_level, kLevels, "debug, info, warn, error or off");
+  add_choice(app, "--log-format", log_format, kFormats, "text or json");
+  const auto set_wire_log = [&options](const std::string& text) {
     if (!text.empty() && text != "hex")
       throw CLI::ValidationError("--wire-log", "'" + text + "' is not hex");
-    config.wire_log = text.empty() ? WireDetail::kFields : WireDetail::kHex;
+    options.wire_log = text.empty() ? WireDetail::kFields : WireDetail::kHex;
   };
   app.add_option_function<std::string>(
          "--wire-log", set_wire_log,
          "log each handshake and frame as it crosses, at level info; =hex: with its bytes")
       ->expected(0, 1)
       ->type_name("[=hex]");
-  add_deflate(app, config.deflate);
+  add_deflate(app, options.deflate);
   for (const auto& option : kSizes)
-    add_limit(app, config.limits, option);
+    add_limit(app, options.limits, option);
   for (const auto& option : kNumbers)
-    add_limit(app, config.limits, option);
+    add_limit(app, options.limits, option);
 
   try {
     app.parse(argc, argv);
     for (const char* const name :
          {"--deflate-no-takeover", "--deflate-window-bits", "--deflate-from"}) {
-      if (app.count(name) != 0 && !config.deflate.is_enabled)
+      if (app.count(name) != 0 && !options.deflate.is_enabled)
         throw CLI::ValidationError(name, "means nothing without --deflate");
     }
-    if (config.limits.outbox_low > config.limits.outbox_high) {
+    if (options.limits.outbox_low > options.limits.outbox_high) {
       throw CLI::ValidationError("--outbox-low", "must not be above --outbox-high");
     }
   } catch (const CLI::CallForHelp&) {
-    return {std::nullopt, 0, app.help()};
+    return {.exit_status = 0, .output = app.help()};
   } catch (const CLI::CallForVersion& version) {
-    return {std::nullopt, 0, std::string(version.what()) + "\n"};
+    return {.exit_status = 0, .output = std::string(version.what()) + "\n"};
   } catch (const CLI::ParseError& error) {
     std::string line = error.what();
     std::ranges::replace(line, '\n', ' ');
-    return {std::nullopt, 2, "wsd: " + line + " (wsd --help lists the options)\n"};
+    return {.exit_status = 2, .output = "wsd: " + line + " (wsd --help lists the options)\n"};
   }
-  return {std::move(config)};
+  options.address = *SocketAddress::parse(address, port);  // both were checked above
+  return {.options = std::move(options), .log_level = log_level, .log_format = log_format};
 }
 
 }  // namespace ws

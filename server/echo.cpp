@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "protocol/text.h"
 #include "server/log.h"
 #include "server/payload_text.h"
 #include "server/session.h"
@@ -13,7 +14,7 @@ void Echo::message(Session& session, Opcode opcode, std::span<std::byte> payload
   std::string storage;
   const std::string_view text = message_text(opcode, payload, storage);
   log(LogLevel::kInfo, {"Received: ", text});
-  session.send(Opcode::kText, {std::as_bytes(std::span(kPrefix)), std::as_bytes(std::span(text))});
+  session.send(Opcode::kText, {as_bytes(kPrefix), as_bytes(text)});
 }
 
 void Echo::closed(Session&, const Ending& ending) {

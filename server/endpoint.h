@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "protocol/frame.h"
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 #include "server/socket.h"
 
 namespace ws {

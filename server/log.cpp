@@ -15,7 +15,7 @@
 #include <memory>
 #include <new>
 
-#include "server/escape.h"
+#include "protocol/escape.h"
 
 namespace ws {
 namespace {

@@ -53,7 +53,7 @@ inline void log_printable(LogLevel level, std::string_view line) {
 }
 
 /// `text` as one part of a line: cut to kLogPart bytes at the end of a character, its full length added; escaped
-/// (server/escape.h).
+/// (protocol/escape.h).
 [[nodiscard]] std::string to_log_part(std::string_view text);
 /// `text`, which is UTF-8 without control characters, as the inside of a JSON string.
 [[nodiscard]] std::string to_json(std::string_view text);

@@ -54,26 +54,17 @@ void return_memory_when_freed() {
   // NOLINTEND(concurrency-mt-unsafe)
 }
 
-int serve(const ws::Config& config) {
+int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogFormat log_format) {
   return_memory_when_freed();
   block_signals();
   const rlim_t descriptors = raise_descriptor_limit();
-  ws::start_log(config.log_level, config.log_format);
-  // The options were judged, so that the address is one.
-  ws::Server server({.address = *ws::SocketAddress::parse(config.address, config.port),
-                     .threads = config.threads,
-                     .has_affinity = config.has_affinity,
-                     .allowed_origins = config.allowed_origins,
-                     .subprotocols = config.subprotocols,
-                     .limits = config.limits,
-                     .deflate = config.deflate,
-                     .wire_log = config.wire_log});
+  ws::start_log(log_level, log_format);
+  ws::Server server(options);
   server.add_echo_and_chat();
   if (const auto error = server.listen()) {
     ws::stop_log();
-    const std::string where = ws::SocketAddress::parse(config.address, config.port)->to_string();
     return fail(
-        "cannot listen on " + where + ": " + error.message() +
+        "cannot listen on " + options.address.to_string() + ": " + error.message() +
         (error == std::errc::address_in_use ? " (--port 0 lets the kernel choose one)" : ""));
   }
   if (const auto error = server.handle_signals()) {
@@ -81,11 +72,11 @@ int serve(const ws::Config& config) {
     return fail("cannot handle signals: " + error.message());
   }
   ws::log(ws::LogLevel::kInfo, {"Descriptors allowed: ", std::to_string(descriptors)});
-  if (config.deflate.is_enabled) {
+  if (options.deflate.is_enabled) {
     ws::log(
         ws::LogLevel::kInfo,
-        {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(config.deflate)),
-         " bytes a session", config.deflate.takes_over_context ? "" : ", while it is receiving"});
+        {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(options.deflate)),
+         " bytes a session", options.deflate.takes_over_context ? "" : ", while it is receiving"});
   }
   std::cout << "listening on " << server.address().to_string() << std::endl;
   const int status = server.run();
@@ -99,8 +90,8 @@ int main(int argc, char** argv) {
   try {
     ws::hold_standard_descriptors();
     const ws::ParsedConfig parsed = ws::parse_config(argc, argv);
-    if (parsed.config.has_value())
-      return serve(*parsed.config);
+    if (parsed.options.has_value())
+      return serve(*parsed.options, parsed.log_level, parsed.log_format);
     (parsed.exit_status == 0 ? std::cout : std::cerr) << parsed.output;
     return parsed.exit_status;
   } catch (const std::exception& exception) {

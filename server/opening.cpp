@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "protocol/text.h"
 #include "server/endpoint.h"
 
 namespace ws {
@@ -52,7 +53,7 @@ OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::by
     bytes = head->bytes.bytes();
     request = &head->request;
   }
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::string_view text = as_text(bytes);
   switch (request->parse(text, context.settings.limits)) {
     case HttpHead::Status::kError:
       return refused(refusal(request->error()));

@@ -5,7 +5,8 @@
 #include <memory>
 #include <span>
 
-#include "protocol/http_request.h"
+#include "protocol/budget.h"
+#include "protocol/http_message.h"
 #include "server/block.h"
 #include "server/fd.h"
 #include "server/router.h"

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "protocol/limits.h"
+#include "protocol/budget.h"
 #include "protocol/output.h"
 #include "server/block.h"
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "protocol/text.h"
 #include "protocol/utf8.h"
 
 namespace ws {
@@ -34,10 +35,6 @@ Character first_character(std::span<const std::byte> bytes) {
   const bool is_surrogate =
       first == 0xED && size > 1 && std::to_integer<std::uint8_t>(bytes[1]) >= 0xA0;
   return {size, size == wanted && !is_surrogate};
-}
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "protocol/message.h"
 #include "server/session.h"
 #include "server/session_table.h"
 
@@ -121,7 +122,7 @@ std::span<const std::byte> Room::compress(Opcode opcode,
   compressed_.clear();
   const auto room = compressed_.extend(max_compressed_frame(size));
   FrameHeader header{.opcode = opcode};
-  const std::size_t frame_size = deflater->write_frame(header, parts, room);
+  const std::size_t frame_size = write_compressed_frame(*deflater, header, parts, room);
   return header.payload_length < size ? room.first(frame_size) : std::span<const std::byte>{};
 }
 

@@ -1,5 +1,5 @@
-// From a request's path to an endpoint, or to an answer that is not 101: the seed's handler mapping and CORS
-// configuration (the WHATWG Fetch standard's CORS protocol, as Spring's DefaultCorsProcessor speaks it).
+// From a request's path to an endpoint, or to an answer that is not 101: the seed's handler mapping. Origins are in
+// origin, who may ask from elsewhere in cors, how an answer is written in http_answer.
 //
 // Sans I/O: a request in, an answer out. The questions are asked in this order:
 //
@@ -10,42 +10,23 @@
 //      a proper upgrade?      400, 426
 #pragma once
 
-#include <ctime>
+#include <cstddef>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
-#include "protocol/handshake.h"
-#include "protocol/output.h"
-#include "server/endpoint.h"
+#include "protocol/extensions.h"
+#include "protocol/http_message.h"
+#include "server/http_answer.h"
 
 namespace ws {
+
+class Endpoint;
 
 struct Route {
   std::string path;
   Endpoint* endpoint;
 };
-
-/// What to answer. With status 101, `route` and `upgrade` say with whom the connection goes on.
-struct Answer {
-  int status = 0;
-  std::string fields{};  ///< field lines, each with its CRLF
-  std::string body{};
-  std::string_view content_type = "text/plain; charset=utf-8";
-  bool is_head = false;  ///< the body is announced, not sent
-  const Route* route = nullptr;
-  Upgrade upgrade{};
-};
-
-/// The answer to a request that came to nothing: what was wrong, in plain text.
-[[nodiscard]] Answer refusal(Error error);
-[[nodiscard]] Answer refusal(int status, std::string_view text);
-
-/// True if `text` is an origin: scheme "://" host [ ":" port ], and nothing behind it. RFC 6454 §6.2
-[[nodiscard]] bool is_origin(std::string_view text);
-
-/// Appends `answer`, which is not a 101, as the last one on its connection.
-void write_answer(const Answer& answer, std::time_t now, Output& out);
 
 class Router {
  public:
@@ -67,7 +48,6 @@ class Router {
 
  private:
   [[nodiscard]] Answer answer_mapped(const HttpRequest& request, const Route& route) const;
-  [[nodiscard]] bool is_allowed(std::string_view origin) const;
 
   std::vector<Route> routes_;
   std::vector<Endpoint*> endpoints_;  ///< those of `routes_`, close together

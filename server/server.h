@@ -13,29 +13,15 @@
 #include <memory>
 #include <string>
 #include <system_error>
-#include <vector>
 
-#include "protocol/extensions.h"
-#include "protocol/limits.h"
 #include "server/endpoint.h"
+#include "server/options.h"
 #include "server/session.h"
 #include "server/socket.h"
-#include "server/wire_log.h"
 
 namespace ws {
 
 struct Shared;
-
-struct ServerOptions {
-  SocketAddress address{};
-  unsigned threads = 1;       ///< loops, 1 to 64
-  bool has_affinity = false;  ///< each loop keeps to one processor; see Server::run
-  std::vector<std::string> allowed_origins{};  ///< empty: all
-  std::vector<std::string> subprotocols{};
-  Limits limits{};
-  DeflateSettings deflate{};
-  WireDetail wire_log = WireDetail::kOff;  ///< written to the log at level info
-};
 
 class Server {
  public:

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "protocol/text.h"
 #include "server/log.h"
 
 namespace ws {
@@ -16,10 +17,6 @@ namespace {
 constexpr std::size_t kMostInOneIteration = std::size_t{2} * 1024 * 1024;
 /// What an answer may add to the payload that it answers, and a Close after it.
 constexpr std::size_t kAnswerOverhead = 512;
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 }  // namespace
 

@@ -6,9 +6,10 @@
 #include <system_error>
 #include <vector>
 
+#include "protocol/budget.h"
 #include "protocol/connection.h"
 #include "protocol/deflate.h"
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 #include "protocol/limits.h"
 #include "server/cork.h"
 #include "server/event_loop.h"

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/wire_text.h"
 #include "server/session_id.h"
-#include "server/wire_text.h"
 
 namespace ws {
 namespace {

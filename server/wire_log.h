@@ -1,11 +1,11 @@
-// Every handshake and frame, logged as it crosses the wire, in Wireshark's words (server/wire_text.h):
+// Every handshake and frame, logged as it crosses the wire, in Wireshark's words (protocol/wire_text.h):
 //
 //     wire 0000000a 127.0.0.1:53522 → 127.0.0.1:8080 Seq=228 Len=18 WebSocket Text [FIN] [MASKED] Fin=1 …
 //          session  sender            receiver       where the item starts in the sender's stream: what Wireshark
 //                                                    shows as relative sequence number; SYN is byte 0
 //
 // It is a tap at the socket: it is given the bytes that `receive` returned and those that `send_pieces` really
-// took. A Connection's Observer would see other things: no handshake; nothing behind a broken rule, though it
+// took. A tap inside Connection would see other things: no handshake; nothing behind a broken rule, though it
 // crossed; a broadcast once, when it is encoded, and not who got it; and frames that were queued and then dropped.
 //
 // Invariants:
@@ -36,12 +36,6 @@
 #include "server/transport.h"
 
 namespace ws {
-
-enum class WireDetail : std::uint8_t {
-  kOff,
-  kFields,  ///< a line an item
-  kHex,     ///< and below it the bytes, one line a field
-};
 
 class WireLog final : public Tap {
  public:

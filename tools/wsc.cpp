@@ -12,12 +12,14 @@
 
 #include <CLI/CLI.hpp>
 
-#include "protocol/handshake.h"
-#include "protocol/http_request.h"
+#include "protocol/client_handshake.h"
+#include "protocol/escape.h"
+#include "protocol/text.h"
 #include "server/fd.h"
 #include "tools/wsc_client.h"
 #include "tools/wsc_text.h"
 
+namespace ws::client {
 namespace {
 
 constexpr const char* kFooter = R"(
@@ -49,7 +51,7 @@ Exit codes:
 std::string judge_field(const std::string& field) {
   const std::string_view text = field;
   const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || !ws::is_token(text.substr(0, colon))) {
+  if (colon == std::string_view::npos || !is_token(text.substr(0, colon))) {
     return "a header field is 'Name: value'";
   }
   const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7F; };
@@ -58,16 +60,16 @@ std::string judge_field(const std::string& field) {
 
   const std::string_view name = text.substr(0, colon);
   constexpr std::string_view kOurs = "Sec-WebSocket-";
-  if (ws::equals_ignoring_case(name, "Host") || ws::equals_ignoring_case(name, "Upgrade") ||
-      ws::equals_ignoring_case(name, "Connection") ||
-      ws::equals_ignoring_case(name.substr(0, kOurs.size()), kOurs)) {
+  if (equals_ignoring_case(name, "Host") || equals_ignoring_case(name, "Upgrade") ||
+      equals_ignoring_case(name, "Connection") ||
+      equals_ignoring_case(name.substr(0, kOurs.size()), kOurs)) {
     return "the opening handshake has a " + std::string(name) + " field of its own";
   }
   return {};
 }
 
 std::string judge_uri(const std::string& uri) {
-  if (ws::parse_uri(uri))
+  if (parse_uri(uri))
     return {};
   return "'" + uri + "' is not ws://HOST[:PORT][/PATH][?QUERY] (nor is wss: spoken here)";
 }
@@ -80,35 +82,30 @@ std::string judge_origin(const std::string& origin) {
 }
 
 std::string judge_subprotocol(const std::string& name) {
-  if (ws::is_token(name))  // [6455-4.1-SUBPROTOCOL]
+  if (is_token(name))  // [6455-4.1-SUBPROTOCOL]
     return {};
   return "a subprotocol is one word of letters, digits and !#$%&'*+-.^_`|~";
 }
 
-/// Reads the options into `options`. An exit code, if there is nothing to do but to end.
-std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptions& options) {
-  CLI::App app("A WebSocket client for the command line (RFC 6455).", "wsc");
-  app.set_version_flag("--version", "wsc " FBF_VERSION);
-  app.footer(kFooter);
-
-  std::string uri;
+/// What the opening handshake asks for.
+void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& handshake) {
   app.add_option("uri", uri, "ws://HOST[:PORT][/PATH][?QUERY]")
       ->type_name("")
       ->required()
       ->check(judge_uri);
-  app.add_option("-o,--origin", options.handshake.origin, "send an Origin field")
+  app.add_option("-o,--origin", handshake.origin, "send an Origin field")
       ->type_name("ORIGIN")
       ->check(judge_origin);
-  app.add_option("-H,--header", options.handshake.fields, "send a header field; repeatable")
+  app.add_option("-H,--header", handshake.fields, "send a header field; repeatable")
       ->type_name("'NAME: VALUE'")
       ->allow_extra_args(false)
       ->check(judge_field);
-  app.add_option("-s,--subprotocol", options.handshake.subprotocols,
+  app.add_option("-s,--subprotocol", handshake.subprotocols,
                  "offer a subprotocol; repeatable, the best first")
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->check(judge_subprotocol);
-  ws::DeflateSettings& deflate = options.handshake.deflate;
+  DeflateSettings& deflate = handshake.deflate;
   app.add_flag("--deflate", deflate.is_enabled, "offer permessage-deflate (RFC 7692)");
   app.add_flag_callback(
       "--deflate-no-takeover", [&deflate] { deflate.takes_over_context = false; },
@@ -118,6 +115,10 @@ std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptio
       ->type_name("BITS")
       ->default_str(std::to_string(deflate.window_bits))
       ->check(CLI::Range(9, 15).description(""));
+}
+
+/// What becomes of lines and of messages.
+void add_message_options(CLI::App& app, ClientOptions& options) {
   auto* binary =
       app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
   auto* slash = app.add_flag(
@@ -127,7 +128,10 @@ std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptio
          "--echo", options.echoes,
          "send each message back as it came, until the server\ncloses; read and print nothing")
       ->excludes(binary, slash);
+}
 
+/// How long it waits, and how much it accepts.
+void add_limits(CLI::App& app, ClientOptions& options) {
   const auto add_seconds = [&app](const char* names, double& value, double least,
                                   const char* text) {
     const auto judge = [least](const std::string& given) -> std::string {
@@ -149,48 +153,60 @@ std::optional<ws::ExitCode> parse_options(int argc, char** argv, ws::ClientOptio
       ->type_name("BYTES")
       ->capture_default_str()
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U).description(""));
+}
+
+/// Reads the options into `options`. An exit code, if there is nothing to do but to end.
+std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& options) {
+  CLI::App app("A WebSocket client for the command line (RFC 6455).", "wsc");
+  app.set_version_flag("--version", "wsc " FBF_VERSION);
+  app.footer(kFooter);
+  std::string uri;
+  add_handshake_options(app, uri, options.handshake);
+  add_message_options(app, options);
+  add_limits(app, options);
   app.add_flag("-v,--verbose", options.is_verbose,
                "show the opening handshake, and each frame's header:\n> sent, < received");
   try {
     app.parse(argc, argv);
     for (const char* const name : {"--deflate-no-takeover", "--deflate-window-bits"}) {
-      if (app.count(name) != 0 && !deflate.is_enabled)
+      if (app.count(name) != 0 && !options.handshake.deflate.is_enabled)
         throw CLI::ValidationError(name, "means nothing without --deflate");
     }
   } catch (const CLI::Success& request) {  // --help, --version
     app.exit(request);
-    return ws::ExitCode::kNormal;
+    return ExitCode::kNormal;
   } catch (const CLI::ParseError& error) {
-    ws::say(ws::visible(error.what()));
-    return ws::ExitCode::kUsage;
+    say(escape_for_terminal(error.what()));
+    return ExitCode::kUsage;
   }
   // [6455-4.1-SUBPROTOCOL]
   std::vector<std::string> names = options.handshake.subprotocols;
   std::ranges::sort(names);
   if (std::ranges::adjacent_find(names) != names.end()) {
-    ws::say("no subprotocol can be offered twice");
-    return ws::ExitCode::kUsage;
+    say("no subprotocol can be offered twice");
+    return ExitCode::kUsage;
   }
-  options.handshake.uri = *ws::parse_uri(uri);
+  options.handshake.uri = *parse_uri(uri);
   return std::nullopt;
 }
 
 }  // namespace
+}  // namespace ws::client
 
 int main(int argc, char** argv) {
   try {
     ws::hold_standard_descriptors();
     static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
 
-    ws::ClientOptions options;
-    if (const auto code = parse_options(argc, argv, options))
+    ws::client::ClientOptions options;
+    if (const auto code = ws::client::parse_options(argc, argv, options))
       return static_cast<int>(*code);
-    return static_cast<int>(ws::Client(options).run());
-  } catch (const ws::Failure& failure) {
-    ws::say(failure.what());
+    return static_cast<int>(ws::client::Client(options).run());
+  } catch (const ws::client::Failure& failure) {
+    ws::client::say(failure.what());
     return static_cast<int>(failure.code);
   } catch (const std::exception& error) {
-    ws::say(error.what());
-    return static_cast<int>(ws::ExitCode::kLost);
+    ws::client::say(error.what());
+    return static_cast<int>(ws::client::ExitCode::kLost);
   }
 }

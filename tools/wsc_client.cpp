@@ -13,9 +13,11 @@
 #include <openssl/rand.h>
 
 #include "protocol/close.h"
+#include "protocol/escape.h"
+#include "protocol/text.h"
 #include "protocol/utf8.h"
 
-namespace ws {
+namespace ws::client {
 namespace {
 
 /// Of a refusal's body so many bytes are shown, and waited for so many seconds.
@@ -23,19 +25,6 @@ constexpr std::size_t kShownBody = std::size_t{4} * 1024;
 constexpr double kBodyTimeout = 2;
 /// Bytes unsent, beyond a whole message, at which a server that pings and never reads is given up.
 constexpr std::size_t kMaxUnsent = std::size_t{4} * 1024 * 1024;
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::span<const std::byte> as_bytes(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-std::string cite(Error error) {
-  const ErrorInfo& info = describe(error);
-  return std::string(info.text) + " [" + std::string(info.tag) + "]";
-}
 
 Failure abnormal_closure(const std::string& why) {
   return {ExitCode::kLost, "closed: " + describe_close_code(close_code::kAbnormal) + "; " + why};
@@ -94,9 +83,11 @@ Client::Client(const ClientOptions& options)
       settings_{.role = Role::kClient,
                 .limits = {.message = options.max_message},
                 .new_masking_key = random_masking_key,
-                .observer = options.is_verbose ? &frame_log_ : nullptr,
                 .deflate = &deflate_},
-      connection_(settings_) {}
+      connection_(settings_) {
+  if (options.is_verbose)
+    frame_log_.emplace();
+}
 
 ExitCode Client::run() {
   std::string early = open();
@@ -164,7 +155,7 @@ std::string Client::open() {
 /// Any status but 101. The body, if there is one, says why.
 void Client::refuse(const HttpResponse& response, std::string& bytes) {
   std::string text = "the server refused the opening handshake: ";
-  text += std::to_string(response.status()) + " " + visible(response.reason());
+  text += std::to_string(response.status()) + " " + escape_for_terminal(response.reason());
   std::size_t length = kShownBody;
   if (const auto field = response.find("Content-Length"))
     std::from_chars(field->data(), field->data() + field->size(), length);
@@ -185,7 +176,7 @@ void Client::refuse(const HttpResponse& response, std::string& bytes) {
 
 /// Waits for what comes first, and sees to it. False at the end.
 bool Client::turn() {
-  socket_.send(out_);
+  send_output();
   // [6455-7.1.7-FAIL] a connection that failed is ended by us; [6455-7.1.1-WAIT] any other by the server
   if (has_failed_ && out_.empty())
     socket_.finish_writing();
@@ -212,9 +203,11 @@ bool Client::turn() {
     const auto received = socket_.receive(buffer_);
     if (received) {
       take_frames(*received);
-    } else if (connection_.is_finished()) {
-      return false;
     } else {
+      if (frame_log_.has_value())
+        frame_log_->ended();
+      if (connection_.is_finished())
+        return false;
       throw abnormal_closure("the server ended TCP" + socket_.end());  // [6455-7.2.1-LOST]
     }
   }
@@ -223,10 +216,20 @@ bool Client::turn() {
   return true;
 }
 
+void Client::send_output() {
+  socket_.send(out_, frame_log_.has_value() ? &*frame_log_ : nullptr);
+}
+
 void Client::take_frames(std::span<std::byte> in) {
   for (;;) {
     const bool we_began = connection_.awaits_close();
+    const std::span<const std::byte> before = in;
     const Event event = connection_.next(in, out_);
+    if (event.type == Event::Type::kFailed)
+      in = {};  // [6455-5.5.1-DISCARD] shown, and not looked at
+    // A server masks nothing, or has failed: what `next` consumed is still as it came.
+    if (frame_log_.has_value())
+      frame_log_->received(before.first(before.size() - in.size()));
     switch (event.type) {
       case Event::Type::kNeedMore:
         // Pongs are what a server can make us queue, and what --echo sends back.
@@ -247,7 +250,7 @@ void Client::take_frames(std::span<std::byte> in) {
         break;  // answered already
       case Event::Type::kPong:
         if (options_.has_commands)
-          say("pong \"" + visible(as_text(event.payload)) + "\"");
+          say("pong \"" + escape_for_terminal(as_text(event.payload)) + "\"");
         break;
       case Event::Type::kClose:
       case Event::Type::kFailed:
@@ -259,6 +262,7 @@ void Client::take_frames(std::span<std::byte> in) {
 
 /// The server's Close, or what it calls for that the server broke a rule.
 void Client::take_end(const Event& event, bool we_began) {
+  send_output();  // our Close, so that -v shows it before the text
   std::string text;
   if (event.type == Event::Type::kFailed) {
     has_failed_ = true;
@@ -268,7 +272,7 @@ void Client::take_end(const Event& event, bool we_began) {
   text += we_began || has_failed_ ? "closed: " : "closed by the server: ";
   text += describe_close_code(event.code);
   if (!event.payload.empty())
-    text += ", \"" + visible(as_text(event.payload)) + "\"";
+    text += ", \"" + escape_for_terminal(as_text(event.payload)) + "\"";
   say(text);
 
   const bool is_normal = event.code == close_code::kNormal ||
@@ -404,7 +408,7 @@ void Client::print(const Event& message) {
   std::string text(as_text(message.payload));
   if (is_terminal) {
     const bool is_text = message.type == Event::Type::kText;
-    text = is_text ? visible(text) : "(binary) " + hex(message.payload);
+    text = is_text ? escape_for_terminal(text) : "(binary) " + to_hex(message.payload);
   }
   text += '\n';
 
@@ -428,4 +432,4 @@ void Client::print(const Event& message) {
     deadline_ += Clock::now() - began;
 }
 
-}  // namespace ws
+}  // namespace ws::client

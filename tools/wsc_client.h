@@ -16,18 +16,19 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
+#include "protocol/client_handshake.h"
 #include "protocol/connection.h"
 #include "protocol/deflate.h"
-#include "protocol/handshake.h"
 #include "server/fd.h"
 #include "tools/wsc_socket.h"
 #include "tools/wsc_text.h"
 
-namespace ws {
+namespace ws::client {
 
 struct ClientOptions {
   ClientHandshake handshake;  ///< the client fills in its nonce
@@ -53,6 +54,7 @@ class Client {
   [[noreturn]] void refuse(const HttpResponse& response, std::string& bytes);
 
   bool turn();
+  void send_output();
   void take_frames(std::span<std::byte> in);
   void take_end(const Event& event, bool we_began);
   bool pass_deadline();
@@ -68,7 +70,7 @@ class Client {
   ClientOptions options_;
   std::string address_;
   ClientSocket socket_;
-  FrameLog frame_log_;
+  std::optional<FrameLog> frame_log_;  ///< with -v
   DeflatePool deflate_;
   ConnectionSettings settings_;
   Connection connection_;
@@ -86,4 +88,4 @@ class Client {
   std::array<std::byte, std::size_t{64} * 1024> buffer_{};
 };
 
-}  // namespace ws
+}  // namespace ws::client

@@ -14,7 +14,7 @@
 
 #include "tools/wsc_text.h"
 
-namespace ws {
+namespace ws::client {
 namespace {
 
 /// 0, or why `address` did not accept, as an errno.
@@ -106,13 +106,15 @@ std::optional<std::span<std::byte>> ClientSocket::receive(std::span<std::byte> b
   return std::nullopt;
 }
 
-void ClientSocket::send(Output& out) {
+void ClientSocket::send(Output& out, FrameLog* log) {
   out.for_each_piece([&](Output::Bytes piece) {  // a client lends nothing, so there is one at most
     while (sent_ < piece.size()) {
       const auto rest = piece.subspan(sent_);
       const ssize_t size = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
       if (size >= 0) {
         sent_ += static_cast<std::size_t>(size);
+        if (log != nullptr)
+          log->sent(rest.first(static_cast<std::size_t>(size)));
       } else if (errno == EAGAIN) {
         return;
       } else if (errno != EINTR) {
@@ -132,4 +134,4 @@ void ClientSocket::finish_writing() {
   ::shutdown(fd_.get(), SHUT_WR);
 }
 
-}  // namespace ws
+}  // namespace ws::client

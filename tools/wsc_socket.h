@@ -9,11 +9,12 @@
 #include <span>
 #include <string>
 
-#include "protocol/handshake.h"
+#include "protocol/client_handshake.h"
 #include "protocol/output.h"
 #include "server/fd.h"
+#include "tools/wsc_text.h"
 
-namespace ws {
+namespace ws::client {
 
 using Clock = std::chrono::steady_clock;
 inline constexpr Clock::time_point kNever = Clock::time_point::max();
@@ -33,8 +34,9 @@ class ClientSocket {
   [[nodiscard]] pollfd entry(const Output& out) const;
   /// One read, as much as there is. Empty: nothing just now. nullopt: it ended, `end` saying how.
   std::optional<std::span<std::byte>> receive(std::span<std::byte> buffer);
-  /// Sends as much of `out` as the socket takes. Empties it when all is sent.
-  void send(Output& out);
+  /// Sends as much of `out` as the socket takes, and shows that to `log`, if there is one. Empties `out` when all is
+  /// sent.
+  void send(Output& out, FrameLog* log = nullptr);
   /// Bytes of `out` that the socket did not take yet.
   [[nodiscard]] std::size_t unsent(const Output& out) const { return out.size() - sent_; }
   /// Our FIN. Reading goes on.
@@ -48,4 +50,4 @@ class ClientSocket {
   std::string end_;
 };
 
-}  // namespace ws
+}  // namespace ws::client

@@ -8,9 +8,9 @@
 #include <string>
 #include <string_view>
 
-#include "protocol/connection.h"
+#include "protocol/dissector.h"
 
-namespace ws {
+namespace ws::client {
 
 enum class ExitCode : int {
   kNormal = 0,       ///< the server's Close says 1000 or 1001, or gives no code
@@ -35,20 +35,26 @@ void show(const std::string& lines);
 
 /// ": Connection refused", say, of an errno.
 [[nodiscard]] std::string because(int error);
-/// Text from outside as a terminal may have it: it must not move the cursor, nor fake a line of ours.
-[[nodiscard]] std::string visible(std::string_view text);
-/// The lines of an HTTP head or body, made visible, each behind a line end and `prefix`.
+/// The lines of an HTTP head or body, escaped, each behind a line end and `prefix`.
 [[nodiscard]] std::string quote(std::string_view prefix, std::string_view text);
-[[nodiscard]] std::string hex(std::span<const std::byte> bytes);
 /// "1001 (going away)"
 [[nodiscard]] std::string describe_close_code(std::uint16_t code);
 
-/// For -v: one line for each frame's header, as it crosses the wire.
-class FrameLog final : public Observer {
+/// For -v: one line for each frame's header, as it crosses the wire. A frame is shown once it is complete, or once the
+/// stream has ended in it.
+class FrameLog {
  public:
-  void on_header(Direction direction, const FrameHeader& header,
-                 std::span<const std::byte> header_bytes) override;
-  void on_payload(Direction /*direction*/, std::span<const std::byte> /*bytes*/) override {}
+  FrameLog();
+  /// Bytes that the socket sent, or received, after the opening handshake.
+  void sent(std::span<const std::byte> bytes) { show(client_, "> ", bytes); }
+  void received(std::span<const std::byte> bytes) { show(server_, "< ", bytes); }
+  /// The server ended TCP.
+  void ended();
+
+ private:
+  static void show(Dissector& dissector, std::string_view prefix, std::span<const std::byte> bytes);
+  Dissector client_{Sender::kClient, 0};
+  Dissector server_{Sender::kServer, 0};
 };
 
-}  // namespace ws
+}  // namespace ws::client

@@ -17,9 +17,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include "protocol/handshake.h"
+#include "protocol/client_handshake.h"
+#include "protocol/escape.h"
 #include "server/fd.h"
-#include "tools/wsc_text.h"
 #include "tools/wsload_chat.h"
 #include "tools/wsload_connect.h"
 #include "tools/wsload_echo.h"
@@ -28,6 +28,7 @@
 #include "tools/wsload_report.h"
 #include "tools/wsload_worker.h"
 
+namespace ws::load {
 namespace {
 
 constexpr const char* kFooter = R"(
@@ -78,15 +79,15 @@ void say(std::string_view text) {
 void write(const std::string& text) {
   std::cout << text << std::flush;
   if (!std::cout)
-    throw ws::Failure(ws::ExitCode::kLost, "cannot write to standard output");
+    throw Failure(ExitCode::kLost, "cannot write to standard output");
 }
 
 template <typename Value>
 void add_choice(CLI::App& app, const char* name, Value& field, std::vector<Value> values,
                 const char* type, const char* help) {
   const auto set = [&field, values, type](const std::string& text) {
-    const auto found = std::ranges::find(
-        values, text, [](Value value) { return std::string(ws::name_of(value)); });
+    const auto found =
+        std::ranges::find(values, text, [](Value value) { return std::string(name_of(value)); });
     if (found == values.end())
       throw CLI::ValidationError("'" + text + "' is not " + type);
     field = *found;
@@ -111,33 +112,30 @@ void add_number(CLI::App& app, const char* name, Number& field, Number least, Nu
 }
 
 [[noreturn]] void refuse(const std::string& text) {
-  throw ws::Failure(ws::ExitCode::kUsage, text);
+  throw Failure(ExitCode::kUsage, text);
 }
 
 /// The server's address, numeric or localhost; a name would have to be looked up, and may have several.
-void take_url(const std::string& text, ws::Plan& plan) {
+void take_url(const std::string& text, Plan& plan) {
   constexpr std::string_view kTcp = "tcp://";
   plan.is_tcp = text.starts_with(kTcp);
-  const auto uri = ws::parse_uri(plan.is_tcp ? "ws://" + text.substr(kTcp.size()) : text);
+  const auto uri = parse_uri(plan.is_tcp ? "ws://" + text.substr(kTcp.size()) : text);
   if (!uri)
-    refuse("'" + ws::visible(text) +
+    refuse("'" + escape_for_terminal(text) +
            "' is not ws://HOST[:PORT][/PATH][?QUERY], nor tcp://HOST:PORT");
   const std::string host = uri->host == "localhost" ? "127.0.0.1" : uri->host;
-  const auto address = ws::SocketAddress::parse(host, uri->port);
+  const auto address = SocketAddress::parse(host, uri->port);
   if (!address)
     refuse("the host must be a numeric address, or localhost");
   plan.uri = *uri;
   plan.address = *address;
 }
 
-/// What the options mean together.
-void judge(ws::Plan& plan, const CLI::App& app) {
-  const auto has = [&app](const char* name) { return app.count(name) != 0; };
-  using ws::Mode;
+/// Refuses options that mean nothing beside the others.
+void refuse_meaningless(const Plan& plan, const CLI::App& app) {
   const auto only_for = [&](const char* name, std::initializer_list<Mode> modes) {
-    if (has(name) && std::ranges::find(modes, plan.mode) == modes.end())
-      refuse(std::string(name) + " means nothing in the mode " +
-             std::string(ws::name_of(plan.mode)));
+    if (app.count(name) != 0 && std::ranges::find(modes, plan.mode) == modes.end())
+      refuse(std::string(name) + " means nothing in the mode " + std::string(name_of(plan.mode)));
   };
   only_for("--speakers", {Mode::kChat});
   only_for("--hears-itself", {Mode::kChat});
@@ -152,19 +150,23 @@ void judge(ws::Plan& plan, const CLI::App& app) {
     refuse("there are more --threads than --connections");
   if (plan.sources > 1 && !plan.address.to_string().starts_with("127."))
     refuse("--sources are addresses of 127.0.0.0/8, from which a server elsewhere is not reached");
+}
 
+/// What the options mean together.
+void judge(Plan& plan, const CLI::App& app) {
+  const auto has = [&app](const char* name) { return app.count(name) != 0; };
   const std::string path = plan.uri.resource.substr(0, plan.uri.resource.find('?'));
   if (!has("--prefix") && !plan.is_tcp)
     plan.prefix = path == "/echo" ? "Echo: " : path == "/chat" ? "Broadcast: " : "";
-  if (!plan.prefix.empty() && plan.filling == ws::Filling::kBinary && plan.mode != Mode::kIdle &&
+  if (!plan.prefix.empty() && plan.filling == Filling::kBinary && plan.mode != Mode::kIdle &&
       plan.mode != Mode::kConnect) {
     refuse("with a prefix the answer is a text: use --text ascii or --text chinese");
   }
   if (plan.mode == Mode::kChat) {
     if (plan.speakers > plan.connections || (plan.connections < 2 && !plan.hears_itself))
       refuse("a chat needs a speaker and somebody else: --connections counts both");
-    if (plan.size < ws::Messages::kTagSize)
-      refuse("a chat message has at least " + std::to_string(ws::Messages::kTagSize) + " bytes");
+    if (plan.size < Messages::kTagSize)
+      refuse("a chat message has at least " + std::to_string(Messages::kTagSize) + " bytes");
     if (plan.is_open_loop() && !has("--outstanding"))
       plan.outstanding = 64;
   } else if (plan.is_open_loop() && !has("--outstanding")) {
@@ -172,7 +174,7 @@ void judge(ws::Plan& plan, const CLI::App& app) {
   }
   if (plan.mode == Mode::kIdle) {
     plan.prefix.clear();
-    if (plan.size > ws::kMaxControlPayload)
+    if (plan.size > kMaxControlPayload)
       refuse("a ping carries at most 125 bytes");
     if (!has("--rate"))
       plan.rate = static_cast<double>(plan.connections);
@@ -194,13 +196,11 @@ void judge(ws::Plan& plan, const CLI::App& app) {
 }
 
 /// False if there is nothing to do but to end.
-bool parse_options(int argc, char** argv, ws::Plan& plan) {
+bool parse_options(int argc, char** argv, Plan& plan) {
   CLI::App app("A load generator for WebSocket servers (RFC 6455).", "wsload");
   app.set_version_flag("--version", "wsload " FBF_VERSION);
   app.footer(kFooter);
   std::string url;
-  using ws::Filling;
-  using ws::Mode;
   add_choice<Mode>(app, "mode", plan.mode, {Mode::kEcho, Mode::kChat, Mode::kConnect, Mode::kIdle},
                    "echo, chat, connect or idle", "what to do, see below");
   app.get_option("mode")->required();
@@ -241,29 +241,30 @@ bool parse_options(int argc, char** argv, ws::Plan& plan) {
     app.exit(request);
     return false;
   } catch (const CLI::ParseError& error) {
-    refuse(ws::visible(error.what()));
+    refuse(escape_for_terminal(error.what()));
   }
   take_url(url, plan);
+  refuse_meaningless(plan, app);
   judge(plan, app);
   return true;
 }
 
 /// Connections are descriptors: the soft limit is raised to the hard one.
-void make_room_for(const ws::Plan& plan) {
+void make_room_for(const Plan& plan) {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
   const std::size_t others = 16 + 2 * std::size_t{plan.threads};
   if (limit.rlim_max != RLIM_INFINITY && plan.connections + others > limit.rlim_max) {
-    refuse(ws::grouped(plan.connections) + " connections need as many descriptors, and " +
-           ws::grouped(limit.rlim_max) + " are allowed (ulimit -Hn): run several wsload");
+    refuse(grouped(plan.connections) + " connections need as many descriptors, and " +
+           grouped(limit.rlim_max) + " are allowed (ulimit -Hn): run several wsload");
   }
 }
 
 class Run {
  public:
-  explicit Run(const ws::Plan& plan)
+  explicit Run(const Plan& plan)
       : plan_(plan), messages_(plan), board_(plan, messages_), progress_(plan.is_json) {
     for (unsigned number = 0; number < plan.threads; ++number)
       workers_.push_back(make_worker(number));
@@ -272,9 +273,9 @@ class Run {
   /// Calls `report` for the results of each round; of the one and only, unless the connections are held.
   template <typename Report>
   void run(Report report) {
-    ws::Results results;
+    Results results;
     if (plan_.server_pid != 0)
-      results.memory_before = ws::read_memory(plan_.server_pid);
+      results.memory_before = read_memory(plan_.server_pid);
     std::vector<std::jthread> threads;  // which are joined before a failure leaves here
     for (const auto& worker : workers_)
       threads.emplace_back([&worker] { worker->run(); });
@@ -282,18 +283,18 @@ class Run {
       open(results);
       if (plan_.is_held) {
         while (next_line()) {
-          ws::Results of_round = results;
+          Results of_round = results;
           measure(of_round);
           report(of_round);
           if (of_round.unanswered != 0)
-            throw ws::Failure(ws::ExitCode::kLost, ws::grouped(of_round.unanswered) +
-                                                       " messages are unanswered after --timeout");
+            throw Failure(ExitCode::kLost, grouped(of_round.unanswered) +
+                                               " messages are unanswered after --timeout");
         }
       } else {
         measure(results);
       }
       stage_.let_close();
-    } catch (const ws::Failure& failure) {
+    } catch (const Failure& failure) {
       stage_.fail(failure);
       throw;
     }
@@ -305,18 +306,18 @@ class Run {
 
  private:
   struct Moment {
-    ws::Nanoseconds at = ws::monotonic_now();
+    Nanoseconds at = monotonic_now();
     std::uint64_t answers = 0;
     std::uint64_t heard = 0;
-    ws::CpuTime server;
+    CpuTime server;
   };
 
-  std::unique_ptr<ws::Worker> make_worker(unsigned number) {
-    if (plan_.mode == ws::Mode::kConnect)
-      return std::make_unique<ws::ConnectWorker>(plan_, messages_, stage_, number);
-    if (plan_.mode != ws::Mode::kChat)
-      return std::make_unique<ws::EchoWorker>(plan_, messages_, stage_, number);
-    auto worker = std::make_unique<ws::ChatWorker>(plan_, messages_, stage_, board_, number);
+  std::unique_ptr<Worker> make_worker(unsigned number) {
+    if (plan_.mode == Mode::kConnect)
+      return std::make_unique<ConnectWorker>(plan_, messages_, stage_, number);
+    if (plan_.mode != Mode::kChat)
+      return std::make_unique<EchoWorker>(plan_, messages_, stage_, number);
+    auto worker = std::make_unique<ChatWorker>(plan_, messages_, stage_, board_, number);
     return worker;
   }
 
@@ -324,25 +325,25 @@ class Run {
     Moment moment;
     for (const auto& worker : workers_)
       moment.answers += worker->answers();
-    if (plan_.mode == ws::Mode::kChat) {
-      for (const ws::ChatWorker* worker : board_.workers)
+    if (plan_.mode == Mode::kChat) {
+      for (const ChatWorker* worker : board_.workers)
         moment.heard += worker->heard();
     }
     if (plan_.server_pid != 0)
-      moment.server = ws::read_cpu(plan_.server_pid);
+      moment.server = read_cpu(plan_.server_pid);
     return moment;
   }
 
-  void open(ws::Results& results) {
+  void open(Results& results) {
     stage_.await_ready(plan_.threads, [this] {
-      progress_.show("opening: " + ws::grouped(stage_.open()) + " of " +
-                     ws::grouped(plan_.connections) + " connections");
+      progress_.show("opening: " + grouped(stage_.open()) + " of " + grouped(plan_.connections) +
+                     " connections");
     });
-    if (plan_.server_pid != 0 && plan_.mode != ws::Mode::kConnect)
-      results.memory_after = ws::read_memory(plan_.server_pid);
+    if (plan_.server_pid != 0 && plan_.mode != Mode::kConnect)
+      results.memory_after = read_memory(plan_.server_pid);
     if (plan_.is_held)
       write(plan_.is_json ? "{\"open\": " + std::to_string(plan_.connections) + "}\n"
-                          : ws::grouped(plan_.connections) + " connections are open\n");
+                          : grouped(plan_.connections) + " connections are open\n");
   }
 
   /// False at the end of standard input. A connection that is lost meanwhile is a failure.
@@ -357,12 +358,10 @@ class Run {
     return true;
   }
 
-  void measure(ws::Results& results) {
-    const auto nanoseconds = [](double seconds) {
-      return static_cast<ws::Nanoseconds>(seconds * 1e9);
-    };
-    ws::Stage::Times times;
-    times.start = ws::monotonic_now();
+  void measure(Results& results) {
+    const auto nanoseconds = [](double seconds) { return static_cast<Nanoseconds>(seconds * 1e9); };
+    Stage::Times times;
+    times.start = monotonic_now();
     times.begin = times.start + nanoseconds(plan_.warm_up);
     times.end = times.begin + nanoseconds(plan_.seconds);
     if (plan_.messages != 0) {
@@ -382,15 +381,15 @@ class Run {
     wait(plan_.messages != 0 ? INT64_MAX : times.end, "measuring");
     const Moment after = look();
     wait(INT64_MAX, "the last answers");
-    if (plan_.server_pid != 0 && plan_.mode == ws::Mode::kConnect)
-      results.memory_after = ws::read_memory(plan_.server_pid);
+    if (plan_.server_pid != 0 && plan_.mode == Mode::kConnect)
+      results.memory_after = read_memory(plan_.server_pid);
 
     results.seconds = static_cast<double>(after.at - before.at) / 1e9;
     results.messages = after.answers - before.answers;
     results.heard = after.heard - before.heard;
     if (plan_.server_pid != 0) {
-      results.server = ws::CpuTime{after.server.user - before.server.user,
-                                   after.server.system - before.server.system};
+      results.server = CpuTime{after.server.user - before.server.user,
+                               after.server.system - before.server.system};
     }
     for (const auto& worker : workers_) {
       const double cpu = static_cast<double>(worker->cpu()) / 1e9;
@@ -402,55 +401,56 @@ class Run {
     }
   }
 
-  void wait(ws::Nanoseconds until, std::string_view what) {
+  void wait(Nanoseconds until, std::string_view what) {
     std::uint64_t seen = look().answers;
-    ws::Nanoseconds seen_at = ws::monotonic_now();
+    Nanoseconds seen_at = monotonic_now();
     stage_.wait(until, plan_.threads, [&] {
-      const ws::Nanoseconds now = ws::monotonic_now();
-      if (now - seen_at < ws::kSecond / 5)
+      const Nanoseconds now = monotonic_now();
+      if (now - seen_at < kSecond / 5)
         return;
       std::uint64_t answers = 0;
       for (const auto& worker : workers_)
         answers += worker->answers();
       const double rate =
           static_cast<double>(answers - seen) * 1e9 / static_cast<double>(now - seen_at);
-      progress_.show(std::string(what) + ": " + ws::grouped(answers) + " so far, " +
-                     ws::grouped(static_cast<std::uint64_t>(rate)) + " a second");
+      progress_.show(std::string(what) + ": " + grouped(answers) + " so far, " +
+                     grouped(static_cast<std::uint64_t>(rate)) + " a second");
       seen = answers;
       seen_at = now;
     });
   }
 
-  const ws::Plan& plan_;
-  ws::Messages messages_;
-  ws::Stage stage_;
-  ws::ChatBoard board_;
-  ws::Progress progress_;
-  std::vector<std::unique_ptr<ws::Worker>> workers_;
+  const Plan& plan_;
+  Messages messages_;
+  Stage stage_;
+  ChatBoard board_;
+  Progress progress_;
+  std::vector<std::unique_ptr<Worker>> workers_;
 };
 
-void run(const ws::Plan& plan) {
+void run(const Plan& plan) {
   make_room_for(plan);
-  Run(plan).run([&plan](const ws::Results& results) {
+  Run(plan).run([&plan](const Results& results) {
     write(plan.is_json ? to_json(plan, results) : to_table(plan, results));
   });
 }
 
 }  // namespace
+}  // namespace ws::load
 
 int main(int argc, char** argv) {
   try {
     ws::hold_standard_descriptors();
-    ws::Plan plan;
-    if (!parse_options(argc, argv, plan))
-      return static_cast<int>(ws::ExitCode::kNormal);
-    run(plan);
-    return static_cast<int>(ws::ExitCode::kNormal);
-  } catch (const ws::Failure& failure) {
-    say(failure.what());
+    ws::load::Plan plan;
+    if (!ws::load::parse_options(argc, argv, plan))
+      return static_cast<int>(ws::load::ExitCode::kNormal);
+    ws::load::run(plan);
+    return static_cast<int>(ws::load::ExitCode::kNormal);
+  } catch (const ws::load::Failure& failure) {
+    ws::load::say(failure.what());
     return static_cast<int>(failure.code);
   } catch (const std::exception& error) {
-    say(error.what());
-    return static_cast<int>(ws::ExitCode::kLost);
+    ws::load::say(error.what());
+    return static_cast<int>(ws::load::ExitCode::kLost);
   }
 }

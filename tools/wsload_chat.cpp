@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-namespace ws {
+namespace ws::load {
 
 ChatBoard::ChatBoard(const Plan& plan, const Messages& messages)
     : said(plan.mode == Mode::kChat ? messages.count() : 0), workers(plan.threads) {}
@@ -265,4 +265,4 @@ void ChatWorker::give_up(Nanoseconds now) {
   set_unanswered(unheard);
 }
 
-}  // namespace ws
+}  // namespace ws::load

@@ -11,7 +11,7 @@
 #include "tools/wsload_schedule.h"
 #include "tools/wsload_worker.h"
 
-namespace ws {
+namespace ws::load {
 
 class ChatWorker;
 
@@ -75,4 +75,4 @@ class ChatWorker final : public Worker {
       answered_;  ///< speakers who may say more, one entry for each message heard
 };
 
-}  // namespace ws
+}  // namespace ws::load

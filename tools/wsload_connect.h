@@ -5,7 +5,7 @@
 
 #include "tools/wsload_worker.h"
 
-namespace ws {
+namespace ws::load {
 
 class ConnectWorker final : public Worker {
  public:
@@ -46,4 +46,4 @@ class ConnectWorker final : public Worker {
   std::uint64_t running_ = 0;
 };
 
-}  // namespace ws
+}  // namespace ws::load

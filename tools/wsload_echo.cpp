@@ -4,7 +4,7 @@
 #include <bit>
 #include <cstring>
 
-namespace ws {
+namespace ws::load {
 
 EchoWorker::EchoWorker(const Plan& plan, const Messages& messages, Stage& stage, unsigned number)
     : Worker(plan, messages, stage, number),
@@ -159,4 +159,4 @@ void EchoWorker::give_up(Nanoseconds now) {
   set_unanswered(pending_);
 }
 
-}  // namespace ws
+}  // namespace ws::load

@@ -8,7 +8,7 @@
 #include "tools/wsload_schedule.h"
 #include "tools/wsload_worker.h"
 
-namespace ws {
+namespace ws::load {
 
 class EchoWorker final : public Worker {
  public:
@@ -43,4 +43,4 @@ class EchoWorker final : public Worker {
   std::vector<Nanoseconds> sent_at_;  ///< closed loop: of each connection a ring
 };
 
-}  // namespace ws
+}  // namespace ws::load

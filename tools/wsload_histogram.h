@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace ws {
+namespace ws::load {
 
 class Histogram {
  public:
@@ -82,4 +82,4 @@ class Histogram {
   double sum_ = 0;
 };
 
-}  // namespace ws
+}  // namespace ws::load

@@ -6,9 +6,9 @@
 
 #include "protocol/connection.h"
 #include "protocol/output.h"
-#include "tools/wsc_text.h"
+#include "protocol/text.h"
 
-namespace ws {
+namespace ws::load {
 namespace {
 
 /// A cycle is no longer than this, so that the processor's caches hold it, if two messages can be.
@@ -99,7 +99,7 @@ Messages::Messages(const Plan& plan)
   Output out;
   Numbers numbers;
   std::vector<std::byte> payload(plan.size);
-  const auto prefix = std::as_bytes(std::span(plan.prefix));
+  const auto prefix = as_bytes(plan.prefix);
   for (std::uint64_t number = 0; number < count(); ++number) {
     std::span<std::byte> rest(payload);
     if (plan.mode == Mode::kChat) {
@@ -129,4 +129,4 @@ Messages::Messages(const Plan& plan)
   tag_begin_ = header_size_ + plan.prefix.size();
 }
 
-}  // namespace ws
+}  // namespace ws::load

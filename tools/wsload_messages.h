@@ -21,7 +21,7 @@
 #include "protocol/frame.h"
 #include "tools/wsload_plan.h"
 
-namespace ws {
+namespace ws::load {
 
 class Messages {
  public:
@@ -76,4 +76,4 @@ class Messages {
   std::vector<std::byte> answers_;
 };
 
-}  // namespace ws
+}  // namespace ws::load

@@ -5,11 +5,18 @@
 #include <cstdint>
 #include <string>
 
+#include "protocol/client_handshake.h"
 #include "protocol/frame.h"
-#include "protocol/handshake.h"
 #include "server/socket.h"
+#include "tools/wsc_text.h"
 
-namespace ws {
+namespace ws::load {
+
+// wsload ends as wsc does, with the same codes and words.
+using client::because;
+using client::describe_close_code;
+using client::ExitCode;
+using client::Failure;
 
 enum class Mode : std::uint8_t {
   kEcho,     ///< what is sent comes back, on the same connection, in order
@@ -61,4 +68,4 @@ struct Plan {
   }
 };
 
-}  // namespace ws
+}  // namespace ws::load

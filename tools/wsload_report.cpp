@@ -8,9 +8,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "tools/wsc_text.h"
-
-namespace ws {
+namespace ws::load {
 namespace {
 
 constexpr double kQuantiles[] = {0.5, 0.9, 0.99, 0.999};
@@ -267,4 +265,4 @@ void Progress::show(std::string_view what) {
   std::cerr << line;
 }
 
-}  // namespace ws
+}  // namespace ws::load

@@ -10,7 +10,7 @@
 #include "tools/wsload_plan.h"
 #include "tools/wsload_worker.h"
 
-namespace ws {
+namespace ws::load {
 
 /// What a process has used so far: /proc/PID/stat, in clock ticks of 10 ms.
 struct CpuTime {
@@ -65,4 +65,4 @@ class Progress {
   Nanoseconds next_ = 0;
 };
 
-}  // namespace ws
+}  // namespace ws::load

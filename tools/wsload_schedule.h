@@ -9,7 +9,7 @@
 
 #include "tools/wsload_worker.h"
 
-namespace ws {
+namespace ws::load {
 
 class Schedule {
  public:
@@ -28,4 +28,4 @@ class Schedule {
   double phase_ = 0;
 };
 
-}  // namespace ws
+}  // namespace ws::load

@@ -13,10 +13,12 @@
 #include <utility>
 
 #include "protocol/close.h"
-#include "protocol/http_request.h"
+#include "protocol/escape.h"
+#include "protocol/http_message.h"
+#include "protocol/text.h"
 #include "server/socket.h"
 
-namespace ws {
+namespace ws::load {
 namespace {
 
 /// So many connections of one thread are opened at a time.
@@ -42,15 +44,6 @@ Nanoseconds in_nanoseconds(double seconds) {
 
 [[noreturn]] void fail_system(const char* call) {
   throw Failure(ExitCode::kLost, call + because(errno));
-}
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::string cite(Error error) {
-  const ErrorInfo& info = describe(error);
-  return std::string(info.text) + " [" + std::string(info.tag) + "]";
 }
 
 /// For nonces, and for what is sent besides the load. Different in each thread is different enough here.
@@ -403,7 +396,7 @@ void Worker::take_head(Link& link, std::span<std::byte> in) {
   if (error == Error::kStatus) {
     fail(link, ExitCode::kRefused,
          "the server refused the opening handshake: " + std::to_string(response.status()) + " " +
-             visible(response.reason()));
+             escape_for_terminal(response.reason()));
   }
   if (error != Error::kNone)
     fail(link, ExitCode::kRefused, "wrong answer to the opening handshake: " + cite(error));
@@ -544,7 +537,7 @@ Event Worker::next_event(Link& link, std::span<std::byte>& in) {
     std::string text = is_failure ? "the server broke a rule: " + cite(event.error)
                                   : "the server closed: " + describe_close_code(event.code);
     if (!is_failure && !event.payload.empty())
-      text += ", \"" + visible(as_text(event.payload)) + "\"";
+      text += ", \"" + escape_for_terminal(as_text(event.payload)) + "\"";
     fail(link, ExitCode::kOtherCode, text);
   }
   return event;
@@ -564,7 +557,7 @@ void Worker::check_answer(const Link& link, const Event& event, Messages::Bytes 
            std::to_string(wanted.size());
   } else if (differ.in2 != wanted.end()) {
     what = "its byte " + std::to_string(differ.in2 - wanted.begin()) + " is 0x" +
-           hex({&*differ.in1, 1}) + ", not 0x" + hex({&*differ.in2, 1});
+           to_hex({&*differ.in1, 1}) + ", not 0x" + to_hex({&*differ.in2, 1});
   } else {
     return;
   }
@@ -576,4 +569,4 @@ void Worker::fail(const Link& link, ExitCode code, const std::string& what) {
   throw Failure(code, "connection " + std::to_string(link.number + 1) + ": " + what);
 }
 
-}  // namespace ws
+}  // namespace ws::load

@@ -24,16 +24,15 @@
 #include <string>
 #include <vector>
 
+#include "protocol/client_handshake.h"
 #include "protocol/connection.h"
-#include "protocol/handshake.h"
 #include "protocol/output.h"
 #include "server/fd.h"
-#include "tools/wsc_text.h"
 #include "tools/wsload_histogram.h"
 #include "tools/wsload_messages.h"
 #include "tools/wsload_plan.h"
 
-namespace ws {
+namespace ws::load {
 
 /// Nanoseconds of the monotonic clock.
 using Nanoseconds = std::int64_t;
@@ -259,4 +258,4 @@ void Stage::wait(Nanoseconds time, unsigned threads, Tick tick) {
     throw Failure(*failure_);
 }
 
-}  // namespace ws
+}  // namespace ws::load

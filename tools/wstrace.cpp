@@ -20,6 +20,7 @@
 #include "tools/wstrace_tcp.h"
 #include "tools/wstrace_text.h"
 
+namespace ws::trace {
 namespace {
 
 constexpr const char* kFooter = R"(
@@ -42,7 +43,7 @@ Exit codes:
 void flush_output() {
   std::cout.flush();
   if (!std::cout)
-    throw ws::TraceFailure("standard output: " + std::system_category().message(errno));
+    throw TraceFailure("standard output: " + std::system_category().message(errno));
 }
 
 enum ExitCode : int { kEqual = 0, kFailed = 1, kUsage = 2, kDifferent = 3 };
@@ -108,15 +109,15 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
 }
 
 /// The one that runs, for the signal handler.
-ws::Capture* live_capture = nullptr;
+Capture* live_capture = nullptr;
 
 void stop_live_capture(int /*signal*/) {
   live_capture->stop();
 }
 
 /// TSval and TSecr. RFC 7323 §3.2
-void take_timestamps(const ws::TcpSegment& tcp, ws::CheckedRow& row) {
-  if (const auto timestamps = ws::tcp_timestamps(tcp)) {
+void take_timestamps(const TcpSegment& tcp, CheckedRow& row) {
+  if (const auto timestamps = tcp_timestamps(tcp)) {
     row.has_timestamps = true;
     row.ts_value = timestamps->first;
     row.ts_echo = timestamps->second;
@@ -125,46 +126,45 @@ void take_timestamps(const ws::TcpSegment& tcp, ws::CheckedRow& row) {
 
 class Reader {
  public:
-  Reader(const Options& options, std::vector<ws::DocumentRow> document)
+  Reader(const Options& options, std::vector<DocumentRow> document)
       : options_(options), follower_(options.payload_bytes), document_(std::move(document)) {}
 
-  void take(const ws::Packet& packet, int time_digits) {
-    std::optional<ws::TcpRow> tcp;
+  void take(const Packet& packet, int time_digits) {
+    std::optional<TcpRow> tcp;
     if (packet.tcp.has_value())
       tcp = tracker_.take(packet);
     if (options_.shows_frames) {
       if (tcp.has_value())
-        follower_.take(packet, *tcp, [this](const ws::StreamItem& item) { show(item); });
+        follower_.take(packet, *tcp, [this](const StreamItem& item) { show(item); });
       return;
     }
-    const ws::Row row = rows_.take(packet, tcp);
+    const Row row = rows_.take(packet, tcp);
     if (!document_.empty()) {
-      ws::CheckedRow checked{.row = row};
+      CheckedRow checked{.row = row};
       if (tcp.has_value()) {
-        checked.is_from_client = ws::is_from_client(*packet.tcp, *tcp);
+        checked.is_from_client = is_from_client(*packet.tcp, *tcp);
         take_timestamps(*packet.tcp, checked);
       }
-      if (checked_.size() <= ws::kMaxCheckedPackets)
+      if (checked_.size() <= kMaxCheckedPackets)
         checked_.push_back(checked);
     } else if (options_.is_json) {
-      std::cout << ws::to_json(row, time_digits) << '\n';
+      std::cout << to_json(row, time_digits) << '\n';
     } else {
-      std::cout << ws::to_line(row, time_digits) << '\n';
+      std::cout << to_line(row, time_digits) << '\n';
     }
   }
 
   /// The exit code.
   int finish() {
     if (options_.shows_frames)
-      follower_.finish([this](const ws::StreamItem& item) { show(item); });
+      follower_.finish([this](const StreamItem& item) { show(item); });
     if (document_.empty())
       return kEqual;
-    if (checked_.size() > ws::kMaxCheckedPackets) {
-      throw ws::TraceFailure("more than " + std::to_string(ws::kMaxCheckedPackets) +
-                             " packets: too many to compare");
+    if (checked_.size() > kMaxCheckedPackets) {
+      throw TraceFailure("more than " + std::to_string(kMaxCheckedPackets) +
+                         " packets: too many to compare");
     }
-    const ws::CheckResult result =
-        ws::check(std::move(document_), checked_, options_.may_piggyback);
+    const CheckResult result = check(std::move(document_), checked_, options_.may_piggyback);
     for (const std::string& difference : result.differences)
       std::cout << difference << '\n';
     std::cout << result.equal << " of " << result.rows << " rows equal\n";
@@ -172,40 +172,40 @@ class Reader {
   }
 
  private:
-  void show(const ws::StreamItem& item) const {
+  void show(const StreamItem& item) const {
     // Neither a body nor another protocol is our matter; a head that is none belongs to one.
-    const bool is_shown = item.missing != 0 || item.item.type == ws::Dissected::Type::kFrame ||
-                          (item.item.type == ws::Dissected::Type::kHead &&
-                           item.item.error == ws::Error::kNone && item.item.is_whole);
+    const bool is_shown = item.missing != 0 || item.item.type == Dissected::Type::kFrame ||
+                          (item.item.type == Dissected::Type::kHead &&
+                           item.item.error == Error::kNone && item.item.is_whole);
     if (!is_shown)
       return;
     if (options_.is_json) {
-      std::cout << ws::to_json(item) << '\n';
+      std::cout << to_json(item) << '\n';
     } else {
-      std::cout << ws::to_text(item);
+      std::cout << to_text(item);
     }
   }
 
   const Options& options_;
-  ws::TcpTracker tracker_;
-  ws::RowWriter rows_;
-  ws::StreamFollower follower_;
-  std::vector<ws::DocumentRow> document_;  ///< what is compared; without --check empty
-  std::vector<ws::CheckedRow> checked_;
+  TcpTracker tracker_;
+  RowWriter rows_;
+  StreamFollower follower_;
+  std::vector<DocumentRow> document_;  ///< what is compared; without --check empty
+  std::vector<CheckedRow> checked_;
 };
 
 int run(const Options& options) {
   // Before a capture that cannot be repeated.
-  std::vector<ws::DocumentRow> document;
+  std::vector<DocumentRow> document;
   if (!options.document.empty())
-    document = ws::read_document(options.document);
+    document = read_document(options.document);
   const bool is_live = !options.interface.empty();
-  ws::Capture capture = is_live ? ws::Capture::open_interface(options.interface, options.filter)
-                                : ws::Capture::open_file(options.file);
-  if (!ws::is_known_link_type(capture.link_type())) {
-    throw ws::TraceFailure(
-        options.file + options.interface + ": link type " + std::to_string(capture.link_type()) +
-        " is none that wstrace reads (Ethernet, Linux cooked, loopback, raw IP)");
+  Capture capture = is_live ? Capture::open_interface(options.interface, options.filter)
+                            : Capture::open_file(options.file);
+  if (!is_known_link_type(capture.link_type())) {
+    throw TraceFailure(options.file + options.interface + ": link type " +
+                       std::to_string(capture.link_type()) +
+                       " is none that wstrace reads (Ethernet, Linux cooked, loopback, raw IP)");
   }
   if (!options.write.empty())
     capture.write_to(options.write);
@@ -223,34 +223,34 @@ int run(const Options& options) {
   std::string trouble;
   try {
     while (const auto captured = capture.next()) {
-      reader.take(ws::dissect_packet(*captured, capture.link_type(), ++number),
-                  capture.time_digits());
+      reader.take(dissect_packet(*captured, capture.link_type(), ++number), capture.time_digits());
       if (is_live || !std::cout)
         flush_output();
     }
-  } catch (const ws::TraceFailure& failure) {
+  } catch (const TraceFailure& failure) {
     trouble = failure.what();
   }
   const int status = reader.finish();
   flush_output();
   if (trouble.empty())
     return status;
-  throw ws::TraceFailure((is_live ? options.interface : options.file) + ": " + trouble +
-                         " (read up to there: " + std::to_string(number) + " packets)");
+  throw TraceFailure((is_live ? options.interface : options.file) + ": " + trouble +
+                     " (read up to there: " + std::to_string(number) + " packets)");
 }
 
 }  // namespace
+}  // namespace ws::trace
 
 int main(int argc, char** argv) {
   try {
     ws::hold_standard_descriptors();
-    Options options;
-    if (const auto code = parse_options(argc, argv, options))
+    ws::trace::Options options;
+    if (const auto code = ws::trace::parse_options(argc, argv, options))
       return *code;
-    return run(options);
+    return ws::trace::run(options);
   } catch (const std::exception& error) {
     std::cout.flush();
     std::cerr << "wstrace: " << error.what() << '\n';
-    return kFailed;
+    return ws::trace::kFailed;
   }
 }

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <system_error>
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 constexpr int kSnapshotLength = 262'144;  // bytes: more than any packet has
@@ -141,4 +141,4 @@ std::optional<CapturedPacket> Capture::next() {
                         header->len, std::as_bytes(std::span(data, header->caplen))};
 }
 
-}  // namespace ws
+}  // namespace ws::trace

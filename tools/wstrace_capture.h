@@ -11,7 +11,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace ws {
+namespace ws::trace {
 
 /// Something that ends the program, with a line that says what and what to do.
 struct TraceFailure : std::runtime_error {
@@ -59,4 +59,4 @@ class Capture {
   int time_digits_;
 };
 
-}  // namespace ws
+}  // namespace ws::trace

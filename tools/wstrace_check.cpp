@@ -10,7 +10,7 @@
 
 #include "tools/wstrace_tcp.h"
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 constexpr std::string_view kColumns = "no\tphase\tsource\tdestination\tprotocol\tlength\tinfo";
@@ -356,4 +356,4 @@ CheckResult check(std::vector<DocumentRow> document, const std::vector<CheckedRo
   return result;
 }
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -13,7 +13,7 @@
 
 #include "tools/wstrace_rows.h"
 
-namespace ws {
+namespace ws::trace {
 
 /// A document is written for people. Rows times packets bound what comparing takes: 64 MiB.
 inline constexpr std::size_t kMaxDocumentRows = 1024;
@@ -63,4 +63,4 @@ struct CheckResult {
 [[nodiscard]] CheckResult check(std::vector<DocumentRow> document,
                                 const std::vector<CheckedRow>& captured, bool may_piggyback);
 
-}  // namespace ws
+}  // namespace ws::trace

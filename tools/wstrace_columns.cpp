@@ -5,13 +5,13 @@
 #include <charconv>
 #include <optional>
 
+#include "protocol/escape.h"
 #include "protocol/frame.h"
-#include "protocol/http_request.h"
-#include "server/escape.h"
-#include "server/wire_text.h"
+#include "protocol/text.h"
+#include "protocol/wire_text.h"
 #include "tools/wstrace_packet.h"
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -53,31 +53,47 @@ std::optional<std::size_t> to_size(std::string_view text, int base = 10) {
   return size;
 }
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t'))
-    text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t'))
-    text.remove_suffix(1);
-  return text;
+std::string lowered(std::string_view text) {
+  std::string copy(text);
+  std::ranges::transform(copy, copy.begin(), to_lower);
+  return copy;
 }
 
-/// The fields of a head that say where the message ends, and what it is.
-struct Head {
-  std::string_view first_line;
+}  // namespace
+
+/// What a head says of the message: what it is, and where it ends.
+struct MessageHead {
+  std::string_view first_line;  ///< all that is there, if has_line is false
+  bool has_line = false;        ///< the first line has an end
   std::optional<std::size_t> content_length;
   bool is_chunked = false;
   std::string content_type;
   std::string upgrade;
   std::size_t size = 0;  ///< bytes, with the empty line; 0: it has no end yet
+
+  [[nodiscard]] bool is_response() const {
+    return first_line.starts_with("HTTP/") || first_line.starts_with("ICY");
+  }
+  [[nodiscard]] bool is_request() const {
+    return !is_response() && is_method(first_line.substr(0, first_line.find(' ')));
+  }
+  /// Of a response; 0 if it has none.
+  [[nodiscard]] std::size_t status() const {
+    return is_response() && first_line.size() >= 12 ? to_size(first_line.substr(9, 3)).value_or(0)
+                                                    : 0;
+  }
 };
 
-Head read_head(std::string_view text) {
-  Head head;
+namespace {
+
+MessageHead read_head(std::string_view text) {
+  MessageHead head;
   std::string_view rest = text;
   const auto first = next_line(rest);
-  if (!first.has_value())
+  head.has_line = first.has_value();
+  head.first_line = first.value_or(text);
+  if (!head.has_line)
     return head;
-  head.first_line = *first;
   while (const auto line = next_line(rest)) {
     if (line->empty()) {
       head.size = text.size() - rest.size();
@@ -88,21 +104,14 @@ Head read_head(std::string_view text) {
       continue;
     const std::string_view name = line->substr(0, colon);
     const std::string_view value = trim(line->substr(colon + 1));
-    const auto lower = [](std::string_view word) {
-      std::string copy(word);
-      std::ranges::transform(copy, copy.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      });
-      return copy;
-    };
     if (equals_ignoring_case(name, "Content-Length"))
       head.content_length = to_size(value);
     else if (equals_ignoring_case(name, "Transfer-Encoding"))
-      head.is_chunked = lower(value).starts_with("chunked");
+      head.is_chunked = lowered(value).starts_with("chunked");
     else if (equals_ignoring_case(name, "Content-Type"))
-      head.content_type = lower(trim(value.substr(0, value.find(';'))));
+      head.content_type = lowered(trim(value.substr(0, value.find(';'))));
     else if (equals_ignoring_case(name, "Upgrade"))
-      head.upgrade = lower(value);
+      head.upgrade = lowered(value);
   }
   return head;
 }
@@ -124,6 +133,37 @@ std::optional<std::size_t> chunked_size(std::string_view text) {
     rest.remove_prefix(std::min(*size + 2, rest.size()));
   }
   return std::nullopt;
+}
+
+/// How long the body is of a message that has one.
+struct Body {
+  std::size_t size = 0;      ///< bytes of it that are here
+  std::uint32_t wanted = 0;  ///< as Wanted::size: more has to come before it can be shown
+  bool is_cut = false;       ///< the capture lacks its end
+};
+
+/// `rest`: what follows the head. RFC 9112 §6.3, as Wireshark has it.
+Body find_body(const MessageHead& head, std::string_view rest, const SegmentFacts& segment) {
+  const bool may_want = !segment.is_cut && !segment.is_last;
+  if (head.is_chunked) {
+    const auto size = chunked_size(rest);
+    if (!size.has_value() && may_want)
+      return {.wanted = Wanted::kOneMoreSegment};
+    return {.size = size.value_or(rest.size())};
+  }
+  if (head.content_length.has_value()) {
+    const std::size_t size = *head.content_length;
+    if (size <= rest.size())
+      return {.size = size};
+    if (may_want)
+      return {.wanted = static_cast<std::uint32_t>(size - rest.size())};
+    return {.size = rest.size(), .is_cut = segment.is_cut};
+  }
+  if (!head.is_response())
+    return {};
+  if (may_want)
+    return {.wanted = Wanted::kUntilFin};
+  return {.size = rest.size()};
 }
 
 }  // namespace
@@ -173,91 +213,83 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
   std::string_view text = as_text(bytes);
   if (text.size() > 3 && text.starts_with("\r\n"))
     text.remove_prefix(2);
-  const auto call_it_continuation = [&] {
-    if (!saw_request_)
-      return;
-    columns.set_protocol("HTTP");
-    columns.info = "Continuation";
-  };
   const auto first = static_cast<unsigned char>(text.front());
   if (first < 0x20 || first > 0x7E) {
-    call_it_continuation();
+    name_continuation(columns);
     return {};
   }
   const std::size_t skipped = bytes.size() - text.size();
-  const bool may_want = !segment.is_cut;
-  std::string_view rest = text;
-  const bool has_line = next_line(rest).has_value();
-  if (!has_line && may_want)
+  const MessageHead head = read_head(text);
+  if (!head.has_line && !segment.is_cut)
     return {skipped, Wanted::kOneMoreSegment};
-  const Head head = read_head(text);
-  const std::string_view line = has_line ? head.first_line : text;
-  const bool is_response = line.starts_with("HTTP/") || line.starts_with("ICY");
-  const bool is_request = !is_response && is_method(line.substr(0, line.find(' ')));
-  if (!is_response && !is_request) {
-    call_it_continuation();
-    if (!may_want)
+  if (!head.is_response() && !head.is_request()) {
+    name_continuation(columns);
+    if (segment.is_cut)
       columns.info += kPacketCut;
     return {};
   }
-  if (has_line) {
-    columns.info = escape(line) + " ";
+  if (head.has_line) {
+    columns.info = escape(head.first_line) + " ";
   } else {
-    call_it_continuation();
+    name_continuation(columns);
   }
   if (head.size == 0) {
-    if (may_want)
+    if (!segment.is_cut)
       return {skipped, Wanted::kOneMoreSegment};
-    if (has_line)
+    if (head.has_line)
       columns.set_protocol("HTTP");
     columns.info += kPacketCut;
-    saw_request_ |= is_request;
+    saw_request_ |= head.is_request();
     return {};
   }
 
-  const std::size_t left = text.size() - head.size;
-  std::size_t body = 0;
-  const std::size_t code =
-      is_response && line.size() >= 12 ? to_size(line.substr(9, 3)).value_or(0) : 0;
-  const bool is_tunnel = is_response && was_connect_ && code / 100 == 2;
-  const bool may_have_body =
-      !is_response || (!is_tunnel && !was_head_ && code / 100 != 1 && code != 204 && code != 304);
-  if (may_have_body) {
-    if (head.is_chunked) {
-      const auto chunked = chunked_size(text.substr(head.size));
-      if (!chunked.has_value() && may_want && !segment.is_last)
-        return {skipped, Wanted::kOneMoreSegment};
-      body = chunked.value_or(left);
-    } else if (head.content_length.has_value()) {
-      body = *head.content_length;
-      if (body > left && may_want && !segment.is_last)
-        return {skipped, static_cast<std::uint32_t>(body - left)};
-      if (body > left && !may_want)
-        columns.info += kPacketCut;
-      body = std::min(body, left);
-    } else if (is_response) {
-      if (may_want && !segment.is_last)
-        return {skipped, Wanted::kUntilFin};
-      body = left;
-    }
-  }
+  Body body;
+  if (may_have_body(head))
+    body = find_body(head, text.substr(head.size), segment);
+  if (body.wanted != 0)
+    return {skipped, body.wanted};
+  if (body.is_cut)
+    columns.info += kPacketCut;
   columns.set_protocol("HTTP");
-  if (is_request) {
-    saw_request_ = true;
-    was_head_ = line.starts_with("HEAD ");
-    was_connect_ = line.starts_with("CONNECT ");
-  }
   // What a body is called depends on its type: of the many that Wireshark knows, those a server of WebSockets has.
-  if (body > 0 && head.content_type.starts_with("text/"))
+  if (body.size > 0 && head.content_type.starts_with("text/"))
     columns.info += " (" + escape(head.content_type) + ")";
-  if (is_response && saw_request_ && code == 101 && !head.upgrade.empty()) {
+  remember(head);
+  bytes = bytes.subspan(skipped + head.size + body.size);
+  goes_on = true;
+  return {};
+}
+
+/// Bytes that begin no message: once there was a request, Wireshark takes them for more of one.
+void ColumnDissector::name_continuation(Columns& columns) const {
+  if (!saw_request_)
+    return;
+  columns.set_protocol("HTTP");
+  columns.info = "Continuation";
+}
+
+bool ColumnDissector::may_have_body(const MessageHead& head) const {
+  if (!head.is_response())
+    return true;
+  const std::size_t status = head.status();
+  const bool is_tunnel = was_connect_ && status / 100 == 2;
+  return !is_tunnel && !was_head_ && status / 100 != 1 && status != 204 && status != 304;
+}
+
+/// Sets what the messages after this one, whose head is whole, depend on.
+void ColumnDissector::remember(const MessageHead& head) {
+  if (head.is_request()) {
+    saw_request_ = true;
+    was_head_ = head.first_line.starts_with("HEAD ");
+    was_connect_ = head.first_line.starts_with("CONNECT ");
+    return;
+  }
+  const std::size_t status = head.status();
+  if (saw_request_ && status == 101 && !head.upgrade.empty()) {
     is_upgraded_ = true;
     is_websocket_ = head.upgrade == "websocket";
   }
-  is_upgraded_ |= is_tunnel;  // to what the tunnel carries, which is not our matter
-  bytes = bytes.subspan(skipped + head.size + body);
-  goes_on = true;
-  return {};
+  is_upgraded_ |= was_connect_ && status / 100 == 2;  // to what the tunnel carries: not shown
 }
 
 Wanted ColumnDissector::dissect_frames(Bytes bytes, bool is_cut, Columns& columns) {
@@ -292,4 +324,4 @@ Wanted ColumnDissector::dissect_frames(Bytes bytes, bool is_cut, Columns& column
   return {};
 }
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace ws {
+namespace ws::trace {
 
 /// What is being written into a row. Behind a fence the Info column is only added to.
 struct Columns {
@@ -47,6 +47,8 @@ struct SegmentFacts {
   bool is_last = false;           ///< has FIN
 };
 
+struct MessageHead;
+
 /// One connection's conversation.
 class ColumnDissector {
  public:
@@ -55,6 +57,9 @@ class ColumnDissector {
  private:
   Wanted dissect_message(std::span<const std::byte>& bytes, const SegmentFacts& segment,
                          Columns& columns, bool& goes_on);
+  void name_continuation(Columns& columns) const;
+  [[nodiscard]] bool may_have_body(const MessageHead& head) const;
+  void remember(const MessageHead& head);
   static Wanted dissect_frames(std::span<const std::byte> bytes, bool is_cut, Columns& columns);
   [[nodiscard]] static bool is_http(std::span<const std::byte> bytes, const SegmentFacts& segment);
 
@@ -66,4 +71,4 @@ class ColumnDissector {
   bool is_websocket_ = false;
 };
 
-}  // namespace ws
+}  // namespace ws::trace

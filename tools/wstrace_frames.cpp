@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 /// The 64-bit offset next to `near` whose lower half is `seq`: sequence numbers wrap around, offsets do not.
@@ -163,4 +163,4 @@ void StreamFollower::show(const Connection& connection, const Stream& stream, co
   visit({stream.last_packet, connection.number, stream.source, stream.destination, 0, item});
 }
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -19,7 +19,7 @@
 #include "tools/wstrace_packet.h"
 #include "tools/wstrace_tcp.h"
 
-namespace ws {
+namespace ws::trace {
 
 /// Something that crossed, or bytes that are missing from the capture.
 struct StreamItem {
@@ -83,4 +83,4 @@ class StreamFollower {
   std::map<std::uint64_t, Connection> connections_;  ///< by their number
 };
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <array>
 
-#include "server/wire_text.h"
+#include "protocol/text.h"
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -207,4 +207,4 @@ Packet dissect_packet(const CapturedPacket& captured, int link_type, std::uint64
   return packet;
 }
 
-}  // namespace ws
+}  // namespace ws::trace

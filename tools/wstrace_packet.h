@@ -14,7 +14,7 @@
 
 #include "tools/wstrace_capture.h"
 
-namespace ws {
+namespace ws::trace {
 
 namespace tcp_flag {
 inline constexpr unsigned kFin = 0x001;
@@ -61,4 +61,4 @@ struct Packet {
 /// Whether `dissect_packet` knows this link type.
 [[nodiscard]] bool is_known_link_type(int link_type);
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 using Bytes = std::span<const std::byte>;
@@ -15,6 +15,16 @@ constexpr std::uint32_t kMaxPending = 1024 * 1024;
 /// 8 KiB that comes byte by byte takes half of it.
 constexpr std::uint64_t kMaxLookedAt = 64 * 1024 * 1024;
 constexpr std::uint32_t kFarAway = 0x40000000;  ///< where a PDU ends that lasts until the FIN
+
+/// The segment's bytes wait for more, or belong to a PDU that does. Only the first such PDU of a row is told.
+void name_segment(Columns& columns, bool is_first) {
+  columns.set_protocol("TCP");
+  if (!is_first)
+    return;
+  const bool is_empty = columns.fenced.empty() && columns.info.empty();
+  columns.info +=
+      is_empty ? "[TCP segment of a reassembled PDU]" : " [TCP segment of a reassembled PDU]";
+}
 
 }  // namespace
 
@@ -95,125 +105,141 @@ std::vector<std::byte> RowWriter::assemble(const Pdu& pdu) {
 }
 
 void RowWriter::take_payload(const Packet& packet, const TcpRow& tcp, Columns& columns) {
-  Memory& memory = memories_[tcp.connection];
-  std::map<std::uint32_t, Pdu>& pdus = memory.pdus[tcp.is_reply ? 1 : 0];
-  Bytes bytes = packet.tcp->payload;
-  std::uint32_t seq = tcp.seq + ((packet.tcp->flags & tcp_flag::kSyn) != 0 ? 1U : 0U);
-  const auto next = static_cast<std::uint32_t>(seq + packet.tcp->length);
-  if (bytes.size() < packet.tcp->length) {  // cut by the capture: nothing can be put together
-    dissect(bytes, packet, tcp, columns);
+  const TcpSegment& segment = *packet.tcp;
+  if (segment.payload.size() < segment.length) {  // cut by the capture: nothing can be put together
+    dissect(segment.payload, packet, tcp, columns);
     return;
   }
-
+  const std::uint32_t begin = tcp.seq + ((segment.flags & tcp_flag::kSyn) != 0 ? 1U : 0U);
+  Rest rest{.bytes = segment.payload,
+            .seq = begin,
+            .end = static_cast<std::uint32_t>(begin + segment.length)};
+  Pdus& pdus = memories_[tcp.connection].pdus[tcp.is_reply ? 1 : 0];
+  constexpr unsigned kSentAgain = tcp_note::kSpuriousRetransmission | tcp_note::kRetransmission;
   bool is_first = true;
-  for (;;) {
-    const auto same = pdus.find(seq);
-    if (same != pdus.end() && !is_before(same->second.end, next) &&
-        same->second.last_packet != packet.number) {
-      return;  // a PDU that begins here has been seen
-    }
-    if ((tcp.notes & (tcp_note::kSpuriousRetransmission | tcp_note::kRetransmission)) != 0)
+  while ((tcp.notes & kSentAgain) == 0 && !was_seen(pdus, rest, packet.number)) {
+    Pdu* pdu = find_pdu(pdus, rest.seq);
+    if (pdu == nullptr) {
+      const Wanted wanted = begin_pdu(pdus, rest, packet, tcp, columns);
+      if (wanted.size != 0 && wanted.offset == 0)
+        name_segment(columns, is_first);
       return;
-    Pdu* pdu = nullptr;
-    if (same != pdus.end()) {
-      pdu = &same->second;
-    } else if (const auto after = pdus.upper_bound(seq - 1); after != pdus.begin()) {
-      pdu = &std::prev(after)->second;
     }
-
-    Wanted wanted;
-    bool is_dissected = false;
-    bool is_complete = false;
-    std::uint32_t taken = 0;
-    std::uint32_t following = 0;
-    if (pdu != nullptr && !is_before(seq, pdu->begin) && is_before(seq, pdu->end)) {
-      pdu->last_packet = packet.number;
-      taken = pdu->takes_all_of_next ? static_cast<std::uint32_t>(bytes.size())
-                                     : std::min(next - seq, pdu->end - seq);
-      is_complete = !pdu->is_done && add(*pdu, seq - pdu->begin, bytes.first(taken)) &&
-                    !is_before(next, pdu->end);
-      if (is_complete && pdu->takes_all_of_next) {
-        pdu->takes_all_of_next = false;
-        if (is_before(pdu->end, next))
-          pdu->end = next;
-      }
-      if (is_before(pdu->end, next) && taken > 0)
-        following = pdu->end - seq;
-    } else {
-      pdu = nullptr;
-      wanted = dissect(bytes, packet, tcp, columns);
-      is_dissected = true;
-      if (wanted.size != 0) {
-        const std::uint32_t begin = seq + static_cast<std::uint32_t>(wanted.offset);
-        if (next - begin <= kMaxPending) {
-          Pdu fresh{.begin = begin, .last_packet = packet.number};
-          fresh.takes_all_of_next = wanted.size == Wanted::kOneMoreSegment;
-          fresh.end = next + (wanted.size == Wanted::kOneMoreSegment ? 1
-                              : wanted.size == Wanted::kUntilFin     ? kFarAway
-                                                                     : wanted.size);
-          add(fresh, 0, bytes.subspan(wanted.offset));
-          pdus[begin] = std::move(fresh);
-        }
-      }
-    }
-
-    if (is_complete) {
+    pdu->last_packet = packet.number;
+    const std::uint32_t size = rest.end - rest.seq;
+    const std::uint32_t taken = pdu->takes_all_of_next ? size : std::min(size, pdu->end - rest.seq);
+    if (extend(*pdu, rest, taken)) {
       const std::vector<std::byte> whole = assemble(*pdu);
       pdu->looked_at += whole.size();
-      wanted = dissect(whole, packet, tcp, columns);
-      is_dissected = true;
-      if (wanted.size == 0) {
-        pdu->is_done = true;
-        pdu->parts.clear();
-      } else {
-        if (wanted.offset != 0 &&
-            is_before(seq, pdu->begin + static_cast<std::uint32_t>(wanted.offset))) {
-          // Some of it was understood; the rest begins a PDU of its own.
-          const std::uint32_t begin = pdu->begin + static_cast<std::uint32_t>(wanted.offset);
-          Pdu rest{.begin = begin, .end = pdu->end, .last_packet = packet.number};
-          add(rest, 0, Bytes(whole).subspan(wanted.offset));
-          pdu->end = begin;
-          pdu->is_done = true;
-          pdu->parts.clear();
-          pdu = &(pdus[begin] = std::move(rest));
-        }
-        if (wanted.size == Wanted::kOneMoreSegment &&
-            (pdu->complete > kMaxPending || pdu->looked_at > kMaxLookedAt)) {
-          pdu->is_done = true;  // a head without an end
-          pdu->parts.clear();
-        } else if (wanted.size == Wanted::kOneMoreSegment) {
-          pdu->end = std::max(next, pdu->end) + 1;
-          pdu->takes_all_of_next = true;
-        } else if (wanted.size == Wanted::kUntilFin) {
-          pdu->end = pdu->begin + kFarAway;
-        } else if (!is_before(seq + taken, pdu->end)) {
-          pdu->end = seq + taken + wanted.size;
-        } else {
-          pdu->end += wanted.size;
-        }
-        following = 0;
-        bytes = bytes.subspan(taken);
-        seq += taken;
-        if (!bytes.empty())
+      const Wanted wanted = dissect(whole, packet, tcp, columns);
+      if (wanted.size != 0) {
+        // Some of it may have been understood; the rest then begins a PDU of its own.
+        const auto wanted_from = pdu->begin + static_cast<std::uint32_t>(wanted.offset);
+        if (wanted.offset != 0 && is_before(rest.seq, wanted_from))
+          pdu = &split_off(pdus, *pdu, whole, wanted.offset);
+        expect_more(*pdu, wanted.size, rest.seq + taken, rest.end);
+        rest.skip(taken);
+        if (!rest.bytes.empty())
           continue;
+        if (wanted.offset == 0)
+          name_segment(columns, is_first);
+        return;
       }
+      finish(*pdu);
+    } else {
+      name_segment(columns, is_first);
     }
-
-    if ((!is_dissected || wanted.size != 0) && wanted.offset == 0) {
-      columns.set_protocol("TCP");
-      if (is_first)
-        columns.info += (columns.fenced + columns.info).empty()
-                            ? "[TCP segment of a reassembled PDU]"
-                            : " [TCP segment of a reassembled PDU]";
-    }
-    if (following == 0)
+    if (taken == 0 || !is_before(pdu->end, rest.end))
       return;
+    rest.skip(pdu->end - rest.seq);  // what follows the end of the PDU in the same segment
     columns.fence();
     columns.has_fixed_protocol = true;
     is_first = false;
-    bytes = bytes.subspan(following);
-    seq += following;
   }
+}
+
+/// Whether a PDU that begins here was seen whole, in an earlier packet.
+bool RowWriter::was_seen(const Pdus& pdus, const Rest& rest, std::uint64_t packet) {
+  const auto same = pdus.find(rest.seq);
+  return same != pdus.end() && !is_before(same->second.end, rest.end) &&
+         same->second.last_packet != packet;
+}
+
+/// The PDU that the byte at `seq` belongs to; null if none is known.
+RowWriter::Pdu* RowWriter::find_pdu(Pdus& pdus, std::uint32_t seq) {
+  auto found = pdus.find(seq);
+  if (found == pdus.end()) {
+    found = pdus.upper_bound(seq - 1);
+    if (found == pdus.begin())
+      return nullptr;
+    --found;
+  }
+  Pdu& pdu = found->second;
+  return !is_before(seq, pdu.begin) && is_before(seq, pdu.end) ? &pdu : nullptr;
+}
+
+/// Dissects bytes that belong to no PDU yet. What they lack makes them the first segment of one.
+Wanted RowWriter::begin_pdu(Pdus& pdus, const Rest& rest, const Packet& packet, const TcpRow& tcp,
+                            Columns& columns) {
+  const Wanted wanted = dissect(rest.bytes, packet, tcp, columns);
+  const std::uint32_t begin = rest.seq + static_cast<std::uint32_t>(wanted.offset);
+  if (wanted.size == 0 || rest.end - begin > kMaxPending)
+    return wanted;
+  Pdu pdu{.begin = begin, .last_packet = packet.number};
+  pdu.takes_all_of_next = wanted.size == Wanted::kOneMoreSegment;
+  pdu.end = rest.end + (wanted.size == Wanted::kOneMoreSegment ? 1
+                        : wanted.size == Wanted::kUntilFin     ? kFarAway
+                                                               : wanted.size);
+  add(pdu, 0, rest.bytes.subspan(wanted.offset));
+  pdus[begin] = std::move(pdu);
+  return wanted;
+}
+
+/// Adds the first `taken` bytes. True if the PDU is now there, as far as its end is known.
+bool RowWriter::extend(Pdu& pdu, const Rest& rest, std::uint32_t taken) {
+  if (pdu.is_done || !add(pdu, rest.seq - pdu.begin, rest.bytes.first(taken)) ||
+      is_before(rest.end, pdu.end)) {
+    return false;
+  }
+  if (std::exchange(pdu.takes_all_of_next, false) && is_before(pdu.end, rest.end))
+    pdu.end = rest.end;
+  return true;
+}
+
+/// Ends the PDU `offset` bytes behind its begin. `whole` from there on begins another, which is returned.
+RowWriter::Pdu& RowWriter::split_off(Pdus& pdus, Pdu& pdu, Bytes whole, std::size_t offset) {
+  const std::uint32_t begin = pdu.begin + static_cast<std::uint32_t>(offset);
+  Pdu other{.begin = begin, .end = pdu.end, .last_packet = pdu.last_packet};
+  add(other, 0, whole.subspan(offset));
+  pdu.end = begin;
+  finish(pdu);
+  return pdus[begin] = std::move(other);
+}
+
+/// Moves the end of a PDU of which `wanted` more is wanted, as Wanted::size; or gives it up. `read_to`: the end of the
+/// bytes that were added last.
+void RowWriter::expect_more(Pdu& pdu, std::uint32_t wanted, std::uint32_t read_to,
+                            std::uint32_t segment_end) {
+  if (wanted == Wanted::kOneMoreSegment) {
+    if (pdu.complete > kMaxPending || pdu.looked_at > kMaxLookedAt) {
+      finish(pdu);  // a head without an end
+      return;
+    }
+    pdu.end = std::max(segment_end, pdu.end) + 1;
+    pdu.takes_all_of_next = true;
+  } else if (wanted == Wanted::kUntilFin) {
+    pdu.end = pdu.begin + kFarAway;
+  } else if (!is_before(read_to, pdu.end)) {
+    pdu.end = read_to + wanted;
+  } else {
+    pdu.end += wanted;
+  }
+}
+
+/// Nothing more is put together in it.
+void RowWriter::finish(Pdu& pdu) {
+  pdu.is_done = true;
+  pdu.parts.clear();
 }
 
 /// The FIN ends a message whose length nobody told.
@@ -276,4 +302,4 @@ std::string to_line(const Row& row, int time_digits) {
          row.info;
 }
 
-}  // namespace ws
+}  // namespace ws::trace

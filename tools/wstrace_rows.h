@@ -16,7 +16,7 @@
 #include "tools/wstrace_packet.h"
 #include "tools/wstrace_tcp.h"
 
-namespace ws {
+namespace ws::trace {
 
 struct Row {
   std::uint64_t number = 0;
@@ -51,14 +51,35 @@ class RowWriter {
     /// What came, by offset; disjoint. No length that a packet declares allocates anything.
     std::map<std::uint32_t, std::vector<std::byte>> parts{};
   };
+  using Pdus = std::map<std::uint32_t, Pdu>;  ///< of one direction, by `begin`
   /// What is remembered of a connection. Of each direction: whether a message lasts until the FIN, and the PDUs.
   struct Memory {
     ColumnDissector dissector;
     bool until_fin[2] = {false, false};
-    std::map<std::uint32_t, Pdu> pdus[2];
+    Pdus pdus[2];
+  };
+
+  /// What of a segment's payload is not dissected yet.
+  struct Rest {
+    std::span<const std::byte> bytes;
+    std::uint32_t seq = 0;  ///< of the first of them
+    std::uint32_t end = 0;  ///< behind the last of them
+    void skip(std::uint32_t size) {
+      bytes = bytes.subspan(size);
+      seq += size;
+    }
   };
 
   void take_payload(const Packet& packet, const TcpRow& tcp, Columns& columns);
+  static bool was_seen(const Pdus& pdus, const Rest& rest, std::uint64_t packet);
+  static Pdu* find_pdu(Pdus& pdus, std::uint32_t seq);
+  Wanted begin_pdu(Pdus& pdus, const Rest& rest, const Packet& packet, const TcpRow& tcp,
+                   Columns& columns);
+  static bool extend(Pdu& pdu, const Rest& rest, std::uint32_t taken);
+  static Pdu& split_off(Pdus& pdus, Pdu& pdu, std::span<const std::byte> whole, std::size_t offset);
+  static void expect_more(Pdu& pdu, std::uint32_t wanted, std::uint32_t read_to,
+                          std::uint32_t segment_end);
+  static void finish(Pdu& pdu);
   void take_fin(const Packet& packet, const TcpRow& tcp, Columns& columns);
   Wanted dissect(std::span<const std::byte> bytes, const Packet& packet, const TcpRow& tcp,
                  Columns& columns);
@@ -69,4 +90,4 @@ class RowWriter {
   std::optional<std::int64_t> start_;
 };
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -4,7 +4,7 @@
 #include <string_view>
 #include <utility>
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 constexpr std::int64_t kMillisecond = 1'000'000;
@@ -190,7 +190,8 @@ TcpConnection& TcpTracker::begin(const Key& key, const Packet& packet) {
   return *place;
 }
 
-TcpRow TcpTracker::take(const Packet& packet) {
+/// The connection and the direction. A SYN with another sequence number begins a connection anew.
+TcpRow TcpTracker::find(const Packet& packet) {
   const TcpSegment& tcp = *packet.tcp;
   const auto here = std::pair(packet.source, tcp.source_port);
   const auto there = std::pair(packet.destination, tcp.destination_port);
@@ -204,22 +205,28 @@ TcpRow TcpTracker::take(const Packet& packet) {
     row.is_reply = here != std::pair(row.connection->first_source, row.connection->first_port);
   };
   find_direction();
+  if (!has(tcp, tcp_flag::kSyn) || !row.sent().has_base)
+    return row;
+  const bool is_ack = has(tcp, tcp_flag::kAck);
+  if (row.sent().base != tcp.seq) {
+    row.notes |= tcp_note::kPortsReused;
+    if (is_ack) {
+      row.sent().base = tcp.seq;
+    } else {
+      row.connection = &begin(key, packet);
+      find_direction();
+    }
+  } else if (!is_ack) {
+    row.sent().next = row.sent().contiguous;  // a reset may have moved it
+  }
+  return row;
+}
+
+TcpRow TcpTracker::take(const Packet& packet) {
+  const TcpSegment& tcp = *packet.tcp;
   const bool is_syn = has(tcp, tcp_flag::kSyn);
   const bool is_ack = has(tcp, tcp_flag::kAck);
-  if (is_syn && row.sent().has_base) {
-    if (row.sent().base != tcp.seq) {
-      row.notes |= tcp_note::kPortsReused;
-      if (is_ack) {
-        row.sent().base = tcp.seq;
-      } else {
-        row.connection = &begin(key, packet);
-        find_direction();
-      }
-    } else if (!is_ack) {
-      row.sent().next = row.sent().contiguous;  // a reset may have moved it
-    }
-  }
-
+  TcpRow row = find(packet);
   TcpFlow& sent = row.sent();
   TcpFlow& answered = row.answered();
   if (!sent.has_base) {
@@ -353,4 +360,4 @@ std::string tcp_notes(const TcpRow& row) {
   return text;
 }
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -19,7 +19,7 @@
 
 #include "tools/wstrace_packet.h"
 
-namespace ws {
+namespace ws::trace {
 
 /// a < b for sequence numbers, which wrap around. RFC 9293 §3.4
 [[nodiscard]] constexpr bool is_before(std::uint32_t a, std::uint32_t b) {
@@ -99,6 +99,7 @@ class TcpTracker {
  private:
   using Key = std::tuple<std::string, std::uint16_t, std::string, std::uint16_t>;
   TcpConnection& begin(const Key& key, const Packet& packet);
+  TcpRow find(const Packet& packet);
   std::map<Key, std::unique_ptr<TcpConnection>> connections_;
   std::vector<std::unique_ptr<TcpConnection>> replaced_;  ///< whose ports were used again
   std::uint64_t count_ = 0;
@@ -116,4 +117,4 @@ class TcpTracker {
 /// "[TCP Retransmission] ", say; empty for most.
 [[nodiscard]] std::string tcp_notes(const TcpRow& row);
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -4,10 +4,11 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/text.h"
 #include "protocol/utf8.h"
-#include "server/wire_text.h"
+#include "protocol/wire_text.h"
 
-namespace ws {
+namespace ws::trace {
 namespace {
 
 /// One JSON object, field by field.
@@ -127,4 +128,4 @@ std::string to_json(const Row& row, int time_digits) {
   return json.end();
 }
 
-}  // namespace ws
+}  // namespace ws::trace

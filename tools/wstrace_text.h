@@ -6,7 +6,7 @@
 #include "tools/wstrace_frames.h"
 #include "tools/wstrace_rows.h"
 
-namespace ws {
+namespace ws::trace {
 
 /// The line of `wsd --wire-log` without its session, with the packet in which it ended; then the bytes, annotated.
 [[nodiscard]] std::string to_text(const StreamItem& item);
@@ -14,4 +14,4 @@ namespace ws {
 [[nodiscard]] std::string to_json(const StreamItem& item);
 [[nodiscard]] std::string to_json(const Row& row, int time_digits);
 
-}  // namespace ws
+}  // namespace ws::trace

@@ -16,7 +16,7 @@
 #include "protocol/connection.h"
 #include "protocol/frame.h"
 #include "protocol/handshake.h"
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 #include "protocol/mask.h"
 #include "protocol/output.h"
 #include "protocol/utf8.h"

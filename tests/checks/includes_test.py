@@ -21,7 +21,7 @@ WORLDLY = {
 STANDARD = re.compile(r"^[a-z_]+$")  # <vector>, <cstdint>: a name without a dot and without a slash
 POSIX = re.compile(r"^((sys|netinet|arpa|net)/)?[a-z_]+\.h$")
 # The budget of all sessions' memory is the one thing in protocol/ that several loops share.
-SHARED = {"limits.h": "atomic"}
+SHARED = {"budget.h": "atomic"}
 # The libraries that a part may include, and the one file that may where it is one.
 LIBRARIES = {
     "protocol": [("openssl/", "handshake.cpp"), ("zlib.h", "deflate.h"), ("immintrin.h", "utf8_blocks.cpp")],

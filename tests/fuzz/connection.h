@@ -1,7 +1,7 @@
 // A connection in either role: whole, in single bytes and cut the same events come out and the same
 // bytes go out, and they are those that the plain decoder, which shares no code with it, finds due;
-// and what `run` asks of every stream: memory given back, nothing sent without an event, the
-// observer shown the wire.
+// and what `run` asks of every stream: memory given back, nothing sent without an event, and only
+// whole frames.
 #pragma once
 
 #include <optional>

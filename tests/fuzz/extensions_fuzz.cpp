@@ -2,6 +2,7 @@
 // makes of the list. The choice: 1 no context takeover; 2, 4 and 8 the window, 8 to 15. A cut at a comma begins
 // another field.
 #include "protocol/extensions.h"
+#include "protocol/http_message.h"
 
 #include <optional>
 #include <string>
@@ -26,7 +27,7 @@ class Head {
     is_complete_ = request_.parse(bytes_, limits) == HttpHead::Status::kComplete &&
                    request_.size() == bytes_.size();
     if (is_complete_)
-      extensions_ = parse_extensions(request_);
+      extensions_ = parse_extensions(request_.values("Sec-WebSocket-Extensions"));
   }
   Head(const Head&) = delete;
   Head& operator=(const Head&) = delete;

@@ -4,7 +4,8 @@
 #include <set>
 #include <string>
 
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
+#include "protocol/text.h"
 #include "tests/fuzz/input.h"
 #include "tests/support/bytes.h"
 

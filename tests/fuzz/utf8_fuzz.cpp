@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#if FBF_FAST
 #include "protocol/utf8_blocks.h"
+#endif
 #include "tests/fuzz/input.h"
 #include "tests/support/bytes.h"
 
@@ -44,12 +46,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   const std::span<const std::byte> whole = memory.before_guard(input.stream);
   require(ws::is_utf8(whole) == is_valid, "whole: another judgement");
+#if FBF_FAST
   if (std::ssize(whole) >= ws::kUtf8Block) {
     const std::byte* const to = ws::skip_utf8_blocks(whole.data(), whole.data() + whole.size());
     const auto passed = static_cast<std::size_t>(to - whole.data());
     require(is_utf8_by_value(input.stream.substr(0, passed)), "blocks: passed over what is wrong");
     require(!is_valid || passed == 0 || whole.size() - passed < 7, "blocks: stopped too early");
   }
+#endif
 
   ws::Utf8Validator validator;
   ws::Utf8Validator by_bytes;

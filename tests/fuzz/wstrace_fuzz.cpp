@@ -30,18 +30,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const int link_type = kLinkTypes[std::to_integer<std::size_t>(in[0]) % kLinkTypes.size()];
   in = in.subspan(1);
 
-  ws::TcpTracker tracker;
-  ws::RowWriter rows;
-  ws::StreamFollower follower(16);
+  ws::trace::TcpTracker tracker;
+  ws::trace::RowWriter rows;
+  ws::trace::StreamFollower follower(16);
   std::map<std::string, std::uint64_t> ends;  // of each direction of each connection
-  const auto visit = [&](const ws::StreamItem& item) {
+  const auto visit = [&](const ws::trace::StreamItem& item) {
     const std::uint64_t length = item.missing != 0 ? item.missing : item.item.size;
     std::uint64_t& end = ends[std::to_string(item.connection) + item.source];
     ws::fuzz::require(length != 0 && item.item.offset >= end, "items overlap");
     end = item.item.offset + length;
-    ws::fuzz::require(!ws::to_text(item).empty() && !ws::to_json(item).empty(), "nothing to show");
+    ws::fuzz::require(!ws::trace::to_text(item).empty() && !ws::trace::to_json(item).empty(),
+                      "nothing to show");
   };
-  std::vector<ws::CheckedRow> checked;
+  std::vector<ws::trace::CheckedRow> checked;
   std::int64_t now = 0;
   for (std::uint64_t number = 1; in.size() >= 4; ++number) {
     const auto length =
@@ -53,23 +54,24 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::vector<std::byte> bytes(
         in.begin(), in.begin() + static_cast<std::ptrdiff_t>(std::min(length, in.size())));
     in = in.subspan(bytes.size());
-    const ws::Packet packet =
-        ws::dissect_packet({now, bytes.size() + more, bytes}, link_type, number);
-    std::optional<ws::TcpRow> tcp;
+    const ws::trace::Packet packet =
+        ws::trace::dissect_packet({now, bytes.size() + more, bytes}, link_type, number);
+    std::optional<ws::trace::TcpRow> tcp;
     if (packet.tcp.has_value()) {
       tcp = tracker.take(packet);
       follower.take(packet, *tcp, visit);
     }
-    const ws::Row row = rows.take(packet, tcp);
+    const ws::trace::Row row = rows.take(packet, tcp);
     ws::fuzz::require(row.number == number && !row.protocol.empty(), "a packet without its row");
-    ws::fuzz::require(!ws::to_line(row, 6).empty() && !ws::to_json(row, 9).empty(), "an empty row");
+    ws::fuzz::require(!ws::trace::to_line(row, 6).empty() && !ws::trace::to_json(row, 9).empty(),
+                      "an empty row");
     checked.push_back({.row = row});
   }
   follower.finish(visit);
   if (checked.size() < 32) {
-    const std::vector<ws::DocumentRow> document = {
+    const std::vector<ws::trace::DocumentRow> document = {
         {1, "1", "connect", "a", "b", "TCP", "66", "1 → 2 [SYN] Seq=0 Win=0 Len=0"}};
-    static_cast<void>(ws::check(document, checked, true));
+    static_cast<void>(ws::trace::check(document, checked, true));
   }
   return 0;
 }

@@ -589,6 +589,33 @@ def test_verbose_shows_the_masking_key_that_is_on_the_wire():
     assert "< FIN=1 RSV=000 opcode=0x0 (continuation) MASK=0 length=1" in frames
 
 
+def verbose_frames(behind):
+    """What -v says once a server has sent these bytes after its 101, and ended TCP; without masking keys."""
+    def play(peer):
+        peer.accept(behind=behind)
+        peer.socket.shutdown(socket.SHUT_WR)
+
+    with script(play) as url:
+        lines = wsc(url, "-v", "--wait", "-1").stderr.decode().splitlines()
+    first = next(i for i, line in enumerate(lines) if " FIN=" in line)
+    return [re.sub("key=[0-9a-f]{8}$", "key=*", line) for line in lines[first:]]
+
+
+def test_verbose_shows_a_frame_that_breaks_a_rule_and_our_close_before_the_text():
+    shown = verbose_frames(b"\xb3\x01x")
+    assert shown[:2] == ["< FIN=1 RSV=011 opcode=0x3 (reserved) MASK=0 length=1",
+                         "> FIN=1 RSV=000 opcode=0x8 (close) MASK=1 length=23 key=*"]
+    assert shown[2].startswith("wsc: the server broke a rule: ")
+
+
+def test_verbose_shows_a_frame_that_the_end_of_the_stream_has_cut():
+    shown = verbose_frames(b"\x89\x00" + b"\x82\x05ab")
+    assert shown[0] == "< FIN=1 RSV=000 opcode=0x9 (ping) MASK=0 length=0"
+    assert sorted(shown[1:3]) == ["< FIN=1 RSV=000 opcode=0x2 (binary) MASK=0 length=5",
+                                  "> FIN=1 RSV=000 opcode=0xa (pong) MASK=1 length=0 key=*"]
+    assert "the server ended TCP" in shown[3]
+
+
 # --- python3-websockets -----------------------------------------------------------------------------------------------
 
 
@@ -1101,7 +1128,7 @@ def test_streams_that_are_closed_do_not_become_the_socket(closed):
 
 def test_on_a_terminal_control_characters_are_escaped_and_binary_is_in_hex():
     def play(peer):
-        text = "\x1b[31mred\x07 \x9bC1 ü\ttab\nline\x7f".encode()
+        text = "\x1b[31mred\x07 \x9bC1 ü\ttab\nline\x7f \u202eesrever\u2066\u2028".encode()
         peer.accept(behind=b"\x81" + bytes([len(text)]) + text + b"\x82\x03\x00\xff\x1b" + CLOSE_1000)
 
     terminal, side_of_wsc = pty.openpty()
@@ -1112,7 +1139,8 @@ def test_on_a_terminal_control_characters_are_escaped_and_binary_is_in_hex():
     os.close(terminal)
     os.close(side_of_wsc)
     assert run.returncode == 0
-    assert shown.decode() == "\\x1b[31mred\\x07 \\x9bC1 ü\ttab\\nline\\x7f\r\n(binary) 00ff1b\r\n"
+    assert shown.decode() == ("\\x1b[31mred\\x07 \\x9bC1 ü\ttab\\nline\\x7f "
+                              "\\xe2\\x80\\xaeesrever\\xe2\\x81\\xa6\\xe2\\x80\\xa8\r\n(binary) 00ff1b\r\n")
 
 
 def test_typed_lines_are_sent_one_by_one(echo):

@@ -5,7 +5,7 @@
 // agree.
 #include <gtest/gtest.h>
 
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 #include "tests/support/dice.h"
 #include "tests/support/stream.h"
 #include "tests/support/zlib.h"
@@ -94,7 +94,6 @@ Stream random_stream(Dice& dice) {
 Way random_way(Dice& dice, std::size_t size) {
   Way way{.name = "chunks drawn at random", .cuts = dice.cuts(size, 40)};
   way.behind_guard = dice.one_in(2);
-  way.is_observed = dice.one_in(2);
   way.has_empty_reads = dice.one_in(4);
   way.releases = dice.one_in(4);
   return way;

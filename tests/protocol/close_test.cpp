@@ -116,5 +116,28 @@ TEST(CloseReason, IsCutToWhatFitsAtTheEndOfACharacter) {
   }
 }
 
+TEST(CloseCodeNames, AreThoseOfTheRegistryAndOfWireshark) {
+  const struct {
+    std::uint16_t code;
+    std::string_view meaning;
+    std::string_view wireshark;
+  } kRows[] = {
+      {999, "registered with IANA", "Unknown"},
+      {1000, "normal closure", "Normal Closure"},
+      {1004, "reserved", "---Reserved----"},
+      {1007, "invalid payload data", "Invalid frame payload data"},
+      {1011, "internal error", "Internal Server"},
+      {1014, "bad gateway", "Unknown"},
+      {1015, "TLS handshake failed", "TLS handshake"},
+      {1016, "registered with IANA", "Unknown"},
+      {3999, "registered with IANA", "Unknown"},
+      {4000, "private use", "Unknown"},
+  };
+  for (const auto& row : kRows) {
+    EXPECT_EQ(close_code_meaning(row.code), row.meaning) << row.code;
+    EXPECT_EQ(wireshark_close_code_name(row.code), row.wireshark) << row.code;
+  }
+}
+
 }  // namespace
 }  // namespace ws::test

@@ -3,6 +3,8 @@
 // connection_client, with _deflate and without, do the same for as long as one likes; extensions does
 // it for the list of extensions.
 #include "tests/support/differential.h"
+#include "protocol/extensions.h"
+#include "protocol/http_message.h"
 
 #include <gtest/gtest.h>
 
@@ -285,7 +287,8 @@ TEST(Extensions, AgreeWithThePlainReader) {
     HttpRequest request;
     ASSERT_EQ(request.parse(bytes, Limits{}), HttpHead::Status::kComplete) << bytes;
     const auto expected = plain::read_extensions(fields);
-    ASSERT_EQ(to_plain(parse_extensions(request)), expected) << bytes;
+    ASSERT_EQ(to_plain(parse_extensions(request.values("Sec-WebSocket-Extensions"))), expected)
+        << bytes;
     sound += expected.has_value() ? 1 : 0;
   }
   EXPECT_GT(sound, 1000);

@@ -96,5 +96,10 @@ TEST(ErrorTable, GivesEachRuleTheAnswerOfItsStandard) {
   EXPECT_EQ(describe(Error::kNone).code, 0);
 }
 
+TEST(Cite, IsTheTextAndTheTag) {
+  const std::string tag(describe(Error::kReservedOpcode).tag);
+  EXPECT_EQ(cite(Error::kReservedOpcode), "reserved opcode [" + tag + "]");
+}
+
 }  // namespace
 }  // namespace ws::test

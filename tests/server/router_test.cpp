@@ -7,7 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
+#include "server/endpoint.h"
 
 namespace ws {
 namespace {
@@ -44,16 +45,6 @@ class RouterTest : public testing::Test {
                    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
                        std::string(fields));
   }
-  static std::string written(const Answer& answer, std::time_t now = 0) {
-    Output out;
-    write_answer(answer, now, out);
-    std::string text;
-    out.for_each_piece([&](std::span<const std::byte> piece) {
-      text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
-    });
-    return text;
-  }
-
   Silent endpoint;
   Router router{{}, {}};
   Router strict{{"https://good.example", "http://other.example:81"}, {}};
@@ -236,23 +227,6 @@ TEST_F(RouterTest, AReboundNameIsNotOwnUnderAnAllowList) {
   EXPECT_EQ(from_own_page("127.0.0.1:8080"), 101);
   EXPECT_EQ(from_own_page("[::1]:8080"), 101);
   EXPECT_EQ(from_own_page("[evil.example:8080"), 403) << "no address";
-}
-
-TEST_F(RouterTest, AnAnswerIsCompleteAndTheLastOne) {
-  EXPECT_EQ(written(refusal(Error::kPath), 784111777),
-            "HTTP/1.1 404 Not Found\r\n"
-            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-            "Connection: close\r\n"
-            "Content-Type: text/plain; charset=utf-8\r\n"
-            "Content-Length: 33\r\n"
-            "\r\n"
-            "no such path; try /echo or /chat\n");
-  EXPECT_EQ(written(refusal(Error::kNotAnUpgrade)).find("Connection: close, Upgrade\r\n") !=
-                std::string::npos,
-            true);
-  const Answer head = ask(request("HEAD", "/healthz"));
-  EXPECT_EQ(head.status, 200);
-  EXPECT_TRUE(written(head).ends_with("Content-Length: 3\r\n\r\n")) << "no body, but its length";
 }
 
 }  // namespace

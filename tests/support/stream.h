@@ -8,8 +8,8 @@
 // The ways: whole; byte by byte; cut at every point, and in short streams at every two points; with
 // empty reads in between. The bytes end right before a guard page or start right behind one, and
 // are overwritten as soon as they were used. In all of them the same events come out, each with the
-// same byte of the stream, and the same bytes go out; the observer sees what is on the wire; and
-// the memory that was taken is given back.
+// same byte of the stream, and the same bytes go out, in whole frames; and the memory that was
+// taken is given back.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -77,11 +77,10 @@ inline std::vector<Way> ways(std::size_t size) {
       {.name = "byte by byte behind a guard page",
        .cuts = every,
        .behind_guard = true,
-       .is_observed = false,
        .releases = true},
       {.name = "byte by byte with empty reads between", .cuts = every, .has_empty_reads = true},
       {.name = "whole before a guard page", .cuts = {}},
-      {.name = "whole behind a guard page", .cuts = {}, .behind_guard = true, .is_observed = false},
+      {.name = "whole behind a guard page", .cuts = {}, .behind_guard = true},
       {.name = "whole, released", .cuts = {}, .releases = true},
   };
   // Every cut of a long stream would say nothing new: those near its ends, and each power of two.
@@ -95,8 +94,7 @@ inline std::vector<Way> ways(std::size_t size) {
     if (size > 48)
       continue;
     for (std::size_t b = a + 1; b < size; ++b) {
-      all.push_back(
-          {.name = name + " and " + std::to_string(b), .cuts = {a, b}, .is_observed = b % 2 == 0});
+      all.push_back({.name = name + " and " + std::to_string(b), .cuts = {a, b}});
     }
   }
   return all;

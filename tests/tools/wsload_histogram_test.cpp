@@ -11,7 +11,7 @@
 
 namespace {
 
-using ws::Histogram;
+using ws::load::Histogram;
 
 /// The same from all values. `sorted` is not empty.
 std::uint64_t exact(const std::vector<std::int64_t>& sorted, double quantile) {

@@ -2,7 +2,11 @@
 #include <array>
 #include <cstddef>
 
-#include "protocol/frame.h"
+#include "protocol/connection.h"
+
+#ifndef FBF_FAST
+#error "the headers do not know what the library was built with"
+#endif
 
 int main() {
   constexpr std::array hello{std::byte{0x81}, std::byte{0x85}, std::byte{0x37},

@@ -1,8 +1,9 @@
-#include "server/escape.h"
+#include "protocol/escape.h"
 
+#include <algorithm>
 #include <cstddef>
-#include <span>
 
+#include "protocol/text.h"
 #include "protocol/utf8.h"
 
 namespace ws {
@@ -11,7 +12,7 @@ namespace {
 /// Bytes of the character at the front of `text`; 0: it is not UTF-8.
 std::size_t character_size(std::string_view text) {
   for (std::size_t size = 1; size <= 4 && size <= text.size(); ++size) {
-    if (is_utf8(std::as_bytes(std::span(text.substr(0, size)))))
+    if (is_utf8(as_bytes(text.substr(0, size))))
       return size;
   }
   return 0;
@@ -22,7 +23,7 @@ std::size_t character_size(std::string_view text) {
 bool is_harmless(std::string_view character) {
   const auto first = static_cast<unsigned char>(character[0]);
   if (character.size() == 1)
-    return first >= 0x20 && first != 0x7F && first != '\\';
+    return first >= 0x20 && first != 0x7F;
   if (character.size() == 2)
     return first != 0xC2 || static_cast<unsigned char>(character[1]) >= 0xA0;
   const auto last = static_cast<unsigned char>(character[2]);
@@ -33,27 +34,25 @@ bool is_harmless(std::string_view character) {
   return true;
 }
 
-void append_escaped(std::string& out, char c) {
+/// The C escape of a control character or a backslash: 'n' for a line feed; 0 if it has none here.
+char letter_of(char c) {
   switch (c) {
     case '\n':
-      out += "\\n";
-      return;
+      return 'n';
     case '\r':
-      out += "\\r";
-      return;
+      return 'r';
     case '\t':
-      out += "\\t";
-      return;
+      return 't';
     case '\\':
-      out += "\\\\";
-      return;
+      return '\\';
     default:
-      break;
+      return 0;
   }
-  const auto byte = static_cast<unsigned char>(c);
-  out += "\\x";
-  out += "0123456789abcdef"[byte >> 4U];
-  out += "0123456789abcdef"[byte & 0xFU];
+}
+
+/// "\xe2\x80\xae"
+void append_hex(std::string& out, std::string_view bytes) {
+  out += "\\x" + to_hex(as_bytes(bytes), "\\x");
 }
 
 /// Without the beginning of a character at its end.
@@ -63,7 +62,7 @@ std::string_view without_cut_character(std::string_view text) {
     if ((static_cast<unsigned char>(end[0]) & 0xC0U) == 0x80U)
       continue;  // not a first byte
     Utf8Validator validator;
-    const bool is_cut = validator.accept(std::as_bytes(std::span(end))) && !validator.is_complete();
+    const bool is_cut = validator.accept(as_bytes(end)) && !validator.is_complete();
     return is_cut ? text.substr(0, text.size() - size) : text;
   }
   return text;
@@ -74,14 +73,36 @@ std::string_view without_cut_character(std::string_view text) {
 std::string escape(std::string_view text) {
   std::string escaped;
   while (!text.empty()) {
-    const std::size_t size = character_size(text);
-    if (size > 0 && is_harmless(text.substr(0, size))) {
-      escaped += text.substr(0, size);
+    const std::size_t valid = character_size(text);
+    const std::string_view character = text.substr(0, std::max<std::size_t>(valid, 1));
+    if (const char letter = letter_of(text[0]); letter != 0) {
+      escaped += {'\\', letter};
+    } else if (valid != 0 && is_harmless(character)) {
+      escaped += character;
     } else {
-      for (const char c : text.substr(0, size == 0 ? 1 : size))
-        append_escaped(escaped, c);
+      append_hex(escaped, character);
     }
-    text.remove_prefix(size == 0 ? 1 : size);
+    text.remove_prefix(character.size());
+  }
+  return escaped;
+}
+
+std::string escape_for_terminal(std::string_view text) {
+  const bool is_text = is_utf8(as_bytes(text));
+  std::string escaped;
+  while (!text.empty()) {
+    const std::string_view character = text.substr(0, is_text ? character_size(text) : 1);
+    const bool is_ascii = static_cast<unsigned char>(text[0]) < 0x80;
+    if (text[0] == '\n') {
+      escaped += "\\n";
+    } else if (text[0] == '\t' || ((is_text || is_ascii) && is_harmless(character))) {
+      escaped += character;
+    } else {
+      // U+0080 to U+009F, C2 80 to C2 9F in UTF-8, are known by their number.
+      const bool is_c1 = is_text && text[0] == '\xC2';
+      append_hex(escaped, is_c1 ? character.substr(1) : character);
+    }
+    text.remove_prefix(character.size());
   }
   return escaped;
 }

@@ -29,18 +29,6 @@
 
 namespace ws {
 
-/// ASCII only, as in RFC 9110 §5.1: no locale.
-[[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
-/// RFC 9110 §5.6.2: one or more tchar.
-[[nodiscard]] bool is_token(std::string_view text);
-
-/// `text` without the blanks around it.
-[[nodiscard]] std::string_view trim(std::string_view text);
-
-/// The next element of a comma-separated list (RFC 9110 §5.6.1), blanks trimmed; `list` is moved
-/// behind it. Empty elements are skipped; nullopt at the end.
-std::optional<std::string_view> next_list_element(std::string_view& list);
-
 class HttpHead {
  public:
   enum class Status : std::uint8_t { kNeedMore, kComplete, kError };
@@ -62,6 +50,8 @@ class HttpHead {
   [[nodiscard]] std::size_t count(std::string_view name) const;
   /// The first value of that name; nullopt if there is none.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
+  /// The values of all field lines of that name, in order.
+  [[nodiscard]] std::vector<std::string_view> values(std::string_view name) const;
   /// True if `element` is in the list that all field lines of that name make up, in any case.
   [[nodiscard]] bool lists(std::string_view name, std::string_view element) const;
 

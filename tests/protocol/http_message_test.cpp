@@ -2,7 +2,7 @@
 //
 // Each head is parsed whole, byte by byte and cut at every point, each time from a fresh copy that
 // ends before a guard page: the outcome is the same, and known with the same byte.
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 
 #include <gtest/gtest.h>
 
@@ -489,42 +489,6 @@ TEST(Body, FollowsIfALengthOrAnEncodingSaysSo) {
     EXPECT_EQ(head.parse(bytes, limits), Status::kComplete) << row.field;
     EXPECT_EQ(head.has_body(), row.has_body) << row.field;
   }
-}
-
-TEST(List, HasItsElementsBetweenCommas) {
-  const struct {
-    std::string_view list;
-    std::vector<std::string_view> elements;
-  } kRows[] = {
-      {"", {}}, {" , ,\t,", {}}, {"a", {"a"}}, {" a , b\t,c", {"a", "b", "c"}}, {",a b,,", {"a b"}},
-  };
-  for (const auto& row : kRows) {
-    std::string_view rest = row.list;
-    std::vector<std::string_view> elements;
-    while (const auto element = next_list_element(rest))
-      elements.push_back(*element);
-    EXPECT_EQ(elements, row.elements) << row.list;
-    EXPECT_TRUE(rest.empty());
-  }
-}
-
-TEST(Names, AreComparedInAnyCaseOfAsciiOnly) {
-  EXPECT_TRUE(equals_ignoring_case("", ""));
-  EXPECT_TRUE(equals_ignoring_case("Upgrade", "uPGRADE"));
-  EXPECT_FALSE(equals_ignoring_case("a", "ab"));
-  EXPECT_FALSE(equals_ignoring_case("[", "{")) << "a bit apart, like A and a, and no letters";
-  EXPECT_FALSE(equals_ignoring_case("@", "`"));
-  EXPECT_FALSE(equals_ignoring_case("\xc3\x89", "\xc3\xa9"));
-  // RFC 9110 §5.6.2, once more in its own words
-  for (int i = 0; i < 256; ++i) {
-    const char c = static_cast<char>(i);
-    const bool is_delimiter =
-        std::string_view("\"(),/:;<=>?@[\\]{}").find(c) != std::string_view::npos;
-    EXPECT_EQ(is_token(std::string_view(&c, 1)), i > 0x20 && i < 0x7F && !is_delimiter) << i;
-  }
-  EXPECT_FALSE(is_token(""));
-  EXPECT_TRUE(is_token("a-b"));
-  EXPECT_FALSE(is_token("a b"));
 }
 
 // ------------------------------------------------------------------ responses

@@ -1,28 +1,13 @@
-#include "protocol/http_request.h"
+#include "protocol/http_message.h"
 
 #include <algorithm>
+
+#include "protocol/authority.h"
+#include "protocol/text.h"
 
 namespace ws {
 namespace {
 
-constexpr bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-constexpr bool is_alpha(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-constexpr char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-constexpr bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-
-/// RFC 9110 §5.6.2
-constexpr bool is_tchar(char c) {
-  return is_digit(c) || is_alpha(c) ||
-         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
 /// RFC 9110 §5.5: visible characters, blanks, and bytes above ASCII.
 constexpr bool is_field_char(char c) {
   const auto u = static_cast<unsigned char>(c);
@@ -32,42 +17,7 @@ constexpr bool is_visible_ascii(char c) {
   return c > 0x20 && c < 0x7F;
 }
 
-/// RFC 3986 §3.2: host and port, loosely; what matters is that nothing else slips in.
-bool is_authority(std::string_view host) {
-  return std::ranges::all_of(host, [](char c) {
-    return is_digit(c) || is_alpha(c) ||
-           std::string_view("-._~!$&'()*+,;=%[]:").find(c) != std::string_view::npos;
-  });
-}
-
 }  // namespace
-
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
-
-bool is_token(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, is_tchar);
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_blank(text.front()))
-    text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back()))
-    text.remove_suffix(1);
-  return text;
-}
-
-std::optional<std::string_view> next_list_element(std::string_view& list) {
-  while (!list.empty()) {
-    const std::size_t comma = std::min(list.find(','), list.size());
-    const std::string_view element = trim(list.substr(0, comma));
-    list.remove_prefix(std::min(comma + 1, list.size()));
-    if (!element.empty())
-      return element;
-  }
-  return std::nullopt;
-}
 
 HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
   bytes_ = bytes;
@@ -178,6 +128,15 @@ std::optional<std::string_view> HttpHead::find(std::string_view name) const {
   return std::nullopt;
 }
 
+std::vector<std::string_view> HttpHead::values(std::string_view name) const {
+  std::vector<std::string_view> values;
+  for (const Field& f : fields_) {
+    if (equals_ignoring_case(text(f.name), name))
+      values.push_back(text(f.value));
+  }
+  return values;
+}
+
 bool HttpHead::lists(std::string_view name, std::string_view element) const {
   for (const Field& f : fields_) {
     if (!equals_ignoring_case(text(f.name), name))
@@ -227,7 +186,7 @@ Error HttpRequest::take_target(std::string_view target) {
     // absolute-form, as sent to proxies: scheme "://" authority [path]
     const std::size_t scheme = target.find("://");
     if (scheme == std::string_view::npos) {
-      if (text(method_) != "CONNECT" || !is_authority(target))
+      if (text(method_) != "CONNECT" || !has_authority_characters(target))
         return Error::kTarget;
       path = target.substr(target.size());  // empty, and a view into the bytes all the same
     } else {
@@ -235,7 +194,7 @@ Error HttpRequest::take_target(std::string_view target) {
         return Error::kTarget;
       path.remove_prefix(scheme + 3);
       const std::size_t end = std::min(path.find_first_of("/?"), path.size());
-      if (end == 0 || !is_authority(path.substr(0, end)))
+      if (end == 0 || !has_authority_characters(path.substr(0, end)))
         return Error::kTarget;
       path.remove_prefix(end);
       // An empty path means "/" (RFC 9110 §4.2.3); a view of that is there, in the "://".
@@ -252,7 +211,7 @@ Error HttpRequest::judge() const {
   const std::size_t hosts = count("Host");
   if (hosts > 1 || (hosts == 0 && minor_version_ >= 1))
     return Error::kHost;
-  if (hosts == 1 && !is_authority(*find("Host")))
+  if (hosts == 1 && !has_authority_characters(*find("Host")))
     return Error::kHost;
 
   // [9112-6.3-LENGTH] two ways to say where a body ends are one too many

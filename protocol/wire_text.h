@@ -2,7 +2,7 @@
 // wire log and the reader of captures.
 //
 // All of it is printable UTF-8 of bounded length: text from outside is escaped, as the log does it
-// (server/escape.h), and of each piece kWireText bytes are shown at most.
+// (protocol/escape.h), and of each piece kWireText bytes are shown at most.
 #pragma once
 
 #include <cstddef>
@@ -19,11 +19,6 @@ namespace ws {
 
 /// Bytes of a text, or of a line of a head, that are shown; of more the length is told.
 inline constexpr std::size_t kWireText = 1024;
-
-/// Bytes as characters, whatever they are.
-[[nodiscard]] std::string_view as_text(std::span<const std::byte> bytes);
-/// Two digits a byte.
-[[nodiscard]] std::string to_hex(std::span<const std::byte> bytes, std::string_view between = "");
 
 /// RSV1 to RSV3 as one number: 4, 2, 1.
 [[nodiscard]] unsigned reserved_bits(const FrameHeader& header);

@@ -1,27 +1,20 @@
-#include "server/wire_text.h"
+#include "protocol/wire_text.h"
 
 #include <algorithm>
-#include <array>
 #include <span>
 #include <string_view>
 #include <utility>
 
+#include "protocol/close.h"
 #include "protocol/error.h"
+#include "protocol/escape.h"
 #include "protocol/mask.h"
-#include "server/escape.h"
+#include "protocol/text.h"
 
 namespace ws {
 namespace {
 
 constexpr std::size_t kRow = 8;  ///< bytes of a line: the longest field of a header has as many
-
-/// In hex, `digits` of them at least.
-std::string number_to_hex(std::uint64_t number, std::size_t digits) {
-  std::string text;
-  for (; number != 0 || text.size() < digits; number >>= 4U)
-    text.insert(text.begin(), "0123456789abcdef"[number & 0xFU]);
-  return text;
-}
 
 /// As hex dumps have it: what is no printable ASCII is a dot.
 std::string to_ascii(std::span<const std::byte> bytes) {
@@ -81,13 +74,13 @@ class Lines {
  public:
   /// "0002  37 fa 21 3d              Masking-Key: 37fa213d"
   void add(std::size_t offset, std::span<const std::byte> bytes, const std::string& what) {
-    push(number_to_hex(offset, 4) + "  " + padded(to_hex(bytes, " ")) + what);
+    push(to_hex(offset, 4) + "  " + padded(to_hex(bytes, " ")) + what);
   }
   /// Of the same bytes as the line above, or of several lines.
   void add(const std::string& what) { push("      " + padded("") + what); }
   /// "0000  GET /echo HTTP/1.1\r\n"
   void add_text(std::size_t offset, const std::string& text) {
-    push(number_to_hex(offset, 4) + "  " + text);
+    push(to_hex(offset, 4) + "  " + text);
   }
   /// Above what follows, or below what came before it.
   void add_note(const std::string& text) { push("      " + text); }
@@ -132,11 +125,6 @@ std::string bool_text(bool value) {
   return value ? "True" : "False";
 }
 
-std::string malformed(Error error) {
-  const ErrorInfo& info = describe(error);
-  return "malformed: " + std::string(info.text) + " [" + std::string(info.tag) + "]";
-}
-
 void annotate_head(const Dissected& item, Lines& lines) {
   std::string_view rest = as_text(item.bytes);
   std::size_t offset = 0;
@@ -148,7 +136,7 @@ void annotate_head(const Dissected& item, Lines& lines) {
     rest.remove_prefix(line.size());
   }
   if (item.error != Error::kNone)
-    lines.add_note(malformed(item.error));
+    lines.add_note("malformed: " + cite(item.error));
   if (!item.is_whole)
     lines.add_note("cut: " + std::to_string(item.size) + " bytes of a head");
 }
@@ -159,7 +147,7 @@ void annotate_frame_header(const Dissected& item, Lines& lines) {
   const auto opcode = static_cast<unsigned>(header.opcode);
   const std::string name = is_unknown(header.opcode) ? "Unknown" : wire_opcode(header.opcode);
   lines.add(0, bytes.first(1), bits(bytes[0], 0x80) + "Fin: " + bool_text(header.fin));
-  lines.add(bits(bytes[0], 0x70) + "Reserved: 0x" + number_to_hex(reserved_bits(header), 1));
+  lines.add(bits(bytes[0], 0x70) + "Reserved: 0x" + to_hex(reserved_bits(header), 1));
   lines.add(bits(bytes[0], 0x0F) + "Opcode: " + name + " (" + std::to_string(opcode) + ")");
 
   const unsigned length = short_length(item);
@@ -207,7 +195,7 @@ std::string frame_fields(const Dissected& item) {
     return "";
   const FrameHeader& header = item.header;
   std::string text = header.fin ? "Fin=1" : "Fin=0";
-  text += " Reserved=0x" + number_to_hex(reserved_bits(header), 1);
+  text += " Reserved=0x" + to_hex(reserved_bits(header), 1);
   text += " Opcode=" + std::to_string(static_cast<unsigned>(header.opcode));
   text += header.masked ? " Mask=1" : " Mask=0";
   text += " Payload length=" + std::to_string(short_length(item));
@@ -231,20 +219,6 @@ std::string frame_fields(const Dissected& item) {
 }
 
 }  // namespace
-
-std::string_view as_text(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-std::string to_hex(std::span<const std::byte> bytes, std::string_view between) {
-  std::string text;
-  for (const std::byte byte : bytes) {
-    if (!text.empty())
-      text += between;
-    text += number_to_hex(std::to_integer<std::uint64_t>(byte), 2);
-  }
-  return text;
-}
 
 unsigned reserved_bits(const FrameHeader& header) {
   return (header.rsv1 ? 4U : 0U) | (header.rsv2 ? 2U : 0U) | (header.rsv3 ? 1U : 0U);
@@ -282,15 +256,7 @@ std::string wire_opcode(Opcode opcode) {
 }
 
 std::string wire_close_code(std::uint16_t code) {
-  constexpr std::array<std::string_view, 16> kFrom1000 = {
-      "Normal Closure",   "Going Away",      "Protocol error",   "Unsupported Data",
-      "---Reserved----",  "No Status Rcvd",  "Abnormal Closure", "Invalid frame payload data",
-      "Policy Violation", "Message Too Big", "Mandatory Ext.",   "Internal Server",
-      "Service Restart",  "Try Again Later", "Unknown",          "TLS handshake"};
-  std::string_view name = "Unknown";
-  if (code >= 1000 && code < 1000 + kFrom1000.size())
-    name = kFrom1000[code - 1000U];
-  return std::string(name) + " (" + std::to_string(code) + ")";
+  return std::string(wireshark_close_code_name(code)) + " (" + std::to_string(code) + ")";
 }
 
 std::string wire_frame_info(const FrameHeader& header) {
@@ -323,7 +289,7 @@ std::string wire_fields(const Dissected& item) {
     case Dissected::Type::kHead:
       if (!item.is_whole)
         return "cut: " + std::to_string(item.size) + " bytes of a head";
-      return item.error == Error::kNone ? "" : malformed(item.error);
+      return item.error == Error::kNone ? "" : "malformed: " + cite(item.error);
     case Dissected::Type::kData:
       break;
   }

@@ -1,0 +1,261 @@
+// The opening handshake, the client's half: RFC 6455 §1.3, §3 and §4.1.
+#include "protocol/client_handshake.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+
+#include "protocol/handshake.h"
+#include "tests/support/stream.h"
+
+namespace ws::test {
+namespace {
+
+/// Parses `bytes`, which is a whole head, and must outlive it.
+template <typename Head>
+void parse(Head& head, const std::string& bytes) {
+  const Limits limits;
+  ASSERT_EQ(head.parse(bytes, limits), HttpHead::Status::kComplete) << describe(head.error()).text;
+  ASSERT_EQ(head.size(), bytes.size());
+}
+
+TEST(Uri, IsTakenApart) {
+  const struct {
+    const char* text;
+    const char* host;
+    unsigned port;
+    const char* authority;
+    const char* resource;
+  } kRows[] = {
+      {"ws://localhost:8080/echo", "localhost", 8080, "localhost:8080", "/echo"},
+      {"ws://example.com/chat?a=b", "example.com", 80, "example.com", "/chat?a=b"},
+      {"ws://example.com", "example.com", 80, "example.com", "/"},
+      {"ws://example.com?a=/b", "example.com", 80, "example.com", "/?a=/b"},
+      {"WS://Example.com:80/", "Example.com", 80, "Example.com", "/"},
+      {"ws://a:/", "a", 80, "a", "/"},
+      {"ws://a:65535", "a", 65535, "a:65535", "/"},
+      {"ws://127.0.0.1:1/x", "127.0.0.1", 1, "127.0.0.1:1", "/x"},
+      {"ws://[::1]:9000/x", "::1", 9000, "[::1]:9000", "/x"},
+      {"ws://[::1]", "::1", 80, "[::1]", "/"},
+  };
+  for (const auto& row : kRows) {
+    const auto uri = parse_uri(row.text);
+    ASSERT_TRUE(uri.has_value()) << row.text;
+    EXPECT_EQ(uri->host, row.host) << row.text;
+    EXPECT_EQ(uri->port, row.port) << row.text;
+    EXPECT_EQ(uri->authority, row.authority) << row.text;
+    EXPECT_EQ(uri->resource, row.resource) << row.text;
+  }
+}
+
+TEST(Uri, IsRefusedIfItIsMalformedOrNotWs) {
+  // [6455-3-URI]
+  for (const char* text : {"",
+                           "ws",
+                           "ws:",
+                           "ws:/",
+                           "ws://",
+                           "ws:///echo",
+                           "wss://a/",
+                           "http://a/",
+                           "a/echo",
+                           "//a/",
+                           "ws://a/#x",
+                           "ws://a/b#",
+                           "ws://u@a/",
+                           "ws://u:p@a/",
+                           "ws://a b/",
+                           "ws://a/ b",
+                           "ws://a/\r\nX: y",
+                           "ws://\xc3\xa9/",
+                           "ws://:80/",
+                           "ws://a:0/",
+                           "ws://a:65536/",
+                           "ws://a:99999999999/",
+                           "ws://a:+80/",
+                           "ws://a:8x/",
+                           "ws://a:80:80/",
+                           "ws://[::1/",
+                           "ws://[]/",
+                           "ws://[::1]80/",
+                           "ws://[::1]x:80/"}) {
+    EXPECT_FALSE(parse_uri(text).has_value()) << text;
+  }
+}
+
+ClientHandshake example_client() {
+  // §1.3: the key's 16 bytes are "the sample nonce"
+  ClientHandshake client;
+  client.uri = *parse_uri("ws://server.example.com/chat");
+  std::ranges::copy(as_span("the sample nonce"), client.nonce.begin());
+  return client;
+}
+
+TEST(ClientRequest, HasTheFieldsOfSection4_1) {
+  // [6455-4.1-REQUEST]
+  ClientHandshake client = example_client();
+  Output out;
+  client.write_request(out);
+  EXPECT_EQ(flatten(out),
+            "GET /chat HTTP/1.1\r\n"
+            "Host: server.example.com\r\n"
+            "Upgrade: websocket\r\n"
+            "Connection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Version: 13\r\n"
+            "\r\n");
+
+  // [6455-4.1-ORIGIN] [6455-4.1-SUBPROTOCOL] [6455-4.1-FIELDS] what it may add
+  client.uri = *parse_uri("ws://[::1]:8080?x");
+  client.origin = "http://example.com";
+  client.subprotocols = {"chat", "superchat"};
+  client.fields = {"Cookie: a=b", "X: y"};
+  out.clear();
+  client.write_request(out);
+  EXPECT_EQ(flatten(out),
+            "GET /?x HTTP/1.1\r\n"
+            "Host: [::1]:8080\r\n"
+            "Upgrade: websocket\r\n"
+            "Connection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Version: 13\r\n"
+            "Origin: http://example.com\r\n"
+            "Sec-WebSocket-Protocol: chat, superchat\r\n"
+            "Cookie: a=b\r\n"
+            "X: y\r\n"
+            "\r\n");
+}
+
+TEST(Response, IsJudgedByEachOfItsFields) {
+  const std::string status = "HTTP/1.1 101 Switching Protocols\r\n";
+  const std::string upgrade = "Upgrade: websocket\r\n";
+  const std::string connection = "Connection: Upgrade\r\n";
+  const std::string accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+  const std::string all = status + upgrade + connection + accept;
+  const struct {
+    const char* name;
+    std::string bytes;
+    Error error;
+    const char* subprotocol;
+  } kRows[] = {
+      {"as it should be", all, Error::kNone, ""},
+      {"our own server's",
+       "HTTP/1.1 101 x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: "
+       "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+       Error::kNone, ""},
+      {"Connection in a list, any case",
+       status + "Upgrade: WebSocket\r\nConnection: keep-alive, UPGRADE\r\n" + accept, Error::kNone,
+       ""},
+      {"a subprotocol", all + "Sec-WebSocket-Protocol: superchat\r\n", Error::kNone, "superchat"},
+      {"200 [6455-4.1-STATUS]", "HTTP/1.1 200 OK\r\n" + upgrade + connection + accept,
+       Error::kStatus, ""},
+      {"403", "HTTP/1.1 403 Forbidden\r\n", Error::kStatus, ""},
+      {"100", "HTTP/1.1 100 Continue\r\n" + upgrade + connection + accept, Error::kStatus, ""},
+      {"no Upgrade [6455-4.1-UPGRADE]", status + connection + accept, Error::kUpgradeField, ""},
+      {"another Upgrade", status + "Upgrade: h2c\r\n" + connection + accept, Error::kUpgradeField,
+       ""},
+      {"another one too", status + "Upgrade: h2c, websocket\r\n" + connection + accept,
+       Error::kUpgradeField, ""},
+      {"another one too, in a field of its own",
+       status + upgrade + "Upgrade: h2c\r\n" + connection + accept, Error::kUpgradeField, ""},
+      {"almost", status + "Upgrade: websocket2\r\n" + connection + accept, Error::kUpgradeField,
+       ""},
+      {"no Connection [6455-4.1-CONNECTION]", status + upgrade + accept, Error::kConnectionField,
+       ""},
+      {"another Connection", status + upgrade + "Connection: close\r\n" + accept,
+       Error::kConnectionField, ""},
+      {"no Accept [6455-4.1-ACCEPT]", status + upgrade + connection, Error::kAccept, ""},
+      {"another's Accept",
+       status + upgrade + connection + "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n",
+       Error::kAccept, ""},
+      {"the key itself",
+       status + upgrade + connection + "Sec-WebSocket-Accept: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+       Error::kAccept, ""},
+      {"Accept has a case",
+       status + upgrade + connection + "Sec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
+       Error::kAccept, ""},
+      {"two Accepts", all + accept, Error::kAccept, ""},
+      {"an extension [6455-4.1-EXTENSION]",
+       all + "Sec-WebSocket-Extensions: permessage-deflate\r\n", Error::kUnofferedExtension, ""},
+      {"an unoffered subprotocol [6455-4.1-SUBPROTOCOL-OFFERED]",
+       all + "Sec-WebSocket-Protocol: mqtt\r\n", Error::kUnofferedSubprotocol, ""},
+      {"in another case", all + "Sec-WebSocket-Protocol: Chat\r\n", Error::kUnofferedSubprotocol,
+       ""},
+      {"two subprotocols", all + "Sec-WebSocket-Protocol: chat, superchat\r\n",
+       Error::kUnofferedSubprotocol, ""},
+      {"two, in two fields",
+       all + "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: superchat\r\n",
+       Error::kUnofferedSubprotocol, ""},
+  };
+  ClientHandshake client = example_client();
+  client.subprotocols = {"chat", "superchat"};
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.name);
+    HttpResponse response;
+    const std::string bytes = row.bytes + "\r\n";
+    parse(response, bytes);
+    const ClientHandshake::Established established = client.judge_response(response);
+    EXPECT_EQ(describe(established.error).text, describe(row.error).text);
+    if (row.error == Error::kNone) {
+      EXPECT_EQ(established.subprotocol, row.subprotocol);
+    }
+  }
+}
+
+TEST(Uri, HasNoControlCharacters) {
+  // [6455-3-URI]
+  EXPECT_FALSE(parse_uri("ws://a/\x7f").has_value());
+  EXPECT_FALSE(parse_uri("ws://a/\t").has_value());
+  EXPECT_TRUE(parse_uri("ws://a/~").has_value()) << "the last that is none";
+}
+
+TEST(Deflate, IsOfferedAnsweredAndAgreedOnInTheHandshake) {
+  // [7692-5-OFFER], [7692-5-ACCEPT] The client's whole request, the server's whole answer, and what each makes of it.
+  ClientHandshake client = example_client();
+  client.deflate = {.is_enabled = true, .window_bits = 12};
+  Output out;
+  client.write_request(out);
+  const Bytes request_bytes = flatten(out);
+  EXPECT_NE(request_bytes.find("\r\nSec-WebSocket-Extensions: permessage-deflate; "
+                               "server_max_window_bits=12; client_max_window_bits=12\r\n"),
+            Bytes::npos)
+      << request_bytes;
+
+  HttpRequest request_head;
+  parse(request_head, request_bytes);
+  const Upgrade upgrade = judge_upgrade(request_head, {}, {.is_enabled = true, .window_bits = 11});
+  ASSERT_TRUE(upgrade.deflate.has_value());
+  out.clear();
+  write_switching_protocols(upgrade, "", out);
+  const Bytes answer_bytes = flatten(out);
+  EXPECT_EQ(answer_bytes,
+            "HTTP/1.1 101 Switching Protocols\r\n"
+            "upgrade: websocket\r\n"
+            "connection: upgrade\r\n"
+            "sec-websocket-extensions: permessage-deflate; server_max_window_bits=11; "
+            "client_max_window_bits=11\r\n"
+            "sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+            "\r\n");
+
+  HttpResponse answer;
+  parse(answer, answer_bytes);
+  const ClientHandshake::Established established = client.judge_response(answer);
+  EXPECT_EQ(established.error, Error::kNone);
+  ASSERT_TRUE(established.deflate.has_value());
+  EXPECT_EQ(established.deflate->server_max_window_bits, 11);
+  EXPECT_EQ(established.deflate->client_max_window_bits, 11);
+}
+
+TEST(Response, WithAMalformedListOfExtensionsIsRefused) {
+  // [6455-9.1-SYNTAX]
+  HttpResponse answer;
+  const std::string bytes =
+      "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+      "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Extensions: permessage-deflate;\r\n\r\n";
+  parse(answer, bytes);
+  EXPECT_EQ(example_client().judge_response(answer).error, Error::kExtensionSyntax);
+}
+
+}  // namespace
+}  // namespace ws::test

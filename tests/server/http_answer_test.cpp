@@ -1,0 +1,44 @@
+// How an answer that is not 101 is written.
+#include "server/http_answer.h"
+
+#include <gtest/gtest.h>
+
+#include <span>
+#include <string>
+
+namespace ws {
+namespace {
+
+std::string written(const Answer& answer, std::time_t now = 0) {
+  Output out;
+  write_answer(answer, now, out);
+  std::string text;
+  out.for_each_piece([&](std::span<const std::byte> piece) {
+    text.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+  });
+  return text;
+}
+
+TEST(HttpAnswer, IsCompleteAndTheLastOne) {
+  EXPECT_EQ(written(refusal(Error::kPath), 784111777),
+            "HTTP/1.1 404 Not Found\r\n"
+            "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+            "Connection: close\r\n"
+            "Content-Type: text/plain; charset=utf-8\r\n"
+            "Content-Length: 33\r\n"
+            "\r\n"
+            "no such path; try /echo or /chat\n");
+}
+
+TEST(HttpAnswer, ListsUpgradeInConnectionIf426) {
+  EXPECT_NE(written(refusal(Error::kNotAnUpgrade)).find("Connection: close, Upgrade\r\n"),
+            std::string::npos);
+}
+
+TEST(HttpAnswer, ToHeadHasNoBodyButItsLength) {
+  const std::string text = written({.status = 200, .body = "ok\n", .is_head = true});
+  EXPECT_TRUE(text.ends_with("Content-Length: 3\r\n\r\n")) << text;
+}
+
+}  // namespace
+}  // namespace ws
