@@ -79,6 +79,8 @@ TEST(Uri, IsRefusedIfItIsMalformedOrNotWs) {
                            "ws://[::1/",
                            "ws://[]/",
                            "ws://[::1]80/",
+                           "ws://ab]/",
+                           "ws://a[::1]/",
                            "ws://[::1]x:80/"}) {
     EXPECT_FALSE(parse_uri(text).has_value()) << text;
   }

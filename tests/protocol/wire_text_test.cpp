@@ -231,6 +231,22 @@ TEST(Annotated, ACloseHasACodeAndAReason) {
             "                               Reason: oh`&/\n");
 }
 
+TEST(Annotated, ACloseMayHaveNoReasonAndNoCode) {
+  const auto last_line = [](const Bytes& frame) {
+    return annotate(*Item(frame, Sender::kServer)).back();
+  };
+  EXPECT_EQ(last_line(hex("88 02 03 e8")),
+            "                               Status code: Normal Closure (1000)");
+  EXPECT_EQ(last_line(hex("88 01 03")), "0002  03                       .");
+  EXPECT_EQ(last_line(hex("88 00")),
+            "                               .000 0000 = Payload length: 0");
+}
+
+TEST(Annotated, AnEmptyTextHasNoText) {
+  EXPECT_EQ(annotate(*Item(hex("81 00"), Sender::kServer)).back(),
+            "                               .000 0000 = Payload length: 0");
+}
+
 TEST(Annotated, ABrokenRuleIsShownAsItIs) {
   EXPECT_EQ(annotated(Item(hex("7b 80 00 00 00 00"))),
             "0000  7b                       0... .... = Fin: False\n"
@@ -239,6 +255,8 @@ TEST(Annotated, ABrokenRuleIsShownAsItIs) {
             "0001  80                       1... .... = Mask: True\n"
             "                               .000 0000 = Payload length: 0\n"
             "0002  00 00 00 00              Masking-Key: 00000000\n");
+  EXPECT_EQ(annotate(*Item(hex("87 00"), Sender::kServer))[2],
+            "                               .... 0111 = Opcode: Unknown (7)");
 }
 
 TEST(Annotated, WhatIsCutSaysSo) {
@@ -268,13 +286,18 @@ TEST(Annotated, AHeadIsItsLines) {
             "0000  GET / HTTP/1.1\\r\\n\n"
             "0010  Ho\n"
             "      cut: 18 bytes of a head\n");
+  EXPECT_EQ(annotated(Item("GET / HTTP/1.1\r\nX\r\n", Sender::kClient, false)),
+            "0000  GET / HTTP/1.1\\r\\n\n"
+            "0010  X\\r\\n\n"
+            "      malformed: " +
+                cite(Error::kFieldSyntax) + "\n");
 }
 
 TEST(Annotated, DataIsItsBytes) {
   Dissector dissector(Sender::kServer, 10);
   const Bytes body = "not found\n!!";
   const Bytes head = "HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\n";
-  const Bytes answer = head + body;
+  const Bytes answer = head + body + "HTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\n?";
   auto in = as_span(answer);
   ASSERT_TRUE(dissector.next(in).has_value());
   const auto data = dissector.next(in);
@@ -282,6 +305,9 @@ TEST(Annotated, DataIsItsBytes) {
   EXPECT_EQ(annotate(*data), (std::vector<std::string>{
                                  "      Data (12 bytes)", "0000  6e 6f 74 20 66 6f 75 6e  not foun",
                                  "0008  64 0a                    d.", "      … and 2 bytes more"}));
+  ASSERT_TRUE(dissector.next(in).has_value());
+  EXPECT_EQ(annotate(dissector.next(in).value()),
+            (std::vector<std::string>{"      Data (1 bytes)", "0000  3f                       ?"}));
 }
 
 }  // namespace
