@@ -22,7 +22,7 @@ class Output {
   using Bytes = std::span<const std::byte>;
 
   /// Room for `size` bytes, which are counted as written: the caller fills all of them at once. In line, as part of the
-  /// short way (protocol/short_frame); what it rarely does, to grow, is apart.
+  /// short way (protocol/fast/short_frame); what it rarely does, to grow, is apart.
   [[gnu::always_inline]] std::span<std::byte> extend(std::size_t size) {
     if (size > room()) [[unlikely]]
       grow(size);

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <thread>
 
-#include "server/echo.h"
-#include "server/server.h"
+#include "server/app/echo.h"
+#include "server/main/server.h"
 
 namespace {
 

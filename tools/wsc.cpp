@@ -12,10 +12,10 @@
 
 #include <CLI/CLI.hpp>
 
-#include "protocol/client_handshake.h"
-#include "protocol/escape.h"
+#include "protocol/client/client_handshake.h"
+#include "protocol/inspect/escape.h"
 #include "protocol/text.h"
-#include "server/fd.h"
+#include "server/net/fd.h"
 #include "tools/wsc_client.h"
 #include "tools/wsc_text.h"
 

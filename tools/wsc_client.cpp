@@ -12,10 +12,10 @@
 
 #include <openssl/rand.h>
 
-#include "protocol/close.h"
-#include "protocol/escape.h"
+#include "protocol/frame/close.h"
+#include "protocol/frame/utf8.h"
+#include "protocol/inspect/escape.h"
 #include "protocol/text.h"
-#include "protocol/utf8.h"
 
 namespace ws::client {
 namespace {

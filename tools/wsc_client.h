@@ -21,10 +21,10 @@
 #include <string>
 #include <string_view>
 
-#include "protocol/client_handshake.h"
-#include "protocol/connection.h"
-#include "protocol/deflate.h"
-#include "server/fd.h"
+#include "protocol/client/client_handshake.h"
+#include "protocol/deflate/deflate.h"
+#include "protocol/frame/connection.h"
+#include "server/net/fd.h"
 #include "tools/wsc_socket.h"
 #include "tools/wsc_text.h"
 

@@ -9,9 +9,9 @@
 #include <span>
 #include <string>
 
-#include "protocol/client_handshake.h"
+#include "protocol/client/client_handshake.h"
 #include "protocol/output.h"
-#include "server/fd.h"
+#include "server/net/fd.h"
 #include "tools/wsc_text.h"
 
 namespace ws::client {

@@ -4,8 +4,8 @@
 #include <iostream>
 #include <system_error>
 
-#include "protocol/close.h"
-#include "protocol/escape.h"
+#include "protocol/frame/close.h"
+#include "protocol/inspect/escape.h"
 #include "protocol/text.h"
 
 namespace ws::client {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "protocol/dissector.h"
+#include "protocol/inspect/dissector.h"
 
 namespace ws::client {
 

@@ -17,9 +17,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include "protocol/client_handshake.h"
-#include "protocol/escape.h"
-#include "server/fd.h"
+#include "protocol/client/client_handshake.h"
+#include "protocol/inspect/escape.h"
+#include "server/net/fd.h"
 #include "tools/wsload_chat.h"
 #include "tools/wsload_connect.h"
 #include "tools/wsload_echo.h"

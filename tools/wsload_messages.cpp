@@ -4,7 +4,7 @@
 #include <array>
 #include <bit>
 
-#include "protocol/connection.h"
+#include "protocol/frame/connection.h"
 #include "protocol/output.h"
 #include "protocol/text.h"
 

@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/frame.h"
+#include "protocol/frame/frame.h"
 #include "tools/wsload_plan.h"
 
 namespace ws::load {

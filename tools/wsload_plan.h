@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <string>
 
-#include "protocol/client_handshake.h"
-#include "protocol/frame.h"
-#include "server/socket.h"
+#include "protocol/client/client_handshake.h"
+#include "protocol/frame/frame.h"
+#include "server/net/socket.h"
 #include "tools/wsc_text.h"
 
 namespace ws::load {

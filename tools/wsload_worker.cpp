@@ -12,11 +12,11 @@
 #include <system_error>
 #include <utility>
 
-#include "protocol/close.h"
-#include "protocol/escape.h"
-#include "protocol/http_message.h"
+#include "protocol/frame/close.h"
+#include "protocol/http/http_message.h"
+#include "protocol/inspect/escape.h"
 #include "protocol/text.h"
-#include "server/socket.h"
+#include "server/net/socket.h"
 
 namespace ws::load {
 namespace {

@@ -24,10 +24,10 @@
 #include <string>
 #include <vector>
 
-#include "protocol/client_handshake.h"
-#include "protocol/connection.h"
+#include "protocol/client/client_handshake.h"
+#include "protocol/frame/connection.h"
 #include "protocol/output.h"
-#include "server/fd.h"
+#include "server/net/fd.h"
 #include "tools/wsload_histogram.h"
 #include "tools/wsload_messages.h"
 #include "tools/wsload_plan.h"

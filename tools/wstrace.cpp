@@ -11,7 +11,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "server/fd.h"
+#include "server/net/fd.h"
 #include "tools/wstrace_capture.h"
 #include "tools/wstrace_check.h"
 #include "tools/wstrace_frames.h"

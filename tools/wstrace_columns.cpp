@@ -5,10 +5,10 @@
 #include <charconv>
 #include <optional>
 
-#include "protocol/escape.h"
-#include "protocol/frame.h"
+#include "protocol/frame/frame.h"
+#include "protocol/inspect/escape.h"
+#include "protocol/inspect/wire_text.h"
 #include "protocol/text.h"
-#include "protocol/wire_text.h"
 #include "tools/wstrace_packet.h"
 
 namespace ws::trace {

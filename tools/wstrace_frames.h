@@ -3,7 +3,7 @@
 //      segments      in any order, some twice, some missing
 //        ▼           put in order by sequence number; a gap that stays is said, and what follows it goes on
 //      bytes         of one direction
-//        ▼           protocol/dissector
+//        ▼           protocol/inspect/dissector
 //      frames
 #pragma once
 
@@ -15,7 +15,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/dissector.h"
+#include "protocol/inspect/dissector.h"
 #include "tools/wstrace_packet.h"
 #include "tools/wstrace_tcp.h"
 

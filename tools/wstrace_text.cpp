@@ -4,9 +4,9 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/frame/utf8.h"
+#include "protocol/inspect/wire_text.h"
 #include "protocol/text.h"
-#include "protocol/utf8.h"
-#include "protocol/wire_text.h"
 
 namespace ws::trace {
 namespace {

@@ -13,17 +13,17 @@
 #include <string_view>
 #include <vector>
 
-#include "protocol/connection.h"
-#include "protocol/frame.h"
-#include "protocol/handshake.h"
-#include "protocol/http_message.h"
-#include "protocol/mask.h"
+#include "protocol/frame/connection.h"
+#include "protocol/frame/frame.h"
+#include "protocol/frame/mask.h"
+#include "protocol/frame/utf8.h"
+#include "protocol/http/handshake.h"
+#include "protocol/http/http_message.h"
 #include "protocol/output.h"
-#include "protocol/utf8.h"
-#include "server/room.h"
-#include "server/router.h"
-#include "server/session.h"
-#include "server/session_table.h"
+#include "server/app/room.h"
+#include "server/http/router.h"
+#include "server/session/session.h"
+#include "server/session/session_table.h"
 #include "tests/support/client.h"
 #include "tests/support/hall.h"
 

@@ -5,7 +5,7 @@
 //      otherwise   each frame comes back
 #include <algorithm>
 
-#include "protocol/handshake.h"
+#include "protocol/http/handshake.h"
 #include "tests/bench/raw_frame.h"
 #include "tests/bench/raw_loop.h"
 

@@ -1,5 +1,5 @@
-"""An include goes downwards only: tools and tests -> server -> protocol; and protocol/ knows no
-socket, no clock, no thread, no log."""
+"""An include goes downwards only: tools and tests -> server -> protocol, and between the folders of these as the tables
+in protocol/README.md and server/README.md allow; and protocol/ knows no socket, no clock, no thread, no log."""
 
 import os
 import re
@@ -54,33 +54,102 @@ def violations(root):
     return found
 
 
+ROW = re.compile(r"\| `((?:protocol|server)/(?:\w+/)?)` \|[^|]*\|([^|]*)\|")
+
+
+def read_tables(root):
+    """Folder -> what it may include. In the order of the rows, protocol/ first."""
+    tables = {}
+    for part in ("protocol", "server"):
+        for line in (root / part / "README.md").read_text().splitlines():
+            if row := ROW.fullmatch(line.strip()):
+                tables[row.group(1)] = re.findall(r"`([^`]+)`", row.group(2))
+    return tables
+
+
+def folder_violations(root):
+    """Tables that allow a cycle, folders without a row, and includes that no row allows."""
+    tables, found, above = read_tables(root), [], set()
+    for folder, allowed_folders in tables.items():
+        found += [f"{folder}: may include {other}, which is no row above it" for other in allowed_folders
+                  if other not in above]
+        above.add(folder)
+    for path in find_files(root, "protocol", "server"):
+        name = path.relative_to(root)
+        folder = f"{name.parent}/"
+        if folder not in tables:
+            found.append(f"{name}: {folder} is in no table")
+            continue
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            include = INCLUDE.match(line)
+            if include and include.group(2):
+                target = f"{Path(include.group(2)).parent}/"
+                if target not in (folder, *tables[folder]):
+                    found.append(f"{name}:{number}: {line.strip()}")
+    return found
+
+
 def test_includes_go_downwards():
     assert violations(ROOT) == []
+    assert len(read_tables(ROOT)) > 10
+    assert folder_violations(ROOT) == []
+
+
+def test_the_check_of_folders_sees_what_it_forbids(tmp_path):
+    row = "| `{}` | what it is | {} |\n"
+    files = {
+        "protocol/README.md": row.format("protocol/", "") + row.format("protocol/frame/", "`protocol/`"),
+        "server/README.md": row.format("server/net/", "`protocol/frame/`"),
+        "protocol/error.h": "#include <vector>\n",
+        "protocol/frame/frame.h": '#include "protocol/error.h"\n#include "protocol/frame/mask.h"\n',
+        "server/net/fd.h": '#include "protocol/frame/frame.h"\n',
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert folder_violations(tmp_path) == []
+    bad = {
+        "protocol/error.h": ['#include "protocol/frame/frame.h"'],  # upwards
+        "server/net/fd.h": ['#include "protocol/error.h"', '#include "server/session/session.h"'],
+    }
+    for name, lines in bad.items():
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    assert folder_violations(tmp_path) == [f"{name}:{number}: {line}" for name, lines in bad.items()
+                                           for number, line in enumerate(lines, 1)]
+    for name in bad:
+        (tmp_path / name).write_text(files[name])
+    (tmp_path / "server" / "new").mkdir()
+    (tmp_path / "server" / "new" / "a.h").touch()
+    assert folder_violations(tmp_path) == ["server/new/a.h: server/new/ is in no table"]
+    (tmp_path / "server" / "new" / "a.h").unlink()
+    (tmp_path / "protocol/README.md").write_text(
+        row.format("protocol/", "`protocol/frame/`") + row.format("protocol/frame/", "`protocol/`"))
+    assert folder_violations(tmp_path) == ["protocol/: may include protocol/frame/, which is no row above it"]
 
 
 def test_this_check_sees_what_it_forbids(tmp_path):
     tree = {
-        "protocol/good.h": '#include <vector>\n#include <cstdint>\n#include "protocol/frame.h"\n',
-        "protocol/handshake.cpp": "#include <openssl/evp.h>\n",
-        "protocol/utf8_blocks.cpp": "#include <immintrin.h>\n",
+        "protocol/good.h": '#include <vector>\n#include <cstdint>\n#include "protocol/frame/frame.h"\n',
+        "protocol/http/handshake.cpp": "#include <openssl/evp.h>\n",
+        "protocol/fast/utf8_blocks.cpp": "#include <immintrin.h>\n",
         "server/good.cpp": '#include <sys/epoll.h>\n#include <unistd.h>\n#include <chrono>\n'
                            '#include <spdlog/spdlog.h>\n'
-                           '#include "protocol/frame.h"\n#include "server/fd.h"\n',
-        "server/config.cpp": "#include <CLI/CLI.hpp>\n",
+                           '#include "protocol/frame/frame.h"\n#include "server/net/fd.h"\n',
+        "server/main/config.cpp": "#include <CLI/CLI.hpp>\n",
     }
     bad = {
         "protocol/a.h": ["#include <chrono>", "#include <thread>", "  #  include <iostream>",
                          "#include <unistd.h>", "#include <sys/socket.h>", "#include <zlib.h>",
-                         '#include "server/fd.h"', '#include "frame.h"'],
-        "protocol/deep/in/folders.h": ["#include <chrono>", '#include "server/fd.h"'],
-        "protocol/frame.cpp": ["#include <openssl/evp.h>", "#include <immintrin.h>",
+                         '#include "server/net/fd.h"', '#include "frame.h"'],
+        "protocol/deep/in/folders.h": ["#include <chrono>", '#include "server/net/fd.h"'],
+        "protocol/frame/frame.cpp": ["#include <openssl/evp.h>", "#include <immintrin.h>",
                                "#include <spdlog/spdlog.h>"],
         "server/b.cpp": ['#include "tools/wsc.h"', '#include "tests/steps.h"',
-                         '#include "../protocol/frame.h"',
+                         '#include "../protocol/frame/frame.h"',
                          "#include <CLI/CLI.hpp>", "#include <gtest/gtest.h>"],
     }
     for name, text in tree.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert violations(tmp_path) == []
     for name, lines in bad.items():

@@ -59,9 +59,9 @@ TREE = {
            "5.1\tMUST NOT\tA server does not\t6455-5.1-NOMASK 6455-5.1-MASK\n"
            "5.10\tMAY\tWho has a proxy | may use it\t- no proxy is known here\n",
     "protocol/error.cpp": '{"6455-5.1-MASK", 1002},\n{"6455-5.1-NOMASK", 1002},\n',
-    "protocol/frame.cpp": "// [6455-5.1-MASK]\n// [6455-5.1-NOMASK]\n// [6455-5.1-MASK]\n",
+    "protocol/frame/frame.cpp": "// [6455-5.1-MASK]\n// [6455-5.1-NOMASK]\n// [6455-5.1-MASK]\n",
     # Neither of another RFC, nor of another chapter.
-    "server/router.cpp": "// [9110-5-FIELD] [6455-3-URI]\n",
+    "server/http/router.cpp": "// [9110-5-FIELD] [6455-3-URI]\n",
     "tests/protocol/frame_test.cpp": "// [6455-5.1-MASK] here\n// [6455-5.1-MASK] there [6455-5.1-NOMASK]\n",
 }
 COUNTS = {"5.1": 2, "5.10": 1}
@@ -85,9 +85,9 @@ ROW = "5.1\tMUST\tA client masks\t"
     (TABLE, "6455-5.1-NOMASK", "6455-5.1-GONE", [
         f"{TABLE}:3: 6455-5.1-GONE stands nowhere in the code", f"{TABLE}:3: 6455-5.1-GONE is cited by no test",
         "protocol/error.cpp:2: 6455-5.1-NOMASK is in no row of docs/rfc6455.tsv"]),
-    ("protocol/frame.cpp", "// [6455-5.1-NOMASK]", "", [
+    ("protocol/frame/frame.cpp", "// [6455-5.1-NOMASK]", "", [
         f"{TABLE}:3: 6455-5.1-NOMASK stands at no branch, in the table of errors only"]),
-    ("server/router.cpp", "6455-3-URI", "6455-5.2-NEW", ["server/router.cpp:1: 6455-5.2-NEW is in no row of " + TABLE]),
+    ("server/http/router.cpp", "6455-3-URI", "6455-5.2-NEW", ["server/http/router.cpp:1: 6455-5.2-NEW is in no row of " + TABLE]),
     # Neither a tag nor a reason; both; something else.
     (TABLE, ROW + "6455-5.1-MASK", ROW, [f"{TABLE}:2: neither a tag nor a reason why there is none"]),
     (TABLE, "- no proxy is known here", "- ", [f"{TABLE}:4: neither a tag nor a reason why there is none"]),
@@ -118,11 +118,11 @@ def test_a_section_is_shown_with_the_places_of_its_tags(tree):
     (tree / "tests/protocol/frame_test.cpp").write_text(
         "TEST(Frame, IsMasked) {  // [6455-5.1-MASK]\n}\nTEST(Frame, Fails) {\n  f();  // 6455-5.1-MASK\n}\n"
         "// Of both:\n\n// [6455-5.1-NOMASK]\n")
-    (tree / "protocol/frame.cpp").write_text(
+    (tree / "protocol/frame/frame.cpp").write_text(
         "void write() {\n  // [6455-5.1-MASK]\n  // [6455-5.1-NOMASK]\n}\nvoid read() {\n  // [6455-5.1-MASK]\n}\n")
     code = rules.name_places(tree, rules.find_tags(tree, *rules.CODE))
     tests = rules.name_places(tree, rules.find_tags(tree, "tests"))
-    in_code = "[error.cpp](../protocol/error.cpp), [frame.cpp](../protocol/frame.cpp) "
+    in_code = "[error.cpp](../protocol/error.cpp), [frame.cpp](../protocol/frame/frame.cpp) "
     in_tests = "[frame_test.cpp](../tests/protocol/frame_test.cpp)"
     assert rules.show_section(found[:2], code, tests).splitlines() == [
         "2 keywords: 2 bound, 0 not ours.",

@@ -40,7 +40,7 @@ def test_each_rule_that_tests_and_docs_cite_is_in_the_code():
 def test_this_check_sees_what_it_forbids(tmp_path):
     tree = {
         # In comments, one or several; in the error table, as the first string of a row.
-        "protocol/frame.cpp": "// [6455-5.1-MASK] a client masks, [6455-5.1-NOMASK] no server\n",
+        "protocol/frame/frame.cpp": "// [6455-5.1-MASK] a client masks, [6455-5.1-NOMASK] no server\n",
         "protocol/error.cpp": '{"9112-3.2-HOST", 400, "one"},\n{"6455-7.4.1-1011", 1011, ""},\n',
         "server/deep/in/session.cpp": "// [9110-15.5.22-UPGRADE-FIELD] says what would do\n",
         "tools/serve": "# [6585-5-FIELDS]\n",
@@ -57,7 +57,7 @@ def test_this_check_sees_what_it_forbids(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert without_test(tmp_path) == [
-        "protocol/frame.cpp:1: 6455-5.1-NOMASK",
+        "protocol/frame/frame.cpp:1: 6455-5.1-NOMASK",
         "tools/serve:1: 6585-5-FIELDS",
         "server/deep/in/session.cpp:1: 9110-15.5.22-UPGRADE-FIELD"]
     assert without_code(tmp_path) == [

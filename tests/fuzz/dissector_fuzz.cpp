@@ -1,6 +1,6 @@
 // An onlooker of either direction: whole, in single bytes and cut it sees the same items, and each byte is in
 // one of them. The choice: 1 the server's direction, 2 frames from the start; 4 and 8: how much is kept.
-#include "protocol/dissector.h"
+#include "protocol/inspect/dissector.h"
 
 #include <algorithm>
 

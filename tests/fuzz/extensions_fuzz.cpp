@@ -1,8 +1,8 @@
 // Sec-WebSocket-Extensions, in one field and in several: the grammar beside a second reader of it, and what either end
 // makes of the list. The choice: 1 no context takeover; 2, 4 and 8 the window, 8 to 15. A cut at a comma begins
 // another field.
-#include "protocol/extensions.h"
-#include "protocol/http_message.h"
+#include "protocol/deflate/extensions.h"
+#include "protocol/http/http_message.h"
 
 #include <optional>
 #include <string>

@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include "protocol/http_message.h"
+#include "protocol/http/http_message.h"
 #include "protocol/text.h"
 #include "tests/fuzz/input.h"
 #include "tests/support/bytes.h"

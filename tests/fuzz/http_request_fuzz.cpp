@@ -1,5 +1,5 @@
 // A request's head, and what judging an upgrade makes of it.
-#include "protocol/handshake.h"
+#include "protocol/http/handshake.h"
 #include "tests/fuzz/http.h"
 
 namespace {

@@ -1,5 +1,5 @@
 // A response's head, and what a client makes of it.
-#include "protocol/client_handshake.h"
+#include "protocol/client/client_handshake.h"
 #include "tests/fuzz/http.h"
 
 namespace {

@@ -1,10 +1,10 @@
 // UTF-8, whole and cut, by the block and by the byte, beside a decoder that knows no table of ranges.
-#include "protocol/utf8.h"
+#include "protocol/frame/utf8.h"
 
 #include <algorithm>
 
 #if FBF_FAST
-#include "protocol/utf8_blocks.h"
+#include "protocol/fast/utf8_blocks.h"
 #endif
 #include "tests/fuzz/input.h"
 #include "tests/support/bytes.h"

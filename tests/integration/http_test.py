@@ -133,7 +133,7 @@ def test_403_for_an_origin_that_is_not_allowed(wsd):
 
 # --- The page and /healthz
 
-PAGE = Path(__file__).resolve().parents[2] / "server"
+PAGE = Path(__file__).resolve().parents[2] / "server" / "http"
 
 
 @pytest.mark.parametrize("path, name, content_type", [

@@ -5,7 +5,7 @@
 // agree.
 #include <gtest/gtest.h>
 
-#include "protocol/http_message.h"
+#include "protocol/http/http_message.h"
 #include "tests/support/dice.h"
 #include "tests/support/stream.h"
 #include "tests/support/zlib.h"

@@ -1,12 +1,12 @@
 // The opening handshake, the client's half: RFC 6455 §1.3, §3 and §4.1.
-#include "protocol/client_handshake.h"
+#include "protocol/client/client_handshake.h"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <string>
 
-#include "protocol/handshake.h"
+#include "protocol/http/handshake.h"
 #include "tests/support/stream.h"
 
 namespace ws::test {

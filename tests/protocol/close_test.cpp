@@ -1,5 +1,5 @@
 // Close payloads and status codes: RFC 6455 §5.5.1 and §7.4.
-#include "protocol/close.h"
+#include "protocol/frame/close.h"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // The connection after the handshake, for either role: RFC 6455 §5 to §8.
 //
 // Each stream runs whole, byte by byte, cut at every point and against guard pages: see stream.h.
-#include "protocol/connection.h"
+#include "protocol/frame/connection.h"
 
 #include <gtest/gtest.h>
 

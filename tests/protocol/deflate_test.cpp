@@ -1,5 +1,5 @@
 // permessage-deflate: RFC 7692 §6, §7.2. Its examples byte for byte, and zlib, used directly, as the peer.
-#include "protocol/deflate.h"
+#include "protocol/deflate/deflate.h"
 
 #include <gtest/gtest.h>
 

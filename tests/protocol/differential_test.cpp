@@ -3,8 +3,8 @@
 // connection_client, with _deflate and without, do the same for as long as one likes; extensions does
 // it for the list of extensions.
 #include "tests/support/differential.h"
-#include "protocol/extensions.h"
-#include "protocol/http_message.h"
+#include "protocol/deflate/extensions.h"
+#include "protocol/http/http_message.h"
 
 #include <gtest/gtest.h>
 

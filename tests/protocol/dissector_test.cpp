@@ -1,5 +1,5 @@
 // What an onlooker sees of one direction: RFC 6455 §1.2, §5.2, whatever breaks the rules.
-#include "protocol/dissector.h"
+#include "protocol/inspect/dissector.h"
 
 #include <gtest/gtest.h>
 

@@ -7,7 +7,7 @@
 #include <set>
 #include <string>
 
-#include "protocol/close.h"
+#include "protocol/frame/close.h"
 
 namespace ws::test {
 namespace {

@@ -1,5 +1,5 @@
 // Text from outside, made harmless: for a log, and for a terminal.
-#include "protocol/escape.h"
+#include "protocol/inspect/escape.h"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // Sec-WebSocket-Extensions: its grammar (RFC 6455 §9.1), and the agreement on permessage-deflate (RFC 7692 §5, §7.1).
-#include "protocol/extensions.h"
+#include "protocol/deflate/extensions.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "protocol/http_message.h"
+#include "protocol/http/http_message.h"
 
 namespace ws::test {
 namespace {

@@ -1,5 +1,5 @@
 // The frame header: RFC 6455 §5.2, and the examples of §5.7.
-#include "protocol/frame.h"
+#include "protocol/frame/frame.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The opening handshake, the server's half: RFC 6455 §1.3 and §4.2.
-#include "protocol/handshake.h"
+#include "protocol/http/handshake.h"
 
 #include <gtest/gtest.h>
 

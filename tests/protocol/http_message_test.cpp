@@ -2,7 +2,7 @@
 //
 // Each head is parsed whole, byte by byte and cut at every point, each time from a fresh copy that
 // ends before a guard page: the outcome is the same, and known with the same byte.
-#include "protocol/http_message.h"
+#include "protocol/http/http_message.h"
 
 #include <gtest/gtest.h>
 

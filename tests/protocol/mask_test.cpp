@@ -1,5 +1,5 @@
 // Masking: RFC 6455 §5.3.
-#include "protocol/mask.h"
+#include "protocol/frame/mask.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // From fragments to messages: RFC 6455 §5.4; and the budget that they share.
-#include "protocol/message.h"
+#include "protocol/frame/message.h"
 
 #include <gtest/gtest.h>
 

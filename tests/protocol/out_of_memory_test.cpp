@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "protocol/message.h"
+#include "protocol/frame/message.h"
 #include "tests/support/run.h"
 
 namespace {

@@ -1,6 +1,6 @@
 // UTF-8 by the block, and by the character, beside UTF-8 by the byte, which utf8_test.cpp holds against
 // RFC 3629: the fast ways pass over what the plain one accepts, and over nothing else.
-#include "protocol/utf8_blocks.h"
+#include "protocol/fast/utf8_blocks.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "protocol/utf8.h"
+#include "protocol/frame/utf8.h"
 #include "tests/support/bytes.h"
 
 namespace ws::test {

@@ -2,7 +2,7 @@
 //
 // The validator knows a table of byte ranges. The reference here knows none: it encodes each of the
 // 1,112,064 code points by arithmetic, and what results, and nothing else, is UTF-8.
-#include "protocol/utf8.h"
+#include "protocol/frame/utf8.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What is said of what crosses: the expected text was written by hand, in the words of tshark 4.0.
-#include "protocol/wire_text.h"
+#include "protocol/inspect/wire_text.h"
 
 #include <gtest/gtest.h>
 

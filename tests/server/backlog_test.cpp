@@ -1,5 +1,5 @@
 // What waits in a session: input that is held back, and what it costs.
-#include "server/backlog.h"
+#include "server/session/backlog.h"
 
 #include <gtest/gtest.h>
 

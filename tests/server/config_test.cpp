@@ -1,5 +1,5 @@
 // The options of wsd.
-#include "server/config.h"
+#include "server/main/config.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // How many connections may there be: at the limit, past it, and from several threads at a time.
-#include "server/connection_count.h"
+#include "server/session/connection_count.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The loop with real descriptors: pipes and event counters.
-#include "server/event_loop.h"
+#include "server/net/event_loop.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // How an answer that is not 101 is written.
-#include "server/http_answer.h"
+#include "server/http/http_answer.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What the log makes of text from outside, and that it never blocks.
-#include "server/log.h"
+#include "server/log/log.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -16,8 +16,8 @@
 #include <string_view>
 #include <thread>
 
-#include "protocol/utf8.h"
-#include "server/fd.h"
+#include "protocol/frame/utf8.h"
+#include "server/net/fd.h"
 
 namespace ws {
 namespace {

@@ -1,5 +1,5 @@
 // Mail between loops: who is woken, and when, and that nothing is lost or out of order between real threads.
-#include "server/mailbox.h"
+#include "server/net/mailbox.h"
 
 #include <gtest/gtest.h>
 

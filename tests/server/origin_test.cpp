@@ -1,5 +1,5 @@
 // Origins: what is one, and which are the same.
-#include "server/origin.h"
+#include "server/http/origin.h"
 
 #include <gtest/gtest.h>
 

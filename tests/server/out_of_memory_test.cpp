@@ -9,9 +9,9 @@
 #include <new>
 #include <thread>
 
-#include "server/backlog.h"
-#include "server/mailbox.h"
-#include "server/server.h"
+#include "server/main/server.h"
+#include "server/net/mailbox.h"
+#include "server/session/backlog.h"
 #include "tests/support/client.h"
 
 namespace {

@@ -1,5 +1,5 @@
 // What waits to be sent: order, sharing, limits.
-#include "server/outbox.h"
+#include "server/session/outbox.h"
 
 #include <gtest/gtest.h>
 #include <sys/uio.h>

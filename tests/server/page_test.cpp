@@ -1,5 +1,5 @@
 // The files of the page, and the policy that it runs under.
-#include "server/page.h"
+#include "server/http/page.h"
 
 #include <gtest/gtest.h>
 

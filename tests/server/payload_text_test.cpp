@@ -1,13 +1,13 @@
 // A payload as text, in Java's way. The right-hand side is what OpenJDK 17 made of the left-hand side with
 // `new String(bytes, UTF_8).getBytes(UTF_8)`, each ef bf bd of its making written as "?".
-#include "server/payload_text.h"
+#include "server/app/payload_text.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 
-#include "protocol/utf8.h"
+#include "protocol/frame/utf8.h"
 #include "tests/support/bytes.h"
 
 namespace ws {

@@ -1,5 +1,5 @@
 // Who hears what: rooms of sessions on socket pairs, without a loop.
-#include "server/room.h"
+#include "server/app/room.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
-#include "server/router.h"
-#include "server/session.h"
-#include "server/session_table.h"
+#include "server/http/router.h"
+#include "server/session/session.h"
+#include "server/session/session_table.h"
 #include "tests/support/client.h"
 #include "tests/support/hall.h"
 #include "tests/support/zlib.h"

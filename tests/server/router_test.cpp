@@ -1,5 +1,5 @@
 // From a request to an answer: design's table of HTTP answers, CORS as the article's server speaks it.
-#include "server/router.h"
+#include "server/http/router.h"
 
 #include <gtest/gtest.h>
 
@@ -7,8 +7,8 @@
 #include <string_view>
 #include <vector>
 
-#include "protocol/http_message.h"
-#include "server/endpoint.h"
+#include "protocol/http/http_message.h"
+#include "server/session/endpoint.h"
 
 namespace ws {
 namespace {

@@ -1,6 +1,6 @@
 // A whole server in a thread of its own, real sockets, and endpoints of the test's: what an application may
 // count on, and how connections end. What real clients see is in tests/integration.
-#include "server/server.h"
+#include "server/main/server.h"
 
 #include <gtest/gtest.h>
 

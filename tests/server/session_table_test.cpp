@@ -1,5 +1,5 @@
 // Who is connected: stable ids, and no way to take a newcomer for who was there before.
-#include "server/session_table.h"
+#include "server/session/session_table.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -10,8 +10,8 @@
 #include <set>
 #include <vector>
 
-#include "server/router.h"
-#include "server/session.h"
+#include "server/http/router.h"
+#include "server/session/session.h"
 
 namespace ws {
 namespace {

@@ -1,5 +1,5 @@
 // The few POSIX calls, and their errors as values.
-#include "server/socket.h"
+#include "server/net/socket.h"
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>

@@ -1,5 +1,5 @@
 // Deadlines under a clock that the test moves.
-#include "server/timers.h"
+#include "server/net/timers.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // The wire log at its seam: bytes in, lines out, and what it does without memory. What it says of a server's
 // sessions is tested on the wire: tests/integration/wire_log_test.py.
-#include "server/wire_log.h"
+#include "server/inspect/wire_log.h"
 
 #include <gtest/gtest.h>
 #include <malloc.h>
@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "server/fd.h"
-#include "server/log.h"
+#include "server/log/log.h"
+#include "server/net/fd.h"
 #include "tests/support/bytes.h"
 
 namespace {

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <utility>
 
-#include "server/fd.h"
-#include "server/socket.h"
+#include "server/net/fd.h"
+#include "server/net/socket.h"
 #include "tests/support/bytes.h"
 
 namespace ws::test {

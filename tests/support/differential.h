@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/extensions.h"
+#include "protocol/deflate/extensions.h"
 #include "tests/support/plain_decoder.h"
 #include "tests/support/plain_extensions.h"
 #include "tests/support/run.h"

@@ -3,8 +3,8 @@
 #include <cstddef>
 #include <span>
 
-#include "server/endpoint.h"
-#include "server/room.h"
+#include "server/app/room.h"
+#include "server/session/endpoint.h"
 
 namespace ws::test {
 

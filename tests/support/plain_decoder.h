@@ -4,7 +4,7 @@
 // given a stream whole, copies as it likes, judges a text anew with each frame, throws what stops
 // it, and is slow; in return each rule is a line that can be held beside the standard.
 //
-// What the standard leaves open is settled as protocol/connection.h documents it: a rule of a byte
+// What the standard leaves open is settled as protocol/frame/connection.h documents it: a rule of a byte
 // of the header is judged with that byte, a rule of the whole header with its last one, and text
 // with each byte that is there; the message limit comes before the limit of fragments. A compressed message
 // is judged as far as what is there of it inflates.

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "protocol/connection.h"
-#include "protocol/deflate.h"
-#include "protocol/dissector.h"
+#include "protocol/deflate/deflate.h"
+#include "protocol/frame/connection.h"
+#include "protocol/inspect/dissector.h"
 #include "tests/support/bytes.h"
 
 namespace ws::test {

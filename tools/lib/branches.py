@@ -4,7 +4,7 @@ FOLDER is protocol/: each .cpp file in it, at any depth, must be in the export.
 Fails under LINES or BRANCHES per cent; if a branch is never taken and LIST does not say why; and if LIST names one
 that is taken, or is not there. LIST holds blocks such as
 
-    = protocol/frame.cpp
+    = protocol/frame/frame.cpp
     - the line of source as it stands, without its indentation
     never false: the condition
     why: one line or several

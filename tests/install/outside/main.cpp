@@ -2,7 +2,7 @@
 #include <array>
 #include <cstddef>
 
-#include "protocol/connection.h"
+#include "protocol/frame/connection.h"
 
 #ifndef FBF_FAST
 #error "the headers do not know what the library was built with"

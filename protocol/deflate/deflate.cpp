@@ -1,0 +1,240 @@
+#include "protocol/deflate/deflate.h"
+
+#include <algorithm>
+#include <cassert>
+#include <limits>
+#include <new>
+
+namespace ws {
+namespace {
+
+/// zlib's default, 6, takes two to four times as long to save a seventh of the bytes that are left: see docs/.
+constexpr int kLevel = 1;
+
+/// [7692-7.2.1-TAIL] what a sender leaves off the end of a message
+constexpr std::byte kTail[] = {std::byte{0x00}, std::byte{0x00}, std::byte{0xFF}, std::byte{0xFF}};
+
+/// RFC 1951 §3.2.6: "a", and the end of the block.
+constexpr std::byte kCompressedA[] = {std::byte{0x4A}, std::byte{0x04}, std::byte{0x00}};
+
+/// zlib counts in unsigned int.
+constexpr std::size_t kMostAtOnce = std::numeric_limits<uInt>::max();
+
+// --- zlib's memory. zlib frees it only at the end of a stream, so the stream's charge then gives all of it back.
+
+voidpf allocate(voidpf charge_of_stream, uInt items, uInt size) {
+  Charge& charge = *static_cast<Charge*>(charge_of_stream);
+  const std::size_t before = charge.size();
+  const std::size_t bytes = std::size_t{items} * size;
+  if (!charge.grow_to(before + bytes))
+    return Z_NULL;
+  void* const memory = ::operator new(bytes, std::nothrow);
+  if (memory == nullptr)
+    charge.shrink_to(before);
+  return memory;
+}
+
+void deallocate(voidpf /*charge*/, voidpf memory) {
+  ::operator delete(memory);
+}
+
+/// zlib reads only, but its interface is older than `const`.
+Bytef* zlib_bytes(std::span<const std::byte> bytes) {
+  return reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));
+}
+
+}  // namespace
+
+ZStream::ZStream(Budget* budget) : charge_(budget) {
+  stream_.zalloc = allocate;
+  stream_.zfree = deallocate;
+  stream_.opaque = &charge_;
+}
+
+int ZStream::step(int (*code)(z_streamp, int), int flush, std::span<const std::byte>& in,
+                  std::span<std::byte> out, std::size_t& written) {
+  const std::size_t given = std::min(in.size(), kMostAtOnce);
+  const std::size_t room = std::min(out.size() - written, kMostAtOnce);
+  stream_.next_in = zlib_bytes(in);
+  stream_.avail_in = static_cast<uInt>(given);
+  stream_.next_out = zlib_bytes(out.subspan(written));
+  stream_.avail_out = static_cast<uInt>(room);
+  const int status = code(&stream_, flush);
+  in = in.subspan(given - stream_.avail_in);
+  written += room - stream_.avail_out;
+  return status;
+}
+
+// --- Compressing
+
+std::unique_ptr<Deflater> Deflater::make(int window_bits, Budget* budget) {
+  std::unique_ptr<Deflater> deflater(new (std::nothrow) Deflater(budget));
+  // Negative: raw, without zlib's header and checksum. Memory level 8, zlib's default, goes with the largest
+  // window, and less with a smaller one.
+  const int memory_level = window_bits - 7;
+  if (deflater == nullptr || deflateInit2(&deflater->stream_, kLevel, Z_DEFLATED, -window_bits,
+                                          memory_level, Z_DEFAULT_STRATEGY) != Z_OK)
+    return nullptr;
+  return deflater;
+}
+
+Deflater::~Deflater() {
+  deflateEnd(&stream_);
+}
+
+std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts,
+                               std::span<std::byte> out) {
+  std::size_t written = 0;
+  const auto run = [&](std::span<const std::byte> in, int flush) {
+    do {
+      step(::deflate, flush, in, out, written);
+    } while (!in.empty());
+  };
+  for (const auto part : parts) {
+    if (!part.empty())
+      run(part, Z_NO_FLUSH);
+  }
+  // An empty block ends the message on a byte, 00 00 FF FF its end: [7692-7.2.1-TAIL]
+  run({}, Z_SYNC_FLUSH);
+  assert(stream_.avail_out != 0);  // or a part would still be inside
+  return written - sizeof kTail;
+}
+
+void Deflater::start_anew() {
+  deflateReset(&stream_);
+}
+
+// --- Decompressing
+
+std::unique_ptr<Inflater> Inflater::make(Budget* budget) {
+  std::unique_ptr<Inflater> inflater(new (std::nothrow) Inflater(budget));
+  if (inflater == nullptr || inflateInit2(&inflater->stream_, -15) != Z_OK)
+    return nullptr;
+  return inflater;
+}
+
+Inflater::~Inflater() {
+  inflateEnd(&stream_);
+}
+
+Inflater::Result Inflater::inflate(std::span<const std::byte>& in, std::span<std::byte> out) {
+  return run(in, out, Z_SYNC_FLUSH);
+}
+
+Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::byte> out,
+                               int flush) {
+  std::size_t written = 0;
+  for (;;) {
+    const int status = step(::inflate, flush, in, out, written);
+    if (status == Z_DATA_ERROR)
+      return {Error::kCompressedData, written};
+    if (status == Z_MEM_ERROR)
+      return {Error::kOverBudget, written};
+    // [7692-7.2.2-BLOCKS] zlib takes blocks of any type, any number of them. [7692-7.2.2-BFINAL] One with
+    // BFINAL ends zlib's stream, but neither the message nor the window: what follows may look back beyond it.
+    if (status == Z_STREAM_END)
+      inflateResetKeep(&stream_);
+    // Z_BUF_ERROR: there was nothing to do, which is no error.
+    if (written == out.size() || in.empty())
+      return {Error::kNone, written};
+  }
+}
+
+Error Inflater::end_message() {
+  std::span<const std::byte> tail = kTail;
+  std::byte nothing[1];
+  // Z_BLOCK stops where a block ends, and data_type tells that it did (128), be it one with BFINAL (64) or not,
+  // with no bit of a byte left over (the low bits count those).
+  const Result result = run(tail, nothing, Z_BLOCK);
+  const bool is_at_end = (stream_.data_type & 0xBF) == 128;
+  const bool is_whole = result.error == Error::kNone && result.written == 0 && is_at_end;
+  return is_whole ? Error::kNone : Error::kCompressedData;
+}
+
+void Inflater::start_anew() {
+  inflateReset(&stream_);
+}
+
+// --- Shared by connections
+
+Deflater* DeflatePool::deflater(int window_bits) {
+  if (window_bits == 8)
+    return nullptr;
+  std::unique_ptr<Deflater>& deflater = deflaters_[static_cast<std::size_t>(window_bits)];
+  if (deflater == nullptr)
+    deflater = Deflater::make(window_bits, budget_);
+  else
+    deflater->start_anew();
+  return deflater.get();
+}
+
+std::unique_ptr<Inflater> DeflatePool::borrow_inflater() {
+  return spare_ != nullptr ? std::move(spare_) : Inflater::make(budget_);
+}
+
+void DeflatePool::give_back(std::unique_ptr<Inflater> inflater) {
+  inflater->start_anew();
+  spare_ = std::move(inflater);
+}
+
+std::size_t deflate_memory(const DeflateSettings& settings) {
+  Budget budget(std::numeric_limits<std::size_t>::max());
+  const DeflateParameters agreed{.server_no_context_takeover = !settings.takes_over_context,
+                                 .client_no_context_takeover = !settings.takes_over_context,
+                                 .server_max_window_bits = settings.window_bits};
+  DeflatePool pool(settings, &budget);
+  PermessageDeflate one(agreed, Role::kServer, pool);
+  if (settings.takes_over_context)
+    static_cast<void>(one.deflater(settings.threshold));
+  // The window comes with the first byte that inflates: 'a', in a block of fixed codes.
+  std::span<const std::byte> in = kCompressedA;
+  std::byte out[2];
+  if (Inflater* const inflater = one.begin_message())
+    static_cast<void>(inflater->inflate(in, out));
+  return budget.used();
+}
+
+// --- One connection's
+
+PermessageDeflate::PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool)
+    : pool_(pool),
+      send_bits_(role == Role::kServer ? agreed.server_max_window_bits
+                                       : agreed.client_max_window_bits),
+      takes_over_sent_(role == Role::kServer ? !agreed.server_no_context_takeover
+                                             : !agreed.client_no_context_takeover),
+      takes_over_received_(role == Role::kServer ? !agreed.client_no_context_takeover
+                                                 : !agreed.server_no_context_takeover) {}
+
+Deflater* PermessageDeflate::deflater(std::size_t size) {
+  if (size < pool_.settings().threshold)
+    return nullptr;
+  // [7692-7.2.1-SERVER-EMPTY], [7692-7.2.1-CLIENT-EMPTY] each message by itself, and no further back than
+  // agreed: [7692-7.2.1-WINDOW]
+  if (!takes_over_sent_)
+    return pool_.deflater(send_bits_);
+  // [7692-7.2.1-TAKEOVER]
+  if (deflater_ == nullptr && send_bits_ != 8)
+    deflater_ = Deflater::make(send_bits_, pool_.budget());
+  return deflater_.get();
+}
+
+void PermessageDeflate::forget_sent_context() {
+  if (deflater_ != nullptr)
+    deflater_->start_anew();
+}
+
+Inflater* PermessageDeflate::begin_message() {
+  // [7692-7.2.2-TAKEOVER] the peer may look back at its last message, [7692-7.2.2-EMPTY] or had agreed not to; in a
+  // window that is at least as large as agreed: [7692-7.2.2-WINDOW]
+  if (inflater_ == nullptr) {
+    inflater_ = takes_over_received_ ? Inflater::make(pool_.budget()) : pool_.borrow_inflater();
+  }
+  return inflater_.get();
+}
+
+void PermessageDeflate::end_message() {
+  if (!takes_over_received_ && inflater_ != nullptr)
+    pool_.give_back(std::move(inflater_));
+}
+
+}  // namespace ws

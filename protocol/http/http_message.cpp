@@ -1,0 +1,249 @@
+#include "protocol/http/http_message.h"
+
+#include <algorithm>
+
+#include "protocol/authority.h"
+#include "protocol/text.h"
+
+namespace ws {
+namespace {
+
+/// RFC 9110 §5.5: visible characters, blanks, and bytes above ASCII.
+constexpr bool is_field_char(char c) {
+  const auto u = static_cast<unsigned char>(c);
+  return is_blank(c) || (u > 0x20 && u != 0x7F);
+}
+constexpr bool is_visible_ascii(char c) {
+  return c > 0x20 && c < 0x7F;
+}
+
+}  // namespace
+
+HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
+  bytes_ = bytes;
+  while (error_ == Error::kNone && !is_complete_) {
+    // A first byte that no method starts with: most often TLS spoken to a plain port.
+    if (!has_start_line_ && position_ < bytes.size() && bytes[position_] != '\r' &&
+        !is_tchar(bytes[position_])) {
+      error_ = Error::kNotHttp;
+      break;
+    }
+    const std::size_t lf = bytes.find('\n', scanned_);
+    if (lf == std::string_view::npos) {
+      scanned_ = bytes.size();
+      error_ = judge_unfinished(bytes.size() - position_, limits);
+      break;
+    }
+    // [9112-2.2-CRLF] a line ends in CRLF, and holds no CR of its own
+    std::string_view line = bytes.substr(position_, lf - position_);
+    const bool has_cr = !line.empty() && line.back() == '\r';
+    if (has_cr)
+      line.remove_suffix(1);
+    error_ = take_line(line, limits);
+    if (error_ == Error::kNone && (!has_cr || line.find('\r') != std::string_view::npos)) {
+      error_ = Error::kBareControl;
+    }
+    position_ = scanned_ = lf + 1;
+  }
+  if (error_ != Error::kNone)
+    return Status::kError;
+  return is_complete_ ? Status::kComplete : Status::kNeedMore;
+}
+
+void HttpHead::reset() {
+  bytes_ = {};
+  position_ = scanned_ = field_bytes_ = 0;
+  fields_.clear();
+  error_ = Error::kNone;
+  has_start_line_ = skipped_empty_line_ = is_complete_ = false;
+}
+
+/// A line that has no end yet: `pending` bytes, the last of which may be the CR of its CRLF.
+Error HttpHead::judge_unfinished(std::size_t pending, const Limits& limits) const {
+  if (!has_start_line_) {
+    return pending > limits.request_line + 1 ? Error::kRequestLineTooLong : Error::kNone;
+  }
+  // One byte may be the CR of the last, empty line; more of them are a field line.
+  const bool too_large =
+      pending > limits.field_line + 1 ||
+      (pending > 1 &&
+       (field_bytes_ + pending + 1 > limits.field_bytes ||  // field_bytes_ counts each CRLF
+        fields_.size() == limits.fields));
+  return too_large ? Error::kFieldsTooLarge : Error::kNone;
+}
+
+Error HttpHead::take_line(std::string_view line, const Limits& limits) {
+  if (!has_start_line_) {
+    // [9112-2.2-EMPTY] one empty line before the request is the trace of an old client's mistake
+    if (line.empty() && !skipped_empty_line_) {
+      skipped_empty_line_ = true;
+      return Error::kNone;
+    }
+    if (line.size() > limits.request_line)
+      return Error::kRequestLineTooLong;
+    has_start_line_ = true;
+    return take_start_line(line);
+  }
+  if (line.empty()) {
+    is_complete_ = true;
+    return judge();
+  }
+  field_bytes_ += line.size() + 2;
+  // [6585-5-FIELDS] length, number and sum
+  if (line.size() > limits.field_line || field_bytes_ > limits.field_bytes ||
+      fields_.size() == limits.fields) {
+    return Error::kFieldsTooLarge;
+  }
+  return take_field(line);
+}
+
+Error HttpHead::take_field(std::string_view line) {
+  // [9112-5.2-FOLD] a blank in front would continue the field before
+  if (is_blank(line.front()))
+    return Error::kFieldFolding;
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos)
+    return Error::kFieldSyntax;
+  const std::string_view name = line.substr(0, colon);
+  const std::string_view value = trim(line.substr(colon + 1));
+  // [9112-5-FIELD] no blank before the colon either: proxies disagreed about what it means
+  if (!is_token(name))
+    return Error::kFieldSyntax;
+  if (!std::ranges::all_of(value, is_field_char))
+    return Error::kBareControl;
+  fields_.push_back({slice(name), slice(value)});
+  return Error::kNone;
+}
+
+std::size_t HttpHead::count(std::string_view name) const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      fields_, [&](const Field& f) { return equals_ignoring_case(text(f.name), name); }));
+}
+
+std::optional<std::string_view> HttpHead::find(std::string_view name) const {
+  for (const Field& f : fields_) {
+    if (equals_ignoring_case(text(f.name), name))
+      return text(f.value);
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string_view> HttpHead::values(std::string_view name) const {
+  std::vector<std::string_view> values;
+  for (const Field& f : fields_) {
+    if (equals_ignoring_case(text(f.name), name))
+      values.push_back(text(f.value));
+  }
+  return values;
+}
+
+bool HttpHead::lists(std::string_view name, std::string_view element) const {
+  for (const Field& f : fields_) {
+    if (!equals_ignoring_case(text(f.name), name))
+      continue;
+    std::string_view rest = text(f.value);
+    while (const auto candidate = next_list_element(rest)) {
+      if (equals_ignoring_case(*candidate, element))
+        return true;
+    }
+  }
+  return false;
+}
+
+Error HttpRequest::take_start_line(std::string_view line) {
+  // [9112-3-REQUEST] method SP target SP version, with single blanks
+  const std::size_t first = line.find(' ');
+  const std::size_t last = line.rfind(' ');
+  if (first == std::string_view::npos || first == last)
+    return Error::kRequestLine;
+  const std::string_view method = line.substr(0, first);
+  const std::string_view target = line.substr(first + 1, last - first - 1);
+  const std::string_view version = line.substr(last + 1);
+  if (!is_token(method) || target.empty() || target.find(' ') != std::string_view::npos) {
+    return Error::kRequestLine;
+  }
+  if (version.size() != 8 || !version.starts_with("HTTP/") || !is_digit(version[5]) ||
+      version[6] != '.' || !is_digit(version[7])) {
+    return Error::kRequestLine;
+  }
+  // [9110-15.6.6-VERSION] HTTP/1.2 would have to be understandable as 1.1; 2.0 would not
+  if (version[5] != '1')
+    return Error::kHttpVersion;
+  minor_version_ = version[7] == '0' ? 0 : 1;
+  method_ = slice(method);
+  return take_target(target);
+}
+
+Error HttpRequest::take_target(std::string_view target) {
+  // [9112-3.2-TARGET] a fragment is never sent; what is not visible ASCII is to be escaped
+  if (!std::ranges::all_of(target, is_visible_ascii) ||
+      target.find('#') != std::string_view::npos) {
+    return Error::kTarget;
+  }
+  target_ = slice(target);
+  std::string_view path = target;
+  if (target.front() != '/' && target != "*") {
+    // absolute-form, as sent to proxies: scheme "://" authority [path]
+    const std::size_t scheme = target.find("://");
+    if (scheme == std::string_view::npos) {
+      if (text(method_) != "CONNECT" || !has_authority_characters(target))
+        return Error::kTarget;
+      path = target.substr(target.size());  // empty, and a view into the bytes all the same
+    } else {
+      if (!is_alpha(target.front()))
+        return Error::kTarget;
+      path.remove_prefix(scheme + 3);
+      const std::size_t end = std::min(path.find_first_of("/?"), path.size());
+      if (end == 0 || !has_authority_characters(path.substr(0, end)))
+        return Error::kTarget;
+      path.remove_prefix(end);
+      // An empty path means "/" (RFC 9110 §4.2.3); a view of that is there, in the "://".
+      if (!path.starts_with('/'))
+        path = target.substr(scheme + 1, 1);
+    }
+  }
+  path_ = slice(path.substr(0, path.find('?')));
+  return Error::kNone;
+}
+
+Error HttpRequest::judge() const {
+  // [9112-3.2-HOST]
+  const std::size_t hosts = count("Host");
+  if (hosts > 1 || (hosts == 0 && minor_version_ >= 1))
+    return Error::kHost;
+  if (hosts == 1 && !has_authority_characters(*find("Host")))
+    return Error::kHost;
+
+  // [9112-6.3-LENGTH] two ways to say where a body ends are one too many
+  const std::size_t lengths = count("Content-Length");
+  if (lengths > 1 || (lengths == 1 && count("Transfer-Encoding") > 0))
+    return Error::kBodyLength;
+  if (lengths == 1) {
+    const std::string_view length = *find("Content-Length");
+    if (length.empty() || length.size() > 19 || !std::ranges::all_of(length, is_digit)) {
+      return Error::kBodyLength;
+    }
+  }
+  return Error::kNone;
+}
+
+bool HttpRequest::has_body() const {
+  if (count("Transfer-Encoding") > 0)
+    return true;
+  const auto length = find("Content-Length");
+  return length.has_value() && length->find_first_not_of('0') != std::string_view::npos;
+}
+
+Error HttpResponse::take_start_line(std::string_view line) {
+  // [9112-4-STATUS] version SP three digits SP reason, which may be empty
+  const bool is_sound = line.size() >= 12 && line.starts_with("HTTP/1.") && is_digit(line[7]) &&
+                        line[8] == ' ' && line[9] >= '1' && line[9] <= '9' && is_digit(line[10]) &&
+                        is_digit(line[11]) && (line.size() == 12 || line[12] == ' ');
+  if (!is_sound)
+    return Error::kStatusLine;
+  status_ = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+  reason_ = slice(line.substr(std::min<std::size_t>(13, line.size())));
+  return Error::kNone;
+}
+
+}  // namespace ws

@@ -1,0 +1,36 @@
+// The chat of the seed's article: what one says, all the others hear.
+#pragma once
+
+#include <mutex>
+
+#include "server/app/room.h"
+#include "server/session/endpoint.h"
+
+namespace ws {
+
+/// What the chats of all loops share.
+struct ChatParts {
+  RoomParts room{};
+  std::mutex mutex{};
+  std::size_t total = 0;  ///< members, in all loops; under the mutex
+};
+
+/// One loop's.
+class Chat final : public Endpoint {
+ public:
+  Chat(ChatParts& parts, SessionContext& context, const SessionTable& sessions)
+      : parts_(parts), room_(parts.room, context, sessions) {}
+
+  void opened(Session& session, const Opening& opening) override;
+  void message(Session& session, Opcode opcode, std::span<std::byte> payload) override;
+  void closed(Session& session, const Ending& ending) override;
+  void turn_ended() override { room_.end_turn(); }
+
+ private:
+  void count(const Session& session, std::string_view what, std::ptrdiff_t change);
+
+  ChatParts& parts_;
+  Room room_;
+};
+
+}  // namespace ws

@@ -1,0 +1,289 @@
+#include "server/app/room.h"
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <utility>
+
+#include "protocol/frame/message.h"
+#include "server/session/session.h"
+#include "server/session/session_table.h"
+
+namespace ws {
+namespace {
+
+/// A turn of this size leaves before its end; a block of this capacity is kept for the next one.
+constexpr std::size_t kFlushAt = 256 * 1024;
+/// A part that is behind by so much is not handed more.
+constexpr std::size_t kMailbox = 4 * kFlushAt;
+
+/// Bytes that a turn holds in a mailbox.
+std::size_t cost(const Turn& turn) {
+  std::size_t bytes = turn.said.size() * sizeof(Turn::Said);
+  for (std::size_t i = 0; i < turn.editions; ++i)
+    bytes += turn.blocks[i]->size();
+  return bytes;
+}
+
+}  // namespace
+
+Room::Room(RoomParts& parts, SessionContext& context, const SessionTable& sessions)
+    : parts_(parts),
+      part_(parts.parts.size()),
+      context_(context),
+      sessions_(sessions),
+      mailbox_(context.loop, kMailbox) {
+  parts.parts.push_back(this);
+}
+
+void Room::join(Session& session) {
+  const std::size_t edition = session.takes_shared_deflate() ? 1 : 0;
+  members_.push_back({&session, edition, parts_.ordered, kNone});
+  session.member = static_cast<std::uint32_t>(members_.size() - 1);
+  parts_.takers += edition;
+}
+
+void Room::leave(Session& session) {
+  if (session.member == Session::kNoMember)
+    return;
+  // The last of the dense array takes the gap.
+  Member& gap = members_[session.member];
+  parts_.takers -= gap.edition;
+  gap = members_.back();
+  gap.session->member = session.member;
+  members_.pop_back();
+  session.member = Session::kNoMember;
+}
+
+bool Room::say(Session& speaker, Opcode opcode,
+               std::initializer_list<std::span<const std::byte>> parts) {
+  FrameHeader header{.opcode = opcode};
+  for (const auto part : parts)
+    header.payload_length += part.size();
+  std::array<std::byte, kMaxHeaderSize> bytes;
+  const auto header_bytes = std::span(bytes).first(serialize_frame_header(header, bytes));
+  const auto size = static_cast<std::size_t>(header.payload_length);
+
+  if (turn_ == nullptr)
+    turn_ = std::make_shared<Turn>();
+  Turn& turn = *turn_;
+  // Who takes the second edition where there is none, gets the first: each message may go as it is.
+  const std::size_t editions = turn.editions != 0 ? turn.editions : parts_.takers > 0 ? 2 : 1;
+  const auto compressed =
+      editions > 1 ? compress(opcode, parts, size) : std::span<const std::byte>{};
+  if (turn.said.size() == turn.said.capacity())
+    turn.said.reserve(2 * turn.said.size() + 16);  // so that push_back below cannot throw
+  const std::array sizes = {header_bytes.size() + size,
+                            compressed.empty() ? header_bytes.size() + size : compressed.size()};
+  for (std::size_t i = 0; i < editions; ++i) {
+    if (turn.blocks[i] == nullptr)
+      turn.blocks[i] = std::make_shared<Block>(context_.budget);
+    if (!turn.blocks[i]->reserve(sizes[i])) {
+      if (turn.editions == 0)
+        turn_ = nullptr;  // the other edition may have got what it wanted
+      return false;
+    }
+  }
+
+  turn.editions = editions;
+  Turn::Said& said = turn.said.emplace_back();
+  said.speaker = speaker.token();
+  for (std::size_t i = 0; i < editions; ++i) {
+    Block& block = *turn.blocks[i];
+    const std::size_t begin = block.size();
+    if (i == 1 && !compressed.empty()) {
+      block.append(compressed);
+    } else {
+      block.append(header_bytes);
+      for (const auto part : parts)
+        block.append(part);
+    }
+    said.ranges[i] = {begin, block.size()};
+  }
+  if (is_home())
+    count_ordered(1);
+  if (turn.size() >= kFlushAt)
+    flush();
+  if (is_behind_)
+    speaker.hold();
+  return true;
+}
+
+/// The message as a compressed frame, valid until the next call; empty if it is better sent as it is. Without
+/// context, and so the same for everyone.
+std::span<const std::byte> Room::compress(Opcode opcode,
+                                          std::initializer_list<std::span<const std::byte>> parts,
+                                          std::size_t size) {
+  const DeflateSettings& settings = context_.deflate.settings();
+  Deflater* const deflater =
+      size < settings.threshold ? nullptr : context_.deflate.deflater(settings.window_bits);
+  if (deflater == nullptr)
+    return {};
+  compressed_.clear();
+  const auto room = compressed_.extend(max_compressed_frame(size));
+  FrameHeader header{.opcode = opcode};
+  const std::size_t frame_size = write_compressed_frame(*deflater, header, parts, room);
+  return header.payload_length < size ? room.first(frame_size) : std::span<const std::byte>{};
+}
+
+/// The turn from where `member` joined, without what it said itself; neighbours are joined.
+std::span<const Range> Room::ranges_for(const Turn& turn, const Member& member) {
+  ranges_.clear();
+  const std::size_t edition = std::min(member.edition, turn.editions - 1);
+  std::size_t end = turn.blocks[edition]->size();
+  // Its own entries are chained from the newest to the oldest, so the ranges come out last first.
+  for (std::uint32_t i = member.last_said; i != kNone; i = turn.said[i].previous) {
+    const Range range = turn.said[i].ranges[edition];
+    if (range.end < end)
+      ranges_.push_back({range.end, end});
+    end = range.begin;
+  }
+  std::size_t begin = 0;
+  if (member.joined_at > turn.first) {
+    const std::uint64_t missed = member.joined_at - turn.first;
+    begin = missed < turn.said.size() ? turn.said[missed].ranges[edition].begin : end;
+  }
+  if (begin < end)
+    ranges_.push_back({begin, end});
+  std::ranges::reverse(ranges_);
+  return ranges_;
+}
+
+void Room::end_turn() {
+  compressed_.clear();  // a large one's memory is not kept
+  if (!is_home()) {
+    mailbox_.take([this](std::shared_ptr<Turn>& turn) { deliver(*turn); });
+  } else if (parts_.parts.size() > 1 && may_send()) {
+    mailbox_.take([this](std::shared_ptr<Turn>& turn) { order(turn); });
+  }
+  flush();
+}
+
+void Room::flush() {
+  if (turn_ != nullptr && turn_->editions != 0) {
+    if (!may_send()) {
+      is_behind_ = true;
+      return;
+    }
+    send();
+  }
+  if (!std::exchange(is_behind_, false))
+    return;
+  for (const Member& member : members_) {
+    try {
+      member.session->release();
+    } catch (const std::bad_alloc&) {
+      member.session->reset("out of memory");
+    }
+  }
+}
+
+void Room::send() {
+  Turn& turn = *turn_;
+  if (is_home())
+    turn.first = parts_.ordered - turn.said.size();
+  for (Room* const room : receivers())
+    room->mailbox_.post(turn_, cost(turn));
+  if (is_home())
+    deliver(turn);
+  if (!receivers().empty()) {
+    turn_ = nullptr;
+    return;
+  }
+  turn.said.clear();
+  turn.editions = 0;
+  for (std::shared_ptr<Block>& block : turn.blocks) {
+    // Whoever could not take it all holds the block now, which nobody may change any more.
+    if (block.use_count() > 1) {
+      block.reset();
+    } else if (block != nullptr) {
+      block->recycle(kFlushAt);
+    }
+  }
+}
+
+/// Sends each member of this part what is for him.
+void Room::deliver(Turn& turn) {
+  for (std::uint32_t i = 0; i < turn.said.size(); ++i) {
+    Turn::Said& said = turn.said[i];
+    const Session* const speaker = sessions_.find(said.speaker);  // null: another loop's, or gone
+    if (speaker != nullptr && speaker->member != Session::kNoMember)
+      said.previous = std::exchange(members_[speaker->member].last_said, i);
+  }
+  for (Member& member : members_) {
+    try {
+      const auto ranges = ranges_for(turn, member);
+      if (!ranges.empty())
+        member.session->send_shared(turn.blocks[std::min(member.edition, turn.editions - 1)],
+                                    ranges);
+    } catch (const std::bad_alloc&) {
+      member.session->reset("out of memory");  // the others lose nothing
+    }
+    member.last_said = kNone;
+  }
+}
+
+// --- Several parts
+
+/// Whom this part hands its turns: the home all others, each of them the home.
+std::span<Room* const> Room::receivers() const {
+  const std::span<Room* const> all = parts_.parts;
+  return is_home() ? all.subspan(1) : all.first(1);
+}
+
+/// If not, the loop is woken when a receiver has caught up.
+bool Room::may_send() {
+  return std::ranges::all_of(receivers(),
+                             [&](Room* room) { return room->mailbox_.has_room(context_.loop); });
+}
+
+/// At home: puts what another part hands over behind what was said here.
+void Room::order(std::shared_ptr<Turn>& turn) {
+  const std::size_t messages = turn->said.size();
+  if (turn_ == nullptr || turn_->editions == 0) {
+    turn_ = std::move(turn);
+  } else if (!append(*turn)) {
+    send();
+    turn_ = std::move(turn);
+  }
+  count_ordered(messages);
+  if (turn_->size() >= kFlushAt)
+    send();
+}
+
+/// Copies a turn behind this one; false, and nothing copied, if there is no memory for it.
+bool Room::append(const Turn& other) {
+  Turn& turn = *turn_;
+  const auto edition_of_other = [&](std::size_t i) { return std::min(i, other.editions - 1); };
+  try {
+    const std::size_t messages_of_both = turn.said.size() + other.said.size();
+    if (messages_of_both > turn.said.capacity())
+      turn.said.reserve(2 * messages_of_both);
+    for (std::size_t i = 0; i < turn.editions; ++i) {
+      if (!turn.blocks[i]->reserve(other.blocks[edition_of_other(i)]->size()))
+        return false;
+    }
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  const std::size_t messages = turn.said.size();
+  turn.said.insert(turn.said.end(), other.said.begin(), other.said.end());
+  for (std::size_t i = 0; i < turn.editions; ++i) {
+    const std::size_t j = edition_of_other(i);
+    const std::size_t base = turn.blocks[i]->size();
+    turn.blocks[i]->append(other.blocks[j]->bytes());
+    for (std::size_t k = 0; k < other.said.size(); ++k) {
+      const Range range = other.said[k].ranges[j];
+      turn.said[messages + k].ranges[i] = {base + range.begin, base + range.end};
+    }
+  }
+  return true;
+}
+
+/// At home: so many more have their place in the order.
+void Room::count_ordered(std::size_t messages) {
+  parts_.ordered.store(parts_.ordered.load(std::memory_order_relaxed) + messages,
+                       std::memory_order_release);
+}
+
+}  // namespace ws

@@ -1,0 +1,90 @@
+#include "server/http/http_answer.h"
+
+#include <array>
+
+namespace ws {
+namespace {
+
+std::string_view reason_phrase(int status) {
+  switch (status) {
+    case 200:
+      return "OK";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
+    case 414:
+      return "URI Too Long";
+    case 426:
+      return "Upgrade Required";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 503:
+      return "Service Unavailable";
+    case 505:
+      return "HTTP Version Not Supported";
+    default:
+      return "Refused";
+  }
+}
+
+/// RFC 9110 §5.6.7, e.g. "Sun, 06 Nov 1994 08:49:37 GMT": English, whatever the locale.
+std::string http_date(std::time_t now) {
+  constexpr std::array kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::array kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  const auto two_digits = [](int number) {
+    return (number < 10 ? "0" : "") + std::to_string(number);
+  };
+  std::string date = kDays[static_cast<std::size_t>(utc.tm_wday)];
+  date += ", " + two_digits(utc.tm_mday) + " " + kMonths[static_cast<std::size_t>(utc.tm_mon)] +
+          " " + std::to_string(1900 + utc.tm_year) + " " + two_digits(utc.tm_hour) + ":" +
+          two_digits(utc.tm_min) + ":" + two_digits(utc.tm_sec) + " GMT";
+  return date;
+}
+
+}  // namespace
+
+Answer refusal(int status, std::string_view text) {
+  Answer answer;
+  answer.status = status;
+  answer.body = std::string(text) + "\n";
+  if (status == 426)  // [6455-4.4-VERSIONS] the one version, whatever else was missing
+    answer.fields = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+  return answer;
+}
+
+Answer refusal(Error error) {
+  const ErrorInfo& info = describe(error);
+  return refusal(info.code, info.text);
+}
+
+void write_answer(const Answer& answer, std::time_t now, Output& out) {
+  std::string head = "HTTP/1.1 " + std::to_string(answer.status) + " ";
+  head += reason_phrase(answer.status);
+  head += "\r\nDate: " + http_date(now) + "\r\n" + answer.fields;
+  // RFC 9110 §7.8: whoever sends Upgrade lists it in Connection.
+  head += answer.status == 426 ? "Connection: close, Upgrade\r\n" : "Connection: close\r\n";
+  if (!answer.body.empty())
+    head += "Content-Type: " + std::string(answer.content_type) + "\r\n";
+  head += "Content-Length: " + std::to_string(answer.body.size()) + "\r\n\r\n";
+  out.append(head);
+  if (!answer.is_head)
+    out.append(answer.body);
+}
+
+}  // namespace ws

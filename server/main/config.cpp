@@ -1,0 +1,298 @@
+#include "server/main/config.h"
+
+#include <algorithm>
+#include <charconv>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+#include "protocol/text.h"
+#include "server/http/origin.h"
+#include "server/net/event_loop.h"
+#include "server/net/socket.h"
+
+namespace ws {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::uint64_t factor;
+};
+constexpr Unit kNone[] = {{"", 1}};
+constexpr Unit kBytes[] = {{"", 1}, {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+constexpr Unit kTime[] = {{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}};
+
+/// "64KiB" with kBytes is 65536; nullopt if it is no number with one of the units.
+std::optional<std::uint64_t> parse_quantity(std::string_view text, std::span<const Unit> units) {
+  std::uint64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const auto unit = std::ranges::find(units, std::string_view(rest, end), &Unit::name);
+  if (error == std::errc() && number == 0 && rest == end)
+    return 0;  // of whatever
+  if (error != std::errc() || unit == units.end() || number > UINT64_MAX / unit->factor)
+    return std::nullopt;
+  return number * unit->factor;
+}
+
+/// In the largest unit that it is a multiple of: 65536 with kBytes is "64KiB".
+std::string to_text(std::uint64_t number, std::span<const Unit> units) {
+  if (number == 0)
+    return "0";
+  const Unit* best = &units[0];
+  for (const Unit& unit : units) {
+    if (number % unit.factor == 0 && !unit.name.empty())
+      best = &unit;
+  }
+  return std::to_string(number / best->factor) + std::string(best->name);
+}
+
+/// One number among the limits.
+template <typename Number>
+struct LimitOption {
+  const char* group;
+  const char* name;
+  Number Limits::*field;
+  std::span<const Unit> units;
+  std::uint64_t least;
+  std::uint64_t most;
+  const char* help;
+};
+
+constexpr const char* kHandshake = "Opening handshake";
+constexpr const char* kMessages = "Messages";
+constexpr const char* kCompression = "Compression";
+constexpr const char* kMemory = "Memory";
+constexpr const char* kConnections = "Connections";
+constexpr const char* kDeadlines = "Deadlines";
+constexpr std::uint64_t kGiB = 1 << 30;
+constexpr std::uint64_t kDay = 86'400'000;
+
+constexpr LimitOption<std::size_t> kSizes[] = {
+    {kHandshake, "--max-request-line", &Limits::request_line, kBytes, 16, kGiB,
+     "bytes of the request line; over it: 414"},
+    {kHandshake, "--max-field-line", &Limits::field_line, kBytes, 16, kGiB,
+     "bytes of one header field; over it: 431"},
+    {kHandshake, "--max-fields", &Limits::fields, kNone, 1, 10'000, "header fields; over it: 431"},
+    {kHandshake, "--max-field-bytes", &Limits::field_bytes, kBytes, 16, kGiB,
+     "bytes of all header fields; over it: 431"},
+    {kMessages, "--max-message", &Limits::message, kBytes, 1, 4 * kGiB,
+     "bytes of one message; over it: Close 1009"},
+    {kMemory, "--outbox-high", &Limits::outbox_high, kBytes, 1, kGiB,
+     "bytes queued for a session above which it is not read from"},
+    {kMemory, "--outbox-low", &Limits::outbox_low, kBytes, 1, kGiB,
+     "bytes queued below which it is again"},
+    {kMemory, "--chat-queue", &Limits::chat_queue, kBytes, 1, kGiB,
+     "bytes kept for a chat member; over it: Close 1008"},
+    {kMemory, "--max-buffered", &Limits::buffered, kBytes, 64 << 10, 1024 * kGiB,
+     "bytes held for all sessions; over it: Close 1013"},
+    {kConnections, "--max-connections", &Limits::connections, kNone, 0, 10'000'000,
+     "in all, 0: as descriptors allow; over it: 503"},
+    {kConnections, "--max-connections-per-address", &Limits::connections_per_address, kNone, 0,
+     10'000'000, "0: no limit; over it: 503"},
+};
+constexpr LimitOption<std::uint32_t> kNumbers[] = {
+    {kMessages, "--max-fragments", &Limits::fragments, kNone, 1, UINT32_MAX,
+     "frames of one message; over it: Close 1008"},
+    {kDeadlines, "--handshake-timeout", &Limits::handshake_ms, kTime, 1, kDay,
+     "for the request head; then 408"},
+    {kDeadlines, "--close-timeout", &Limits::close_ms, kTime, 1, kDay,
+     "for the answer to our Close"},
+    {kDeadlines, "--drain-timeout", &Limits::drain_ms, kTime, 1, kDay,
+     "for the peer's FIN after ours"},
+    {kDeadlines, "--read-timeout", &Limits::read_ms, kTime, 1, kDay,
+     "for --outbox-low bytes, or the end, of a message that has begun; then Close 1008"},
+    {kDeadlines, "--write-timeout", &Limits::write_ms, kTime, 1, kDay,
+     "for --outbox-low bytes, or all, of what is queued to leave"},
+    {kDeadlines, "--ping-interval", &Limits::ping_ms, kTime, 0, kDay,
+     "of silence before a ping, 0: never"},
+    {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay, "for the answer to our ping"},
+    {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
+     "for the sessions to end after SIGTERM"},
+};
+
+template <typename Number>
+void add_limit(CLI::App& app, Limits& limits, const LimitOption<Number>& option) {
+  const std::string type = option.units.data() == kBytes  ? "SIZE"
+                           : option.units.data() == kTime ? "TIME"
+                                                          : "NUMBER";
+  const auto set = [&limits, &option, type](const std::string& text) {
+    const auto value = parse_quantity(text, option.units);
+    if (!value.has_value() || *value < option.least || *value > option.most) {
+      throw CLI::ValidationError(option.name, "'" + text + "' is not a " + type + " between " +
+                                                  to_text(option.least, option.units) + " and " +
+                                                  to_text(option.most, option.units));
+    }
+    limits.*option.field = static_cast<Number>(*value);
+  };
+  app.add_option_function<std::string>(option.name, set, option.help)
+      ->default_str(to_text(limits.*option.field, option.units))
+      ->type_name(type)
+      ->group(option.group);
+}
+
+template <typename Value>
+struct Choice {
+  std::string_view name;
+  Value value;
+};
+constexpr Choice<LogLevel> kLevels[] = {{"debug", LogLevel::kDebug},
+                                        {"info", LogLevel::kInfo},
+                                        {"warn", LogLevel::kWarn},
+                                        {"error", LogLevel::kError},
+                                        {"off", LogLevel::kOff}};
+constexpr Choice<LogFormat> kFormats[] = {{"text", LogFormat::kText}, {"json", LogFormat::kJson}};
+
+template <typename Value, std::size_t kCount>
+void add_choice(CLI::App& app, const char* name, Value& field,
+                const Choice<Value> (&choices)[kCount], const char* help) {
+  const auto set = [&field, &choices, name, help](const std::string& text) {
+    const auto choice = std::ranges::find(choices, text, &Choice<Value>::name);
+    if (choice == std::end(choices)) {
+      throw CLI::ValidationError(name, "'" + text + "' is not " + help);
+    }
+    field = choice->value;
+  };
+  app.add_option_function<std::string>(name, set, help)
+      ->default_str(std::string(std::ranges::find(choices, field, &Choice<Value>::value)->name))
+      ->type_name("NAME");
+}
+
+/// permessage-deflate: off unless asked for, as in the article.
+void add_deflate(CLI::App& app, DeflateSettings& deflate) {
+  app.add_flag("--deflate", deflate.is_enabled, "agree to permessage-deflate (RFC 7692)")
+      ->group(kCompression);
+  app.add_flag_callback(
+         "--deflate-no-takeover", [&deflate] { deflate.takes_over_context = false; },
+         "keep no window between messages: less is gained, and an idle session costs no memory")
+      ->group(kCompression);
+  app.add_option("--deflate-window-bits", deflate.window_bits,
+                 "look back at 2^BITS bytes at most, either end")
+      ->default_str(std::to_string(deflate.window_bits))
+      ->type_name("BITS")
+      ->check(CLI::Range(9, 15).description(""))
+      ->group(kCompression);
+  const auto set_threshold = [&deflate](const std::string& text) {
+    const auto bytes = parse_quantity(text, kBytes);
+    if (!bytes.has_value() || *bytes < 1 || *bytes > kGiB)
+      throw CLI::ValidationError("--deflate-from",
+                                 "'" + text + "' is not a SIZE between 1B and 1GiB");
+    deflate.threshold = static_cast<std::size_t>(*bytes);
+  };
+  app.add_option_function<std::string>("--deflate-from", set_threshold,
+                                       "shorter messages are sent as they are")
+      ->default_str(to_text(deflate.threshold, kBytes))
+      ->type_name("SIZE")
+      ->group(kCompression);
+}
+
+std::string judge_address(const std::string& text) {
+  return SocketAddress::parse(text, 0).has_value()
+             ? ""
+             : "'" + text + "' is not a numeric address such as 127.0.0.1, 0.0.0.0 or ::1";
+}
+
+std::string judge_origin(const std::string& text) {
+  return is_origin(text) ? "" : "'" + text + "' is not an origin such as https://example.org:8443";
+}
+
+std::string judge_subprotocol(const std::string& text) {
+  return is_token(text) ? "" : "'" + text + "' is not a token";
+}
+
+}  // namespace
+
+ParsedConfig parse_config(int argc, const char* const* argv) {
+  ServerOptions options;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 8080;
+  CLI::App app(
+      "wsd, the WebSocket server of Frame by Frame: /echo, /chat and /echo/raw.\n"
+      "SIZE is in bytes, or with KiB, MiB, GiB; TIME takes ms, s, min or h: 500ms.",
+      "wsd");
+  app.get_formatter()->column_width(46);
+  app.set_version_flag("--version", "wsd " FBF_VERSION " (Frame by Frame)",
+                       "Print the version and exit");
+
+  app.add_option("--address", address, "to listen on, numeric, IPv4 or IPv6")
+      ->capture_default_str()
+      ->type_name("ADDRESS")
+      ->check(judge_address);
+  const auto set_port = [&port](const std::string& text) {
+    const auto number = parse_quantity(text, kNone);
+    if (!number.has_value() || *number > UINT16_MAX)
+      throw CLI::ValidationError("--port", "'" + text + "' is not between 0 and 65535");
+    port = static_cast<std::uint16_t>(*number);
+  };
+  app.add_option_function<std::string>("--port", set_port, "0: the kernel chooses one")
+      ->default_str(std::to_string(port))
+      ->type_name("PORT");
+  const auto set_threads = [&options](const std::string& text) {
+    const auto threads = parse_quantity(text, kNone);
+    if (!threads.has_value() || *threads < 1 || *threads > kMostLoops)
+      throw CLI::ValidationError("--threads", "'" + text + "' is not a NUMBER between 1 and " +
+                                                  std::to_string(kMostLoops));
+    options.threads = static_cast<unsigned>(*threads);
+  };
+  app.add_option_function<std::string>("--threads", set_threads,
+                                       "loops, which deal the connections out among them")
+      ->default_str(std::to_string(options.threads))
+      ->type_name("NUMBER");
+  app.add_flag("--affinity", options.has_affinity,
+               "keep each loop to one processor, and give it what comes in there");
+  app.add_option("--allowed-origin", options.allowed_origins,
+                 "let only these origins in, repeatable; without it all may, as in the article")
+      ->type_name("ORIGIN")
+      ->allow_extra_args(false)
+      ->check(judge_origin);
+  app.add_option("--subprotocol", options.subprotocols,
+                 "a subprotocol that clients may ask for, repeatable")
+      ->type_name("NAME")
+      ->allow_extra_args(false)
+      ->check(judge_subprotocol);
+  add_choice(app, "--log-level", log_level, kLevels, "debug, info, warn, error or off");
+  add_choice(app, "--log-format", log_format, kFormats, "text or json");
+  const auto set_wire_log = [&options](const std::string& text) {
+    if (!text.empty() && text != "hex")
+      throw CLI::ValidationError("--wire-log", "'" + text + "' is not hex");
+    options.wire_log = text.empty() ? WireDetail::kFields : WireDetail::kHex;
+  };
+  app.add_option_function<std::string>(
+         "--wire-log", set_wire_log,
+         "log each handshake and frame as it crosses, at level info; =hex: with its bytes")
+      ->expected(0, 1)
+      ->type_name("[=hex]");
+  add_deflate(app, options.deflate);
+  for (const auto& option : kSizes)
+    add_limit(app, options.limits, option);
+  for (const auto& option : kNumbers)
+    add_limit(app, options.limits, option);
+
+  try {
+    app.parse(argc, argv);
+    for (const char* const name :
+         {"--deflate-no-takeover", "--deflate-window-bits", "--deflate-from"}) {
+      if (app.count(name) != 0 && !options.deflate.is_enabled)
+        throw CLI::ValidationError(name, "means nothing without --deflate");
+    }
+    if (options.limits.outbox_low > options.limits.outbox_high) {
+      throw CLI::ValidationError("--outbox-low", "must not be above --outbox-high");
+    }
+  } catch (const CLI::CallForHelp&) {
+    return {.exit_status = 0, .output = app.help()};
+  } catch (const CLI::CallForVersion& version) {
+    return {.exit_status = 0, .output = std::string(version.what()) + "\n"};
+  } catch (const CLI::ParseError& error) {
+    std::string line = error.what();
+    std::ranges::replace(line, '\n', ' ');
+    return {.exit_status = 2, .output = "wsd: " + line + " (wsd --help lists the options)\n"};
+  }
+  options.address = *SocketAddress::parse(address, port);  // both were checked above
+  return {.options = std::move(options), .log_level = log_level, .log_format = log_format};
+}
+
+}  // namespace ws

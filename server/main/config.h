@@ -1,0 +1,23 @@
+// The command line of wsd.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "server/log/log.h"
+#include "server/main/options.h"
+
+namespace ws {
+
+struct ParsedConfig {
+  std::optional<ServerOptions> options{};  ///< empty: print `output` and exit
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+  int exit_status = 0;  ///< 0: help or version, for standard output; 2: an error, one line
+  std::string output{};
+};
+
+/// Parses the command line of wsd. Without options it listens on 127.0.0.1, port 8080.
+[[nodiscard]] ParsedConfig parse_config(int argc, const char* const* argv);
+
+}  // namespace ws

@@ -1,0 +1,101 @@
+// wsd: options, signals, wiring.
+#include <malloc.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include <exception>
+#include <iostream>
+#include <string>
+
+#include "protocol/deflate/deflate.h"
+#include "server/log/log.h"
+#include "server/main/config.h"
+#include "server/main/server.h"
+#include "server/net/fd.h"
+
+namespace {
+
+int fail(const std::string& why) {
+  std::cerr << "wsd: " << why << '\n';
+  return 1;
+}
+
+/// Connections are descriptors: the soft limit is raised to the hard one. Returns what there is now.
+rlim_t raise_descriptor_limit() {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    return before;
+  return limit.rlim_cur;
+}
+
+/// The signals that the server handles are blocked before any other thread starts, which inherits that; they
+/// are then read from a descriptor.
+void block_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
+    ::sigaddset(&signals, signal);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // Whoever writes to a peer that is gone is told by EPIPE.
+  struct sigaction ignore {};
+  ignore.sa_handler = SIG_IGN;
+  ::sigaction(SIGPIPE, &ignore, nullptr);
+}
+
+/// glibc raises these thresholds by itself when large blocks come and go, and then keeps what a wave of
+/// slow readers had filled. Set once, they stay: large blocks go back to the system when they are freed.
+void return_memory_when_freed() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 64 * 1024);
+  // NOLINTEND(concurrency-mt-unsafe)
+}
+
+int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogFormat log_format) {
+  return_memory_when_freed();
+  block_signals();
+  const rlim_t descriptors = raise_descriptor_limit();
+  ws::start_log(log_level, log_format);
+  ws::Server server(options);
+  server.add_echo_and_chat();
+  if (const auto error = server.listen()) {
+    ws::stop_log();
+    return fail(
+        "cannot listen on " + options.address.to_string() + ": " + error.message() +
+        (error == std::errc::address_in_use ? " (--port 0 lets the kernel choose one)" : ""));
+  }
+  if (const auto error = server.handle_signals()) {
+    ws::stop_log();
+    return fail("cannot handle signals: " + error.message());
+  }
+  ws::log(ws::LogLevel::kInfo, {"Descriptors allowed: ", std::to_string(descriptors)});
+  if (options.deflate.is_enabled) {
+    ws::log(
+        ws::LogLevel::kInfo,
+        {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(options.deflate)),
+         " bytes a session", options.deflate.takes_over_context ? "" : ", while it is receiving"});
+  }
+  std::cout << "listening on " << server.address().to_string() << std::endl;
+  const int status = server.run();
+  ws::stop_log();
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    ws::hold_standard_descriptors();
+    const ws::ParsedConfig parsed = ws::parse_config(argc, argv);
+    if (parsed.options.has_value())
+      return serve(*parsed.options, parsed.log_level, parsed.log_format);
+    (parsed.exit_status == 0 ? std::cout : std::cerr) << parsed.output;
+    return parsed.exit_status;
+  } catch (const std::exception& exception) {
+    ws::stop_log();
+    return fail(exception.what());
+  }
+}

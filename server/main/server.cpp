@@ -1,0 +1,139 @@
+#include "server/main/server.h"
+
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include "server/main/worker.h"
+
+namespace ws {
+namespace {
+
+/// Descriptors that are not for sessions: the log's, some that a library may want, and those of the loops.
+constexpr std::size_t kDescriptorReserve = 60;
+constexpr std::size_t kDescriptorsOfALoop = 4;
+
+std::size_t sessions_that_descriptors_allow(std::size_t loops) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const auto descriptors = static_cast<std::size_t>(limit.rlim_cur);
+  const std::size_t reserve = kDescriptorReserve + loops * kDescriptorsOfALoop;
+  return descriptors > 2 * reserve ? descriptors - reserve : descriptors / 2;
+}
+
+/// Those that the caller may use.
+std::vector<int> processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  ::sched_getaffinity(0, sizeof set, &set);
+  std::vector<int> all;
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (CPU_ISSET(static_cast<std::size_t>(i), &set))
+      all.push_back(i);
+  }
+  return all;
+}
+
+ServerOptions within_range(ServerOptions options) {
+  options.threads = std::clamp(options.threads, 1U, kMostLoops);
+  return options;
+}
+
+}  // namespace
+
+void Shared::ask_all(unsigned what) {
+  for (const auto& worker : workers)
+    worker->ask(what);
+}
+
+void Shared::ask_others(unsigned what) {
+  for (std::size_t i = 1; i < workers.size(); ++i)
+    workers[i]->ask(what);
+}
+
+Server::Server(ServerOptions options)
+    : options_(within_range(std::move(options))),
+      shared_(std::make_unique<Shared>(options_.limits,
+                                       options_.limits.connections != 0
+                                           ? options_.limits.connections
+                                           : sessions_that_descriptors_allow(options_.threads))) {
+  for (unsigned i = 0; i < options_.threads; ++i)
+    shared_->workers.push_back(std::make_unique<Worker>(*shared_, options_));
+  shared_->with_websockets = shared_->workers.size();
+}
+
+Server::~Server() = default;
+
+void Server::add(const std::string& path, Endpoint& endpoint) {
+  for (const auto& worker : shared_->workers)
+    worker->add(path, endpoint);
+}
+
+void Server::add(const std::string& path, const std::function<std::unique_ptr<Endpoint>()>& make) {
+  for (const auto& worker : shared_->workers)
+    worker->add(path, make());
+}
+
+void Server::add_echo_and_chat() {
+  for (const auto& worker : shared_->workers)
+    worker->add_echo_and_chat();
+}
+
+std::error_code Server::listen() {
+  PortSharing sharing = options_.threads == 1 ? PortSharing::kNone : PortSharing::kFirst;
+  for (const auto& worker : shared_->workers) {
+    if (const auto error = worker->listen(options_.address, sharing))
+      return error;
+    sharing = PortSharing::kFurther;
+  }
+  return {};
+}
+
+std::error_code Server::handle_signals() {
+  return shared_->workers.front()->handle_signals();
+}
+
+int Server::run() {
+  const std::vector<int> all = options_.has_affinity ? processors() : std::vector<int>{};
+  std::vector<std::exception_ptr> failures(
+      shared_->workers.size());  // of a loop whose epoll_wait failed
+  const auto run_loop = [&](std::size_t i) {
+    Worker& worker = *shared_->workers[i];
+    if (!all.empty())
+      worker.keep_to(all[i % all.size()]);
+    try {
+      worker.run();
+    } catch (...) {
+      failures[i] = std::current_exception();
+      shared_->ask_all(Worker::kEnd);
+    }
+  };
+  std::vector<std::thread> threads;
+  try {
+    for (std::size_t i = 1; i < shared_->workers.size(); ++i)
+      threads.emplace_back(run_loop, i);
+  } catch (...) {  // the system has no more threads: those that there are end with the first
+    shared_->ask_all(Worker::kEnd);
+    for (std::thread& thread : threads)
+      thread.join();
+    throw;
+  }
+  run_loop(0);
+  for (std::thread& thread : threads)
+    thread.join();
+  for (const std::exception_ptr& failure : failures) {
+    if (failure != nullptr)
+      std::rethrow_exception(failure);
+  }
+  return shared_->exit_status;
+}
+
+void Server::stop() {
+  shared_->workers.front()->ask(Worker::kStop);  // which tells the others
+}
+
+}  // namespace ws

@@ -1,0 +1,384 @@
+#include "server/main/worker.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <memory>
+#include <utility>
+
+#include "server/log/log.h"
+
+namespace ws {
+namespace {
+
+constexpr int kAcceptsAtOnce = 64;
+constexpr std::int64_t kListenPauseMs = 100;
+/// So many sessions, or bytes that they hold, are a wave whose memory is worth looking for when it has passed.
+constexpr std::size_t kManySessions = 1024;
+constexpr std::size_t kManyBytes = std::size_t{256} * 1024;
+constexpr std::int64_t kGiveBackMs = 1000;
+
+bool is_out_of_resources(std::error_code error) {
+  return error == std::errc::too_many_files_open || error == std::errc::not_enough_memory ||
+         error == std::errc::too_many_files_open_in_system || error == std::errc::no_buffer_space;
+}
+
+Fd open_spare() {
+  return Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+}  // namespace
+
+Worker::Worker(Shared& shared, const ServerOptions& options)
+    : shared_(shared),
+      is_first_(shared.workers.empty()),
+      stop_ms_(options.limits.stop_ms),
+      router_(options.allowed_origins, options.subprotocols, options.deflate),
+      context_(options.limits, router_, shared.budgets, options.deflate),
+      table_(static_cast<std::uint32_t>(shared.workers.size() + 1), options.threads),
+      chat_(shared.chat, context_, table_),
+      spare_(open_spare()) {
+  if (options.wire_log != WireDetail::kOff)
+    wire_log_ = std::make_unique<WireLog>(options.wire_log == WireDetail::kHex);
+  context_.tap = wire_log_.get();
+}
+
+Worker::~Worker() {
+  context_.loop.timers().cancel(listen_again_);
+  context_.loop.timers().cancel(stop_deadline_);
+  context_.loop.timers().cancel(give_back_);
+}
+
+void Worker::add_echo_and_chat() {
+  router_.add("/echo", echo_);
+  router_.add("/chat", chat_);
+  router_.add("/echo/raw", raw_echo_);
+}
+
+std::error_code Worker::listen(SocketAddress& address, PortSharing sharing) {
+  if (context_.loop.error())
+    return context_.loop.error();
+  std::error_code error;
+  Fd listener = listen_on(address, error, sharing);
+  if (error)
+    return error;
+  address = SocketAddress::local(listener);
+  const auto index = static_cast<std::uint32_t>(listeners_.size());
+  listeners_.push_back(std::move(listener));
+  return context_.loop.add(listeners_.back(), EPOLLIN, {EventLoop::kListenerSlot, index});
+}
+
+std::error_code Worker::handle_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
+    ::sigaddset(&signals, signal);
+  signals_ = Fd(::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
+  if (!signals_.is_open())
+    return {errno, std::system_category()};
+  return context_.loop.add(signals_, EPOLLIN, {EventLoop::kSignalSlot, 0});
+}
+
+void Worker::keep_to(int processor) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(static_cast<std::size_t>(processor), &one);
+  if (::sched_setaffinity(0, sizeof one, &one) == 0) {
+    for (const Fd& listener : listeners_)
+      prefer_processor(listener, processor);
+    return;
+  }
+  log(LogLevel::kWarn, {"Cannot keep a loop to processor ", std::to_string(processor), ": ",
+                        std::error_code(errno, std::system_category()).message()});
+}
+
+void Worker::run() {
+  context_.loop.run(*this);
+  if (wire_log_ != nullptr)
+    wire_log_->end();  // before whoever called ends the log, and then us
+}
+
+void Worker::ask(unsigned what) {
+  asked_ |= what;
+  context_.loop.wake();
+}
+
+// --- The loop's calls
+
+bool Worker::on_ready(EventLoop::Token token, std::uint32_t events) {
+  if (token.slot >= EventLoop::kFirstReserved) {
+    if (token.slot == EventLoop::kListenerSlot)
+      return accept_waiting(token.generation);
+    on_signal();
+    return true;
+  }
+  Session* const session = table_.find(token);
+  if (session == nullptr)
+    return true;  // stale: it ended after it was put on the ready list
+  return guarded(*session, [&] { return session->on_ready(events); });
+}
+
+void Worker::on_timer(TimerNode& node) {
+  if (&node == &listen_again_)
+    return listen_again();
+  if (&node == &give_back_)
+    return give_back();
+  if (&node == &stop_deadline_) {
+    if (table_.size() > 0) {
+      log(LogLevel::kWarn,
+          {"Stopping took too long: ", std::to_string(table_.size()), " sessions dropped"});
+    }
+    return context_.loop.stop();
+  }
+  auto& session = static_cast<Session&>(node);
+  guarded(session, [&] { session.on_timer(); });
+}
+
+void Worker::end_after_exception(Session& session, std::string_view why) {
+  try {
+    session.on_exception(why);
+  } catch (...) {
+    session.end();  // which needs no memory
+  }
+}
+
+template <typename Act>
+auto Worker::guarded(Session& session, Act act) -> decltype(act()) {
+  try {
+    return act();
+  } catch (const std::exception& exception) {
+    end_after_exception(session, exception.what());
+  } catch (...) {
+    end_after_exception(session, "an exception of no known type");
+  }
+  return decltype(act())();
+}
+
+void Worker::on_iteration_end() {
+  // Rooms first: they may hold the last messages of sessions that have ended. What endpoints send when they are told
+  // of an end is sent in the same iteration.
+  Cork& cork = context_.cork;
+  do {
+    for (const Route& route : router_.routes())
+      route.endpoint->turn_ended();
+    if (cork.owner() != nullptr)
+      cork.owner()->uncork();
+    erase_ended();
+  } while (cork.owner() != nullptr || !context_.ended.empty());
+  watch_memory();
+  if (asked_ != 0)
+    answer(asked_.exchange(0));
+  if (context_.is_stopping)
+    stop_if_done();
+}
+
+void Worker::erase_ended() {
+  // An endpoint that is told of one end may cause another: the list may grow meanwhile.
+  for (std::size_t i = 0; i < context_.ended.size(); ++i) {
+    const EndedSession one = context_.ended[i];
+    Session* const session = table_.find(one.token);
+    guarded(*session, [&] { session->report_end(one); });
+    const ConnectionCount::Address address = session->address();
+    table_.erase(one.token);
+    shared_.connections.leave(address);
+  }
+  context_.ended.clear();
+}
+
+/// free() returns to the system what lies at the end of the heap, and no more: one block that stays, and was
+/// first needed when there was much, would keep all below it. So once a wave has passed the whole heap is looked
+/// through; at most once a second, since under load waves pass all the time.
+void Worker::watch_memory() {
+  const std::size_t held = shared_.budgets.buffered.used();
+  most_sessions_ = std::max(most_sessions_, table_.size());
+  most_held_ = std::max(most_held_, held);
+  const bool has_passed =
+      (most_sessions_ >= kManySessions && table_.size() <= most_sessions_ / 2) ||
+      (most_held_ >= kManyBytes && held <= most_held_ / 2);
+  if (has_passed && !give_back_.is_set())
+    context_.loop.timers().set(give_back_, context_.loop.now() + kGiveBackMs);
+}
+
+void Worker::give_back() {
+  most_sessions_ = table_.size();
+  most_held_ = shared_.budgets.buffered.used();
+  ::malloc_trim(0);
+}
+
+void Worker::on_busy_wait(EventLoop::Token token) {
+  const Session* const session = table_.find(token);
+  log(LogLevel::kError,
+      {"Busy wait: called a thousand times for nothing, ",
+       session == nullptr ? std::string_view("not by a session") : session->id().text()});
+}
+
+// --- Accepting
+
+bool Worker::accept_waiting(std::uint32_t listener) {
+  if (listener >= listeners_.size())
+    return true;  // stale: it was closed in this iteration
+  for (int i = 0; i < kAcceptsAtOnce; ++i) {
+    SocketAddress peer;
+    std::error_code error;
+    Fd fd = accept_connection(listeners_[listener], peer, error);
+    if (fd.is_open()) {
+      admit(std::move(fd), peer);
+      continue;
+    }
+    if (error == std::errc::operation_would_block)
+      return i > 0;
+    // Other errors are those of a connection that ended in the queue: accept(2).
+    if (is_out_of_resources(error)) {
+      on_out_of_descriptors(listeners_[listener], error);
+      return true;
+    }
+  }
+  return true;
+}
+
+/// EMFILE and the like: the connection still waits, and epoll would report it for ever. The spare descriptor lets us
+/// accept it and close it; where that does not help, we stop listening for a while.
+void Worker::on_out_of_descriptors(const Fd& listener, std::error_code error) {
+  spare_.reset();
+  SocketAddress peer;
+  std::error_code again;
+  const bool is_closed = accept_connection(listener, peer, again).is_open();
+  spare_ = open_spare();
+  if (is_closed && spare_.is_open())
+    return;
+  log(LogLevel::kWarn, {"Cannot accept: ", error.message(), "; trying again in ",
+                        std::to_string(kListenPauseMs), " ms"});
+  watch_listeners(0);
+  context_.loop.timers().set(listen_again_, context_.loop.now() + kListenPauseMs);
+}
+
+void Worker::watch_listeners(std::uint32_t events) {
+  for (std::uint32_t i = 0; i < listeners_.size(); ++i)
+    context_.loop.change(listeners_[i], events, {EventLoop::kListenerSlot, i});
+}
+
+void Worker::listen_again() {
+  if (!spare_.is_open())
+    spare_ = open_spare();  // another loop took what was given up for a moment
+  watch_listeners(EPOLLIN);
+}
+
+void Worker::admit(Fd fd, const SocketAddress& peer) {
+  ConnectionCount::Entry entry{ConnectionCount::Verdict::kTooMany};
+  const EventLoop::Token token = table_.next_token();
+  try {
+    entry = shared_.connections.enter(peer.host_bytes());
+    if (entry.verdict == ConnectionCount::Verdict::kTooMany)
+      return;
+    // Reserved now, so that the end of a session needs no memory.
+    if (context_.ended.capacity() <= table_.size())
+      context_.ended.reserve(2 * (table_.size() + 1));
+    table_.put(std::make_unique<Session>(context_, std::move(fd), token, entry.address));
+  } catch (const std::bad_alloc&) {
+    log(LogLevel::kWarn, {"Out of memory: a connection was closed"});
+    if (entry.verdict != ConnectionCount::Verdict::kTooMany)
+      shared_.connections.leave(entry.address);
+    return;
+  }
+  Session& session = *table_.find(token);
+  if (const auto error = session.start()) {
+    log(LogLevel::kWarn, {"Cannot watch a connection: ", error.message()});
+    session.end(error);
+  } else if (entry.verdict == ConnectionCount::Verdict::kFull) {
+    guarded(session, [&] { session.refuse(Error::kUnavailable); });
+  }
+}
+
+// --- Stopping
+
+void Worker::on_signal() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo == SIGUSR1) {
+      shared_.ask_all(kLogSessions);  // at the end of an iteration, when ended sessions are erased
+    } else if (!context_.is_stopping) {
+      log(LogLevel::kInfo, {"Stopping; another signal ends it at once"});
+      start_stopping();
+    } else {
+      shared_.exit_status = 128 + static_cast<int>(info.ssi_signo);
+      shared_.ask_all(kEnd);
+    }
+  }
+}
+
+void Worker::answer(unsigned asked) {
+  if ((asked & kStop) != 0)
+    start_stopping();
+  if ((asked & kLogSessions) != 0)
+    log_sessions();
+  if ((asked & kEnd) != 0)
+    context_.loop.stop();
+}
+
+void Worker::start_stopping() {
+  if (context_.is_stopping)
+    return;
+  context_.is_stopping = true;  // requests are answered 503 from now on
+  context_.loop.timers().set(stop_deadline_, context_.loop.now() + stop_ms_);
+  // [6455-7.3-STOP] What was said leaves ahead of the Close. Settling marks sessions dead, and removes none.
+  for (const Route& route : router_.routes())
+    route.endpoint->turn_ended();
+  for (Session* const session : table_.all()) {
+    guarded(*session, [&] { session->close(close_code::kGoingAway, "the server is stopping"); });
+  }
+  // The others hear of it behind what the rooms, whose home is here, have handed them.
+  if (is_first_)
+    shared_.ask_others(kStop);
+  context_.loop.wake();  // a turn at least, even if there is nobody to wait for
+}
+
+/// The listeners stay, to say 503, until the last WebSocket of all loops is gone; then refusals are drained to
+/// their end.
+void Worker::stop_if_done() {
+  const auto is_upgraded = [](const Session* session) { return session->is_upgraded(); };
+  if (!is_without_websockets_ && std::ranges::none_of(table_.all(), is_upgraded)) {
+    is_without_websockets_ = true;
+    if (--shared_.with_websockets == 0)
+      shared_.ask_all(kNothing);  // but to look again
+  }
+  if (shared_.with_websockets != 0)
+    return;
+  if (!listeners_.empty())
+    return close_listeners();
+  if (table_.size() == 0)
+    context_.loop.stop();
+}
+
+/// Closing a listener resets the connections that wait to be accepted, so they are accepted first. One that was
+/// accepted and has not asked for anything is not waited for.
+void Worker::close_listeners() {
+  for (std::uint32_t listener = 0; listener < listeners_.size(); ++listener) {
+    for (int i = 0; i < SOMAXCONN / kAcceptsAtOnce && accept_waiting(listener); ++i)
+      continue;
+  }
+  listeners_.clear();
+  for (Session* const session : table_.all()) {
+    if (session->state() == Session::State::kHead)
+      guarded(*session, [&] { session->refuse(Error::kUnavailable); });
+  }
+  context_.loop.wake();  // for one more iteration, to erase those that ended by it
+}
+
+void Worker::log_sessions() const {
+  log(LogLevel::kInfo, {"Sessions: ", std::to_string(table_.size()),
+                        ", bytes held: ", std::to_string(shared_.budgets.buffered.used())});
+  for (const Session* const session : table_.all()) {
+    log(LogLevel::kInfo,
+        {"Session ", session->id().text(), " ", session->path(), " ", session->state_name(), " ",
+         std::to_string(session->queued()), " bytes queued"});
+  }
+}
+
+}  // namespace ws

@@ -1,0 +1,70 @@
+#include "server/session/opening.h"
+
+#include <string_view>
+#include <utility>
+
+#include "protocol/text.h"
+#include "server/session/endpoint.h"
+
+namespace ws {
+namespace {
+
+using Status = OpeningResult::Status;
+
+OpeningResult refused(Answer answer) {
+  return {.status = Status::kRefused, .answer = std::move(answer)};
+}
+
+/// Appends `bytes` to those of `head`, which is made if there is none; false if the budget does not allow it.
+bool keep(std::unique_ptr<PartialHead>& head, std::span<const std::byte> bytes, Budget& budget) {
+  if (head == nullptr)
+    head = std::make_unique<PartialHead>(budget);
+  if (!head->bytes.reserve(bytes.size()))
+    return false;
+  head->bytes.append(bytes);
+  return true;
+}
+
+OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, const Fd& socket,
+                     const SessionContext& context) {
+  Answer answer = context.router.answer(request, !context.is_stopping);
+  if (answer.status != 101)
+    return refused(std::move(answer));
+  const Opening opening{request, answer.upgrade.subprotocol, socket};
+  if (const int status = answer.route->endpoint->admit(opening); status != 101) {
+    Answer refusal_of_endpoint = refusal(status, "this endpoint refuses the connection");
+    refusal_of_endpoint.fields.insert(0, answer.fields);
+    return refused(std::move(refusal_of_endpoint));
+  }
+  return {Status::kAccepted, std::move(answer), &request, rest};
+}
+
+}  // namespace
+
+OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::byte> bytes,
+                           const Fd& socket, SessionContext& context) {
+  // A head in one read is parsed where it lies; one that is cut is collected.
+  HttpRequest* request = &context.request;
+  if (head == nullptr) {
+    request->reset();
+  } else {
+    if (!keep(head, bytes, context.budget))
+      return refused(refusal(Error::kUnavailable));
+    bytes = head->bytes.bytes();
+    request = &head->request;
+  }
+  const std::string_view text = as_text(bytes);
+  switch (request->parse(text, context.settings.limits)) {
+    case HttpHead::Status::kError:
+      return refused(refusal(request->error()));
+    case HttpHead::Status::kComplete:
+      return answer(*request, bytes.subspan(request->size()), socket, context);
+    case HttpHead::Status::kNeedMore:
+      break;
+  }
+  if (head == nullptr && !keep(head, bytes, context.budget))
+    return refused(refusal(Error::kUnavailable));
+  return {};
+}
+
+}  // namespace ws

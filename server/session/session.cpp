@@ -1,0 +1,347 @@
+#include "server/session/session.h"
+
+#include <algorithm>
+#include <ctime>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "protocol/text.h"
+#include "server/log/log.h"
+
+namespace ws {
+namespace {
+
+/// Messages may inflate to a thousand times what was read. After so many bytes of them, the input that is left waits
+/// for the next loop iteration, so that no peer keeps the loop from the others.
+constexpr std::size_t kMostInOneIteration = std::size_t{2} * 1024 * 1024;
+/// What an answer may add to the payload that it answers, and a Close after it.
+constexpr std::size_t kAnswerOverhead = 512;
+
+}  // namespace
+
+Session::Session(SessionContext& context, Fd fd, EventLoop::Token token,
+                 ConnectionCount::Address address)
+    : address_(address),
+      context_(context),
+      connection_(context.settings),
+      transport_(std::move(fd), token) {
+  if (Tap* const tap = context_.tap; tap != nullptr) {
+    const Fd& socket = transport_.fd();
+    tap->opened(token.generation, SocketAddress::peer(socket), SocketAddress::local(socket));
+  }
+}
+
+Session::~Session() {
+  context_.loop.timers().cancel(*this);
+  if (context_.cork.owner() == this) {
+    context_.cork.set_owner(nullptr);
+    context_.cork.output.clear();
+  }
+  if (context_.tap != nullptr)
+    context_.tap->closed(token().generation);
+}
+
+std::error_code Session::start() {
+  deadlines_.accepted(now(), limits());
+  arm();
+  return transport_.watch(context_.loop, EPOLLIN);
+}
+
+std::string_view Session::path() const {
+  return route_ == kNoRoute ? std::string_view("-") : context_.router.routes()[route_].path;
+}
+
+// --- Readiness
+
+bool Session::on_ready(std::uint32_t events) {
+  if (state_ == State::kEnded)
+    return true;  // it ended earlier in this iteration
+  bool did_something = false;
+  if ((events & EPOLLOUT) != 0) {
+    did_something = queued() > 0;
+    flush_backlog();
+  }
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && may_read()) {
+    did_something |= read();
+  } else if (events == 0) {
+    did_something = resume();
+  } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+    // epoll always reports these. To a session that does not read they mean that the peer has reset the
+    // connection: there is nothing to wait for, and waiting would spin.
+    end(transport_.pending_error());
+    did_something = true;
+  }
+  uncork();
+  return did_something;
+}
+
+bool Session::may_read() const {
+  if (state_ > State::kOpen)
+    return state_ != State::kEnded && !is_fin_received_;
+  return !is_paused_ && (backlog_ == nullptr || backlog_->input.empty());
+}
+
+bool Session::read() {
+  const IoResult result = transport_.read(context_.receive_buffer, context_.tap);
+  switch (result.status()) {
+    case IoResult::Status::kWouldBlock:
+      return false;
+    case IoResult::Status::kError:
+      end(result.error());
+      return true;
+    case IoResult::Status::kEnd:
+      handle_fin();
+      return true;
+    case IoResult::Status::kDone:
+      break;
+  }
+  const auto bytes = std::span(context_.receive_buffer).first(result.size());
+  deadlines_.received(now(), limits());
+  if (state_ == State::kHead) {
+    read_head(bytes);
+  } else if (state_ == State::kOpen) {
+    handle_input(bytes);
+  }  // else: discarded, so that close() will not find it unread [6455-7.1.1-DRAIN]
+  return true;
+}
+
+/// The peer will send nothing more, and may still read.
+void Session::handle_fin() {
+  is_fin_received_ = true;
+  if (state_ == State::kOpen) {
+    start_flushing();
+    tell_closed({close_code::kAbnormal, "the connection ended without a Close", false});
+  } else if (state_ != State::kFlushing) {
+    end();
+  }
+}
+
+// --- The opening handshake
+
+void Session::read_head(std::span<std::byte> bytes) {
+  std::unique_ptr<PartialHead> head = std::move(head_);  // holds what the result refers to
+  const OpeningResult result = read_opening(head, bytes, transport_.fd(), context_);
+  switch (result.status) {
+    case OpeningResult::Status::kNeedMore:
+      head_ = std::move(head);
+      return;
+    case OpeningResult::Status::kRefused:
+      return refuse_with(result.answer);
+    case OpeningResult::Status::kAccepted:
+      break;
+  }
+  const Answer& answer = result.answer;
+  if (answer.upgrade.deflate.has_value())
+    connection_.use_deflate(answer.upgrade.deflate->parameters);
+  take_cork();
+  write_switching_protocols(answer.upgrade, answer.fields, context_.cork.output);
+  route_ = static_cast<std::uint16_t>(answer.route - context_.router.routes().data());
+  state_ = State::kOpen;
+  deadlines_.opened(now(), limits());
+  arm();  // a ping may be due before the head was
+  endpoint().opened(*this, Opening{*result.request, answer.upgrade.subprotocol, transport_.fd()});
+  // A client must wait for the 101 (§4.1). Frames of one that did not are here already.
+  handle_input(result.rest);
+}
+
+// [6455-7.2.2-ABORT] an answer that says why, and the end
+void Session::refuse_with(const Answer& answer) {
+  take_cork();
+  write_answer(answer, std::time(nullptr), context_.cork.output);
+  start_flushing();
+}
+
+void Session::refuse(Error error) {
+  refuse_with(refusal(error));
+  uncork();
+}
+
+// --- Messages
+
+inline void Session::handle_input(std::span<std::byte> in) {
+  const std::size_t size = in.size();
+  const bool has_delivered = handle_frames(in);
+  if (connection_.is_mid_message())
+    watch_message(size - in.size(), has_delivered);
+  else
+    deadlines_.message_ended();
+  if (!in.empty())
+    backlog().input.hold(in);
+}
+
+void Session::watch_message(std::size_t received, bool is_new) {
+  if (is_open())
+    deadlines_.message_continued(received, is_new, now(), limits());
+}
+
+/// Continues with input that was held back. It is in memory, so epoll reports no event for it.
+bool Session::resume() {
+  if (state_ != State::kOpen || is_paused_ || backlog_ == nullptr || backlog_->input.empty())
+    return false;
+  std::span<std::byte> in = backlog_->input.bytes();
+  const std::size_t size = in.size();
+  const bool has_delivered = handle_frames(in);
+  if (connection_.is_mid_message())
+    watch_message(size - in.size(), has_delivered);
+  else
+    deadlines_.message_ended();
+  backlog_->input.consume(size - in.size());
+  return true;
+}
+
+inline void Session::deliver(const Event& message, Endpoint& to) {
+  if (!connection_.is_open())
+    return;  // our Close was sent
+  // [6455-10.4-BUDGET] a slow reader gets no more answers when the memory for all is used up
+  if (queued() > 0 && context_.budget.room() <
+                          context_.cork.output.size() + message.payload.size() + kAnswerOverhead)
+    return fail(Error::kOverBudget);
+  to.message(*this, message.type == Event::Type::kText ? Opcode::kText : Opcode::kBinary,
+             message.payload);
+}
+
+/// Parses frames and hands messages to the endpoint until the bytes are used up, the connection ends, too much is
+/// queued, or this session has had its share of the iteration: then `in` keeps the remaining bytes. True if a message
+/// was handed over that is not empty.
+inline bool Session::handle_frames(std::span<std::byte>& in) {
+  Endpoint& to = endpoint();
+  std::size_t delivered = 0;
+  while (!in.empty() && state_ == State::kOpen && !is_paused_) {
+    if (delivered > kMostInOneIteration) {
+      context_.loop.make_ready(token());
+      break;
+    }
+    if (context_.cork.owner() != this)
+      take_cork();
+    const Event event = connection_.next(in, context_.cork.output);
+    if (event.type == Event::Type::kText || event.type == Event::Type::kBinary) {
+      delivered += event.payload.size();
+      deliver(event, to);
+    } else {
+      handle_event(event);
+      if (context_.cork.is_full())  // many pongs
+        flush();
+    }
+    if (backlog_ != nullptr) {
+      flush();
+      is_paused_ = connection_.is_open() && (is_held_ || queued() > limits().outbox_high);
+    }
+  }
+  connection_.release();
+  if (state_ != State::kOpen)
+    in = {};
+  return delivered != 0;
+}
+
+void Session::handle_event(Event event) {
+  const std::string_view text = as_text(event.payload);
+  switch (event.type) {
+    case Event::Type::kPong:
+      if (deadlines_.received_pong(now(), limits()))
+        arm();  // the next ping may be due before the pong was
+      return;
+    case Event::Type::kClose:
+      start_flushing();
+      return tell_closed({event.code, text, false});
+    case Event::Type::kFailed: {
+      const ErrorInfo& info = describe(event.error);
+      // [6455-7.1.7-LOG]
+      log(LogLevel::kDebug, {"Session ", id().text(), " failed: ", info.text, " [", info.tag, "]"});
+      start_flushing();
+      return tell_closed({event.code, info.text, true});
+    }
+    case Event::Type::kText:
+    case Event::Type::kBinary:
+    case Event::Type::kPing:
+    case Event::Type::kNeedMore:
+      return;
+  }
+}
+
+void Session::hold() {
+  is_held_ = is_open();
+  is_paused_ = is_paused_ || is_held_;
+}
+
+void Session::release() {
+  if (!is_held_)
+    return;
+  is_held_ = false;
+  is_paused_ = queued() > limits().outbox_high;
+  if (!is_paused_ && backlog_ != nullptr && !backlog_->input.empty())
+    context_.loop.make_ready(token());
+  uncork();
+}
+
+// --- Deadlines
+
+void Session::on_timer() {
+  if (state_ == State::kEnded)
+    return;
+  StallWatch* const stalled_write = backlog_ == nullptr ? nullptr : &backlog_->stalled_write;
+  switch (deadlines_.due(now(), limits(), {may_read(), queued() > 0}, stalled_write)) {
+    case Deadlines::Due::kNothing:
+      break;
+    case Deadlines::Due::kHead:
+      refuse_with(refusal(Error::kHeadTimeout));
+      break;
+    case Deadlines::Due::kPing:
+      take_cork();
+      connection_.send_control(Opcode::kPing, {}, context_.cork.output);
+      break;
+    case Deadlines::Due::kPong:
+      reset("no pong");
+      break;
+    case Deadlines::Due::kClose:
+      if (queued() > 0) {
+        reset("it does not read its Close");
+        break;
+      }
+      start_flushing();
+      tell_closed({close_code::kAbnormal, "the Close was not answered", false});
+      break;
+    case Deadlines::Due::kDrain:
+      end();
+      break;
+    case Deadlines::Due::kStalledRead:
+      fail(Error::kMessageTimeout);
+      break;
+    case Deadlines::Due::kStalledWrite:
+      reset("it does not read");
+      break;
+  }
+  flush();
+  update();  // arms the timer again, in any case
+}
+
+/// Runs after every flush: updates the epoll interest and arms the timer.
+void Session::update() {
+  half_close_if_flushed();
+  if (state_ == State::kEnded)
+    return;
+  if (backlog_ != nullptr && backlog_->empty())
+    backlog_.reset();
+  std::uint8_t interest = 0;
+  if (may_read())
+    interest |= EPOLLIN;
+  if (queued() > 0)
+    interest |= EPOLLOUT;
+  if (interest != transport_.interest()) {
+    if (const auto error = transport_.change_interest(context_.loop, interest))
+      end(error);
+  }
+  arm();
+}
+
+/// The timer is moved only to an earlier time: one that fires too early is set again, which costs less than moving it
+/// with every message.
+void Session::arm() {
+  std::int64_t next = deadlines_.next();
+  if (backlog_ != nullptr)
+    next = std::min(next, backlog_->stalled_write.deadline());
+  if (next != Timers::kNever && (!is_set() || Timers::deadline(*this) > next))
+    context_.loop.timers().set(*this, next);
+}
+
+}  // namespace ws

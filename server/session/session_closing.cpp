@@ -1,0 +1,118 @@
+// How a session ends: the closing handshake, then FIN and the peer's FIN; or a reset. RFC 6455 §7
+#include <new>
+#include <string>
+
+#include "server/log/log.h"
+#include "server/session/session.h"
+
+namespace ws {
+
+void Session::close(std::uint16_t code, std::string_view reason) {
+  if (!is_open())
+    return;
+  take_cork();
+  connection_.close(code, reason, context_.cork.output);
+  deadlines_.sent_close(now(), limits());
+  // From now on nothing that comes is answered, so reading on is safe, and it finds the peer's Close.
+  is_paused_ = false;
+  is_held_ = false;
+  if (backlog_ != nullptr && !backlog_->input.empty())
+    context_.loop.make_ready(token());
+}
+
+void Session::fail(Error error) {
+  if (state_ != State::kOpen)
+    return;
+  take_cork();
+  handle_event(connection_.fail(error, context_.cork.output));
+}
+
+void Session::start_flushing() {
+  state_ = State::kFlushing;
+  deadlines_.flushing();
+  head_.reset();
+}
+
+/// Ends TCP first, as a server should: FIN after the last byte, then it reads until the peer's FIN. [6455-7.1.1-FIRST]
+void Session::half_close_if_flushed() {
+  if (state_ != State::kFlushing || queued() > 0)
+    return;
+  if (is_fin_received_)
+    return end();
+  transport_.half_close(context_.tap);
+  state_ = State::kDraining;
+  deadlines_.sent_fin(now(), limits());
+}
+
+// [6455-7.1.1-RESET]
+void Session::reset(std::string_view why) {
+  if (state_ == State::kEnded)
+    return;
+  transport_.reset_on_close(context_.tap);
+  end({}, why);
+  log(LogLevel::kWarn, {"Session ", id().text(), " reset: ", why});
+}
+
+void Session::end(std::error_code error, std::string_view why) {
+  if (state_ == State::kEnded)
+    return;
+  state_ = State::kEnded;
+  if (error && context_.tap != nullptr)
+    context_.tap->lost(token().generation, error);
+  context_.ended.push_back({token(), error, why});
+  context_.loop.timers().cancel(*this);
+}
+
+void Session::report_end(const EndedSession& ended) {
+  std::string message;
+  std::string_view why = ended.why;
+  if (ended.error) {
+    try {
+      why = message = ended.error.message();
+    } catch (const std::bad_alloc&) {
+      why = "out of memory";  // the endpoint must be told: the session is about to be erased
+    }
+  }
+  tell_closed({close_code::kAbnormal, why, !why.empty()});
+}
+
+void Session::tell_closed(const Ending& ending) {
+  if (route_ == kNoRoute || is_told_closed_)
+    return;
+  is_told_closed_ = true;
+  endpoint().closed(*this, ending);
+}
+
+void Session::on_exception(std::string_view what) {
+  log(LogLevel::kError, {"Session ", id().text(), ": ", what});
+  if (state_ == State::kHead) {
+    take_cork();
+    context_.cork.output.clear();  // it may end with half a head; frames are whole
+    refuse_with(refusal(500, "internal error"));
+  } else if (state_ == State::kOpen) {
+    // [6455-7.4.1-1011]
+    take_cork();
+    connection_.close(close_code::kInternalError, "internal error", context_.cork.output);
+    start_flushing();
+    tell_closed({close_code::kInternalError, what, true});
+  }
+  uncork();
+}
+
+std::string_view Session::state_name() const {
+  switch (state_) {
+    case State::kHead:
+      return "head";
+    case State::kOpen:
+      return "open";
+    case State::kFlushing:
+      return "flushing";
+    case State::kDraining:
+      return "draining";
+    case State::kEnded:
+      return "ended";
+  }
+  return "";
+}
+
+}  // namespace ws

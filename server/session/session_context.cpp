@@ -1,0 +1,19 @@
+#include "server/session/session_context.h"
+
+namespace ws {
+namespace {
+
+/// One read returns at most so many bytes, so that one peer cannot keep the loop from the others.
+constexpr std::size_t kReceiveBuffer = 512 * 1024;
+
+}  // namespace
+
+SessionContext::SessionContext(const Limits& limits, const Router& router_to_use, Budgets& budgets,
+                               const DeflateSettings& deflate_settings)
+    : budget(budgets.buffered),
+      deflate(deflate_settings, &budgets.windows),
+      settings{.role = Role::kServer, .limits = limits, .budget = &budget, .deflate = &deflate},
+      router(router_to_use),
+      receive_buffer(kReceiveBuffer) {}
+
+}  // namespace ws

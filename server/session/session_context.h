@@ -1,0 +1,57 @@
+// What all sessions of one loop share.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include "protocol/budget.h"
+#include "protocol/deflate/deflate.h"
+#include "protocol/frame/connection.h"
+#include "protocol/http/http_message.h"
+#include "protocol/limits.h"
+#include "server/http/router.h"
+#include "server/net/event_loop.h"
+#include "server/net/transport.h"
+#include "server/session/cork.h"
+
+namespace ws {
+
+/// The memory that the sessions of all loops may hold.
+struct Budgets {
+  explicit Budgets(const Limits& limits)
+      : buffered(limits.buffered), windows(limits.buffered / 2, &buffered) {}
+  Budget buffered;
+  /// The part of it for permessage-deflate. Sessions keep windows while they are idle, however many there are. They
+  /// get half, so that messages find memory too.
+  Budget windows;
+};
+
+/// A session that has ended in this loop iteration, and why: the system's error, or our reason. Neither if it ended in
+/// good order.
+struct EndedSession {
+  EventLoop::Token token;
+  std::error_code error{};
+  std::string_view why{};
+};
+
+/// Outlives the sessions.
+struct SessionContext {
+  SessionContext(const Limits& limits, const Router& router_to_use, Budgets& budgets,
+                 const DeflateSettings& deflate_settings = {});
+
+  Budget& budget;
+  DeflatePool deflate;
+  ConnectionSettings settings;
+  const Router& router;
+  EventLoop loop;
+  std::vector<std::byte> receive_buffer;
+  Cork cork;
+  HttpRequest request;              ///< for heads that lie whole in the receive buffer
+  std::vector<EndedSession> ended;  ///< to be erased at the end of the loop iteration
+  bool is_stopping = false;         ///< requests are answered 503
+  Tap* tap = nullptr;               ///< null: nothing watches the sockets
+};
+
+}  // namespace ws

@@ -1,0 +1,150 @@
+// What a session sends: into the cork, from there to the socket, and into the backlog what the socket does not accept.
+//
+//      send ──▶ cork ──flush_cork──▶ Transport::write ──▶ socket
+//                        └─ what is left ─▶ backlog ──flush_backlog, on EPOLLOUT──▶ Transport::write
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <string>
+
+#include "server/log/log.h"
+#include "server/session/session.h"
+
+namespace ws {
+
+void Session::take_cork() {
+  Session* const owner = context_.cork.owner();
+  if (owner != nullptr && owner != this)
+    owner->uncork();
+  context_.cork.set_owner(this);
+}
+
+Session::SendResult Session::send(Opcode opcode,
+                                  std::initializer_list<std::span<const std::byte>> parts) {
+  if (!is_open())
+    return SendResult::kRefused;
+  take_cork();
+  connection_.send(opcode, parts, context_.cork.output);
+  return after_send();
+}
+
+Session::SendResult Session::send(Opcode opcode, std::span<const std::byte> payload) {
+  // The common case: it answers the message that is being handled.
+  if (context_.cork.owner() != this || state_ != State::kOpen ||
+      !connection_.send_short(opcode, payload, context_.cork.output)) [[unlikely]]
+    return send(opcode, {payload});
+  return after_send();
+}
+
+inline Session::SendResult Session::after_send() {
+  if (context_.cork.is_full()) {
+    flush();
+    if (state_ == State::kEnded)
+      return SendResult::kRefused;
+  }
+  return queued() > limits().outbox_high ? SendResult::kOverHigh : SendResult::kQueued;
+}
+
+/// Sends what is corked, in one write; what the socket does not accept is queued. [6455-6.1-TRANSMIT]
+void Session::flush_cork() {
+  Cork& cork = context_.cork;
+  cork.set_owner(nullptr);
+  const std::size_t size = cork.output.size();
+  if (size == 0)
+    return;
+  const IoResult result =
+      queued() == 0 ? transport_.write(cork.output, context_.tap) : IoResult(-EAGAIN);
+  if (!result.is_all_of(size)) [[unlikely]]
+    queue_unsent(cork.output, result);
+  cork.output.clear();
+}
+
+void Session::queue_unsent(const Output& out, IoResult sent) {
+  if (sent.status() == IoResult::Status::kError)
+    return end(sent.error());
+  try {
+    // Without memory for all of it a frame would be cut: nothing can be sent after that.
+    if (!backlog().output.append(out, sent.size()))
+      return reset("the server's buffers are full");
+  } catch (const std::bad_alloc&) {
+    return reset("out of memory");
+  }
+  watch_output(0);
+  context_.cork.set_owner(this);  // so that the end of the iteration adds EPOLLOUT to its interest
+}
+
+Backlog& Session::backlog() {
+  if (backlog_ == nullptr)
+    backlog_ = std::make_unique<Backlog>(context_.budget);
+  return *backlog_;
+}
+
+void Session::flush_backlog() {
+  if (queued() == 0)
+    return;
+  Pieces pieces;
+  const std::size_t count = backlog_->output.pieces(pieces);
+  const IoResult result = transport_.write(std::span(pieces).first(count), context_.tap);
+  if (result.status() == IoResult::Status::kError)
+    return end(result.error());
+  backlog_->output.consume(result.size());
+  watch_output(result.size());
+  if (is_paused_ && !is_held_ && queued() < limits().outbox_low) {
+    is_paused_ = false;
+    if (!backlog_->input.empty())
+      context_.loop.make_ready(token());
+  }
+}
+
+/// `sent` bytes of the queue were sent, or some were added to it.
+void Session::watch_output(std::size_t sent) {
+  if (backlog_ != nullptr)
+    backlog_->stalled_write.update(queued() > 0, sent, now(), Deadlines::write_rule(limits()));
+}
+
+bool Session::send_shared(const std::shared_ptr<const Block>& block,
+                          std::span<const Range> ranges) {
+  flush();  // what this session was sent before goes first
+  if (!is_open())
+    return true;
+  if (takes_shared_deflate())
+    connection_.forget_sent_context();
+  const bool was_queued = queued() > 0;
+  std::size_t sent = 0;
+  if (!was_queued) {
+    Pieces pieces;
+    std::size_t count = 0;
+    for (const Range& range : ranges.first(std::min(ranges.size(), pieces.size())))
+      pieces[count++] = to_iovec(block->bytes().subspan(range.begin, range.size()));
+    const IoResult result = transport_.write(std::span(pieces).first(count), context_.tap);
+    if (result.status() == IoResult::Status::kError)
+      end(result.error());
+    sent = result.size();
+  }
+  for (const Range& range : ranges) {
+    if (state_ == State::kEnded)
+      break;
+    const std::size_t part = std::min(sent, range.size());
+    sent -= part;
+    if (part < range.size() && !backlog().output.append(block, range, part))
+      reset("the server's buffers are full");
+  }
+  // One large message is no reason to disconnect a reader that had nothing queued.
+  const bool is_too_slow = was_queued && backlog_->output.cost() > limits().chat_queue && is_open();
+  if (is_too_slow)
+    disconnect_slow_reader();
+  watch_output(0);
+  uncork();
+  return !is_too_slow;
+}
+
+/// It loses the queued messages, finishes the frame that it is in the middle of [6455-5.5.1-DELAY], and gets a Close
+/// and a deadline: one slow reader neither stops the others nor grows without bound.
+void Session::disconnect_slow_reader() {
+  log(LogLevel::kWarn, {"Session ", id().text(), " disconnected: it reads too slowly (queued ",
+                        std::to_string(backlog_->output.cost()), " bytes)"});
+  backlog_->output.drop_broadcasts();
+  close(close_code::kPolicyViolation, "too slow: messages were dropped");
+}
+
+}  // namespace ws

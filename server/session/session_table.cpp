@@ -1,0 +1,65 @@
+#include "server/session/session_table.h"
+
+#include "server/session/session.h"
+
+namespace ws {
+namespace {
+
+/// Doubled, so that arrivals take constant time on average: reserve() by itself adds just what is asked.
+template <typename Element>
+void make_room(std::vector<Element>& vector, std::size_t size) {
+  if (size > vector.capacity())
+    vector.reserve(2 * size);
+}
+
+}  // namespace
+
+SessionTable::SessionTable(std::uint32_t first, std::uint32_t stride)
+    : first_serial_(first), stride_(stride), next_serial_(first) {}
+
+SessionTable::~SessionTable() = default;
+
+EventLoop::Token SessionTable::next_token() const {
+  const auto slot = free_.empty() ? static_cast<std::uint32_t>(slots_.size()) : free_.back();
+  return {slot, next_serial_};
+}
+
+void SessionTable::put(std::unique_ptr<Session> session) {
+  const EventLoop::Token token = next_token();
+  // Room first: whatever fails must fail before anything has changed, and erase must not fail at all.
+  make_room(dense_, dense_.size() + 1);
+  if (free_.empty()) {
+    make_room(free_, slots_.size() + 1);
+    slots_.emplace_back();
+  } else {
+    free_.pop_back();
+  }
+  Slot& slot = slots_[token.slot];
+  slot.serial = token.generation;
+  slot.dense = static_cast<std::uint32_t>(dense_.size());
+  dense_.push_back(session.get());
+  slot.session = std::move(session);
+  // After four billion they start again.
+  next_serial_ = next_serial_ > UINT32_MAX - stride_ ? first_serial_ : next_serial_ + stride_;
+}
+
+Session* SessionTable::find(EventLoop::Token token) const {
+  if (token.slot >= slots_.size() || slots_[token.slot].serial != token.generation)
+    return nullptr;
+  return slots_[token.slot].session.get();
+}
+
+void SessionTable::erase(EventLoop::Token token) {
+  if (find(token) == nullptr)
+    return;
+  Slot& slot = slots_[token.slot];
+  // The last of the dense array takes the gap.
+  Session* const last = dense_.back();
+  dense_[slot.dense] = last;
+  slots_[last->token().slot].dense = slot.dense;
+  dense_.pop_back();
+  slot.session = nullptr;
+  free_.push_back(token.slot);
+}
+
+}  // namespace ws
