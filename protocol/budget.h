@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cassert>
 #include <cstddef>
+#include <limits>
 
 namespace ws {
 
@@ -65,6 +66,10 @@ class Charge {
 
   /// Bytes taken.
   [[nodiscard]] std::size_t size() const { return size_; }
+  /// Bytes that may still be taken.
+  [[nodiscard]] std::size_t room() const {
+    return budget_ == nullptr ? std::numeric_limits<std::size_t>::max() : budget_->room();
+  }
   /// Takes what is missing to `size` bytes; false, and nothing taken, if the budget does not allow it.
   [[nodiscard]] bool grow_to(std::size_t size) {
     if (size <= size_)

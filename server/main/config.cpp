@@ -202,22 +202,9 @@ std::string judge_subprotocol(const std::string& text) {
   return is_token(text) ? "" : "'" + text + "' is not a token";
 }
 
-}  // namespace
-
-ParsedConfig parse_config(int argc, const char* const* argv) {
-  ServerOptions options;
-  LogLevel log_level = LogLevel::kInfo;
-  LogFormat log_format = LogFormat::kText;
-  std::string address = "127.0.0.1";
-  std::uint16_t port = 8080;
-  CLI::App app(
-      "wsd, the WebSocket server of Frame by Frame: /echo, /chat and /echo/raw.\n"
-      "SIZE is in bytes, or with KiB, MiB, GiB; TIME takes ms, s, min or h: 500ms.",
-      "wsd");
-  app.get_formatter()->column_width(46);
-  app.set_version_flag("--version", "wsd " FBF_VERSION " (Frame by Frame)",
-                       "Print the version and exit");
-
+/// Where to listen and with how many loops, and who is let in.
+void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
+                   std::uint16_t& port) {
   app.add_option("--address", address, "to listen on, numeric, IPv4 or IPv6")
       ->capture_default_str()
       ->type_name("ADDRESS")
@@ -254,18 +241,41 @@ ParsedConfig parse_config(int argc, const char* const* argv) {
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->check(judge_subprotocol);
-  add_choice(app, "--log-level", log_level, kLevels, "debug, info, warn, error or off");
-  add_choice(app, "--log-format", log_format, kFormats, "text or json");
-  const auto set_wire_log = [&options](const std::string& text) {
+}
+
+void add_wire_log(CLI::App& app, WireDetail& wire_log) {
+  const auto set_wire_log = [&wire_log](const std::string& text) {
     if (!text.empty() && text != "hex")
       throw CLI::ValidationError("--wire-log", "'" + text + "' is not hex");
-    options.wire_log = text.empty() ? WireDetail::kFields : WireDetail::kHex;
+    wire_log = text.empty() ? WireDetail::kFields : WireDetail::kHex;
   };
   app.add_option_function<std::string>(
          "--wire-log", set_wire_log,
          "log each handshake and frame as it crosses, at level info; =hex: with its bytes")
       ->expected(0, 1)
       ->type_name("[=hex]");
+}
+
+}  // namespace
+
+ParsedConfig parse_config(int argc, const char* const* argv) {
+  ServerOptions options;
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 8080;
+  CLI::App app(
+      "wsd, the WebSocket server of Frame by Frame: /echo, /chat and /echo/raw.\n"
+      "SIZE is in bytes, or with KiB, MiB, GiB; TIME takes ms, s, min or h: 500ms.",
+      "wsd");
+  app.get_formatter()->column_width(46);
+  app.set_version_flag("--version", "wsd " FBF_VERSION " (Frame by Frame)",
+                       "Print the version and exit");
+
+  add_listening(app, options, address, port);
+  add_choice(app, "--log-level", log_level, kLevels, "debug, info, warn, error or off");
+  add_choice(app, "--log-format", log_format, kFormats, "text or json");
+  add_wire_log(app, options.wire_log);
   add_deflate(app, options.deflate);
   for (const auto& option : kSizes)
     add_limit(app, options.limits, option);

@@ -15,10 +15,7 @@ namespace ws {
 /// Input held back by backpressure. It is charged to the budget even over its limit: it was read already.
 class HeldInput {
  public:
-  explicit HeldInput(Budget& budget) : budget_(budget) {}
-  ~HeldInput() { budget_.give(bytes_.capacity()); }
-  HeldInput(const HeldInput&) = delete;
-  HeldInput& operator=(const HeldInput&) = delete;
+  explicit HeldInput(Budget& budget) : charge_(&budget) {}
 
   /// Holds a copy of `bytes`, which may be a part of what it holds, instead of what it held.
   void hold(std::span<const std::byte> bytes);
@@ -28,7 +25,7 @@ class HeldInput {
   void consume(std::size_t size);
 
  private:
-  Budget& budget_;
+  Charge charge_;
   std::vector<std::byte> bytes_;
   std::size_t begin_ = 0;  ///< bytes before it were handled
 };

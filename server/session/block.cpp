@@ -6,20 +6,20 @@ namespace ws {
 
 bool Block::reserve(std::size_t size) {
   const std::size_t needed = bytes_.size() + size;
-  if (needed <= charged_)
+  const std::size_t before = charge_.size();
+  if (needed <= before)
     return true;
   // Doubled, so that many small appends take linear time. Towards the end of the budget it grows by half of
   // what is left: growing to fit would copy everything with each append.
-  const std::size_t capacity = std::max(needed, charged_ + std::min(charged_, budget_.room() / 2));
-  if (!budget_.take(capacity - charged_))
+  const std::size_t capacity = std::max(needed, before + std::min(before, charge_.room() / 2));
+  if (!charge_.grow_to(capacity))
     return false;
   try {
     bytes_.reserve(capacity);
   } catch (...) {
-    budget_.give(capacity - charged_);
+    charge_.shrink_to(before);
     throw;
   }
-  charged_ = capacity;
   return true;
 }
 
@@ -29,11 +29,10 @@ void Block::append(std::span<const std::byte> bytes) {
 
 void Block::recycle(std::size_t keep) {
   bytes_.clear();
-  if (charged_ <= keep)
+  if (charge_.size() <= keep)
     return;
   bytes_.shrink_to_fit();
-  budget_.give(charged_);
-  charged_ = 0;
+  charge_.shrink_to(0);
 }
 
 }  // namespace ws

@@ -12,10 +12,7 @@ namespace ws {
 /// Frames, one after another; read-only once it is shared. Its capacity is charged to the budget.
 class Block {
  public:
-  explicit Block(Budget& budget) : budget_(budget) {}
-  ~Block() { budget_.give(charged_); }
-  Block(const Block&) = delete;
-  Block& operator=(const Block&) = delete;
+  explicit Block(Budget& budget) : charge_(&budget) {}
 
   /// Reserves space for `size` more bytes; false if the budget does not allow it.
   [[nodiscard]] bool reserve(std::size_t size);
@@ -28,8 +25,7 @@ class Block {
   void recycle(std::size_t keep);
 
  private:
-  Budget& budget_;
-  std::size_t charged_ = 0;
+  Charge charge_;
   std::vector<std::byte> bytes_;
 };
 

@@ -15,7 +15,7 @@ bool Outbox::reserve_segment() {
   if (budget_.room() < more * sizeof(Segment))
     return false;
   segments_.reserve(capacity + more);
-  budget_.force((segments_.capacity() - capacity) * sizeof(Segment));
+  charge_.force_to(segments_.capacity() * sizeof(Segment));
   return true;
 }
 

@@ -21,10 +21,7 @@ namespace ws {
 
 class Outbox {
  public:
-  explicit Outbox(Budget& budget) : budget_(budget) {}
-  ~Outbox() { budget_.give(segments_.capacity() * sizeof(Segment)); }
-  Outbox(const Outbox&) = delete;
-  Outbox& operator=(const Outbox&) = delete;
+  explicit Outbox(Budget& budget) : budget_(budget), charge_(&budget) {}
 
   /// Bytes that wait to be sent.
   [[nodiscard]] std::size_t queued() const { return queued_; }
@@ -61,9 +58,10 @@ class Outbox {
   [[nodiscard]] bool reserve_segment();
 
   Budget& budget_;
-  std::vector<Segment> segments_;  ///< its capacity is taken from the budget
-  std::size_t first_ = 0;          ///< segments before it have left
-  std::shared_ptr<Block> tail_;    ///< the last segment's block, if it is the own tail
+  Charge charge_;  ///< for the capacity of `segments_`
+  std::vector<Segment> segments_;
+  std::size_t first_ = 0;        ///< segments before it have left
+  std::shared_ptr<Block> tail_;  ///< the last segment's block, if it is the own tail
   std::size_t queued_ = 0;
 };
 
