@@ -42,6 +42,29 @@ TEST(ConnectionCount, LimitsEachAddressByItself) {
   EXPECT_EQ(count.enter("a").verdict, Verdict::kFull);
 }
 
+TEST(ConnectionCount, DoesNotCountWhatItDropsOfAnAddress) {
+  ConnectionCount count(6, 1);
+  for (int i = 0; i < 5; ++i)
+    EXPECT_NE(count.enter("a").verdict, Verdict::kTooMany) << i;
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(count.enter("a").verdict, Verdict::kTooMany) << i;
+  EXPECT_EQ(count.enter("b").verdict, Verdict::kWelcome) << "the sixth in all";
+  EXPECT_EQ(count.enter("c").verdict, Verdict::kFull);
+}
+
+TEST(ConnectionCount, UsesThePlaceOfAnAddressThatIsGoneForAnother) {
+  ConnectionCount count(100, 1);
+  const auto first = count.enter("a");
+  const auto second = count.enter("b");
+  count.leave(first.address);
+  const auto third = count.enter("c");
+  EXPECT_EQ(third.verdict, Verdict::kWelcome);
+  EXPECT_EQ(third.address, first.address);
+  EXPECT_EQ(count.enter("a").verdict, Verdict::kWelcome) << "it begins again";
+  EXPECT_EQ(count.enter("b").verdict, Verdict::kFull);
+  count.leave(second.address);
+}
+
 TEST(ConnectionCount, CountsForAllWhatItCountsForAnAddress) {
   ConnectionCount count(3, 2);
   std::vector<ConnectionCount::Address> addresses;

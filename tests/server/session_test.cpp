@@ -1,0 +1,182 @@
+// Sessions in states other than open, or under pressure: held, paused, half closed, being flushed or closed.
+//
+// The options differ in each test, so that no deadline can stand in for another.
+#include "server/session/session.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <thread>
+
+#include "tests/support/live_server.h"
+
+namespace ws {
+namespace {
+
+using test::client_frame;
+using test::kCloseFrame;
+using test::kPongFrame;
+using test::kTextFrame;
+using test::Lines;
+using test::LiveServer;
+using test::Obedient;
+using test::RawClient;
+using namespace std::string_literals;
+
+constexpr std::uint32_t kLong =
+    3'600'000;  ///< ms: a deadline that must not be the one that ends a test
+
+/// True once the server has taken what came before: another session has had its answer.
+bool has_turned(const LiveServer& server) {
+  RawClient other = server.open("/echo/raw");
+  other.send(client_frame(kTextFrame, "turn"));
+  return other.receive(6) == "\x81\x04turn";
+}
+
+/// A client whose session has more queued than its socket takes.
+RawClient overfull(LiveServer& server) {
+  RawClient client = server.open();
+  client.send(client_frame(kTextFrame, "remember"));
+  client.send(client_frame(kTextFrame, "pass on"));
+  EXPECT_EQ(server.endpoint.diary.lines(3).back(), "message pass on");
+  return client;
+}
+
+TEST(Held, InputWaitsWhateverIsFlushedMeanwhile) {
+  LiveServer server({.outbox_high = 100'000, .outbox_low = 50'000});
+  RawClient client = server.open();
+  client.send(client_frame(kTextFrame, "remember"));
+  client.send(client_frame(kTextFrame, "flood and hold"));
+  EXPECT_EQ(server.endpoint.diary.lines(4).back(), "over high");
+  client.send(client_frame(kTextFrame, "later"));
+  const std::size_t frames = static_cast<std::size_t>(server.endpoint.flooded) + 1;
+  EXPECT_EQ(client.receive(frames * 20'004).size(), frames * 20'004) << "all that was queued";
+  EXPECT_TRUE(has_turned(server));
+  EXPECT_EQ(server.endpoint.diary.lines(4).size(), 4U) << "it is still held";
+  RawClient other = server.open();
+  other.send(client_frame(kTextFrame, "release"));
+  const Lines lines = server.endpoint.diary.lines(7);
+  ASSERT_EQ(lines.size(), 7U);
+  EXPECT_EQ(lines.back(), "message later");
+}
+
+TEST(Held, SessionThatIsClosedReadsThePeersClose) {
+  LiveServer server({.close_ms = kLong});
+  RawClient client = server.open();
+  client.send(client_frame(kTextFrame, "hold and close"));
+  EXPECT_EQ(client.receive(7),
+            "\x88\x05\x03\xE8"
+            "bye");
+  client.send(client_frame(kCloseFrame, "\x03\xE8"));
+  EXPECT_EQ(client.receive_all(), "");
+  EXPECT_TRUE(client.has_ended_well());
+  client.close();
+  EXPECT_EQ(server.endpoint.diary.lines(3).back(), "closed 1000");
+}
+
+TEST(Flushing, GoesOnAfterThePeersFin) {
+  LiveServer server({.drain_ms = kLong, .write_ms = kLong});
+  RawClient client = overfull(server);
+  client.finish_writing();
+  EXPECT_TRUE(has_turned(server));
+  EXPECT_EQ(client.receive_all().size(), Obedient::kPassedOn + 10) << "nothing is lost to a reset";
+  EXPECT_TRUE(client.has_ended_well());
+  EXPECT_EQ(server.endpoint.diary.lines(4).back(), "closed 1006");
+}
+
+// [6455-10.4-SLOW] A window is one message's: none is charged for those before it.
+TEST(Message, OfManyThatEachComeInTwoReadsIsInTime) {
+  LiveServer server({.outbox_low = 10'000, .read_ms = 1000});
+  RawClient client = server.open("/echo/raw");
+  const std::string frame = client_frame(kTextFrame, "halved");
+  client.send(frame.substr(0, 5));
+  for (int i = 0; i < 8; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    client.send(frame.substr(5) + frame.substr(0, 5));
+    EXPECT_EQ(client.receive(8), "\x81\x06halved") << i;
+  }
+}
+
+TEST(Message, ThatFillsOneWindowAndNotTheNextIsAnswered1008) {
+  LiveServer server({.outbox_low = 1000, .close_ms = kLong, .read_ms = 150});
+  RawClient client = server.open("/echo/raw");
+  client.send(client_frame(0x01, "a"));
+  client.send(client_frame(0x00, std::string(1000, 'b')));
+  EXPECT_EQ(client.receive(4), "\x88\x1B\x03\xF0");
+}
+
+TEST(StalledWrite, InASecondWindowEndsInAReset) {
+  LiveServer server({.outbox_low = 100'000, .write_ms = 300});
+  RawClient client = overfull(server);
+  EXPECT_EQ(client.receive(3'000'000).size(), 3'000'000U) << "enough for the first window";
+  const Lines lines = server.endpoint.diary.lines(4);
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_EQ(lines.back(), "closed 1006 error");
+  client.receive_all();
+  EXPECT_FALSE(client.has_ended_well());
+}
+
+TEST(Close, ThatIsNotReadEndsInAResetWithItsOwnDeadline) {
+  LiveServer server({.close_ms = 100, .write_ms = kLong});
+  RawClient client = overfull(server);
+  RawClient other = server.open();
+  other.send(client_frame(kTextFrame, "dismiss"));
+  const Lines lines = server.endpoint.diary.lines(6);
+  ASSERT_EQ(lines.size(), 6U);
+  EXPECT_EQ(lines.back(), "closed 1006 error");
+  client.receive_all();
+  EXPECT_FALSE(client.has_ended_well());
+}
+
+// [6455-5.5.2-PING] Its pong cannot come before it has read the ping.
+TEST(KeepAlive, ForgivesASlowReaderWhosePingIsStillQueued) {
+  LiveServer server({.write_ms = kLong, .ping_ms = 40, .pong_ms = 60});
+  RawClient client = overfull(server);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // many times the wait for a pong
+  const std::string all = client.receive(Obedient::kPassedOn + 12);
+  EXPECT_EQ(all.size(), Obedient::kPassedOn + 12) << "it is still connected";
+  const std::size_t ping = all.find("\x89\x00"s);
+  EXPECT_NE(ping, std::string::npos);
+  EXPECT_EQ(all.find("\x89\x00"s, ping + 2), std::string::npos) << "not one for each wait";
+  client.send(client_frame(kPongFrame, "") + client_frame(kTextFrame, "echo"));
+  EXPECT_TRUE(client.receive_until("echo").ends_with("echo"));
+}
+
+TEST(Chat, KeepsASilentMemberWhoseQueueIsBelowItsLimit) {
+  LiveServer server({.chat_queue = 64 * 1024 * 1024, .write_ms = kLong});
+  RawClient silent = server.open("/chat");
+  silent.receive_until("chat!");
+  RawClient speaker = server.open("/chat");
+  speaker.receive_until("chat!");
+  constexpr int kMessages = 160;
+  std::string expected;
+  for (int i = 0; i < kMessages; ++i) {
+    const std::string text =
+        std::to_string(1000 + i) + std::string(99'985, '.');  // 100,000 with "Broadcast: "
+    speaker.send(client_frame(kTextFrame, text));
+    expected += "\x81\x7F\x00\x00\x00\x00\x00\x01\x86\xA0"s + "Broadcast: " + text;
+  }
+  EXPECT_TRUE(silent.receive(expected.size()) == expected) << "each message, in order";
+}
+
+// [7692-6.1-PLAIN] The threshold holds for what all members are sent.
+TEST(Chat, CompressesFromItsThresholdOn) {
+  LiveServer server({}, {}, {.is_enabled = true, .threshold = 100});
+  const auto join = [&] {
+    RawClient client = server.open("/chat", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    client.receive_until("chat!");
+    return client;
+  };
+  RawClient member = join();
+  RawClient speaker = join();
+  speaker.send(client_frame(kTextFrame, std::string(88, 'x')));
+  EXPECT_EQ(member.receive(2), "\x81\x63") << "99 bytes with `Broadcast: `";
+  EXPECT_EQ(member.receive(99), "Broadcast: " + std::string(88, 'x'));
+  speaker.send(client_frame(kTextFrame, std::string(89, 'x')));
+  EXPECT_EQ(member.receive(1), "\xC1") << "100 bytes";
+}
+
+}  // namespace
+}  // namespace ws
