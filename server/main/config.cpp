@@ -10,8 +10,8 @@
 
 #include "protocol/text.h"
 #include "server/http/origin.h"
+#include "server/net/address.h"
 #include "server/net/event_loop.h"
-#include "server/net/socket.h"
 
 namespace ws {
 namespace {

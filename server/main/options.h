@@ -7,7 +7,7 @@
 
 #include "protocol/deflate/extensions.h"
 #include "protocol/limits.h"
-#include "server/net/socket.h"
+#include "server/net/address.h"
 
 namespace ws {
 

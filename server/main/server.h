@@ -15,7 +15,7 @@
 #include <system_error>
 
 #include "server/main/options.h"
-#include "server/net/socket.h"
+#include "server/net/address.h"
 #include "server/session/endpoint.h"
 #include "server/session/session.h"
 

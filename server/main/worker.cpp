@@ -69,7 +69,7 @@ std::error_code Worker::listen(SocketAddress& address, PortSharing sharing) {
   Fd listener = listen_on(address, error, sharing);
   if (error)
     return error;
-  address = SocketAddress::local(listener);
+  address = local_address(listener);
   const auto index = static_cast<std::uint32_t>(listeners_.size());
   listeners_.push_back(std::move(listener));
   return context_.loop.add(listeners_.back(), EPOLLIN, {EventLoop::kListenerSlot, index});

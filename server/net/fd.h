@@ -9,6 +9,10 @@
 
 namespace ws {
 
+/// Closes `fd`. Linux frees the descriptor even where close() fails, so there is nothing to retry. In a .cpp, like every
+/// system call on a socket, so that a program can link another definition (see socket.h).
+void close_descriptor(int fd);
+
 class Fd {
  public:
   Fd() = default;
@@ -27,10 +31,10 @@ class Fd {
 
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
-  /// Closes it. Linux frees the descriptor even where close() fails, so there is nothing to retry.
+  /// Closes it, if it is open.
   void reset() {
     if (fd_ >= 0)
-      ::close(fd_);
+      close_descriptor(fd_);
     fd_ = -1;
   }
 

@@ -1,12 +1,9 @@
 #include "server/net/socket.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#include <array>
 #include <cerrno>
-#include <cstring>
 
 namespace ws {
 namespace {
@@ -15,72 +12,7 @@ std::error_code last_error() {
   return {errno, std::system_category()};
 }
 
-const sockaddr_in& as_ipv4(const sockaddr* address) {
-  return *reinterpret_cast<const sockaddr_in*>(address);
-}
-const sockaddr_in6& as_ipv6(const sockaddr* address) {
-  return *reinterpret_cast<const sockaddr_in6*>(address);
-}
-
 }  // namespace
-
-std::optional<SocketAddress> SocketAddress::parse(std::string_view address, std::uint16_t port) {
-  const std::string text(address);
-  SocketAddress result;
-  auto& ipv4 = reinterpret_cast<sockaddr_in&>(result.storage_);
-  auto& ipv6 = reinterpret_cast<sockaddr_in6&>(result.storage_);
-  if (inet_pton(AF_INET, text.c_str(), &ipv4.sin_addr) == 1) {
-    ipv4.sin_family = AF_INET;
-    ipv4.sin_port = htons(port);
-    return result;
-  }
-  if (inet_pton(AF_INET6, text.c_str(), &ipv6.sin6_addr) == 1) {
-    ipv6.sin6_family = AF_INET6;
-    ipv6.sin6_port = htons(port);
-    return result;
-  }
-  return std::nullopt;
-}
-
-SocketAddress SocketAddress::local(const Fd& fd) {
-  SocketAddress address;
-  socklen_t size = sizeof(sockaddr_storage);
-  ::getsockname(fd.get(), address.data(), &size);
-  return address;
-}
-
-SocketAddress SocketAddress::peer(const Fd& fd) {
-  SocketAddress address;
-  socklen_t size = sizeof(sockaddr_storage);
-  ::getpeername(fd.get(), address.data(), &size);
-  return address;
-}
-
-socklen_t SocketAddress::size() const {
-  return family() == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-}
-
-std::string SocketAddress::to_string() const {
-  std::array<char, INET6_ADDRSTRLEN> host{};
-  std::string text;
-  if (family() == AF_INET) {
-    const sockaddr_in& ipv4 = as_ipv4(data());
-    inet_ntop(AF_INET, &ipv4.sin_addr, host.data(), host.size());
-    text.append(host.data()).append(":").append(std::to_string(ntohs(ipv4.sin_port)));
-  } else {
-    const sockaddr_in6& ipv6 = as_ipv6(data());
-    inet_ntop(AF_INET6, &ipv6.sin6_addr, host.data(), host.size());
-    text.append("[").append(host.data()).append("]:").append(std::to_string(ntohs(ipv6.sin6_port)));
-  }
-  return text;
-}
-
-std::string_view SocketAddress::host_bytes() const {
-  if (family() == AF_INET) {
-    return {reinterpret_cast<const char*>(&as_ipv4(data()).sin_addr), sizeof(in_addr)};
-  }
-  return {reinterpret_cast<const char*>(&as_ipv6(data()).sin6_addr), sizeof(in6_addr)};
-}
 
 Fd listen_on(const SocketAddress& address, std::error_code& error, PortSharing sharing) {
   Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -153,6 +85,20 @@ std::error_code pending_error(const Fd& fd) {
   socklen_t size = sizeof error;
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   return {error, std::system_category()};
+}
+
+SocketAddress local_address(const Fd& fd) {
+  SocketAddress address;
+  socklen_t size = sizeof(sockaddr_storage);
+  ::getsockname(fd.get(), address.data(), &size);
+  return address;
+}
+
+SocketAddress peer_address(const Fd& fd) {
+  SocketAddress address;
+  socklen_t size = sizeof(sockaddr_storage);
+  ::getpeername(fd.get(), address.data(), &size);
+  return address;
 }
 
 }  // namespace ws

@@ -2,50 +2,24 @@
 //
 // A session reads, writes and half-closes through `receive`, `send_bytes`, `send_pieces` and `finish_writing` alone:
 // this is the seam at which TLS would come in.
+//
+// All system calls of a session and its loop are in fd.cpp, socket.cpp and event_loop.cpp. A program that defines the
+// functions of these three files itself, and links fbf_server for all others, runs the server on a network and a clock
+// of its own (tests/support/simulated_net.h). This needs no virtual call and no macro.
 #pragma once
 
-#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
-#include <string>
-#include <string_view>
 #include <system_error>
 
+#include "server/net/address.h"
 #include "server/net/fd.h"
 
 namespace ws {
-
-/// An IPv4 or IPv6 address with its port.
-class SocketAddress {
- public:
-  SocketAddress() = default;
-  /// From a numeric address, "127.0.0.1" or "::1"; nullopt if it is neither.
-  static std::optional<SocketAddress> parse(std::string_view address, std::uint16_t port);
-  /// The address that `fd` is bound to.
-  static SocketAddress local(const Fd& fd);
-  /// The address that `fd` is connected to.
-  static SocketAddress peer(const Fd& fd);
-
-  /// "127.0.0.1:8080" or "[::1]:8080".
-  [[nodiscard]] std::string to_string() const;
-  /// Without the port: 4 or 16 bytes.
-  [[nodiscard]] std::string_view host_bytes() const;
-
-  [[nodiscard]] int family() const { return storage_.ss_family; }
-  sockaddr* data() { return reinterpret_cast<sockaddr*>(&storage_); }
-  [[nodiscard]] const sockaddr* data() const {
-    return reinterpret_cast<const sockaddr*>(&storage_);
-  }
-  [[nodiscard]] socklen_t size() const;
-
- private:
-  sockaddr_storage storage_{};
-};
 
 /// Several sockets may listen on one address, if each of them says so (SO_REUSEPORT): the kernel then deals the
 /// connections out among them, by a hash of both ends' addresses.
@@ -114,5 +88,9 @@ void finish_writing(const Fd& fd);
 void make_reset_on_close(const Fd& fd);
 /// The error that epoll announced with EPOLLERR.
 std::error_code pending_error(const Fd& fd);
+/// The address that `fd` is bound to.
+SocketAddress local_address(const Fd& fd);
+/// The address that `fd` is connected to.
+SocketAddress peer_address(const Fd& fd);
 
 }  // namespace ws

@@ -23,7 +23,7 @@ struct Opening {
   std::string_view subprotocol;  ///< the one that was agreed on; empty: none
   const Fd& socket;
   /// The client's address, asked of the kernel: most endpoints never do.
-  [[nodiscard]] SocketAddress peer() const { return SocketAddress::peer(socket); }
+  [[nodiscard]] SocketAddress peer() const { return peer_address(socket); }
 };
 
 /// How a session ended.

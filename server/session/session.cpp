@@ -28,7 +28,7 @@ Session::Session(SessionContext& context, Fd fd, EventLoop::Token token,
       transport_(std::move(fd), token) {
   if (Tap* const tap = context_.tap; tap != nullptr) {
     const Fd& socket = transport_.fd();
-    tap->opened(token.generation, SocketAddress::peer(socket), SocketAddress::local(socket));
+    tap->opened(token.generation, peer_address(socket), local_address(socket));
   }
 }
 

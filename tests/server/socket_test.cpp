@@ -35,7 +35,7 @@ TEST(Listening, IsSharedBySocketsThatSaySoBehindAFirstThatWasAlone) {
   std::error_code error;
   const Fd first = listen_on(*SocketAddress::parse("127.0.0.1", 0), error, PortSharing::kFirst);
   ASSERT_FALSE(error) << error.message();
-  const SocketAddress address = SocketAddress::local(first);
+  const SocketAddress address = local_address(first);
   const Fd second = listen_on(address, error, PortSharing::kFurther);
   EXPECT_FALSE(error) << error.message();
   for (const PortSharing sharing : {PortSharing::kNone, PortSharing::kFirst}) {
@@ -61,7 +61,7 @@ TEST(Listening, IsSharedBySocketsThatSaySoBehindAFirstThatWasAlone) {
 TEST(Listening, IsNotSharedByOneAlone) {
   std::error_code error;
   const Fd alone = listen_on(*SocketAddress::parse("127.0.0.1", 0), error);
-  const SocketAddress address = SocketAddress::local(alone);
+  const SocketAddress address = local_address(alone);
   for (const PortSharing sharing :
        {PortSharing::kNone, PortSharing::kFirst, PortSharing::kFurther}) {
     error.clear();
@@ -76,7 +76,7 @@ struct Connection {
     std::error_code error;
     listener = listen_on(*SocketAddress::parse(address, 0), error);
     EXPECT_FALSE(error) << error.message();
-    const SocketAddress server = SocketAddress::local(listener);
+    const SocketAddress server = local_address(listener);
     client = Fd(::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
     EXPECT_EQ(::connect(client.get(), server.data(), server.size()), 0);
     accepted = accept_connection(listener, peer, error);
@@ -101,8 +101,8 @@ struct Connection {
 TEST(Listener, AcceptsOnBothFamiliesAndKnowsWhoCame) {
   for (const std::string_view address : {"127.0.0.1", "::1"}) {
     const Connection connection(address);
-    EXPECT_EQ(connection.peer.to_string(), SocketAddress::local(connection.client).to_string());
-    EXPECT_EQ(SocketAddress::peer(connection.accepted).to_string(), connection.peer.to_string());
+    EXPECT_EQ(connection.peer.to_string(), local_address(connection.client).to_string());
+    EXPECT_EQ(peer_address(connection.accepted).to_string(), connection.peer.to_string());
     SocketAddress peer;
     std::error_code error;
     EXPECT_FALSE(accept_connection(connection.listener, peer, error).is_open());
@@ -125,7 +125,7 @@ TEST(Listener, HandsDownItsOptions) {
 TEST(Listener, SaysWhyItCannotListen) {
   const Connection connection;
   std::error_code error;
-  EXPECT_FALSE(listen_on(SocketAddress::local(connection.listener), error).is_open());
+  EXPECT_FALSE(listen_on(local_address(connection.listener), error).is_open());
   EXPECT_EQ(error, std::errc::address_in_use);
   EXPECT_FALSE(listen_on(*SocketAddress::parse("192.0.2.1", 0), error).is_open());
   EXPECT_EQ(error, std::errc::address_not_available);
