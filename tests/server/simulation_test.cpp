@@ -1,0 +1,624 @@
+// A whole server and 100 clients in one thread, on a network and a clock that are drawn from a seed: every message
+// arrives once and in order, however it is cut, delayed and held back, and every connection ends as it should.
+//
+// A failure names the seed; FBF_SEED=N runs that one alone.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "protocol/text.h"
+#include "server/main/worker.h"
+#include "tests/support/bytes.h"
+#include "tests/support/client.h"
+#include "tests/support/simulated_net.h"
+
+namespace ws::test {
+namespace {
+
+constexpr std::uint64_t kEvents = 100'000;
+constexpr std::size_t kClients = 100;
+constexpr std::size_t kChatQueue = 64 * 1024;  ///< limits.chat_queue of the server
+/// A client that waits for so long waits for what will never come. Longer than any deadline of the server's.
+constexpr std::int64_t kPatienceMs = 150'000;
+
+enum class Path { kEcho, kChat, kRelay };
+constexpr std::string_view kPaths[] = {"/echo/raw", "/chat", "/relay"};
+
+/// What all clients know. A speaker's messages are numbered from 0.
+struct Speaker {
+  Path path;
+  std::uint32_t sent = 0;
+  std::vector<std::size_t> bytes_before{0};  ///< of the messages before each number
+  std::uint32_t heard = 0;                   ///< messages that some member has received
+  bool is_reliable = true;                   ///< it did not go before all that it sent was read
+};
+using Speakers = std::vector<Speaker>;
+
+std::string payload_of(std::size_t speaker, std::uint32_t number, std::size_t size) {
+  std::string payload = std::to_string(speaker) + "#" + std::to_string(number) + ":";
+  for (std::size_t i = 0; payload.size() < size; ++i)
+    payload += static_cast<char>('a' + (speaker * 7 + number * 13 + i) % 26);
+  return payload;
+}
+
+class Client final : public Peer {
+ public:
+  enum class State { kConnecting, kOpen, kClosing, kAnswered, kFinished, kBroken, kOver };
+  enum class End { kClose, kFin, kReset, kError };
+
+  Client(World& world, Speakers& speakers, Path path, std::size_t window)
+      : world_(world),
+        speakers_(speakers),
+        id_(speakers.size()),
+        path_(path),
+        since_(world.now()),
+        connection_(world.connect(*this, window)) {
+    speakers.push_back({path});
+    for (const Speaker& speaker : speakers)
+      already_heard_.push_back(speaker.heard);
+    send(upgrade_request(kPaths[static_cast<std::size_t>(path)]));
+    tell("connects to " + std::string(kPaths[static_cast<std::size_t>(path)]) + ", window " +
+         std::to_string(window));
+    if (world.dice.one_in(4))
+      speak();  // a client should wait for the 101; the server must bear one that does not
+  }
+
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] Path path() const { return path_; }
+  [[nodiscard]] std::size_t id() const { return id_; }
+  /// Nothing is under way for it, as far as it knows alone.
+  [[nodiscard]] bool is_satisfied() const {
+    return state_ == State::kOver || (state_ == State::kOpen && connection_->has_arrived() &&
+                                      expected_.empty() && pongs_.empty());
+  }
+  [[nodiscard]] std::string story() const {
+    std::string text = "client " + std::to_string(id_) + ":";
+    for (const std::string& line : story_)
+      text += "\n    " + line;
+    return text;
+  }
+
+  void act() {
+    if (state_ == State::kOver)
+      return;
+    if (is_satisfied())
+      since_ = world_.now();
+    if (world_.now() - since_ > kPatienceMs)
+      fail("waits for what does not come: " + std::to_string(expected_.size()) + " echoes, " +
+           std::to_string(pongs_.size()) + " pongs");
+  }
+  void speak() {
+    Dice& dice = world_.dice;
+    const std::size_t burst = dice.one_in(6) ? 1 + dice.below(40) : 1 + dice.below(2);
+    for (std::size_t i = 0; i < burst; ++i)
+      send_message();
+    since_ = std::max(since_, world_.now());
+  }
+  /// Reads nothing for a while.
+  void look_away() {
+    const std::uint64_t turns = 50 + world_.dice.below(800);
+    tell("reads nothing for " + std::to_string(turns) + " turns");
+    connection_->read_from(world_.turns() + turns);
+  }
+  void end(End how) {
+    since_ = world_.now();
+    switch (how) {
+      case End::kClose:
+        tell("sends Close 1000");
+        send(client_frame(0x88, hex("03 e8")));
+        state_ = State::kClosing;
+        return;
+      case End::kFin:
+        tell("sends FIN");
+        connection_->finish_writing();
+        state_ = State::kFinished;
+        return;
+      case End::kError:
+        tell("sends a frame without a mask");
+        send(server_frame(0x81, "?"));
+        state_ = State::kBroken;
+        return;
+      case End::kReset:
+        tell("resets");
+        connection_->reset();
+        speakers_[id_].is_reliable = false;
+        state_ = State::kOver;
+    }
+  }
+  /// The first message that it should have received and has not, in words; empty if there is none. For a client that is
+  /// open, once all the others are quiet.
+  [[nodiscard]] std::string missing() const {
+    if (path_ == Path::kEcho)
+      return {};  // is_satisfied: it waits for no echo
+    for (std::size_t i = 0; i < speakers_.size(); ++i) {
+      const Speaker& speaker = speakers_[i];
+      const bool is_own = path_ == Path::kChat && i == id_;
+      if (speaker.path == path_ && !is_own && speaker.is_reliable && next_of(i) != speaker.sent)
+        return "message " + std::to_string(next_of(i)) + " of client " + std::to_string(i) +
+               ", which sent " + std::to_string(speaker.sent);
+    }
+    return {};
+  }
+  void check_heard() {
+    if (const std::string message = missing(); !message.empty())
+      fail("has not received " + message);
+  }
+
+  bool is_disconnected_ = false;  ///< with 1008, for reading too slowly
+  bool is_stopped_ = false;       ///< with 1001
+  std::size_t pings_ = 0;
+
+ private:
+  void tell(std::string line) {
+    story_.push_back(std::to_string(world_.events()) + ", " + std::to_string(world_.now()) +
+                     " ms: " + std::move(line));
+    if (story_.size() > 60)
+      story_.pop_front();
+  }
+  void fail(const std::string& what) { world_.fail(what + "\n" + story()); }
+  void send(std::string_view bytes) { connection_->send(bytes); }
+
+  void send_message() {
+    Dice& dice = world_.dice;
+    Speaker& self = speakers_[id_];
+    const std::size_t most = dice.one_in(path_ == Path::kEcho ? 60 : 600) ? 80'000
+                             : dice.one_in(path_ == Path::kEcho ? 5 : 10) ? 5'000
+                                                                          : 200;
+    const std::string payload = payload_of(id_, self.sent, dice.below(most));
+    const unsigned opcode = path_ != Path::kChat && dice.one_in(2) ? 2 : 1;
+    tell("sends message " + std::to_string(self.sent) + ", " + std::to_string(payload.size()) +
+         " bytes");
+    ++self.sent;
+    self.bytes_before.push_back(self.bytes_before.back() + payload.size());
+    if (path_ == Path::kEcho)
+      expected_.emplace_back(opcode, payload);
+    std::vector<std::size_t> cuts;
+    if (dice.one_in(3))
+      cuts = dice.cuts(payload.size(), std::max<std::size_t>(payload.size() / 2, 1));
+    cuts.push_back(payload.size());
+    std::size_t from = 0;
+    for (std::size_t i = 0; i < cuts.size(); ++i) {
+      if (dice.one_in(8))
+        send_ping();
+      const unsigned fin = i + 1 == cuts.size() ? 0x80 : 0;
+      send(client_frame(fin | (i == 0 ? opcode : 0),
+                        std::string_view(payload).substr(from, cuts[i] - from)));
+      from = cuts[i];
+    }
+  }
+  void send_ping() {
+    pongs_.push_back("ping " + std::to_string(next_ping_++));
+    send(client_frame(0x89, pongs_.back()));
+  }
+
+  // --- What comes
+
+  void receive(std::string_view bytes) override {
+    received_.append(bytes);
+    if (state_ == State::kConnecting || !is_upgraded_)
+      read_answer();
+    while (is_upgraded_ && read_frame()) {
+    }
+    received_.erase(0, read_);
+    read_ = 0;
+  }
+
+  void read_answer() {
+    const std::size_t end = received_.find("\r\n\r\n");
+    if (end == std::string::npos)
+      return;
+    if (!received_.starts_with("HTTP/1.1 101 ") ||
+        received_.find("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") == std::string::npos)
+      return fail("is answered " + dump(received_));
+    tell("is let in");
+    read_ = end + 4;
+    is_upgraded_ = true;
+    if (state_ == State::kConnecting)
+      state_ = State::kOpen;
+    // What was sent from now on it must receive; what was sent before it may.
+    for (std::size_t i = 0; i < speakers_.size(); ++i)
+      must_hear_from_.push_back(i == id_ ? 0 : speakers_[i].sent);
+  }
+
+  /// RFC 6455 §5.2, for a frame of a server. False: it is not there yet.
+  bool read_frame() {
+    const std::string_view in = std::string_view(received_).substr(read_);
+    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(in[i]); };
+    if (in.size() < 2)
+      return false;
+    std::size_t length = byte(1) & 0x7FU;
+    const std::size_t form = length == 127 ? 8 : length == 126 ? 2 : 0;
+    if (in.size() < 2 + form)
+      return false;
+    if (form > 0)
+      length = 0;
+    for (std::size_t i = 0; i < form; ++i)
+      length = length * 256 + byte(2 + i);
+    if ((byte(1) & 0x80U) != 0 || (byte(0) & 0x70U) != 0 || (byte(0) & 0x80U) == 0) {
+      fail("receives what is no frame:\n" + dump(received_, read_));
+      return false;
+    }
+    if (in.size() < 2 + form + length)
+      return false;
+    read_ += 2 + form + length;
+    handle_frame(byte(0) & 0xFU, in.substr(2 + form, length));
+    return true;
+  }
+
+  void handle_frame(unsigned opcode, std::string_view payload) {
+    since_ = world_.now();
+    if (has_received_close_)
+      return fail("receives a frame after the Close");
+    switch (opcode) {
+      case 0x1:
+      case 0x2:
+        return handle_message(opcode, payload);
+      case 0x8:
+        return handle_close(payload);
+      case 0x9:;
+        ++pings_;
+        if (state_ == State::kOpen)
+          send(client_frame(0x8A, payload));
+        return;
+      case 0xA:
+        if (pongs_.empty() || pongs_.front() != payload)
+          return fail("receives the pong '" + std::string(payload) + "'");
+        pongs_.pop_front();
+        return;
+      default:
+        fail("receives opcode " + std::to_string(opcode));
+    }
+  }
+
+  void handle_message(unsigned opcode, std::string_view payload) {
+    if (path_ == Path::kEcho) {
+      if (expected_.empty() || expected_.front() != std::pair(opcode, std::string(payload)))
+        return fail("receives an echo that is not the next one: " + dump(payload));
+      tell("receives the echo of " + std::string(payload.substr(0, payload.find(':'))));
+      expected_.pop_front();
+      return;
+    }
+    if (path_ == Path::kChat) {
+      if (!std::exchange(is_welcome_, true)) {
+        if (payload != "Welcome to broadcast chat!")
+          fail("is not welcomed: " + dump(payload));
+        return;
+      }
+      constexpr std::string_view kPrefix = "Broadcast: ";
+      if (!payload.starts_with(kPrefix))
+        return fail("receives no broadcast: " + dump(payload));
+      payload.remove_prefix(kPrefix.size());
+    }
+    hear(payload);
+  }
+
+  /// A message of a room: each speaker's come without gaps, from one that was sent before it was let in, or the next.
+  void hear(std::string_view payload) {
+    std::size_t from = 0;
+    std::uint32_t number = 0;
+    if (std::sscanf(std::string(payload.substr(0, 24)).c_str(), "%zu#%u:", &from, &number) != 2 ||
+        from >= speakers_.size() || payload != payload_of(from, number, payload.size()))
+      return fail("receives what nobody sent: " + dump(payload));
+    const std::string name = "message " + std::to_string(number) + " of " + std::to_string(from);
+    tell("receives " + name);
+    Speaker& speaker = speakers_[from];
+    if (speaker.path != path_ || (path_ == Path::kChat && from == id_) || number >= speaker.sent)
+      return fail("receives " + name + ", which is not for it");
+    const auto known = heard_.find(from);
+    const std::uint32_t least = from < already_heard_.size() ? already_heard_[from] : 0;
+    const std::uint32_t most = from < must_hear_from_.size() ? must_hear_from_[from] : 0;
+    if (known != heard_.end() ? number != known->second : number < least || number > most)
+      return fail("receives " + name + " out of order, the next one is " +
+                  std::to_string(known != heard_.end() ? known->second : most));
+    heard_[from] = number + 1;
+    newest_size_ = payload.size();
+    speaker.heard = std::max(speaker.heard, number + 1);
+  }
+  /// The message of that speaker that must come next. If none of those has come that need not, none will.
+  [[nodiscard]] std::uint32_t next_of(std::size_t speaker) const {
+    const auto known = heard_.find(speaker);
+    if (known != heard_.end())
+      return known->second;
+    return speaker < must_hear_from_.size() ? must_hear_from_[speaker] : 0;
+  }
+
+  /// What the server may have queued at most for this member of the chat when it disconnected it, as it counts that for
+  /// the limit. The frame that was partly written then has been received since.
+  [[nodiscard]] std::size_t most_queued() const {
+    constexpr std::size_t kMostOfAMessage = 256;  // prefix, frame header, and what the outbox adds
+    constexpr std::size_t kPongs = 8 * 1024;      // sent before the Close as well
+    std::size_t bytes = newest_size_ + kPongs;
+    for (std::size_t i = 0; i < speakers_.size(); ++i) {
+      const Speaker& speaker = speakers_[i];
+      if (speaker.path != path_ || i == id_)
+        continue;
+      const auto known = heard_.find(i);
+      const std::uint32_t least = i < already_heard_.size() ? already_heard_[i] : 0;
+      const std::uint32_t next = known != heard_.end() ? known->second : least;
+      bytes += speaker.bytes_before[speaker.sent] - speaker.bytes_before[next] +
+               (speaker.sent - next) * kMostOfAMessage;
+    }
+    return bytes;
+  }
+
+  void handle_close(std::string_view payload) {
+    has_received_close_ = true;
+    const unsigned code = payload.size() < 2 ? 1005
+                                             : static_cast<unsigned char>(payload[0]) * 256U +
+                                                   static_cast<unsigned char>(payload[1]);
+    tell("receives Close " + std::to_string(code));
+    is_stopped_ = code == 1001;
+    is_disconnected_ = code == 1008;
+    const bool is_due = code == 1000   ? state_ == State::kClosing
+                        : code == 1002 ? state_ == State::kBroken
+                        : code == 1008 ? path_ == Path::kChat && most_queued() > kChatQueue
+                                       : code == 1001 && is_stopping_allowed;
+    if (!is_due)
+      return fail("receives Close " + std::to_string(code) + ", which is not due");
+    if (is_disconnected_) {
+      speakers_[id_].is_reliable = false;  // what it sent may not have been read
+    } else {
+      check_answered();
+    }
+    if (state_ == State::kOpen || state_ == State::kConnecting) {
+      send(client_frame(0x88, payload.substr(0, 2)));
+      state_ = State::kAnswered;
+    }
+  }
+  void check_answered() {
+    if (!expected_.empty() || !pongs_.empty())
+      fail("is sent the end with " + std::to_string(expected_.size()) + " echoes and " +
+           std::to_string(pongs_.size()) + " pongs still to come");
+  }
+
+  void receive_fin() override {
+    tell("receives FIN");
+    if (!received_.empty())
+      fail("receives a FIN within a frame");
+    if (state_ == State::kFinished) {
+      if (!has_received_close_)
+        check_answered();
+    } else if (!has_received_close_) {
+      fail("receives a FIN without a Close");
+    }
+    connection_->finish_writing();
+    state_ = State::kOver;
+  }
+  void receive_reset() override {
+    fail("receives a reset");
+    state_ = State::kOver;
+  }
+
+ public:
+  static inline bool is_stopping_allowed = false;  ///< the test has asked the server to stop
+
+ private:
+  World& world_;
+  Speakers& speakers_;
+  std::size_t id_;
+  Path path_;
+  std::int64_t since_;  ///< the last time that something came, or that nothing was waited for
+  std::shared_ptr<Connection> connection_;
+  State state_ = State::kConnecting;
+  std::deque<std::string> story_;
+
+  std::string received_;
+  std::size_t read_ = 0;  ///< bytes of `received_` that were handled
+  bool is_upgraded_ = false;
+  bool is_welcome_ = false;
+  bool has_received_close_ = false;
+  std::size_t newest_size_ = 0;                            ///< bytes of the newest message
+  std::deque<std::pair<unsigned, std::string>> expected_;  ///< echoes, with their opcodes
+  std::deque<std::string> pongs_;
+  std::size_t next_ping_ = 0;
+  std::vector<std::uint32_t> already_heard_;   ///< of each speaker, when this one connected
+  std::vector<std::uint32_t> must_hear_from_;  ///< of each speaker, when this one was let in
+  std::map<std::size_t, std::uint32_t> heard_;
+};
+
+/// Sends each message to all of its sessions, one after the other: the cork changes hands with each.
+class Relay final : public Endpoint {
+ public:
+  void opened(Session& session, const Opening&) override { sessions_.push_back(&session); }
+  void message(Session&, Opcode opcode, std::span<std::byte> payload) override {
+    for (Session* const session : sessions_)
+      session->send(opcode, payload);
+  }
+  void closed(Session& session, const Ending&) override { std::erase(sessions_, &session); }
+
+ private:
+  std::vector<Session*> sessions_;
+};
+
+/// What one seed comes to.
+struct Outcome {
+  std::uint64_t events = 0;
+  std::uint64_t digest = 0;
+  World::Tally tally{};
+  std::size_t connections = 0;
+  std::size_t pings = 0;
+  std::size_t disconnected = 0;
+  std::size_t stopped = 0;
+  std::size_t held = 0;  ///< bytes of the budget, at the end
+  std::size_t open_descriptors = 0;
+};
+
+class Simulation {
+ public:
+  explicit Simulation(std::uint64_t seed) : world_(seed) {
+    Client::is_stopping_allowed = false;
+    for (std::size_t i = 0; i < kClients; ++i)
+      add_client();
+  }
+
+  Outcome run() {
+    Limits limits;
+    limits.outbox_high = 8 * 1024;
+    limits.outbox_low = 2 * 1024;
+    limits.chat_queue = kChatQueue;
+    limits.ping_ms = 2'000;
+    // Long: what is asserted is that nothing is lost, not that what stalls is ended.
+    limits.handshake_ms = limits.close_ms = limits.drain_ms = limits.pong_ms = 120'000;
+    limits.read_ms = limits.write_ms = limits.stop_ms = 120'000;
+    Outcome outcome;
+    {
+      Relay relay;
+      Shared shared(limits, 10'000);
+      shared.workers.push_back(std::make_unique<Worker>(shared, ServerOptions{.limits = limits}));
+      shared.with_websockets = 1;
+      Worker& worker = *shared.workers.front();
+      worker.add_echo_and_chat();
+      worker.add("/relay", relay);
+      SocketAddress address;
+      EXPECT_FALSE(worker.listen(address, PortSharing::kNone));
+      world_.turn = [&] { turn(worker); };
+      worker.run();
+      shared.workers.clear();
+      outcome.held = shared.budgets.buffered.used();
+    }
+    outcome.events = world_.events();
+    outcome.digest = world_.digest();
+    outcome.tally = world_.tally;
+    outcome.connections = speakers_.size();
+    for (const auto& client : clients_)
+      count(*client, outcome);
+    for (const auto& client : gone_)
+      count(*client, outcome);
+    outcome.open_descriptors = world_.open_descriptors();
+    return outcome;
+  }
+  [[nodiscard]] std::uint64_t events() const { return world_.events(); }
+
+ private:
+  static void count(const Client& client, Outcome& outcome) {
+    outcome.pings += client.pings_;
+    outcome.disconnected += client.is_disconnected_ ? 1 : 0;
+    outcome.stopped += client.is_stopped_ ? 1 : 0;
+  }
+
+  void add_client() {
+    const Path path = world_.dice.one_in(2)   ? Path::kEcho
+                      : world_.dice.one_in(4) ? Path::kRelay
+                                              : Path::kChat;
+    const std::size_t windows[] = {700, 4096, 20'000, 100'000};
+    clients_.push_back(
+        std::make_unique<Client>(world_, speakers_, path, world_.dice.one_of(windows)));
+  }
+
+  void turn(Worker& worker) {
+    for (std::size_t i = 0; i < clients_.size(); ++i) {
+      if (clients_[i]->state() == Client::State::kOver && !is_finishing_) {
+        gone_.push_back(std::move(clients_[i]));
+        std::swap(clients_[i], clients_.back());
+        clients_.pop_back();
+        add_client();
+      }
+      clients_[i]->act();
+    }
+    if (world_.events() < kEvents) {
+      if (!world_.dice.one_in(3))
+        return;
+      Client& client = *clients_[world_.dice.below(clients_.size())];
+      if (client.state() == Client::State::kOpen)
+        act(client);
+    } else {
+      finish(worker);
+    }
+  }
+  void act(Client& client) {
+    Dice& dice = world_.dice;
+    if (dice.one_in(40)) {
+      const Client::End ends[] = {Client::End::kClose, Client::End::kFin, Client::End::kReset,
+                                  Client::End::kError};
+      client.end(dice.one_of(ends));
+    } else if (dice.one_in(15)) {
+      client.look_away();
+    } else {
+      client.speak();
+    }
+  }
+  /// Lets all arrive that is under way, looks whether it has, and stops the server.
+  void finish(Worker& worker) {
+    is_finishing_ = true;
+    if (Client::is_stopping_allowed)
+      return;
+    const bool is_quiet = std::ranges::all_of(clients_, [](const auto& client) {
+      return client->is_satisfied() &&
+             (client->state() == Client::State::kOver || client->missing().empty());
+    });
+    if (finishing_since_ == 0)
+      finishing_since_ = world_.now();
+    if (!is_quiet && world_.now() - finishing_since_ < kPatienceMs)
+      return;
+    for (const auto& client : clients_) {
+      if (client->state() != Client::State::kOver)
+        client->check_heard();
+    }
+    Client::is_stopping_allowed = true;
+    worker.ask(Worker::kStop);
+  }
+
+  World world_;
+  Speakers speakers_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::vector<std::unique_ptr<Client>> gone_;
+  bool is_finishing_ = false;
+  std::int64_t finishing_since_ = 0;
+};
+
+Outcome run(std::uint64_t seed) {
+  Simulation simulation(seed);
+  try {
+    return simulation.run();
+  } catch (const std::exception& failure) {
+    ADD_FAILURE() << "seed " << seed << ", event " << simulation.events() << ": " << failure.what();
+    return {};
+  }
+}
+
+void expect_good(const Outcome& outcome) {
+  EXPECT_GE(outcome.events, kEvents);
+  EXPECT_EQ(outcome.open_descriptors, 0U);
+  EXPECT_EQ(outcome.held, 0U) << "bytes of the budget";
+  // The world was rough enough for the server to be put to the test.
+  EXPECT_GT(outcome.connections, kClients + 50) << "in all";
+  EXPECT_GT(outcome.stopped, kClients / 2) << "Closes with 1001";
+  EXPECT_GT(outcome.disconnected, 0U) << "Closes with 1008";
+  EXPECT_GT(outcome.pings, 10U);
+  EXPECT_GT(outcome.tally.short_writes, 100U);
+  EXPECT_GT(outcome.tally.refused_writes, 100U);
+  EXPECT_GT(outcome.tally.unread, 50U);
+  EXPECT_GT(outcome.tally.stale, 0U);
+}
+
+TEST(Simulation, EachMessageArrivesOnceAndInOrder) {
+  std::vector<std::uint64_t> seeds = {1, 2, 3, 4, 5};
+  if (const char* const seed = std::getenv("FBF_SEED"); seed != nullptr)
+    seeds = {std::strtoull(seed, nullptr, 10)};
+  std::set<std::uint64_t> digests;
+  for (const std::uint64_t seed : seeds) {
+    const Outcome outcome = run(seed);
+    if (HasFailure())
+      return;
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    expect_good(outcome);
+    digests.insert(outcome.digest);
+  }
+  EXPECT_EQ(digests.size(), seeds.size()) << "each seed is a world of its own";
+}
+
+TEST(Simulation, HasTheSameEventsWithTheSameSeed) {
+  EXPECT_EQ(run(7).digest, run(7).digest);
+}
+
+}  // namespace
+}  // namespace ws::test
