@@ -91,7 +91,7 @@ std::size_t World::part_of(std::size_t size) {
   }
 }
 
-bool World::move_to_server(Connection& connection) {
+void World::move_to_server(Connection& connection) {
   const std::size_t under_way = connection.to_server_.size() + connection.arrived_.size();
   if (under_way < connection.window_)
     connection.to_server_.append(connection.unsent_.take(connection.window_ - under_way));
@@ -104,26 +104,24 @@ bool World::move_to_server(Connection& connection) {
     } else if (connection.peer_ != nullptr) {
       connection.has_sent_reset_ = true;  // nobody is there to read it
     }
-    return true;
+    return;
   }
   const bool is_ending = connection.is_finishing_ && !connection.has_fin_arrived_;
   if (connection.peer_ == nullptr && !connection.has_reset_arrived_ && !is_ending &&
       !connection.has_fin_arrived_) {
     note("reset arrives", connection.arrived_.size());
     connection.has_reset_arrived_ = true;
-    return true;
+    return;
   }
   if (is_ending && connection.unsent_.empty()) {
     note("FIN arrives", connection.arrived_.size());
     connection.has_fin_arrived_ = true;
-    return true;
   }
-  return false;
 }
 
-bool World::move_to_client(Connection& connection) {
+void World::move_to_client(Connection& connection) {
   if (connection.peer_ == nullptr || connection.reads_from_ > turns_)
-    return false;
+    return;
   if (connection.has_sent_reset_) {
     note("reset comes", connection.to_client_.size());
     Peer& peer = *connection.peer_;
@@ -131,21 +129,19 @@ bool World::move_to_client(Connection& connection) {
     connection.to_server_.clear();
     connection.has_reset_arrived_ = true;  // both sides know
     peer.receive_reset();
-    return true;
+    return;
   }
   if (!connection.to_client_.empty()) {
     const std::size_t size = part_of(connection.to_client_.size());
     note("comes", size);
     connection.peer_->receive(connection.to_client_.take(size));
-    return true;
+    return;
   }
   if (connection.has_sent_fin_) {
     note("FIN comes", 0);
     Peer& peer = *std::exchange(connection.peer_, nullptr);
     peer.receive_fin();
-    return true;
   }
-  return false;
 }
 
 // --- What the server calls
@@ -279,10 +275,12 @@ std::uint32_t World::readiness(const Descriptor& descriptor) const {
 std::vector<World::Ready> World::wait(int timeout) {
   ++turns_;
   turn();
-  bool has_moved = false;
   for (std::size_t moves = 1 + dice.below(100); moves > 0 && !connections_.empty(); --moves) {
     const auto connection = connections_[dice.below(connections_.size())];
-    has_moved |= dice.one_in(2) ? move_to_server(*connection) : move_to_client(*connection);
+    if (dice.one_in(2))
+      move_to_server(*connection);
+    else
+      move_to_client(*connection);
   }
   std::erase_if(connections_, [](const auto& connection) { return connection->is_over(); });
   throw_failure();
@@ -297,16 +295,21 @@ std::vector<World::Ready> World::wait(int timeout) {
       events = EPOLLIN;  // select(2): what was reported may be gone when it is read
       ++tally.stale;
     }
-    if (events != 0 && !dice.one_in(4))
-      ready.push_back({descriptor.token, events});
+    if (events == 0 || dice.one_in(4))
+      continue;
+    ready.push_back({descriptor.token, events});
+    if ((events & EPOLLERR) != 0 && ++descriptor.connection->hangups_ > kMostHangups)
+      fail("the server does not close a connection that was reset");
   }
   for (std::size_t i = ready.size(); i > 1; --i)
     std::swap(ready[i - 1], ready[dice.below(i)]);
 
-  // Time mostly crawls. It leaps where nothing happens, up to the next timer, and now and then for no reason.
+  // The clock mostly moves by a few milliseconds. It jumps while nothing is under way, and sometimes for no reason.
   if (dice.one_in(500)) {
     now_ += static_cast<std::int64_t>(500 + dice.below(2500));
-  } else if (!has_moved && ready.empty() && timeout > 0) {
+  } else if (ready.empty() && timeout > 0 &&
+             std::ranges::none_of(
+                 connections_, [](const auto& connection) { return connection->is_under_way(); })) {
     now_ += std::min(timeout, 100);
   } else {
     now_ += static_cast<std::int64_t>(dice.below(4));

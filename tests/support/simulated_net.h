@@ -74,6 +74,9 @@ class Connection {
   friend class World;
   [[nodiscard]] std::size_t space() const { return window_ - to_client_.size(); }
   [[nodiscard]] bool is_over() const;
+  [[nodiscard]] bool is_under_way() const {
+    return !unsent_.empty() || !to_server_.empty() || !to_client_.empty();
+  }
 
   Peer* peer_;  ///< null: the client has reset the connection, or was told its end
   std::size_t window_;
@@ -86,6 +89,7 @@ class Connection {
   bool has_fin_arrived_ = false;
   bool has_reset_arrived_ = false;
   bool is_error_told_ = false;  ///< the server has been told of the reset: by one call, as in Linux
+  std::size_t hangups_ = 0;     ///< times that its reset was reported
   // Server to client.
   ByteQueue to_client_;
   bool is_closed_ = false;  ///< by the server
@@ -165,12 +169,13 @@ class World {
   [[nodiscard]] Connection& connection(int descriptor) { return *find(descriptor).connection; }
   [[nodiscard]] std::uint32_t readiness(const Descriptor& descriptor) const;
   [[nodiscard]] std::size_t part_of(std::size_t size);
-  bool move_to_server(Connection& connection);
-  bool move_to_client(Connection& connection);
+  void move_to_server(Connection& connection);
+  void move_to_client(Connection& connection);
 
   std::vector<Descriptor> descriptors_;
   std::vector<std::shared_ptr<Connection>> connections_;  ///< that are not over
   std::vector<std::shared_ptr<Connection>> waiting_;      ///< to be accepted
+  static constexpr std::size_t kMostHangups = 20;
   bool is_woken_ = false;
   std::int64_t now_ = 1'000'000;
   std::uint64_t turns_ = 0;
