@@ -78,7 +78,7 @@ class Client final : public Peer {
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] Path path() const { return path_; }
-  [[nodiscard]] std::size_t id() const { return id_; }
+  [[nodiscard]] std::size_t times_unread() const { return connection_->times_unread(); }
   /// It waits for nothing but messages of others.
   [[nodiscard]] bool is_satisfied() const {
     return state_ == State::kOver || (state_ == State::kOpen && connection_->has_arrived() &&
@@ -138,8 +138,8 @@ class Client final : public Peer {
         state_ = State::kOver;
     }
   }
-  /// The first message that it should have received and has not, in words; empty if there is none. For a client that is
-  /// open, once all the others are quiet.
+  /// Describes the first message that it has not received and should have; empty if there is none. Call it when no
+  /// client has anything under way.
   [[nodiscard]] std::string missing() const {
     if (path_ == Path::kEcho)
       return {};  // is_satisfied: it waits for no echo
@@ -205,7 +205,7 @@ class Client final : public Peer {
     send(client_frame(0x89, pongs_.back()));
   }
 
-  // --- What comes
+  // --- Receiving
 
   void receive(std::string_view bytes) override {
     received_.append(bytes);
@@ -234,12 +234,12 @@ class Client final : public Peer {
     is_upgraded_ = true;
     if (state_ == State::kConnecting)
       state_ = State::kOpen;
-    // What was sent from now on it must receive; what was sent before it may.
+    // It must receive all messages that are sent from now on. It may receive some that were sent before.
     for (std::size_t i = 0; i < speakers_.size(); ++i)
       must_hear_from_.push_back(i == id_ ? 0 : speakers_[i].sent);
   }
 
-  /// RFC 6455 §5.2, for a frame of a server. False: it is not there yet.
+  /// Decodes one frame of a server, RFC 6455 §5.2. False if it is not complete.
   bool read_frame() {
     const std::string_view in = std::string_view(received_).substr(read_);
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(in[i]); };
@@ -312,7 +312,8 @@ class Client final : public Peer {
     hear(payload);
   }
 
-  /// A message of a room: each speaker's come without gaps, from one that was sent before it was let in, or the next.
+  /// Checks a message of the chat or the relay. The first from each speaker may have been sent before this client was let
+  /// in; the others follow without gaps.
   void hear(std::string_view payload) {
     std::size_t from = 0;
     std::uint32_t number = 0;
@@ -334,7 +335,7 @@ class Client final : public Peer {
     newest_size_ = payload.size();
     speaker.heard = std::max(speaker.heard, number + 1);
   }
-  /// The message of that speaker that must come next. If none of those has come that need not, none will.
+  /// The number of the next message that this client must receive from `speaker`.
   [[nodiscard]] std::uint32_t next_of(std::size_t speaker) const {
     const auto known = heard_.find(speaker);
     if (known != heard_.end())
@@ -419,8 +420,8 @@ class Client final : public Peer {
   Speakers& speakers_;
   std::size_t id_;
   Path path_;
-  std::int64_t since_;  ///< the last time that something came, or that nothing was waited for
-  std::shared_ptr<Connection> connection_;
+  std::int64_t since_;  ///< when it last received a frame, or waited for nothing
+  std::shared_ptr<SimulatedConnection> connection_;
   State state_ = State::kConnecting;
   std::deque<std::string> story_;
 
@@ -484,6 +485,7 @@ struct Outcome {
   std::size_t connections = 0;
   bool has_pings = false;
   std::size_t pings = 0;
+  std::size_t paused = 0;  ///< times that the server stopped reading from an echo client
   std::size_t disconnected = 0;
   std::size_t stopped = 0;
   std::size_t held = 0;  ///< bytes of the budget, at the end
@@ -541,13 +543,14 @@ class Simulation {
  private:
   static void count(const Client& client, Outcome& outcome) {
     outcome.pings += client.pings_;
+    outcome.paused += client.path() == Path::kEcho ? client.times_unread() : 0;
     outcome.disconnected += client.is_disconnected_ ? 1 : 0;
     outcome.stopped += client.is_stopped_ ? 1 : 0;
   }
 
   void add_client() {
     const Path path = world_.dice.one_in(2)   ? Path::kEcho
-                      : world_.dice.one_in(4) ? Path::kRelay
+                      : world_.dice.one_in(3) ? Path::kRelay
                                               : Path::kChat;
     const std::size_t windows[] = {700, 4096, 20'000, 100'000};
     clients_.push_back(
@@ -576,9 +579,9 @@ class Simulation {
   }
   void act(Client& client) {
     Dice& dice = world_.dice;
-    if (dice.one_in(40)) {
+    if (dice.one_in(25)) {
       const Client::End ends[] = {Client::End::kClose, Client::End::kFin, Client::End::kReset,
-                                  Client::End::kError};
+                                  Client::End::kReset, Client::End::kError};
       client.end(dice.one_of(ends));
     } else if (dice.one_in(15)) {
       client.look_away();
@@ -586,7 +589,7 @@ class Simulation {
       client.speak();
     }
   }
-  /// Lets all arrive that is under way, looks whether it has, and stops the server.
+  /// Waits until all messages have arrived, checks that none is missing, and stops the server.
   void finish(Worker& worker) {
     is_finishing_ = true;
     if (Client::is_stopping_allowed)
@@ -611,7 +614,7 @@ class Simulation {
   }
 
   World world_;
-  bool has_pings_;  ///< a ping's timer also updates a session, which hides that nothing else does
+  bool has_pings_;  ///< not in all worlds: the timer of a ping would wake a session that is stuck
   bool is_hasty_;   ///< stops the server while messages are under way
   Speakers speakers_;
   std::vector<std::unique_ptr<Client>> clients_;
@@ -633,14 +636,14 @@ void expect_good(const Outcome& outcome) {
   EXPECT_GE(outcome.events, kEvents);
   EXPECT_EQ(outcome.open_descriptors, 0U);
   EXPECT_EQ(outcome.held, 0U) << "bytes of the budget";
-  // The world was rough enough to test the server.
+  // The world was hard enough to test the server.
   EXPECT_GT(outcome.connections, kClients + 50) << "in all";
   EXPECT_GT(outcome.stopped, kClients / 2) << "Closes with 1001";
   EXPECT_GT(outcome.disconnected, 0U) << "Closes with 1008";
   EXPECT_EQ(outcome.pings > 10, outcome.has_pings);
   EXPECT_GT(outcome.tally.short_writes, 100U);
   EXPECT_GT(outcome.tally.refused_writes, 100U);
-  EXPECT_GT(outcome.tally.unread, 50U);
+  EXPECT_GT(outcome.paused, 10U);
   EXPECT_GT(outcome.tally.stale, 0U);
 }
 

@@ -1,18 +1,19 @@
-// A network and a clock in memory, all chances of which are drawn from one seed: no kernel, no thread, no sleep.
+// A simulated network and clock. All random numbers come from one seed: the same seed gives the same events. It uses no
+// socket, no thread and no real time.
 //
-// simulated_net.cpp defines every function of fd.cpp, socket.cpp and event_loop.cpp in server/net/. A program that is
-// built from it and links the static fbf_server gets these, since the linker takes a member out of an archive only for a
-// symbol that is still undefined. If a function is missing here, its member comes in after all, and the link fails with
-// two definitions of the others.
+// simulated_net.cpp defines all functions of fd.cpp, socket.cpp and event_loop.cpp in server/net/. In a program that
+// links it beside the static fbf_server these definitions are used: the linker extracts a member of an archive only for
+// a symbol that is still undefined. If a function is missing here, the linker extracts its member too, and reports the
+// others as defined twice.
 //
 //      client ── unsent │ on the wire │ arrived ──receive──▶ server
 //      client ◀───────────────────── on the wire │ ◀──send── server
 //
-// Each turn of the loop, while a real one would wait: bytes, FINs and resets move, a random number of them; the clock
-// moves; the test's clients act. Then a random part of what is ready is dispatched in random order: the loop is
-// level-triggered, so the others are found ready again.
+// In each turn of the loop, instead of epoll_wait: the clients act; some bytes, FINs and resets move; the clock moves.
+// Some of the ready descriptors are then dispatched in random order. The others are reported in a later turn, because
+// the loop is level-triggered.
 //
-// Descriptors from kFirstDescriptor on are the world's. All others are the kernel's (a worker keeps /dev/null open).
+// Descriptors from kFirstDescriptor on are simulated. The others are the kernel's: a worker opens /dev/null.
 #pragma once
 
 #include <cstddef>
@@ -30,12 +31,12 @@
 
 namespace ws::test {
 
-/// What a client is told. Each call is one event of the world.
+/// A client, as the network calls it.
 class Peer {
  public:
   virtual void receive(std::string_view bytes) = 0;
   virtual void receive_fin() = 0;
-  /// Nothing comes after it; what was on the wire is lost.
+  /// The last call. Bytes that were on the wire are lost.
   virtual void receive_reset() = 0;
 
  protected:
@@ -55,11 +56,11 @@ class ByteQueue {
   std::size_t begin_ = 0;
 };
 
-/// One TCP connection. What is public is the client's.
-class Connection {
+/// One TCP connection. Its public functions are for the client.
+class SimulatedConnection {
  public:
-  /// `window`: bytes that may be under way in either direction.
-  Connection(Peer& peer, std::size_t window) : peer_(&peer), window_(window) {}
+  /// `window`: the most bytes under way in each direction.
+  SimulatedConnection(Peer& peer, std::size_t window) : peer_(&peer), window_(window) {}
 
   void send(std::string_view bytes) { unsent_.append(bytes); }
   void finish_writing() { is_finishing_ = true; }
@@ -67,7 +68,9 @@ class Connection {
   void reset();
   /// Receives nothing before that turn of the loop.
   void read_from(std::uint64_t turn) { reads_from_ = turn; }
-  /// The server's side has all that was sent.
+  /// Times that the server stopped reading before it sent FIN.
+  [[nodiscard]] std::size_t times_unread() const { return times_unread_; }
+  /// All bytes have reached the server's socket.
   [[nodiscard]] bool has_arrived() const { return unsent_.empty() && to_server_.empty(); }
 
  private:
@@ -78,7 +81,7 @@ class Connection {
     return !unsent_.empty() || !to_server_.empty() || !to_client_.empty();
   }
 
-  Peer* peer_;  ///< null: the client has reset the connection, or was told its end
+  Peer* peer_;  ///< null after a reset, and after the client received the server's FIN
   std::size_t window_;
   std::uint64_t reads_from_ = 0;
   // Client to server.
@@ -89,16 +92,19 @@ class Connection {
   bool has_fin_arrived_ = false;
   bool has_reset_arrived_ = false;
   bool is_error_told_ = false;  ///< the server has been told of the reset: by one call, as in Linux
-  std::size_t hangups_ = 0;     ///< times that its reset was reported
+  std::size_t hangups_ = 0;     ///< times that the reset was reported while the server did not read
+  std::size_t times_unread_ = 0;
   // Server to client.
   ByteQueue to_client_;
   bool is_closed_ = false;  ///< by the server
   bool has_sent_fin_ = false;
   bool has_sent_reset_ = false;
   bool resets_on_close_ = false;
+  bool is_blocked_ = false;  ///< the last write was not accepted whole
 };
 
-/// One at a time: the functions that it stands in for have no other way to find it. It outlives the server.
+/// The network and the clock. There is one at a time, which the functions of server/net/ find by `current`. It outlives
+/// the server.
 class World {
  public:
   static constexpr int kFirstDescriptor = 1'000'000;
@@ -110,14 +116,14 @@ class World {
   [[nodiscard]] static World& current();
 
   Dice dice;
-  /// Called in each turn of the loop, for the clients to act.
+  /// Called in each turn of the loop: the clients act.
   std::function<void()> turn;
 
-  /// Connects to what listens.
-  std::shared_ptr<Connection> connect(Peer& peer, std::size_t window);
-  /// Lets the loop's next turn throw std::runtime_error with `what`, unless something failed before.
+  /// Connects to the listener.
+  std::shared_ptr<SimulatedConnection> connect(Peer& peer, std::size_t window);
+  /// The loop's next turn throws std::runtime_error with the text of the first call.
   void fail(std::string what);
-  /// One more event: it counts, and goes into the digest.
+  /// Counts one event and adds it to the digest.
   void note(std::string_view kind, std::uint64_t a, std::uint64_t b = 0);
 
   [[nodiscard]] std::uint64_t turns() const { return turns_; }
@@ -127,18 +133,18 @@ class World {
   [[nodiscard]] std::int64_t now() const { return now_; }
   [[nodiscard]] std::size_t open_descriptors() const;
 
-  /// How often the world did what a server must cope with; a test that asserts on them knows that it was put to the test.
+  /// How often the network made the server's work hard. A test asserts on them, so that it cannot pass in a world that is
+  /// too easy.
   struct Tally {
     std::size_t short_writes = 0;
     std::size_t refused_writes = 0;
-    std::size_t stale = 0;   ///< readiness that had nothing to read
-    std::size_t unread = 0;  ///< times that a server stopped reading from an open connection
+    std::size_t stale = 0;  ///< reported as readable without anything to read
   };
   Tally tally;
 
-  // --- The server's calls: what simulated_net.cpp makes of the functions of server/net/.
+  // --- For the functions of server/net/. Results are as of the system calls: a size, or a negative errno.
 
-  int open_descriptor(std::shared_ptr<Connection> connection);
+  int open_descriptor(std::shared_ptr<SimulatedConnection> connection);
   void close(int descriptor);
   void watch(int descriptor, std::uint32_t events, EventLoop::Token token);
   void wake() { is_woken_ = true; }
@@ -160,22 +166,24 @@ class World {
  private:
   struct Descriptor {
     bool is_open = false;
-    std::shared_ptr<Connection> connection;  ///< null: a listener, or one of the loop's own
+    std::shared_ptr<SimulatedConnection>
+        connection;  ///< null: a listener, or one of the loop's own
     bool is_watched = false;
     std::uint32_t events = 0;
     EventLoop::Token token{};
   };
   [[nodiscard]] Descriptor& find(int descriptor);
-  [[nodiscard]] Connection& connection(int descriptor) { return *find(descriptor).connection; }
+  [[nodiscard]] SimulatedConnection& connection(int descriptor) {
+    return *find(descriptor).connection;
+  }
   [[nodiscard]] std::uint32_t readiness(const Descriptor& descriptor) const;
   [[nodiscard]] std::size_t part_of(std::size_t size);
-  void move_to_server(Connection& connection);
-  void move_to_client(Connection& connection);
+  void move_to_server(SimulatedConnection& connection);
+  void move_to_client(SimulatedConnection& connection);
 
   std::vector<Descriptor> descriptors_;
-  std::vector<std::shared_ptr<Connection>> connections_;  ///< that are not over
-  std::vector<std::shared_ptr<Connection>> waiting_;      ///< to be accepted
-  static constexpr std::size_t kMostHangups = 20;
+  std::vector<std::shared_ptr<SimulatedConnection>> connections_;  ///< that are not over
+  std::vector<std::shared_ptr<SimulatedConnection>> waiting_;      ///< to be accepted
   bool is_woken_ = false;
   std::int64_t now_ = 1'000'000;
   std::uint64_t turns_ = 0;
