@@ -108,7 +108,7 @@ TEST(Message, ThatFillsOneWindowAndNotTheNextIsAnswered1008) {
 }
 
 TEST(StalledWrite, InASecondWindowEndsInAReset) {
-  LiveServer server({.outbox_low = 100'000, .write_ms = 300});
+  LiveServer server({.outbox_low = 100'000, .write_ms = 1000});
   RawClient client = overfull(server);
   EXPECT_EQ(client.receive(3'000'000).size(), 3'000'000U) << "enough for the first window";
   const Lines lines = server.endpoint.diary.lines(4);
@@ -132,15 +132,15 @@ TEST(Close, ThatIsNotReadEndsInAResetWithItsOwnDeadline) {
 
 // [6455-5.5.2-PING] Its pong cannot come before it has read the ping.
 TEST(KeepAlive, ForgivesASlowReaderWhosePingIsStillQueued) {
-  LiveServer server({.write_ms = kLong, .ping_ms = 40, .pong_ms = 60});
+  LiveServer server({.write_ms = kLong, .ping_ms = 40, .pong_ms = 1000});
   RawClient client = overfull(server);
-  std::this_thread::sleep_for(std::chrono::milliseconds(500));  // many times the wait for a pong
+  std::this_thread::sleep_for(std::chrono::milliseconds(2500));  // more than two waits for a pong
   const std::string all = client.receive(Obedient::kPassedOn + 12);
+  client.send(client_frame(kPongFrame, "") + client_frame(kTextFrame, "echo"));
   EXPECT_EQ(all.size(), Obedient::kPassedOn + 12) << "it is still connected";
   const std::size_t ping = all.find("\x89\x00"s);
   EXPECT_NE(ping, std::string::npos);
   EXPECT_EQ(all.find("\x89\x00"s, ping + 2), std::string::npos) << "not one for each wait";
-  client.send(client_frame(kPongFrame, "") + client_frame(kTextFrame, "echo"));
   EXPECT_TRUE(client.receive_until("echo").ends_with("echo"));
 }
 

@@ -30,6 +30,9 @@ class RawClient {
     const timeval patience{.tv_sec = kPatience, .tv_usec = 0};
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    // A fixed size: else the kernel receives for this client what it does not read, 32 MiB on some machines.
+    const int buffer = 256 * 1024;
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
     is_connected_ = ::connect(fd_.get(), server.data(), server.size()) == 0;
   }
 

@@ -138,6 +138,12 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def end_children():
+    """Kills the processes that an interrupted start has left: the exception may come before anything knows of them."""
+    for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split():
+        os.kill(int(pid), signal.SIGKILL)
+
+
 class Server:
     """One of them, running. `before` goes before its command: taskset, or what counts."""
 
