@@ -667,5 +667,57 @@ TEST(Simulation, HasTheSameEventsWithTheSameSeed) {
   EXPECT_EQ(run(7).digest, run(7).digest);
 }
 
+/// Asks for an upgrade and notes what it receives.
+class Visitor final : public Peer {
+ public:
+  explicit Visitor(World& world) : connection_(world.connect(*this, 4096)) {
+    connection_->send(upgrade_request("/echo"));
+  }
+  void receive(std::string_view bytes) override { received.append(bytes); }
+  void receive_fin() override { end(); }
+  void receive_reset() override { end(); }
+
+  std::string received;
+  bool is_over = false;
+
+ private:
+  void end() {
+    connection_->finish_writing();
+    is_over = true;
+  }
+
+  std::shared_ptr<SimulatedConnection> connection_;
+};
+
+TEST(Accept, ClosesAConnectionThatEpollCannotWatchAndForgetsIt) {
+  World world(1);
+  const Limits limits;
+  Shared shared(limits, 1);  // the second is refused if the first still counts
+  shared.workers.push_back(std::make_unique<Worker>(shared, ServerOptions{.limits = limits}));
+  shared.with_websockets = 1;
+  Worker& worker = *shared.workers.front();
+  worker.add_echo_and_chat();
+  SocketAddress address;
+  ASSERT_FALSE(worker.listen(address, PortSharing::kNone));
+  world.unwatchable = 1;
+  Visitor first(world);
+  std::unique_ptr<Visitor> second;
+  world.turn = [&] {
+    if (first.is_over && second == nullptr)
+      second = std::make_unique<Visitor>(world);
+    if (second != nullptr && !second->received.empty())
+      worker.ask(Worker::kStop);
+    if (world.turns() > 10'000)
+      world.fail("a client waits for ever");
+  };
+  worker.run();
+  shared.workers.clear();
+  EXPECT_EQ(first.received, "");
+  ASSERT_NE(second, nullptr);
+  EXPECT_TRUE(second->received.starts_with("HTTP/1.1 101 ")) << second->received;
+  EXPECT_EQ(world.open_descriptors(), 0U);
+  EXPECT_EQ(shared.budgets.buffered.used(), 0U);
+}
+
 }  // namespace
 }  // namespace ws::test

@@ -172,6 +172,23 @@ TEST(WireLog, TakesNoFramesBehindAnUpgradeThatWasRefused) {
   EXPECT_EQ(lines[5], kUp + "Seq=56 Len=5 data");
 }
 
+TEST(WireLog, ShowsARequestAfterARefusedUpgrade) {
+  LoggedLines logged;
+  WireLog wire(false);
+  wire.opened(10, kClient, kServer);
+  wire.received(10, as_span(kRequest));
+  const Bytes interim = "HTTP/1.1 100 Continue\r\n\r\n";
+  send(wire, 10, {interim}, interim.size());
+  wire.received(10, as_span(kPing));  // not refused yet
+  const Bytes refusal = "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n";
+  send(wire, 10, {refusal}, refusal.size());
+  wire.received(10, as_span("GET /next HTTP/1.1\r\nHost: a\r\n\r\n"));
+  const auto lines = logged.end();
+  ASSERT_EQ(lines.size(), 5U);
+  EXPECT_TRUE(lines[2].starts_with(kUp + "Seq=48 Len=6 WebSocket Ping ")) << lines[2];
+  EXPECT_EQ(lines[4], kUp + "Seq=54 Len=31 GET /next HTTP/1.1");
+}
+
 TEST(WireLog, CountsWhatOneCallBringsTooManyOf) {
   for (const bool has_hex : {false, true}) {
     LoggedLines logged;

@@ -411,12 +411,17 @@ EventLoop::EventLoop()
 }
 
 std::error_code EventLoop::add(const Fd& fd, std::uint32_t events, Token token) {
-  World::current().watch(fd.get(), events, token);
-  return {};
+  World& world = World::current();
+  if (token.slot < kFirstReserved && world.unwatchable > 0) {
+    --world.unwatchable;
+    return std::make_error_code(std::errc::no_space_on_device);  // epoll_ctl(2): ENOSPC
+  }
+  return change(fd, events, token);
 }
 
 std::error_code EventLoop::change(const Fd& fd, std::uint32_t events, Token token) {
-  return add(fd, events, token);
+  World::current().watch(fd.get(), events, token);
+  return {};
 }
 
 void EventLoop::wake() {

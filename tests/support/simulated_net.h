@@ -141,6 +141,7 @@ class World {
     std::size_t stale = 0;  ///< reported as readable without anything to read
   };
   Tally tally;
+  std::size_t unwatchable = 0;  ///< connections whose EventLoop::add is still to fail
 
   // --- For the functions of server/net/. Results are as of the system calls: a size, or a negative errno.
 
