@@ -9,7 +9,7 @@
 
 #include "protocol/deflate/deflate.h"
 #include "server/log/log.h"
-#include "server/main/config.h"
+#include "server/main/command_line.h"
 #include "server/main/server.h"
 #include "server/net/fd.h"
 
@@ -89,7 +89,7 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
 int main(int argc, char** argv) {
   try {
     ws::hold_standard_descriptors();
-    const ws::ParsedConfig parsed = ws::parse_config(argc, argv);
+    const ws::ParsedCommandLine parsed = ws::parse_command_line(argc, argv);
     if (parsed.options.has_value())
       return serve(*parsed.options, parsed.log_level, parsed.log_format);
     (parsed.exit_status == 0 ? std::cout : std::cerr) << parsed.output;

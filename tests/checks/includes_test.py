@@ -25,7 +25,7 @@ SHARED = {"budget.h": "atomic"}
 # The libraries that a part may include, and the one file that may where it is one.
 LIBRARIES = {
     "protocol": [("openssl/", "handshake.cpp"), ("zlib.h", "deflate.h"), ("immintrin.h", "utf8_blocks.cpp")],
-    "server": [("spdlog/", None), ("fmt/", None), ("CLI/", "config.cpp")],
+    "server": [("spdlog/", None), ("fmt/", None), ("CLI/", "command_line.cpp")],
 }
 OURS = {"protocol": ("protocol/",), "server": ("protocol/", "server/")}
 
@@ -135,7 +135,7 @@ def test_this_check_sees_what_it_forbids(tmp_path):
         "server/good.cpp": '#include <sys/epoll.h>\n#include <unistd.h>\n#include <chrono>\n'
                            '#include <spdlog/spdlog.h>\n'
                            '#include "protocol/frame/frame.h"\n#include "server/net/fd.h"\n',
-        "server/main/config.cpp": "#include <CLI/CLI.hpp>\n",
+        "server/main/command_line.cpp": "#include <CLI/CLI.hpp>\n",
     }
     bad = {
         "protocol/a.h": ["#include <chrono>", "#include <thread>", "  #  include <iostream>",

@@ -1,4 +1,4 @@
-#include "server/main/config.h"
+#include "server/main/command_line.h"
 
 #include <algorithm>
 #include <charconv>
@@ -258,7 +258,7 @@ void add_wire_log(CLI::App& app, WireDetail& wire_log) {
 
 }  // namespace
 
-ParsedConfig parse_config(int argc, const char* const* argv) {
+ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   ServerOptions options;
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;

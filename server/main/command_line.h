@@ -9,7 +9,7 @@
 
 namespace ws {
 
-struct ParsedConfig {
+struct ParsedCommandLine {
   std::optional<ServerOptions> options{};  ///< empty: print `output` and exit
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
@@ -18,6 +18,6 @@ struct ParsedConfig {
 };
 
 /// Parses the command line of wsd. Without options it listens on 127.0.0.1, port 8080.
-[[nodiscard]] ParsedConfig parse_config(int argc, const char* const* argv);
+[[nodiscard]] ParsedCommandLine parse_command_line(int argc, const char* const* argv);
 
 }  // namespace ws

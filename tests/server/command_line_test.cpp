@@ -1,5 +1,5 @@
 // The options of wsd.
-#include "server/main/config.h"
+#include "server/main/command_line.h"
 
 #include <gtest/gtest.h>
 
@@ -12,9 +12,9 @@
 namespace ws {
 namespace {
 
-ParsedConfig parse(std::vector<const char*> arguments) {
+ParsedCommandLine parse(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "wsd");
-  return parse_config(static_cast<int>(arguments.size()), arguments.data());
+  return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
 }
 
 /// One limit, whatever its type.
@@ -65,8 +65,8 @@ constexpr LimitRow kLimits[] = {
     {"--stop-timeout", limit<&Limits::stop_ms>, "7ms", 7, "1ms", "0", "24h", "86400001ms"},
 };
 
-TEST(Config, HasTheDefaultsOfItsStruct) {
-  const ParsedConfig parsed = parse({});
+TEST(CommandLine, HasTheDefaultsOfItsStruct) {
+  const ParsedCommandLine parsed = parse({});
   ASSERT_TRUE(parsed.options.has_value());
   EXPECT_EQ(parsed.options->address.to_string(), "127.0.0.1:8080");
   EXPECT_EQ(parsed.options->threads, 1U);
@@ -79,9 +79,9 @@ TEST(Config, HasTheDefaultsOfItsStruct) {
     EXPECT_EQ(row.field(parsed.options->limits), row.field(Limits{})) << row.option;
 }
 
-TEST(Config, TakesEachLimitInItsUnitsAndLeavesTheOthersAlone) {
+TEST(CommandLine, TakesEachLimitInItsUnitsAndLeavesTheOthersAlone) {
   for (const LimitRow& row : kLimits) {
-    const ParsedConfig parsed = parse({row.option, row.value});
+    const ParsedCommandLine parsed = parse({row.option, row.value});
     ASSERT_TRUE(parsed.options.has_value()) << parsed.output;
     EXPECT_NE(row.expected, row.field(Limits{})) << "the row shows nothing";
     for (const LimitRow& other : kLimits) {
@@ -92,20 +92,20 @@ TEST(Config, TakesEachLimitInItsUnitsAndLeavesTheOthersAlone) {
   }
 }
 
-TEST(Config, TakesALimitFromItsLeastToItsMost) {
+TEST(CommandLine, TakesALimitFromItsLeastToItsMost) {
   for (const LimitRow& row : kLimits) {
     for (const char* value : {row.least, row.most})
       EXPECT_TRUE(parse({row.option, value}).options.has_value()) << row.option << " " << value;
     for (const char* value : {row.below, row.above}) {
-      const ParsedConfig parsed = parse({row.option, value});
+      const ParsedCommandLine parsed = parse({row.option, value});
       EXPECT_FALSE(parsed.options.has_value()) << row.option << " " << value;
       EXPECT_NE(parsed.output.find(row.option), std::string::npos) << parsed.output;
     }
   }
 }
 
-TEST(Config, TakesWhatIsNoLimit) {
-  const ParsedConfig parsed =
+TEST(CommandLine, TakesWhatIsNoLimit) {
+  const ParsedCommandLine parsed =
       parse({"--address", "::1", "--port", "0", "--allowed-origin", "https://a.example",
              "--allowed-origin", "http://b.example:81", "--subprotocol", "chat.v1", "--subprotocol",
              "chat.v2", "--log-level", "warn", "--log-format", "json"});
@@ -125,7 +125,7 @@ TEST(Config, TakesWhatIsNoLimit) {
   EXPECT_EQ(parse({"--wire-log=hex"}).options->wire_log, WireDetail::kHex);
 }
 
-TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
+TEST(CommandLine, AnswersABadOptionInOneLineThatNamesIt) {
   const std::vector<std::vector<const char*>> rows = {
       {"--port", "65536"},
       {"--port", "-1"},
@@ -168,7 +168,7 @@ TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
       {"--nonsense"},
       {"--max-messages", "1"}};
   for (const auto& row : rows) {
-    const ParsedConfig parsed = parse(row);
+    const ParsedCommandLine parsed = parse(row);
     EXPECT_FALSE(parsed.options.has_value()) << row.back();
     EXPECT_EQ(parsed.exit_status, 2) << row.back();
     EXPECT_EQ(std::ranges::count(parsed.output, '\n'), 1) << parsed.output;
@@ -177,13 +177,13 @@ TEST(Config, AnswersABadOptionInOneLineThatNamesIt) {
   }
 }
 
-TEST(Config, HelpsAndTellsItsVersion) {
-  const ParsedConfig version = parse({"--version"});
+TEST(CommandLine, HelpsAndTellsItsVersion) {
+  const ParsedCommandLine version = parse({"--version"});
   EXPECT_FALSE(version.options.has_value());
   EXPECT_EQ(version.exit_status, 0);
   EXPECT_TRUE(version.output.starts_with("wsd ")) << version.output;
   EXPECT_TRUE(version.output.ends_with(" (Frame by Frame)\n")) << version.output;
-  const ParsedConfig help = parse({"--help"});
+  const ParsedCommandLine help = parse({"--help"});
   EXPECT_FALSE(help.options.has_value());
   EXPECT_EQ(help.exit_status, 0);
   for (const LimitRow& row : kLimits)
