@@ -1,5 +1,5 @@
 // article_server [PORT]: /echo on 127.0.0.1, as slow as the article's server: 193 ms for the handshake and
-// 8 ms for each message. These pauses decide which ACKs the kernel sends on their own (docs/12).
+// 8 ms for each message. These pauses decide which ACKs the kernel sends on their own (docs/12-reading-the-trace.md).
 //
 // It blocks the loop while it waits. Here that does no harm: it serves one client at a time.
 #include <signal.h>

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kAcceptsAtOnce = 64;
 constexpr std::int64_t kListenPauseMs = 100;
-/// So many sessions, or bytes that they hold, are a wave whose memory is worth looking for when it has passed.
+/// A peak of at least so many sessions, or bytes that they hold, is followed by malloc_trim when half of it is gone.
 constexpr std::size_t kManySessions = 1024;
 constexpr std::size_t kManyBytes = std::size_t{256} * 1024;
 constexpr std::int64_t kGiveBackMs = 1000;
@@ -192,9 +192,8 @@ void Worker::erase_ended() {
   context_.ended.clear();
 }
 
-/// free() returns to the system what lies at the end of the heap, and no more: one block that stays, and was
-/// first needed when there was much, would keep all below it. So once a wave has passed the whole heap is looked
-/// through; at most once a second, since under load waves pass all the time.
+/// free() returns only the end of the heap to the system: one block that stays there keeps all free memory below it.
+/// malloc_trim after a peak returns the rest; at most once a second, because it scans the whole heap.
 void Worker::watch_memory() {
   const std::size_t held = shared_.budgets.buffered.used();
   most_sessions_ = std::max(most_sessions_, table_.size());
@@ -327,7 +326,8 @@ void Worker::start_stopping() {
     return;
   context_.is_stopping = true;  // requests are answered 503 from now on
   context_.loop.timers().set(stop_deadline_, context_.loop.now() + stop_ms_);
-  // [6455-7.3-STOP] What was said leaves ahead of the Close. Settling marks sessions dead, and removes none.
+  // [6455-7.3-STOP] Sends the rooms' messages before the Close. Sessions that end here stay in the table until the
+  // iteration ends.
   for (const Route& route : router_.routes())
     route.endpoint->turn_ended();
   for (Session* const session : table_.all()) {

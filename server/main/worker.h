@@ -68,9 +68,9 @@ class Worker final : private EventLoop::Handler {
   void keep_to(int processor);
   void run();
 
-  static constexpr unsigned kNothing = 0;      ///< but a turn
-  static constexpr unsigned kStop = 1;         ///< in good order
-  static constexpr unsigned kEnd = 2;          ///< at once
+  static constexpr unsigned kNothing = 0;      ///< only runs an iteration
+  static constexpr unsigned kStop = 1;         ///< starts stopping: 503, Close 1001
+  static constexpr unsigned kEnd = 2;          ///< makes run return after this iteration
   static constexpr unsigned kLogSessions = 4;  ///< how many it has, and each on a line
   /// Asks for one of these. From any thread.
   void ask(unsigned what);

@@ -100,7 +100,7 @@ void EventLoop::run_once(Handler& handler) {
   // 2. Read the clock, once: all that happens in one iteration happens at one time.
   now_ = monotonic_ms();
 
-  // 3. Dispatch: first what epoll found, then what was on the ready list before this iteration.
+  // 3. Dispatch: the events, then the ready list, with the tokens that the events have just added to it.
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     dispatch(handler, unpack(event.data.u64), event.events);

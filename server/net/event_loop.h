@@ -56,27 +56,30 @@ class EventLoop {
   /// Set if the kernel has no epoll instance to give, or no event descriptor: then it must not run.
   [[nodiscard]] std::error_code error() const { return error_; }
 
-  /// Watches `fd` for `events` (EPOLLIN, EPOLLOUT, or 0 for errors alone). Closing `fd` ends it.
+  /// Watches `fd` for `events`: EPOLLIN, EPOLLOUT, both, or 0 (errors and hang-ups alone). An error, ENOSPC or ENOMEM, if
+  /// the kernel has no memory for it or allows no more. Closing `fd` ends it.
   std::error_code add(const Fd& fd, std::uint32_t events, Token token);
   std::error_code change(const Fd& fd, std::uint32_t events, Token token);
 
-  /// The ready list: `token` is dispatched, with events 0, in the next turn, which does not wait. For work
-  /// that raises no event of epoll's: input that lies in memory already.
+  /// Puts `token` on the ready list: it is dispatched with events 0, after the events of this iteration if these are
+  /// being dispatched, else in the next one, which does not wait. For input that is already in memory: epoll does not
+  /// report it.
   void make_ready(Token token) {
     assert(is_in_own_thread());
     ready_.push_back(token);
   }
 
   [[nodiscard]] Timers& timers() { return timers_; }
-  /// Milliseconds of the monotonic clock, as read in step 2 of this turn.
+  /// Milliseconds of the monotonic clock, read once in each iteration (step 2).
   [[nodiscard]] std::int64_t now() const { return now_; }
 
   /// Runs iterations until `stop`.
   void run(Handler& handler);
   /// Runs one iteration, in the thread that runs all of them. Throws std::system_error if epoll_wait fails.
   void run_once(Handler& handler);
+  /// Makes `run` return after this iteration. In the loop's own thread.
   void stop() { is_stopped_ = true; }
-  /// Makes the loop take a turn. From any thread.
+  /// Makes the loop run an iteration even if nothing is ready. From any thread.
   void wake();
 
  private:

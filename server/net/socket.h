@@ -1,7 +1,6 @@
 // The few POSIX calls that the server makes on sockets, each wrapped once. Errors are values.
 //
-// A session reads, writes and half-closes through `receive`, `send_bytes`, `send_pieces` and `finish_writing` alone:
-// this is the seam at which TLS would come in.
+// Sessions call these functions through Transport alone, which is where TLS would be added.
 //
 // All system calls of a session and its loop are in fd.cpp, socket.cpp and event_loop.cpp. A program that defines the
 // functions of these three files itself, and links fbf_server for all others, runs the server on a network and a clock

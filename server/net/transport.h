@@ -20,7 +20,8 @@
 
 namespace ws {
 
-/// Watches what crosses the sockets of sessions, which it knows by their generation.
+/// Watches what crosses the sockets of sessions. `session` is the generation of its token. A Session calls `opened`,
+/// `closed` and `lost`, its Transport the others.
 class Tap {
  public:
   virtual void opened(std::uint32_t session, const SocketAddress& client,
@@ -28,7 +29,7 @@ class Tap {
   virtual void closed(std::uint32_t session) noexcept = 0;
   /// What was read, before anything unmasks it.
   virtual void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept = 0;
-  /// The first `size` bytes of `pieces` were written.
+  /// The first `size` bytes of `pieces` were written; 0: the socket accepted nothing.
   virtual void sent(std::uint32_t session, std::span<const iovec> pieces,
                     std::size_t size) noexcept = 0;
   /// The peer's FIN came.
@@ -78,12 +79,13 @@ class Transport {
   IoResult write(std::span<const iovec> pieces, Tap* tap) const;
   /// Sends FIN after what was written. Reading goes on.
   void half_close(Tap* tap) const;
-  /// Makes the close() to come a reset: what the kernel has queued is dropped, and the peer is told so.
+  /// Makes the later close() send RST instead of FIN and drop what the kernel has queued (SO_LINGER 0).
   void reset_on_close(Tap* tap) const;
   /// The error that epoll announced with EPOLLERR.
   [[nodiscard]] std::error_code pending_error() const { return ws::pending_error(fd_); }
 
-  // --- What epoll watches for: EPOLLIN, EPOLLOUT, or 0 for errors alone.
+  // --- What epoll watches for: EPOLLIN, EPOLLOUT, both, or 0: errors alone. After an error of `watch` or
+  // `change_interest` (see EventLoop::add) the session must end.
 
   [[nodiscard]] std::uint8_t interest() const { return interest_; }
   std::error_code watch(EventLoop& loop, std::uint8_t interest) {

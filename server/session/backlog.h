@@ -1,5 +1,5 @@
-// What waits in a session: output that the socket did not accept, and input that was read but is not handled
-// while the output is too long. It exists only while there is one of them.
+// What waits in a session: output that the socket did not accept, and input that was read and is handled later. It
+// exists only while there is one of them.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +12,13 @@
 
 namespace ws {
 
-/// Input held back by backpressure. It is charged to the budget even over its limit: it was read already.
+/// Input that is handled later: after backpressure, after Session::release, or after the other sessions of this
+/// iteration. Charged even over the budget: the bytes are already in memory.
 class HeldInput {
  public:
   explicit HeldInput(Budget& budget) : charge_(&budget) {}
 
-  /// Holds a copy of `bytes`, which may be a part of what it holds, instead of what it held.
+  /// Replaces its content by a copy of `bytes`.
   void hold(std::span<const std::byte> bytes);
   [[nodiscard]] bool empty() const { return begin_ == bytes_.size(); }
   [[nodiscard]] std::span<std::byte> bytes() { return std::span(bytes_).subspan(begin_); }

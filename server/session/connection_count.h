@@ -27,7 +27,7 @@ class ConnectionCount {
     kFull,     ///< over a limit, and counted: to be refused
     kTooMany,  ///< not even that: not counted
   };
-  /// Where an address is counted.
+  /// Index of the count of one client address.
   using Address = std::uint32_t;
   static constexpr Address kNotCounted = UINT32_MAX;
   struct Entry {

@@ -1,8 +1,8 @@
 // The cork: while one read of a session is handled, its answers gather here and leave in one write.
 //
 // The loop has one, so it has one owner at a time: the session whose output is in it. Before another session writes
-// into it, the owner is uncorked (Session::take_cork). It is also uncorked when it is full, and at the end of each
-// loop iteration.
+// into it, the owner is uncorked (Session::take_cork). It is also flushed when it is full, and uncorked at the end of
+// each loop iteration.
 #pragma once
 
 #include <cstddef>

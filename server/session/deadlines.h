@@ -1,16 +1,17 @@
 // What a session waits for, and until when. A value without a clock or a socket, so that a test can try each
 // state with each deadline.
 //
-//      Wait       begins with              ends with              otherwise
-//      kHead      accept                   the request head       408
-//      kSilence   the 101, or any byte     any byte               a ping
-//      kPong      our ping                 the pong               reset
-//      kClose     our Close                the peer's Close       FIN without it
-//      kDrain     our FIN                  the peer's FIN         close()
+//      Wait       begins with       ends with                lasts          then
+//      kHead      accept            the request head         handshake_ms   408
+//      kSilence   the 101, a pong   any byte: begins again   ping_ms        a ping; if ping_ms is 0 there is no wait
+//      kPong      our ping          the pong                 pong_ms        a reset, unless one of them waits here
+//      kClose     our Close         the peer's Close         close_ms       FIN; a reset if output is still queued
+//      kDrain     our FIN           the peer's FIN           drain_ms       close()
 //
 // Beside these run two stall watches: a message that has begun must go on, and queued output must leave.
 //
-// Invariant: no trickle of bytes extends a deadline. A stall watch asks for `outbox_low` bytes in each window.
+// Invariant: a trickle of bytes extends no deadline but kSilence's, which only leads to a ping. A stall watch requires
+// `outbox_low` bytes in each window.
 //
 // Times are milliseconds of the loop's monotonic clock.
 #pragma once
@@ -34,7 +35,8 @@ class StallWatch {
  public:
   [[nodiscard]] bool is_running() const { return deadline_ != Timers::kNever; }
   [[nodiscard]] std::int64_t deadline() const { return deadline_; }
-  /// `moved` bytes have moved, and more must if `is_pending`: a window starts if none runs. Otherwise it stops.
+  /// `moved` bytes were read or written. If more `is_pending`, subtracts them from what the running window still requires,
+  /// or starts a window if none runs; else stops.
   void update(bool is_pending, std::size_t moved, std::int64_t now, StallRule rule);
   void stop() { deadline_ = Timers::kNever; }
   /// Starts a window, whatever has moved in the one that runs.
@@ -81,7 +83,8 @@ class Deadlines {
   bool received_pong(std::int64_t now, const Limits& limits);
   /// No message is half received.
   void message_ended() { stalled_read_.stop(); }
-  /// `size` more bytes came of a message that is half received. `is_new`: it began with them.
+  /// A message is half received, and `size` bytes came in this read, control frames included. `is_new`: the message
+  /// began in this read; then a new window starts, and `size` does not count.
   void message_continued(std::size_t size, bool is_new, std::int64_t now, const Limits& limits);
   void sent_close(std::int64_t now, const Limits& limits);
   /// Only queued output is waited for, which has a watch of its own.

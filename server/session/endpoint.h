@@ -1,7 +1,6 @@
 // The one interface that an application implements.
 //
-// An endpoint cannot reach a socket: it sees a session, and what it sends there is framed, queued and
-// limited by the session.
+// An endpoint never touches a socket: it calls the session, which frames, queues and limits its output.
 #pragma once
 
 #include <cstddef>
@@ -20,19 +19,21 @@ class Session;
 /// What a client asked for. Valid during the call that it is passed to.
 struct Opening {
   const HttpRequest& request;    ///< target and fields
-  std::string_view subprotocol;  ///< the one that was agreed on; empty: none
-  const Fd& socket;
+  std::string_view subprotocol;  ///< the one that we chose; empty: none
+  const Fd& socket;              ///< for `peer`
   /// The client's address, asked of the kernel: most endpoints never do.
   [[nodiscard]] SocketAddress peer() const { return peer_address(socket); }
 };
 
 /// How a session ended.
 struct Ending {
-  /// The peer's close code (1005: it gave none), 1006 if TCP ended without a Close, or the code that we
-  /// failed the connection with. RFC 6455 §7.1.5
+  /// The peer's close code (1005: its Close had none); 1006 if no Close came (FIN, reset, or a timeout of ours); the
+  /// code of our Close if we failed the connection; 1011 if the endpoint threw. RFC 6455 §7.1.5
   std::uint16_t code;
-  std::string_view reason;  ///< the peer's, or what was wrong
-  bool is_error;            ///< the peer broke a rule, or the connection was lost
+  std::string_view reason;  ///< the peer's, or our description; valid during the call
+  /// A broken rule, a reset, an exception, or a ping or write timeout. Not: a Close, a FIN without one, or a Close of
+  /// ours that was not answered.
+  bool is_error;
 };
 
 class Endpoint {
@@ -47,7 +48,8 @@ class Endpoint {
   virtual void message(Session& session, Opcode opcode, std::span<std::byte> payload) = 0;
   /// Called once for each session that was opened; it can no longer be sent to.
   virtual void closed(Session&, const Ending&) {}
-  /// The turn of the loop ends: what was put off for one write leaves now.
+  /// Called before output is flushed at the end of a loop iteration, perhaps several times: send now what was delayed
+  /// to be sent in one write.
   virtual void turn_ended() {}
 };
 

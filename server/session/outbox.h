@@ -1,8 +1,7 @@
-// What a session could not send at once, and what it had read and not yet handled when that stopped it. It exists
-// only while there is such a backlog.
+// The output of a session that its socket has not accepted yet: a queue of ranges of blocks.
 //
-// It holds ranges of blocks. A block is either its own (a tail of bytes copied from the loop's gather block,
-// which is needed again) or shared with other sessions' outboxes: a broadcast is encoded once.
+// A block is either the session's own (the tail: bytes copied from the cork, which is used again) or shared with the
+// outboxes of other sessions: a broadcast is encoded once.
 #pragma once
 
 #include <sys/uio.h>
@@ -37,7 +36,7 @@ class Outbox {
   /// where most of the block is wanted; else copied, so that no small range keeps a large block alive.
   [[nodiscard]] bool append(const std::shared_ptr<const Block>& block, Range range,
                             std::size_t sent);
-  /// Drops all shared ranges but the frame that has been begun.
+  /// Drops all queued broadcasts, except the unsent bytes of a frame that was sent in part.
   void drop_broadcasts();
 
   /// Fills `pieces` from the front; returns how many.

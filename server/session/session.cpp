@@ -12,8 +12,8 @@
 namespace ws {
 namespace {
 
-/// Messages may inflate to a thousand times what was read. After so many bytes of them, the input that is left waits
-/// for the next loop iteration, so that no peer keeps the loop from the others.
+/// Messages may inflate to a thousand times what was read. After so many bytes of them the remaining input waits until
+/// the other ready sessions were handled.
 constexpr std::size_t kMostInOneIteration = std::size_t{2} * 1024 * 1024;
 /// What an answer may add to the payload that it answers, and a Close after it.
 constexpr std::size_t kAnswerOverhead = 512;
@@ -201,9 +201,9 @@ inline void Session::deliver(const Event& message, Endpoint& to) {
              message.payload);
 }
 
-/// Parses frames and hands messages to the endpoint until the bytes are used up, the connection ends, too much is
-/// queued, or this session has had its share of the iteration: then `in` keeps the remaining bytes. True if a message
-/// was handed over that is not empty.
+/// Parses frames and delivers messages until `in` is empty, the session is paused (too much queued, or `hold`), or it
+/// has had kMostInOneIteration: the remaining bytes stay in `in`. If the session leaves kOpen they are dropped. True if
+/// a message ended, or a control frame outside a message: what is half received now has begun in this call.
 inline bool Session::handle_frames(std::span<std::byte>& in) {
   Endpoint& to = endpoint();
   std::size_t delivered = 0;
@@ -315,7 +315,8 @@ void Session::on_timer() {
   update();  // arms the timer again, in any case
 }
 
-/// Runs after every flush: updates the epoll interest and arms the timer.
+/// Ends each handling of an event: sends FIN if a session that ends has flushed its output, frees an empty backlog,
+/// updates the epoll interest and arms the timer.
 void Session::update() {
   half_close_if_flushed();
   if (state_ == State::kEnded)

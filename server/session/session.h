@@ -8,20 +8,20 @@
 //      kOpen      messages go to the endpoint; ends with the closing handshake (RFC 6455 §7.1)
 //      kFlushing  input is ignored; queued output is still sent
 //      kDraining  our FIN is sent, and input is discarded until the peer's FIN: close() with unread bytes would
-//                 send a reset, which may overtake our last frame. §7.1.1
+//                 send RST, and the peer might drop our last frame before its application has read it. §7.1.1
 //      kEnded     erased at the end of the loop iteration; until then it stays in the table
 //
-// Its parts know nothing of it: the socket (transport), the request head (opening), the deadlines, the cork in which
-// answers gather (cork), and what waits when the socket is full (backlog). They are in files of these names.
+// Its parts, each in a file of its name, do not call it: transport (the socket), opening (the request head), deadlines,
+// cork (gathers the answers of one read), backlog (what waits while the socket is full).
 //
-// The path of a short message is inline (always_inline): read, parse, endpoint, answer, write. What it does not need is
-// out of line (noinline, cold), since it would cost each message the registers that it uses.
+// handle_input, handle_frames and uncork, the path of a short message, are always_inline. Rare cases are noinline or
+// cold, so that the compiler saves no registers for them on that path.
 //
 // Invariants:
-//  1. A session over its high mark is not read from until it is below its low mark, and what was read already waits in
-//     the backlog: its sender is slowed down, nothing is lost, nothing grows.
+//  1. Backpressure: after a frame that leaves more than `outbox_high` bytes queued, a session is not read from until
+//     fewer than `outbox_low` are; input that was read already waits in the backlog. After our Close all is read.
 //  2. epoll watches only for events that can be acted on: a paused or half-closed session wakes no one.
-//  3. Each wait has a deadline, and no trickle of bytes moves it.
+//  3. A peer cannot postpone a deadline by sending or reading a few bytes at a time (deadlines.h).
 #pragma once
 
 #include <sys/epoll.h>
@@ -52,8 +52,8 @@ class Session final : public TimerNode {
   enum class State : std::uint8_t { kHead, kOpen, kFlushing, kDraining, kEnded };
   enum class SendResult : std::uint8_t {
     kQueued,    ///< it will be sent, or is
-    kOverHigh,  ///< the same, and more is queued than the high mark: better wait
-    kRefused,   ///< the session is closing; nothing was queued
+    kOverHigh,  ///< the same, and more than `limits.outbox_high` bytes are queued: better wait
+    kRefused,   ///< it is not open, or the connection was lost during this call
   };
 
   /// `address`: what ConnectionCount::enter returned for it.
@@ -84,9 +84,9 @@ class Session final : public TimerNode {
 
   /// True if it can be sent frames that the context's pool compresses for many.
   [[nodiscard]] bool takes_shared_deflate() const { return connection_.takes_shared_deflate(); }
-  /// Sends ranges of a block of whole frames that all receivers share; compressed frames may be among them if it
-  /// takes_shared_deflate. A receiver whose earlier output is still queued, and that with these would cost more than
-  /// `limits.chat_queue` bytes, is disconnected: false.
+  /// Sends ranges of a block of whole frames that several sessions share; compressed ones only if takes_shared_deflate.
+  /// If earlier output was still queued and the queue now costs more than `limits.chat_queue` bytes (Outbox::cost), the
+  /// session is disconnected with Close 1008 and the result is false.
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
   /// Ends it with a reset, so that a truncated stream cannot look complete.
   [[gnu::cold]] void reset(std::string_view why);
@@ -102,13 +102,15 @@ class Session final : public TimerNode {
   /// Returns false if there was nothing to do.
   bool on_ready(std::uint32_t events);
   void on_timer();
-  /// Writes what is corked, then updates the epoll interest and the timer. Each call from outside ends with it.
+  /// Writes what is corked, then calls `update` unless is_quiet. After send, close and fail the output stays corked until
+  /// the loop iteration ends or another session takes the cork.
   [[gnu::always_inline]] void uncork() {
     flush();
     if (!is_quiet())
       update();
   }
-  /// An endpoint threw: Close 1011, or a reset where a Close cannot be sent any more.
+  /// Handling this session threw `what`: answers 500 before the 101, sends Close 1011 while it is open, and later only
+  /// logs it. May throw: the caller then ends the session.
   void on_exception(std::string_view what);
   /// Ends it. It is erased at the end of the loop iteration.
   [[gnu::cold]] void end(std::error_code error = {}, std::string_view why = {});
@@ -124,7 +126,7 @@ class Session final : public TimerNode {
   /// The path of its route; "-" if it has none.
   [[nodiscard]] std::string_view path() const;
   [[nodiscard]] ConnectionCount::Address address() const { return address_; }
-  /// Bytes that wait to be sent.
+  /// Bytes in the backlog that wait to be sent; corked bytes are not counted.
   [[nodiscard]] std::size_t queued() const {
     return backlog_ == nullptr ? 0 : backlog_->output.queued();
   }
@@ -160,8 +162,8 @@ class Session final : public TimerNode {
   void disconnect_slow_reader();
 
   // --- The end
-  /// The endpoint is told of an end only after this: it can send no more to this session, and sending to others
-  /// uncorks this one.
+  /// Enters kFlushing. To be called before tell_closed: the endpoint may then send to other sessions, which uncorks this
+  /// one, and it must be known that no more output follows.
   void start_flushing();
   void half_close_if_flushed();
   void tell_closed(const Ending& ending);

@@ -178,26 +178,4 @@ class LiveServer {
   std::thread thread_;
 };
 
-// --- Routes
-
-TEST(Routes, AreThoseThatTheApplicationAdds) {
-  Obedient mine;
-  Server server({.address = *SocketAddress::parse("127.0.0.1", 0)});
-  server.add("/echo", mine);
-  ASSERT_FALSE(server.listen());
-  std::thread thread([&] { server.run(); });
-  {
-    RawClient client(server.address());
-    client.send(upgrade_request("/echo") + client_frame(kTextFrame, "echo of mine"));
-    EXPECT_TRUE(
-        client.receive_until("mine").ends_with("\x81\x0C"
-                                               "echo of mine"));
-    RawClient other(server.address());
-    other.send(upgrade_request("/chat"));
-    EXPECT_TRUE(other.receive_all().starts_with("HTTP/1.1 404 "));
-  }
-  server.stop();
-  thread.join();
-}
-
 }  // namespace ws::test

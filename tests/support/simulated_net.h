@@ -1,5 +1,5 @@
 // A simulated network and clock. All random numbers come from one seed: the same seed gives the same events. It uses no
-// socket, no thread and no real time.
+// socket and no thread, and no real time but in the Date field of refusals.
 //
 // simulated_net.cpp defines all functions of fd.cpp, socket.cpp and event_loop.cpp in server/net/. In a program that
 // links it beside the static fbf_server these definitions are used: the linker extracts a member of an archive only for
@@ -121,7 +121,7 @@ class World {
 
   /// Connects to the listener.
   std::shared_ptr<SimulatedConnection> connect(Peer& peer, std::size_t window);
-  /// The loop's next turn throws std::runtime_error with the text of the first call.
+  /// Makes run_once throw std::runtime_error before it returns. The text is that of the first call.
   void fail(std::string what);
   /// Counts one event and adds it to the digest.
   void note(std::string_view kind, std::uint64_t a, std::uint64_t b = 0);
