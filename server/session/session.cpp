@@ -216,10 +216,13 @@ inline bool Session::handle_frames(std::span<std::byte>& in) {
       take_cork();
     const Event event = connection_.next(in, context_.cork.output);
     if (event.type == Event::Type::kText || event.type == Event::Type::kBinary) {
-      delivered += event.payload.size();
+      delivered += event.payload.size() + 1;
       deliver(event, to);
     } else {
       handle_event(event);
+      connection_.release();
+      if (!connection_.is_mid_message())
+        ++delivered;                // a control frame, not within a message
       if (context_.cork.is_full())  // many pongs
         flush();
     }

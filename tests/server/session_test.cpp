@@ -9,6 +9,7 @@
 #include <chrono>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/support/live_server.h"
 
@@ -17,6 +18,7 @@ namespace {
 
 using test::client_frame;
 using test::kCloseFrame;
+using test::kPingFrame;
 using test::kPongFrame;
 using test::kTextFrame;
 using test::Lines;
@@ -86,17 +88,56 @@ TEST(Flushing, GoesOnAfterThePeersFin) {
   EXPECT_EQ(server.endpoint.diary.lines(4).back(), "closed 1006");
 }
 
+TEST(Flushing, GoesOnIfTheFinComesAfterTheClose) {
+  LiveServer server({.outbox_high = 2 * Obedient::kPassedOn, .drain_ms = kLong, .write_ms = kLong});
+  RawClient client = overfull(server);
+  client.send(client_frame(kCloseFrame, "\x03\xE8"));
+  EXPECT_EQ(server.endpoint.diary.lines(4).back(), "closed 1000");
+  client.finish_writing();
+  EXPECT_TRUE(has_turned(server));
+  const std::string all = client.receive_all();
+  EXPECT_EQ(all.size(), Obedient::kPassedOn + 10 + 4) << "nothing is lost to a reset";
+  EXPECT_TRUE(all.ends_with("\x88\x02\x03\xE8"));
+  EXPECT_TRUE(client.has_ended_well());
+}
+
 // [6455-10.4-SLOW] A window is one message's: none is charged for those before it.
 TEST(Message, OfManyThatEachComeInTwoReadsIsInTime) {
   LiveServer server({.outbox_low = 10'000, .read_ms = 1000});
-  RawClient client = server.open("/echo/raw");
-  const std::string frame = client_frame(kTextFrame, "halved");
-  client.send(frame.substr(0, 5));
+  struct {
+    std::string frame;
+    std::string answer;
+  } const cases[] = {{client_frame(kTextFrame, "halved"), "\x81\x06halved"},
+                     {client_frame(kTextFrame, ""), "\x81\x00"s},
+                     {client_frame(kPingFrame, "halved"), "\x8A\x06halved"}};
+  std::vector<RawClient> clients;
+  for (const auto& [frame, answer] : cases) {
+    clients.push_back(server.open("/echo/raw"));
+    clients.back().send(frame.substr(0, 5));
+  }
   for (int i = 0; i < 8; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
-    client.send(frame.substr(5) + frame.substr(0, 5));
-    EXPECT_EQ(client.receive(8), "\x81\x06halved") << i;
+    for (std::size_t k = 0; k < clients.size(); ++k) {
+      const auto& [frame, answer] = cases[k];
+      clients[k].send(frame.substr(5) + frame.substr(0, 5));
+      EXPECT_EQ(clients[k].receive(answer.size()), answer) << i;
+    }
   }
+}
+
+// [6455-10.4-SLOW]
+TEST(Message, GainsNoTimeByPingsBetweenItsFragments) {
+  LiveServer server({.outbox_low = 10'000, .close_ms = kLong, .read_ms = 600});
+  RawClient client = server.open("/echo/raw");
+  const std::string ping = client_frame(kPingFrame, "");
+  client.send(client_frame(0x01, "a") + ping.substr(0, 3));
+  std::string received;
+  for (int i = 0; i < 8 && !received.starts_with("\x88"); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    client.send(ping.substr(3) + ping.substr(0, 3));
+    received = client.receive(2);
+  }
+  EXPECT_EQ(received, "\x88\x1B") << "a Close with a reason";
 }
 
 TEST(Message, ThatFillsOneWindowAndNotTheNextIsAnswered1008) {
@@ -119,15 +160,18 @@ TEST(StalledWrite, InASecondWindowEndsInAReset) {
 }
 
 TEST(Close, ThatIsNotReadEndsInAResetWithItsOwnDeadline) {
-  LiveServer server({.close_ms = 100, .write_ms = kLong});
-  RawClient client = overfull(server);
-  RawClient other = server.open();
-  other.send(client_frame(kTextFrame, "dismiss"));
-  const Lines lines = server.endpoint.diary.lines(6);
-  ASSERT_EQ(lines.size(), 6U);
-  EXPECT_EQ(lines.back(), "closed 1006 error");
-  client.receive_all();
-  EXPECT_FALSE(client.has_ended_well());
+  for (const std::size_t outbox_high : {Obedient::kPassedOn / 2, Obedient::kPassedOn * 2}) {
+    SCOPED_TRACE(outbox_high);
+    LiveServer server({.outbox_high = outbox_high, .close_ms = 100, .write_ms = kLong});
+    RawClient client = overfull(server);
+    RawClient other = server.open();
+    other.send(client_frame(kTextFrame, "dismiss"));
+    const Lines lines = server.endpoint.diary.lines(6);
+    ASSERT_EQ(lines.size(), 6U);
+    EXPECT_EQ(lines.back(), "closed 1006 error");
+    client.receive_all();
+    EXPECT_FALSE(client.has_ended_well());
+  }
 }
 
 // [6455-5.5.2-PING] Its pong cannot come before it has read the ping.
