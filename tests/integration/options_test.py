@@ -1,6 +1,7 @@
 """The options of wsd: what it says of them, and each limit on the wire at N and at N + 1."""
 
 import json
+import os
 import re
 import subprocess
 
@@ -295,3 +296,9 @@ def test_log_levels(wsd):
         assert ("Error: text" in log) == is_error
         if level == "off":
             assert log == ""
+
+
+@pytest.mark.parametrize("closed", [0, 2])
+def test_a_standard_stream_that_is_closed_does_not_become_a_socket(wsd, closed):
+    server = wsd(prepare=lambda: os.close(closed))
+    assert os.readlink(f"/proc/{server.pid}/fd/{closed}") == "/dev/null"

@@ -188,6 +188,11 @@ TEST_F(RouterTest, PreflightIsAnsweredAsTheArticlesServerDoes) {
     EXPECT_EQ(ask(no).status, 403) << no;
   }
   EXPECT_EQ(ask(request("POST", "/echo", "Origin: http://a.example\r\n")).status, 405);
+  // Only OPTIONS asks.
+  const Answer upgraded =
+      ask(upgrade("Origin: http://a.example\r\nAccess-Control-Request-Method: PUT\r\n"));
+  EXPECT_EQ(upgraded.status, 101);
+  EXPECT_EQ(upgraded.fields, std::string(kVary) + "Access-Control-Allow-Origin: *\r\n");
 }
 
 // [6455-4.2.2-ORIGIN]
