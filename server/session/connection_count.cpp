@@ -40,7 +40,8 @@ ConnectionCount::Entry ConnectionCount::enter(std::string_view host) {
 /// A new one has no connections yet.
 ConnectionCount::Address ConnectionCount::find_or_add(std::string_view host) {
   if (free_.empty()) {  // made first: nothing can fail once the address is in the index
-    free_.reserve(counts_.size() + 1);
+    if (free_.capacity() <= counts_.size())
+      free_.reserve(2 * (counts_.size() + 1));  // doubled: reserve() by itself adds just what is asked
     counts_.push_back({});
     free_.push_back(static_cast<Address>(counts_.size() - 1));
   }
