@@ -46,7 +46,8 @@ TEST(OwnOrigin, IsHttpAtTheHostField) {
 TEST(FixedName, IsAnAddressOrLocalhost) {
   for (const auto* const name : {"127.0.0.1", "[::1]", "localhost", "LocalHost"})
     EXPECT_TRUE(is_fixed_name(name)) << name;
-  for (const auto* const name : {"example.org", "127.0.0.1.example.org", "[evil", "localhost.a"})
+  for (const auto* const name :
+       {"example.org", "127.0.0.1.example.org", "[evil", "localhost.a", "feed.cafe", "0x7f.1"})
     EXPECT_FALSE(is_fixed_name(name)) << name;
 }
 
