@@ -497,6 +497,12 @@ def test_the_longest_line_is_sent_and_one_byte_more_is_not(echo):
     assert run.returncode == 2
 
 
+def test_a_last_line_that_is_too_long_in_its_first_read_is_refused(echo):
+    run = wsc(echo, "--max-message", "1000", lines=b"a\n" + b"b" * 1001)
+    assert (run.returncode, run.stdout) == (2, b"a\n")
+    assert run.stderr.decode().splitlines()[0] == "wsc: line 2 is not sent: longer than --max-message"
+
+
 def test_a_line_that_is_not_utf8_is_refused_and_the_others_are_sent(echo):
     # [6455-5.6-TEXT]
     run = wsc(echo, lines=b"a\n\xff\nb\n\xc3")

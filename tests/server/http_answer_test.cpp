@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <ctime>
 #include <span>
 #include <string>
 
@@ -20,6 +22,8 @@ std::string written(const Answer& answer, std::time_t now = 0) {
 }
 
 TEST(HttpAnswer, IsCompleteAndTheLastOne) {
+  ::setenv("TZ", "EAST-9", 1);  // its Date is UTC even so
+  ::tzset();
   EXPECT_EQ(written(refusal(Error::kPath), 784111777),
             "HTTP/1.1 404 Not Found\r\n"
             "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
