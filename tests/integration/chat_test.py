@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from conftest import HERE, loops
-from wsd import CLOSE, PATIENCE, TEXT, Raw, frame, wait_for
+from wsd import BINARY, CLOSE, PATIENCE, TEXT, Raw, frame, wait_for
 
 CLIENTS, MESSAGES = 50, 200
 
@@ -26,6 +26,14 @@ def test_each_of_the_others_hears_each_message_in_its_speakers_order_once(wsd):
     # All say all at once: 10,000 texts, which are 340 KiB for each receiver, less than the limit.
     assert talk(server, size=20, window=MESSAGES) == (CLIENTS * (CLIENTS - 1) * MESSAGES, [])
     server.logged(r"Client disconnect: [0-9a-f]{8}, Total: 0")
+
+
+def test_a_binary_message_is_broadcast_as_text(wsd):
+    server = wsd()
+    with Raw(server, "/chat") as speaker, Raw(server, "/chat") as listener:
+        assert listener.frame() == (TEXT, b"Welcome to broadcast chat!")
+        speaker.send(frame(BINARY, b"caf\xc3\xa9 \xff"))
+        assert listener.frame() == (TEXT, "Broadcast: caf\u00e9 \ufffd".encode())
 
 
 def test_one_that_never_reads_is_put_out_while_the_others_lose_nothing(wsd):
