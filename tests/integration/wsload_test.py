@@ -7,6 +7,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
@@ -128,6 +129,13 @@ def test_the_server_s_cpu_time_is_reported(wsd):
     assert result["server"]["us_per_message"] == pytest.approx(reported / result["messages"] * 1e6, abs=0.000_01)
     assert 0 < result["load_cpu_seconds"]
     assert result["load_was_bottleneck"] == (result["load_busiest_thread"] >= 0.9)
+
+
+def test_user_and_system_time_are_told_apart(wsd):
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:  # almost all of it is user time
+        result = measured("echo", wsd().url("/echo/raw"), "--seconds", 0.5, "--warm-up", 0, "--server-pid", busy.pid)
+        busy.kill()
+    assert result["server"]["user_seconds"] > 2 * result["server"]["system_seconds"]
 
 
 def test_the_json_has_these_members(wsd):
