@@ -9,7 +9,7 @@
 namespace ws {
 
 std::optional<Authority> parse_authority(std::string_view text) {
-  // An IPv6 address has colons of its own.
+  // Skip the colons inside an IPv6 address.
   const std::size_t bracket = text.rfind(']');
   const std::size_t colon = text.find(':', bracket == std::string_view::npos ? 0 : bracket);
   Authority authority{.host = text.substr(0, colon), .port = std::nullopt};

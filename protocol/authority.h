@@ -1,4 +1,4 @@
-// Host and port, as a ws:// URI, a Host field and an Origin have them: RFC 3986 §3.2.
+// Parses host and port, the authority of a ws:// URI, a Host field or an Origin: RFC 3986 §3.2.
 //
 //      host [ ":" port ]      example.com   localhost:8080   [::1]:8080
 #pragma once
@@ -10,15 +10,16 @@
 namespace ws {
 
 struct Authority {
-  std::string_view host;              ///< an IPv6 address with its brackets; never empty
-  std::optional<std::uint16_t> port;  ///< nullopt: there is none, or it is empty
+  std::string_view host;              ///< never empty; an IPv6 address keeps its brackets
+  std::optional<std::uint16_t> port;  ///< nullopt: no port, or an empty one
 };
 
-/// Splits at the colon that follows the brackets, or at the first one. nullopt if the host is empty, or if the port
-/// is not a number up to 65535. Which characters the host has is not checked.
+/// Splits at the colon after the brackets, or without brackets at the first colon. Returns nullopt if the host is empty
+/// or the port is not a number up to 65535. Does not check the characters of the host.
 [[nodiscard]] std::optional<Authority> parse_authority(std::string_view text);
 
-/// True if all characters may be in an authority, loosely: no blank, slash, '@' or control character slips in.
+/// True if every character is allowed somewhere in an authority (RFC 3986 §3.2). '@' is not: user information is
+/// refused.
 [[nodiscard]] bool has_authority_characters(std::string_view text);
 
 }  // namespace ws

@@ -1,4 +1,5 @@
-// Memory that sessions hold is taken from a budget first, and given back when it is freed. RFC 6455 §10.4
+// Limits the memory that sessions hold: it is charged to a budget before it is allocated, and given back when it is
+// freed. RFC 6455 §10.4
 #pragma once
 
 #include <atomic>
@@ -8,16 +9,17 @@
 
 namespace ws {
 
-/// The number of bytes that all sessions of all loops hold: the only object of protocol/ that several threads use at the
-/// same time. A plain counter: relaxed ordering is enough. A message that comes whole and leaves at once does not touch it.
+/// Counts the bytes that the sessions of all loops hold: the only object of protocol/ that several threads share. A
+/// plain counter: relaxed ordering is enough. A message that arrives in one read and is sent in one write does not
+/// use it.
 class Budget {
  public:
-  /// What is taken from it is taken from `whole` as well, if that is not null.
+  /// Bytes taken from this budget are also taken from `whole`, unless it is null.
   explicit Budget(std::size_t limit, Budget* whole = nullptr) : limit_(limit), whole_(whole) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
-  /// Takes `bytes`; false, and nothing taken, if that would go over the limit.
+  /// Takes `bytes`. Returns false and takes nothing if that would exceed a limit.
   [[nodiscard]] bool take(std::size_t bytes) {
     std::size_t used = used_.load(std::memory_order_relaxed);
     do {
@@ -29,8 +31,7 @@ class Budget {
     used_.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }
-  /// Takes `bytes` that are held already, over the limit if need be: `room` is then 0, and whoever
-  /// would add to them is refused.
+  /// Takes `bytes` even over the limit: they are already in memory. `take` fails until enough is given back.
   void force(std::size_t bytes) {
     used_.fetch_add(bytes, std::memory_order_relaxed);
     if (whole_ != nullptr)
@@ -42,7 +43,7 @@ class Budget {
     if (whole_ != nullptr)
       whole_->give(bytes);
   }
-  /// Bytes that may still be taken.
+  /// Bytes left in this budget, without regard to `whole`.
   [[nodiscard]] std::size_t room() const {
     const std::size_t held = used();
     return held < limit_ ? limit_ - held : 0;
@@ -55,10 +56,10 @@ class Budget {
   std::atomic<std::size_t> used_{0};
 };
 
-/// What one holder of memory has taken from a budget; the destructor gives it back.
+/// One holder's part of a budget; the destructor gives it back.
 class Charge {
  public:
-  /// `budget`, which outlives the charge, may be null: there is no limit then, and only `size` is kept.
+  /// `budget` must outlive the charge. It may be null: no limit.
   explicit Charge(Budget* budget) : budget_(budget) {}
   ~Charge() { shrink_to(0); }
   Charge(const Charge&) = delete;
@@ -66,11 +67,11 @@ class Charge {
 
   /// Bytes taken.
   [[nodiscard]] std::size_t size() const { return size_; }
-  /// Bytes that may still be taken.
+  /// Bytes left in the budget.
   [[nodiscard]] std::size_t room() const {
     return budget_ == nullptr ? std::numeric_limits<std::size_t>::max() : budget_->room();
   }
-  /// Takes what is missing to `size` bytes; false, and nothing taken, if the budget does not allow it.
+  /// Grows the charge to `size` bytes. Returns false and takes nothing if the budget does not allow it.
   [[nodiscard]] bool grow_to(std::size_t size) {
     if (size <= size_)
       return true;
@@ -79,7 +80,7 @@ class Charge {
     size_ = size;
     return true;
   }
-  /// The same for bytes that are held already: it cannot fail, and may exceed the limit.
+  /// Grows the charge to `size` bytes even over the limit: they are already in memory.
   void force_to(std::size_t size) {
     if (size <= size_)
       return;
@@ -87,7 +88,7 @@ class Charge {
       budget_->force(size - size_);
     size_ = size;
   }
-  /// Gives back what exceeds `size` bytes.
+  /// Reduces the charge to `size` bytes.
   void shrink_to(std::size_t size) {
     if (size >= size_)
       return;

@@ -1,5 +1,5 @@
-// Every rule that a peer can break, as a value: what was wrong, where the standard says so, and
-// the answer that it calls for. A peer's mistake is never an exception.
+// Errors that end a handshake or a connection. Each has the tag of the broken rule, the HTTP status or close code to
+// answer with, and a text. They are returned as values: a peer cannot cause an exception by breaking a rule.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ enum class Error : std::uint8_t {
   kBodyLength,
   kStatusLine,
 
-  // The opening handshake as a server sees it: RFC 6455 §4.2.
+  // The opening handshake, found by a server: RFC 6455 §4.2.
   kMethod,
   kPath,
   kOrigin,
@@ -38,7 +38,7 @@ enum class Error : std::uint8_t {
   kHeadTimeout,
   kUnavailable,
 
-  // The opening handshake as a client sees it: RFC 6455 §4.1.
+  // The opening handshake, found by a client: RFC 6455 §4.1.
   kStatus,
   kUpgradeField,
   kConnectionField,
@@ -59,7 +59,7 @@ enum class Error : std::uint8_t {
   kLoneContinuation,
   kInterleavedMessage,
 
-  // Messages and their ends: RFC 6455 §5.5.1, §7.4, §8.1, §10.4; RFC 7692 §7.2.2.
+  // Messages, Close frames and memory: RFC 6455 §5.5.1, §7.4, §8.1, §10.4; RFC 7692 §7.2.2.
   kMessageTooBig,
   kTooManyFragments,
   kMessageTimeout,
@@ -73,14 +73,13 @@ enum class Error : std::uint8_t {
 };
 
 struct ErrorInfo {
-  std::string_view tag;   ///< the rule, as code, tests and docs/ cite it
+  std::string_view tag;   ///< names the broken rule in code, tests and docs
   std::uint16_t code;     ///< an HTTP status (400 to 505) or a close code (1002 to 1013)
-  std::string_view text;  ///< for the answer's body or the Close reason: at most 123 bytes
+  std::string_view text;  ///< body of the HTTP response or Close reason, at most 123 bytes
 };
 
-/// The row of the table for `error`.
 const ErrorInfo& describe(Error error);
-/// Its text, and its tag in brackets, for a person.
+/// For logs: "text [tag]".
 [[nodiscard]] std::string cite(Error error);
 
 }  // namespace ws

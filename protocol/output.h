@@ -1,12 +1,12 @@
-// Bytes on their way out, in order: what one turn of work has to say, gathered for one write.
+// Output buffer: collects bytes in order, to send them with one write.
 //
-// Small parts are copied into one block; large ones may be lent, so that a big payload goes from
-// where it lies to the socket without a copy. Either way the order is that of the calls.
+// Small parts are copied into one block. Large parts may be lent: the Output stores a reference, and the socket
+// reads the payload without a copy.
 //
 // Invariants:
-//  1. Lent bytes must stay where they are until `clear`.
-//  2. `clear` keeps the block: an Output in steady use allocates nothing. But not one larger than `kMostKept`:
-//     a large message that was compressed needed it, and the next may never come.
+//  1. Lent bytes must stay valid and unchanged until `clear`.
+//  2. `clear` keeps the block, so that an Output in steady use does not allocate. It frees a block of more than
+//     `kMostKept` bytes, so that one large message does not keep its memory.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,8 @@ class Output {
  public:
   using Bytes = std::span<const std::byte>;
 
-  /// Room for `size` bytes, which are counted as written: the caller fills all of them at once. In line, as part of the
-  /// short way (protocol/fast/short_frame); what it rarely does, to grow, is apart.
+  /// Appends `size` uninitialized bytes to the block and returns them. The caller must fill them before it appends
+  /// more. Inline, as part of the fast path (protocol/fast/short_frame.h); growing is rare and not inlined.
   [[gnu::always_inline]] std::span<std::byte> extend(std::size_t size) {
     if (size > room()) [[unlikely]]
       grow(size);
@@ -30,30 +30,30 @@ class Output {
     used_ += size;
     return room;
   }
-  /// So much will `extend` give without an allocation.
+  /// Bytes that `extend` can return without an allocation.
   [[nodiscard]] std::size_t room() const { return capacity_ - used_; }
-  /// What follows, up to `size` bytes and `lends` parts by reference, will not throw: so a frame is
-  /// appended whole or, by bad_alloc here, not at all.
+  /// Reserves space, so that appending up to `size` bytes and lending up to `lends` parts cannot throw. A frame is
+  /// then appended whole, or std::bad_alloc is thrown here and nothing is appended.
   void reserve(std::size_t size, std::size_t lends) {
     if (size > room())
       grow(size);
     if (lends != 0)
       pieces_.reserve(pieces_.size() + lends);
   }
-  /// Takes back the last `size` bytes that `extend` gave and nobody needed.
+  /// Removes the last `size` bytes, which `extend` returned and the caller did not need.
   void shrink(std::size_t size) { used_ -= size; }
-  /// Copies `bytes` (characters likewise).
+  /// Copies `bytes`.
   void append(Bytes bytes);
   void append(std::string_view text) { append(std::as_bytes(std::span(text))); }
-  /// Adds `bytes` by reference.
+  /// Appends `bytes` by reference.
   void lend(Bytes bytes);
 
   [[nodiscard]] std::size_t size() const { return used_ + lent_; }
   [[nodiscard]] bool empty() const { return size() == 0; }
-  /// True if any part is lent, and so must leave before its bytes are used for something else.
+  /// True if any part is lent: it must be sent before the caller reuses its bytes.
   [[nodiscard]] bool lends() const { return lent_ != 0; }
 
-  /// Calls `visit(Bytes)` with each piece in order; there are as few of them as possible.
+  /// Calls `visit(Bytes)` for each contiguous piece, in order.
   template <typename Visit>
   void for_each_piece(Visit visit) const {
     std::size_t begin = 0;
@@ -67,7 +67,7 @@ class Output {
       visit(Bytes{block_.get() + begin, used_ - begin});
   }
 
-  /// What `for_each_piece` would visit, if nothing is lent.
+  /// All bytes as one piece, if none are lent.
   [[nodiscard]] Bytes block() const { return {block_.get(), used_}; }
 
   void clear() {
@@ -85,7 +85,7 @@ class Output {
 
  private:
   struct Piece {
-    std::size_t block_end;  ///< what is in the block up to here goes first
+    std::size_t block_end;  ///< the block's bytes up to here precede `lent`
     Bytes lent;
   };
   [[gnu::cold]] void grow(std::size_t size);
@@ -93,7 +93,7 @@ class Output {
   std::unique_ptr<std::byte[]> block_;
   std::size_t capacity_ = 0;
   std::size_t used_ = 0;  ///< bytes in the block
-  std::size_t lent_ = 0;  ///< bytes that are not
+  std::size_t lent_ = 0;  ///< bytes by reference
   std::vector<Piece> pieces_;
 };
 

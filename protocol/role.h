@@ -1,4 +1,4 @@
-// Which end of a connection we are. A client masks what it sends, a server does not: RFC 6455 §5.1.
+// Our role on a connection. A client masks its frames, a server does not: RFC 6455 §5.1.
 #pragma once
 
 #include <cstdint>
