@@ -50,7 +50,7 @@ ClosePayload parse_close_payload(std::span<const std::byte> payload) {
   ClosePayload close;
   if (payload.empty())
     return close;
-  // [6455-5.5.1-BODY] if there is a payload, its first two bytes are the code
+  // [6455-5.5.1-BODY] a payload that is not empty starts with a 2-byte code
   if (payload.size() == 1) {
     close.error = Error::kCloseLength;
     return close;
@@ -70,7 +70,7 @@ std::string_view fit_close_reason(std::string_view reason) {
   if (reason.size() <= kMaxCloseReason)
     return reason;
   std::size_t size = kMaxCloseReason;
-  // A continuation byte (10xxxxxx) at the cut means that a character would be split there.
+  // A continuation byte (10xxxxxx) at the cut: the cut would split a character.
   while (size > 0 && (static_cast<unsigned char>(reason[size]) & 0xC0U) == 0x80U)
     --size;
   return reason.substr(0, size);

@@ -1,13 +1,14 @@
-// The closing handshake's vocabulary: RFC 6455 §5.5.1 (the Close payload), §7.4 (status codes).
+// Close frames: the payload (RFC 6455 §5.5.1) and the status codes (§7.4).
 //
 //      code        meaning                     in a Close frame?
 //      0-999       not used                    no
 //      1000-1003   defined                     yes
 //      1004        reserved                    no
-//      1005, 1006  no code came; no Close came no: they are for the application's eyes
+//      1005        Close without a code        no: only reported to the application
+//      1006        no Close received           no: only reported to the application
 //      1007-1011   defined                     yes
 //      1012-1014   registered with IANA later  yes
-//      1015        TLS failed                  no: like 1006
+//      1015        TLS handshake failed        no: only reported to the application
 //      1016-2999   for later standards         no
 //      3000-3999   registered with IANA        yes
 //      4000-4999   private use                 yes
@@ -22,7 +23,7 @@
 
 namespace ws {
 
-/// Those that this code names. Others travel as plain numbers.
+/// The codes that this project uses by name.
 namespace close_code {
 inline constexpr std::uint16_t kNormal = 1000;
 inline constexpr std::uint16_t kGoingAway = 1001;
@@ -36,31 +37,31 @@ inline constexpr std::uint16_t kInternalError = 1011;
 inline constexpr std::uint16_t kTryAgainLater = 1013;
 }  // namespace close_code
 
-/// Bytes of reason that fit behind the code in a control frame. §5.5
+/// Maximum size of a reason in bytes: a control frame's payload without the code. §5.5
 inline constexpr std::size_t kMaxCloseReason = 123;
 
-/// True if an endpoint may put `code` in a Close frame. §7.4
+/// True if a Close frame may contain `code`. §7.4
 [[nodiscard]] constexpr bool may_be_sent(std::uint16_t code) {
   if (code >= 3000)
     return code <= 4999;
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
 }
 
-/// What `code` means, in a few words: "going away". RFC 6455 §7.4.1, and what was registered with IANA since.
+/// A short description of `code`, such as "going away": from RFC 6455 §7.4.1 and the IANA registry.
 [[nodiscard]] std::string_view close_code_meaning(std::uint16_t code);
-/// Wireshark's name (4.0) for `code`: "Going Away"; "Unknown" if it has none.
+/// The name that Wireshark 4.0 shows for `code`, such as "Going Away", or "Unknown".
 [[nodiscard]] std::string_view wireshark_close_code_name(std::uint16_t code);
 
 struct ClosePayload {
   Error error = Error::kNone;
   std::uint16_t code = close_code::kNoStatus;
-  std::span<const std::byte> reason;  ///< UTF-8, a view into what was parsed
+  std::span<const std::byte> reason;  ///< a view into the parsed payload; UTF-8 if no error
 };
 
-/// Judges the payload of a received Close frame (0 to 125 bytes).
+/// Parses and validates the payload of a received Close frame (0 to 125 bytes).
 [[nodiscard]] ClosePayload parse_close_payload(std::span<const std::byte> payload);
 
-/// `reason` cut to what fits a Close frame, at the end of a character.
+/// Shortens `reason` to at most kMaxCloseReason bytes, at the end of a character.
 [[nodiscard]] std::string_view fit_close_reason(std::string_view reason);
 
 }  // namespace ws

@@ -12,18 +12,17 @@
 
 namespace ws {
 
-/// Exists from the first byte of a cut payload, or the first fragment, to the end of the message.
+/// Exists while a message, or a control frame, has been received in part.
 struct Connection::Partial {
   explicit Partial(const ConnectionSettings& settings)
       : message(settings.limits, settings.budget) {}
 
   MessageAssembler message;
-  FrameHeader frame;  ///< the frame whose payload is coming
-  bool is_frame_open = false;
-  bool is_delivered = false;   ///< the message was handed out: free on the next call
-  std::uint64_t received = 0;  ///< bytes of the open frame's payload so far
-  std::array<std::byte, kMaxControlPayload>
-      control;  ///< the open frame's payload, if it is control
+  FrameHeader frame;           ///< header of the current frame
+  bool is_frame_open = false;  ///< the current frame's payload is incomplete
+  bool is_delivered = false;   ///< its event was returned: free this on the next call
+  std::uint64_t received = 0;  ///< bytes of the current frame's payload so far
+  std::array<std::byte, kMaxControlPayload> control;  ///< payload of a control frame
 };
 
 Connection::Connection(const ConnectionSettings& settings) : settings_(&settings) {
@@ -32,7 +31,7 @@ Connection::Connection(const ConnectionSettings& settings) : settings_(&settings
 Connection::~Connection() = default;
 
 void Connection::use_deflate(const DeflateParameters& agreed) {
-  // [7692-5-AGREED] from now on, in both directions
+  // [7692-5-AGREED] applies to both directions
   deflate_ = std::make_unique<PermessageDeflate>(agreed, settings_->role, *settings_->deflate);
 }
 
@@ -66,10 +65,10 @@ Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
       const Event event = take_payload(in, out);
       if (event.type != Event::Type::kNeedMore || partial_->is_frame_open)
         return event;
-      continue;  // a fragment is complete, its message is not
+      continue;  // the fragment is complete, the message is not
     }
 
-    // [6455-6.2-FRAMES] each byte is one of a frame, or breaks a rule
+    // [6455-6.2-FRAMES] every byte is part of a frame or breaks a rule
     FrameHeader header;
     const HeaderResult result = take_header(in, header);
     if (result.status == HeaderResult::Status::kError)
@@ -87,7 +86,7 @@ Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
         return fail(error, out);
     }
     const bool is_whole = in.size() >= header.payload_length;
-    // [6455-5.2-FIN]; [7692-6.2-PLAIN] what is not compressed comes as it is, agreement or not
+    // [6455-5.2-FIN]; [7692-6.2-PLAIN] a message without RSV1 is not compressed, even if deflate_ is set
     const bool is_message = header.fin && partial_ == nullptr && !header.rsv1;
     if (is_whole && (is_message || is_control(header.opcode))) {
       const auto payload = in.first(static_cast<std::size_t>(header.payload_length));
@@ -108,7 +107,7 @@ Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
   }
 }
 
-/// The header at the front of `in`, or one whose first bytes came earlier and lie in header_.
+/// Parses the header at the front of `in`. header_ holds its first bytes if they arrived earlier.
 HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& header) {
   std::span<const std::byte> bytes = in;
   const std::size_t before = header_size_;
@@ -131,7 +130,8 @@ HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& head
   return result;
 }
 
-/// A message, or a control frame, that lies whole in the caller's bytes: handed out where it lies, without a copy.
+/// Handles a frame that is complete in the input, a whole message or a control frame. The event refers to the input,
+/// without a copy.
 Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
                                    Output& out) {
   if (header.masked)
@@ -146,7 +146,7 @@ Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byt
   return {.type = Event::Type::kText, .payload = payload};
 }
 
-/// The next bytes of a frame that reads or fragments have cut.
+/// Handles the next payload bytes of the frame in `partial_`.
 Event Connection::take_payload(std::span<std::byte>& in, Output& out) {
   Partial& p = *partial_;
   const std::uint64_t lacking = p.frame.payload_length - p.received;
@@ -168,7 +168,7 @@ Event Connection::take_payload(std::span<std::byte>& in, Output& out) {
   p.is_frame_open = false;
   if (!is_control(p.frame.opcode))
     return end_data_frame(p.frame.fin, out);
-  // A control frame between fragments leaves the message as it is. [6455-5.4-CONTROL]
+  // [6455-5.4-CONTROL] between fragments, keep the message
   p.is_delivered = !p.message.is_open();
   return control_event(p.frame.opcode,
                        std::span(p.control).first(static_cast<std::size_t>(p.received)), out);
@@ -189,29 +189,29 @@ Event Connection::end_data_frame(bool fin, Output& out) {
 
 Event Connection::control_event(Opcode opcode, std::span<std::byte> payload, Output& out) {
   if (opcode == Opcode::kPing) {
-    // [6455-5.5.2-PONG] the answer carries what the ping carried
+    // [6455-5.5.2-PONG] the pong has the payload of the ping
     send_control(Opcode::kPong, payload, out);
     return {.type = Event::Type::kPing, .payload = payload};
   }
-  // [6455-5.5.3-UNSOLICITED] a pong that nobody asked for needs no answer
+  // [6455-5.5.3-UNSOLICITED] a pong is never answered, solicited or not
   if (opcode == Opcode::kPong)
     return {.type = Event::Type::kPong, .payload = payload};
 
   const ClosePayload received = parse_close_payload(payload);
   if (received.error != Error::kNone)
     return fail(received.error, out);
-  // [6455-5.5.1-ANSWER] a Close is answered with a Close, its code given back (§5.5.1)
+  // [6455-5.5.1-ANSWER] answer with a Close that has the same code (§5.5.1)
   close(received.code, {}, out);
   state_ = State::kFinished;
   if (partial_ != nullptr)
-    partial_->is_delivered = true;  // an unfinished message ends here
+    partial_->is_delivered = true;  // frees an unfinished message too
   deflate_.reset();
   const std::size_t reason_size = received.reason.size();
   return {.type = Event::Type::kClose, .code = received.code, .payload = payload.last(reason_size)};
 }
 
 Event Connection::fail(Error error, Output& out) {
-  // [6455-7.1.7-FAIL] say why, then process nothing more
+  // [6455-7.1.7-FAIL] send a Close with the reason, then process no more input
   const ErrorInfo& info = describe(error);
   close(info.code, info.text, out);
   state_ = State::kFinished;
@@ -253,7 +253,8 @@ bool Connection::close(std::uint16_t code, std::string_view reason, Output& out)
   return true;
 }
 
-/// [7692-6.1-COMPRESSED] False, and nothing appended, if the message is better sent as it is: [7692-6.1-PLAIN]
+/// [7692-6.1-COMPRESSED] Appends a compressed message. Returns false and appends nothing if it must or should be sent
+/// uncompressed: [7692-6.1-PLAIN]
 bool Connection::append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                                    Output& out) {
   std::size_t size = 0;
@@ -268,7 +269,8 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
     header.masking_key = settings_->new_masking_key();  // [6455-5.3-KEY]
   const std::span<std::byte> room = out.extend(max_compressed_frame(size));
   const auto frame = room.first(write_compressed_frame(*deflater, header, parts, room));
-  // Where context is taken over, the peer's window has to see what ours has seen.
+  // If compression gains nothing, send plain; but with context takeover the peer's window must receive the same data
+  // as ours.
   if (header.payload_length >= size && !deflate_->keeps_sent_context()) {
     out.shrink(room.size());
     return false;
@@ -279,8 +281,7 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
 
 void Connection::append_frame(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                               Output& out) {
-  // [6455-6.1-FRAME] one frame, so that FIN is set; [6455-5.2-RSV] RSV1-3 are not; [6455-5.1-NOMASK] a server's MASK
-  // is not
+  // [6455-6.1-FRAME] one frame with FIN set; [6455-5.2-RSV] RSV1-3 are 0; [6455-5.1-NOMASK] a server does not set MASK
   FrameHeader header{.opcode = opcode, .masked = settings_->role == Role::kClient};
   std::size_t size = 0;
   for (const auto part : parts)
@@ -290,7 +291,7 @@ void Connection::append_frame(Opcode opcode, std::span<const std::span<const std
     return append_lent(header, parts, out);
 
   const std::span<std::byte> room = out.extend(kMaxHeaderSize + size);
-  // [6455-5.1-MASK], [6455-5.3-KEY] a client takes a fresh key for each frame
+  // [6455-5.1-MASK], [6455-5.3-KEY] a client uses a new key for each frame
   if (header.masked)
     header.masking_key = settings_->new_masking_key();
   const std::size_t header_size = serialize_frame_header(header, room.first<kMaxHeaderSize>());
@@ -305,7 +306,7 @@ void Connection::append_frame(Opcode opcode, std::span<const std::span<const std
     apply_mask(room.subspan(header_size, size), header.masking_key);
 }
 
-/// What it is worth to lend, not to copy: only a server's, since a client masks what it sends, and so a copy of it.
+/// Appends a frame whose large parts are lent. Only for servers: a client masks, and needs a copy for that.
 void Connection::append_lent(const FrameHeader& header,
                              std::span<const std::span<const std::byte>> parts, Output& out) {
   out.reserve(kMaxHeaderSize + static_cast<std::size_t>(header.payload_length), parts.size());

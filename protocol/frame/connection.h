@@ -1,25 +1,25 @@
-// The WebSocket connection after the opening handshake, for either role, sans I/O: RFC 6455 §5-§8.
+// A WebSocket connection after the opening handshake, for either role, without I/O: RFC 6455 §5-§8.
 //
-// Bytes in, events out; commands in, bytes out. It knows no socket, no clock, no thread and no log:
-// the server, the client, the tests and the fuzzers drive the same calls.
+// Bytes in, events out; commands in, bytes out. It uses no socket, clock, thread or log, so that the server, the
+// client, the tests and the fuzzers call the same code.
 //
 //      while ((event = connection.next(in, out)).type != Event::Type::kNeedMore) { ... }
 //
-// Pull, not push: the caller may stop between two events, and nothing queues in here.
+// The caller pulls events and may stop between two of them; events are never queued.
 //
-// Its states, and what moves it (§7.1):
+// States and transitions (§7.1):
 //
-//      kOpen ── close() ──▶ kCloseSent ── the peer's Close ──▶ kFinished
-//        │                      └──── a broken rule ─────────────▲
-//        └── the peer's Close (answered), or a broken rule ──────┘
+//      kOpen ── close() ──▶ kCloseSent ── Close received ──▶ kFinished
+//        │                      └──── rule broken ─────────────▲
+//        └── Close received (and answered), or rule broken ────┘
 //
 // Invariants:
-//  1. How the bytes are cut into calls changes neither the events nor the output.
-//  2. A Close frame is the last that is sent: no data frame (§5.5.1), and no pong either, since
-//     browsers treat any frame behind a Close as an error. [6455-5.5.1-LAST]
-//  3. Nothing behind the peer's Close, or behind a broken rule, is looked at. [6455-5.5.1-DISCARD]
-//  4. A connection with nothing half-received owns no memory but its own bytes, and what of
-//     permessage-deflate's context it has agreed to take over.
+//  1. Events and output do not depend on how the input is split into calls.
+//  2. No frame is sent after a Close frame: no data frame (§5.5.1), and no pong either, since browsers treat any frame
+//     after a Close as an error. [6455-5.5.1-LAST]
+//  3. Input after the peer's Close, or after a broken rule, is discarded. [6455-5.5.1-DISCARD]
+//  4. Between messages, after `release`, a connection owns no memory except itself and its state of
+//     permessage-deflate.
 #pragma once
 
 #include <array>
@@ -45,7 +45,7 @@
 #include "protocol/fast/short_frame.h"
 #else
 namespace ws {
-// No frame is a short one: all go the general way.
+// Without the fast path: no frame counts as short, and all use the general path.
 struct ShortFrame {
   std::size_t header_size = 0;
   std::size_t length = 0;
@@ -65,29 +65,29 @@ namespace ws {
 class DeflatePool;
 class PermessageDeflate;
 
-/// What connections have in common; it must outlive them.
+/// Shared by connections; must outlive them.
 struct ConnectionSettings {
   Role role = Role::kServer;
   Limits limits{};
-  MaskingKey (*new_masking_key)() = nullptr;  ///< unpredictable (§5.3); a client needs it
+  MaskingKey (*new_masking_key)() = nullptr;  ///< unpredictable (§5.3); required for clients
   Budget* budget = nullptr;                   ///< null: unlimited
-  DeflatePool* deflate = nullptr;             ///< for those that use_deflate
+  DeflatePool* deflate = nullptr;             ///< required for `use_deflate`
 };
 
 struct Event {
   enum class Type : std::uint8_t {
-    kNeedMore,  ///< all of the input was taken
+    kNeedMore,  ///< all input was consumed
     kText,      ///< `payload` is valid UTF-8
     kBinary,
-    kPing,  ///< answered already, unless our Close was sent
+    kPing,  ///< the pong is in the output, unless we have sent a Close
     kPong,
-    kClose,  ///< the peer's Close, answered unless it is an answer: `code`, `payload` its reason
-    kFailed,  ///< the peer broke `error`; our Close, with `code`, is in the output unless sent before
+    kClose,  ///< Close with `code`; `payload` is the reason. Our Close is in the output or was sent
+    kFailed,  ///< failed with `error`. Our Close with `code` is in the output, unless already sent
   };
   Type type = Type::kNeedMore;
   Error error = Error::kNone;
   std::uint16_t code = 0;
-  /// Valid until the next call of `next` or until the caller reuses the input.
+  /// Valid until the next call of `next` or `release`, or until the caller reuses the input.
   std::span<std::byte> payload{};
 };
 
@@ -98,59 +98,59 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// permessage-deflate was agreed on in the opening handshake. Before the first call of the others.
+  /// Enables permessage-deflate, as negotiated in the opening handshake. Must be called before any other function.
   void use_deflate(const DeflateParameters& agreed);
 
-  /// Parses from the front of `in`, unmasks there in place, shrinks `in` by what it consumed, and
-  /// returns one event. What the protocol itself answers (pong, Close) is appended to `out`, at
-  /// most one frame a call. Throws std::bad_alloc alone; `fail(kOutOfMemory)` is then the way out.
+  /// Parses one event from the front of `in`, unmasks its payload in place, and removes the consumed bytes from `in`.
+  /// Appends the protocol's own answers (pong, Close) to `out`, at most one frame per call. Throws only std::bad_alloc;
+  /// the caller must then call `fail(kOutOfMemory)`.
   Event next(std::span<std::byte>& in, Output& out);
 
-  /// Appends one message, its payload the `parts` in order. On a server, parts of `kLendFrom` bytes
-  /// and more are lent, not copied, unless the message is compressed. False, and nothing sent, once a Close
-  /// was sent. Text must be UTF-8.
+  /// Appends one message; its payload is the concatenation of `parts`, and text must be UTF-8. A server lends parts of
+  /// `kLendFrom` bytes or more instead of copying them, unless the message is compressed. Returns false and appends
+  /// nothing after a Close was sent.
   bool send(Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, Output& out);
-  /// The same for a payload in one part, if the short way can do it; false, and nothing sent, if `send` has to.
+  /// Fast path of `send` for one part. Returns false and appends nothing if the caller must use `send`.
   bool send_short(Opcode opcode, std::span<const std::byte> payload, Output& out);
-  /// Appends a ping or an unsolicited pong; `payload` is at most 125 bytes. False once a Close was
-  /// sent.
+  /// Appends a ping or pong; `payload` has at most 125 bytes. Returns false after a Close was sent.
   bool send_control(Opcode opcode, std::span<const std::byte> payload, Output& out);
-  /// Starts the closing handshake (§7.1.2). `code` is one that may_be_sent, or kNoStatus for an
-  /// empty Close; `reason`, UTF-8, is cut to 123 bytes. False once a Close was sent.
+  /// Starts the closing handshake (§7.1.2). `code` must satisfy may_be_sent, or be kNoStatus for an empty Close.
+  /// `reason` must be UTF-8; it is shortened to 123 bytes. Returns false if a Close was already sent.
   bool close(std::uint16_t code, std::string_view reason, Output& out);
-  /// Fails the connection (§7.1.7) for `error`, as `next` does by itself for a broken rule.
-  [[gnu::cold]] Event fail(Error error, Output& out);  // once a connection at most
+  /// Fails the connection with `error` (§7.1.7). `next` does this itself for a broken rule.
+  [[gnu::cold]] Event fail(Error error, Output& out);  // at most once per connection
 
-  /// May messages be sent?
+  /// True if messages may be sent.
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen; }
-  /// True between our Close and the peer's: the caller sets a deadline.
+  /// True between our Close and the peer's. The caller sets a deadline for the peer's.
   [[nodiscard]] bool awaits_close() const { return state_ == State::kCloseSent; }
-  /// Nothing more will be sent or understood. A server now ends TCP first: half-close behind the
-  /// output, read to EOF within a deadline. A client waits for the server to do so. §7.1.1
+  /// True if no frame will be sent or parsed any more. A server then closes TCP: it sends the output and a FIN, and
+  /// reads to EOF within a deadline. A client waits for the server's FIN. §7.1.1
   [[nodiscard]] bool is_finished() const { return state_ == State::kFinished; }
-  /// True while part of a frame or message is held.
+  /// True if a part of a frame or message is stored, also until a delivered one is released.
   [[nodiscard]] bool is_mid_message() const { return header_size_ != 0 || partial_ != nullptr; }
-  /// True if the peer can be sent frames that were compressed elsewhere, without context; after them
-  /// `forget_sent_context` is called.
+  /// True if the peer can decompress frames that another compressor has compressed without context. After sending
+  /// them, the caller must call `forget_sent_context`.
   [[nodiscard]] bool takes_shared_deflate() const;
+  /// Resets the compressor: our window no longer matches the peer's.
   void forget_sent_context();
-  /// Frees what backs the last event's payload; `next` does so first of all.
+  /// Frees the memory of the last event's payload. `next` calls this first.
   void release() {
     if (partial_ != nullptr)
       release_delivered();
   }
 
-  /// A part of this size is worth a piece of its own in a vectored write.
+  /// From this size in bytes a separate piece in a vectored write is cheaper than a copy.
   static constexpr std::size_t kLendFrom = 16 * 1024;
 
  private:
   enum class State : std::uint8_t { kOpen, kCloseSent, kFinished };
-  struct Partial;  // the half-received frame and message
+  struct Partial;  // a frame and message received in part
 
-  /// A server reads and sends short frames by the short way.
+  /// Only servers use the fast path for short frames.
   [[nodiscard]] bool has_short_way() const { return settings_->role == Role::kServer; }
   Event take_short_frame(ShortFrame frame, std::span<std::byte>& in, Output& out);
-  // Not in line where the short way is: they would make it save registers that it does not use.
+  // Not inlined: the fast path would have to save registers that only this path uses.
   [[gnu::noinline]] Event next_of_any(std::span<std::byte>& in, Output& out);
   void release_delivered();
   HeaderResult take_header(std::span<std::byte>& in, FrameHeader& header);
@@ -167,20 +167,20 @@ class Connection {
 
   const ConnectionSettings* settings_;
   std::unique_ptr<Partial> partial_;
-  std::unique_ptr<PermessageDeflate> deflate_;  ///< null: not agreed on
+  std::unique_ptr<PermessageDeflate> deflate_;  ///< null: not negotiated
   State state_ = State::kOpen;
-  std::uint8_t header_size_ = 0;  ///< bytes of a cut header that lie in header_
+  std::uint8_t header_size_ = 0;  ///< bytes in header_ of a header received in part
   std::array<std::byte, kMaxHeaderSize> header_{};
 };
 
-// In the caller's loop itself: a third of a short message's instructions would be the calls.
+// Inlined into the caller's loop: calls would be a third of the instructions for a short message.
 [[gnu::always_inline]] inline Event Connection::next(std::span<std::byte>& in, Output& out) {
   release();
   if (!is_mid_message() && has_short_way() && state_ != State::kFinished) {
     if (const ShortFrame frame = find_short_frame(in, settings_->limits.message))
       return take_short_frame(frame, in, out);
   }
-  // Copies, so that those of the short way can be in registers: these cannot, being passed by reference.
+  // Pass a copy by reference: `in` itself, and the event of the fast path, can then stay in registers.
   std::span<std::byte> rest = in;
   const Event event = next_of_any(rest, out);
   in = rest;

@@ -18,24 +18,24 @@ consteval bool is_defined(unsigned opcode) {
   return opcode <= 0x2 || (opcode >= 0x8 && opcode <= 0xA);
 }
 
-/// What is wrong with a frame that begins with `byte0`: FIN, RSV1-3, opcode.
+/// Validates the first byte of a frame: FIN, RSV1-3, opcode.
 consteval Error judge_first_byte(unsigned byte0, bool deflates) {
   const auto opcode = static_cast<Opcode>(byte0 & 0x0FU);
-  // [6455-5.2-RSV] no extension gives RSV2 and RSV3 a meaning. [7692-6.1-RSV1] one that may be in
-  // use says by RSV1 that a message is compressed, on its first frame.
+  // [6455-5.2-RSV] RSV2 and RSV3 must be 0. [7692-6.1-RSV1] with permessage-deflate, RSV1 on the first frame of a
+  // message marks it as compressed.
   const bool may_be_compressed = deflates && (opcode == Opcode::kText || opcode == Opcode::kBinary);
   if ((byte0 & (may_be_compressed ? 0x30U : 0x70U)) != 0)
     return Error::kReservedBit;
   // [6455-5.2-OPCODE] an unknown opcode fails the connection
   if (!is_defined(byte0 & 0x0FU))
     return Error::kReservedOpcode;
-  // [6455-5.5-FIN] a control frame is whole
+  // [6455-5.5-FIN] a control frame is not fragmented
   if (is_control(opcode) && (byte0 & 0x80U) == 0)
     return Error::kControlFragmented;
   return Error::kNone;
 }
 
-/// The same for each byte there is, judged once, by the compiler.
+/// The result for all 256 bytes, computed at compile time.
 consteval auto judge_first_bytes() {
   std::array<std::array<Error, 256>, 2> table{};
   for (unsigned byte0 = 0; byte0 < 256; ++byte0) {
@@ -75,25 +75,25 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
     return need_more();
   const auto byte1 = std::to_integer<unsigned>(in[1]);
   header.masked = (byte1 & 0x80U) != 0;
-  // [6455-5.1-MASK] a client masks every frame, [6455-5.1-NOMASK] a server none
+  // [6455-5.1-MASK] a client masks every frame, [6455-5.1-NOMASK] a server masks none
   if (role == Role::kServer && !header.masked)
     return fault(Error::kNotMasked);
   if (role == Role::kClient && header.masked)
     return fault(Error::kMasked);
   header.payload_length = byte1 & 0x7FU;
-  // [6455-5.5-LENGTH] 126 and 127 announce longer payloads than a control frame may have
+  // [6455-5.5-LENGTH] 126 and 127 announce a payload that is too long for a control frame
   if (is_control(header.opcode) && header.payload_length > kMaxControlPayload) {
     return fault(Error::kControlTooLong);
   }
 
-  // Bytes 2 to 9: the extended length. Shortest form first, then the top bit.
+  // Bytes 2 to 9: the extended length. Check the shortest form first, then the top bit.
   std::size_t size = 2;
   if (header.payload_length == 126) {
     if (in.size() < size + 2)
       return need_more();
     header.payload_length = read_big_endian(in.subspan(size, 2));
     size += 2;
-    // [6455-5.2-MINLEN] 0 to 125 have no business in 16 bits
+    // [6455-5.2-MINLEN] 0 to 125 must use the 7-bit form
     if (header.payload_length < 126)
       return fault(Error::kLengthNotMinimal);
   } else if (header.payload_length == 127) {
@@ -101,15 +101,15 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
       return need_more();
     header.payload_length = read_big_endian(in.subspan(size, 8));
     size += 8;
-    // [6455-5.2-MINLEN] nor has what fits 16 bits in 64
+    // [6455-5.2-MINLEN] 0 to 65535 must not use the 64-bit form
     if (header.payload_length <= 0xFFFFU)
       return fault(Error::kLengthNotMinimal);
-    // [6455-5.2-TOPBIT] lengths are 63-bit numbers, so that a signed reader cannot go wrong
+    // [6455-5.2-TOPBIT] a length has 63 bits, so that it fits in a signed integer
     if (header.payload_length >> 63U != 0)
       return fault(Error::kLengthTopBit);
   }
 
-  // The masking key, which is part of the header: it lies before the payload. §5.3
+  // The masking key is the last part of the header. §5.3
   if (header.masked) {
     if (in.size() < size + 4)
       return need_more();

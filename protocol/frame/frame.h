@@ -1,4 +1,4 @@
-// The frame header: RFC 6455 §5.2. Everything on a WebSocket after the handshake is frames.
+// Reads and writes the frame header: RFC 6455 §5.2. After the handshake a connection carries only frames.
 //
 //       0                   1                   2                   3
 //       0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -12,10 +12,10 @@
 //      +---------------------------------------------------------------+
 //
 // Invariants:
-//  1. A header takes 2 to 14 bytes; parsing looks at no byte behind it.
-//  2. Whatever more bytes would bring, a broken rule is reported as soon as its byte is there, and
-//     rules are judged in the order of the bytes: how a stream is cut changes no answer.
-//  3. A header that needs more bytes has consumed nothing.
+//  1. A header has 2 to 14 bytes; parsing reads no byte after it.
+//  2. Rules are checked in the order of the bytes, and an error is reported as soon as its byte has arrived: the result
+//     does not depend on how the stream is split into reads.
+//  3. Parsing an incomplete header consumes nothing.
 #pragma once
 
 #include <array>
@@ -38,12 +38,12 @@ enum class Opcode : std::uint8_t {
   kPong = 0xA,
 };
 
-/// §5.5: opcodes whose top bit is 1 may come between the fragments of a message.
+/// Control frames have an opcode with the top bit set, and may come between the fragments of a message. §5.5
 constexpr bool is_control(Opcode opcode) {
   return (static_cast<unsigned>(opcode) & 0x8U) != 0;
 }
 
-/// The four bytes as they stand on the wire. §5.3.
+/// The four bytes in wire order. §5.3
 using MaskingKey = std::array<std::byte, 4>;
 
 inline constexpr std::size_t kMaxHeaderSize = 14;       ///< 2 + 8 + 4
@@ -56,31 +56,29 @@ struct FrameHeader {
   bool rsv3 = false;
   Opcode opcode = Opcode::kText;
   bool masked = false;
-  MaskingKey masking_key{};  ///< meaningless unless `masked`
+  MaskingKey masking_key{};  ///< valid only if `masked`
   std::uint64_t payload_length = 0;
 };
 
-/// What is known of a header after `parse_frame_header`.
 struct HeaderResult {
   enum class Status : std::uint8_t { kNeedMore, kHeader, kError };
   Status status;
-  Error error;       ///< why, if kError
+  Error error;       ///< the broken rule, if kError
   std::size_t size;  ///< bytes of the header (2 to 14), if kHeader
 };
 
-/// Parses one header at the start of `in`, as it reaches an endpoint in `role`: a server demands
-/// the mask, a client refuses it. On kHeader all of `header` is set; on kError what was read before
-/// the fault is. Reserved bits must be 0, but for RSV1 on the first frame of a message where
-/// `deflates` says that permessage-deflate was agreed on.
+/// Parses one header at the start of `in`, as received in `role`: a server requires a mask, a client refuses it. On
+/// kHeader all of `header` is set, on kError the fields before the error. Reserved bits must be 0, except RSV1 on the
+/// first frame of a message if `deflates` (permessage-deflate was negotiated).
 HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header,
                                 bool deflates = false);
 
-/// Reads the fields alone and judges none: for onlookers, who have to show what breaks the rules too. Returns
-/// the bytes of the header, or 0 if it needs more of them.
+/// Reads the fields without validating them: a dissector must also show frames that break the rules. Returns the size
+/// of the header, or 0 if `in` does not contain all of it.
 std::size_t read_frame_header(std::span<const std::byte> in, FrameHeader& header);
 
-/// Writes `header` in its shortest form to the start of `out`; returns the bytes written (2 to 14). Here, so that
-/// where it is called nothing is left of what is known beforehand.
+/// Writes `header` in its shortest form to the start of `out`; returns its size (2 to 14 bytes). Inline, so that the
+/// compiler folds constants at the call site.
 inline std::size_t serialize_frame_header(const FrameHeader& header,
                                           std::span<std::byte, kMaxHeaderSize> out) {
   const unsigned byte0 = (header.fin ? 0x80U : 0U) | (header.rsv1 ? 0x40U : 0U) |

@@ -1,10 +1,10 @@
-// Masking: RFC 6455 §5.3. A client XORs every payload with a fresh 4-byte key, so that no byte
-// sequence of its choosing reaches the wire (§10.3); the server applies the same key again.
+// Masking: RFC 6455 §5.3. A client XORs the payload of each frame with a new 4-byte key, so that an application cannot
+// choose the bytes on the wire (§10.3). The server unmasks with the same key.
 //
 // Invariants:
-//  1. Applying a key twice gives back the input: masking and unmasking are one function.
-//  2. Payload byte i meets key byte i mod 4, counted from the start of the frame's payload, not of
-//     the read: a caller that has a payload in pieces passes how many bytes came before.
+//  1. Applying a key twice restores the input: one function masks and unmasks.
+//  2. Payload byte i is XORed with key byte i mod 4, where i counts from the start of the frame's payload. A caller
+//     with a part of a payload passes its offset.
 //  3. No byte outside `payload` is read or written.
 #pragma once
 
@@ -20,7 +20,7 @@ namespace ws {
 
 namespace mask_detail {
 
-/// memcpy is how C++ spells an unaligned load; it compiles to one instruction.
+/// memcpy is a portable unaligned load; it compiles to one instruction.
 template <typename Word>
 void xor_at(std::byte* p, Word key) {
   Word bytes;
@@ -29,19 +29,19 @@ void xor_at(std::byte* p, Word key) {
   std::memcpy(p, &bytes, sizeof bytes);
 }
 
-/// Bits by which a key in a register turns for one byte in memory: the other way where the first byte is the highest.
+/// Bits to rotate a key right to move it by one byte in memory; negative on big-endian machines.
 inline constexpr int kByte = std::endian::native == std::endian::little ? 8 : -8;
 
-/// So many steps of 64 bytes.
+/// XORs `steps` blocks of 64 bytes at `p` with `wide`, the key twice.
 void xor_steps(std::byte* p, std::size_t steps, std::uint64_t wide);
 
 }  // namespace mask_detail
 
-/// XORs `payload` in place with `key`; `offset` bytes of the same frame's payload came before. In a header, since most
-/// payloads are so short that a call would cost as much as the work.
+/// XORs `payload` in place with `key`. `offset`: position of `payload` in the frame's payload, in bytes. Inline, since
+/// for most payloads a call would cost as much as the work.
 [[gnu::always_inline]] inline void apply_mask(std::span<std::byte> payload, MaskingKey key,
                                               std::size_t offset = 0) {
-  // [6455-5.3-MASK] turn the key, so that byte 0 of this piece meets the key byte that it calls for
+  // [6455-5.3-MASK] rotate the key, so that its first byte is the one for payload[0]
   const auto word = std::bit_cast<std::uint32_t>(key);
   const std::uint32_t turned = std::rotr(word, static_cast<int>(offset % 4) * mask_detail::kByte);
 
@@ -51,7 +51,7 @@ void xor_steps(std::byte* p, std::size_t steps, std::uint64_t wide);
     mask_detail::xor_steps(p, steps, wide);
     p += steps * 64;
   }
-  // What is left, by halves.
+  // The remaining 0 to 63 bytes.
   const std::size_t left = payload.size() % 64;
   if ((left & 32U) != 0) {
     for (std::size_t i = 0; i < 32; i += 8)

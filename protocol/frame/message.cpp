@@ -10,26 +10,26 @@
 namespace ws {
 namespace {
 
-/// Bytes, on the stack.
+/// Size in bytes of a buffer on the stack.
 constexpr std::size_t kInflatedAtOnce = std::size_t{16} * 1024;
 
 }  // namespace
 
 Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room) {
-  // [6455-5.4-CONTINUATION] a continuation needs something to continue
+  // [6455-5.4-CONTINUATION] a continuation frame needs an open message
   if (header.opcode == Opcode::kContinuation && !open)
     return Error::kLoneContinuation;
-  // [6455-5.4-INTERLEAVE] the fragments of one message never mix with another's
+  // [6455-5.4-INTERLEAVE] a new message must not start inside another
   if (header.opcode != Opcode::kContinuation && open)
     return Error::kInterleavedMessage;
-  // [6455-10.4-MESSAGE] judged by what the header declares, before a byte of it is kept
+  // [6455-10.4-MESSAGE] checked against the declared length, before any payload is stored
   if (header.payload_length > room)
     return Error::kMessageTooBig;
   return Error::kNone;
 }
 
 void MessageAssembler::begin(const FrameHeader& header, Inflater* inflater) {
-  opcode_ = header.opcode;  // [6455-6.2-TYPE] that of the fragments behind it too
+  opcode_ = header.opcode;  // [6455-6.2-TYPE] the first frame's opcode is the message's type
   inflater_ = inflater;
   declared_ = header.payload_length;
   is_open_ = true;
@@ -41,7 +41,7 @@ Error MessageAssembler::begin_frame(const FrameHeader& header) {
       inflater_ == nullptr ? limits_.message : max_compressed(limits_.message);
   if (const Error e = judge_data_frame(header, is_open_, limit - declared_); e != Error::kNone)
     return e;
-  // [6455-10.4-FRAGMENTS] the first one is never too many: it may be a whole message
+  // [6455-10.4-FRAGMENTS] the limit is at least 1, so `begin` need not check it
   if (fragments_ >= limits_.fragments)
     return Error::kTooManyFragments;
   ++fragments_;
@@ -53,8 +53,8 @@ Error MessageAssembler::append(std::span<const std::byte> payload) {
   return inflater_ == nullptr ? add(payload) : inflate(payload);
 }
 
-/// [7692-6.2-INFLATE] the fragments' payloads are one stream. [6455-10.4-MESSAGE] It is judged a piece at a
-/// time, and of what is over the limit one byte is inflated.
+/// [7692-6.2-INFLATE] The payloads of all fragments are one DEFLATE stream. [6455-10.4-MESSAGE] Inflates it in pieces,
+/// and at most one byte over the limit.
 Error MessageAssembler::inflate(std::span<const std::byte> compressed) {
   std::array<std::byte, kInflatedAtOnce> piece;
   for (;;) {
@@ -73,7 +73,7 @@ Error MessageAssembler::inflate(std::span<const std::byte> compressed) {
 }
 
 Error MessageAssembler::add(std::span<const std::byte> bytes) {
-  // [6455-8.1-UTF8] across the cuts, and before the memory is spent
+  // [6455-8.1-UTF8] the validator continues across pieces; check before allocating
   if (opcode_ == Opcode::kText && !utf8_.accept(bytes))
     return Error::kTextNotUtf8;
   const std::size_t size = payload_.size() + bytes.size();
@@ -96,7 +96,7 @@ Error MessageAssembler::end_frame(bool fin) {
     if (const Error e = inflater_->end_message(); e != Error::kNone)
       return e;
   }
-  // [6455-8.1-UTF8] no message may end inside a character
+  // [6455-8.1-UTF8] a text message must not end inside a character
   if (opcode_ == Opcode::kText && !utf8_.is_complete())
     return Error::kTextNotUtf8;
   return Error::kNone;
@@ -109,7 +109,7 @@ std::size_t max_compressed_frame(std::size_t size) {
 std::size_t write_compressed_frame(Deflater& deflater, FrameHeader& header,
                                    std::span<const std::span<const std::byte>> parts,
                                    std::span<std::byte> out) {
-  // Behind room for the longest header; moved to the front behind the one that its length then needs.
+  // The header's size depends on the compressed size: leave space for the longest, then move the payload to the header.
   const std::size_t size = deflater.compress(parts, out.subspan(kMaxHeaderSize));
   header.rsv1 = true;  // [7692-6.1-COMPRESSED]
   header.payload_length = size;

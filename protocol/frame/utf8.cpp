@@ -32,7 +32,7 @@ bool is_continuation(std::byte byte) {
   return (byte & std::byte{0xC0}) == std::byte{0x80};
 }
 
-/// Most text has long runs of ASCII: 64 bytes without a top bit are 64 characters, and eight are eight.
+/// Skips ASCII in groups of 64, then of 8 bytes. Stops at the first group that is incomplete or not all ASCII.
 const std::byte* skip_ascii(const std::byte* p, const std::byte* end) {
   for (; end - p >= 64; p += 64) {
     std::uint64_t bits = 0;
@@ -46,8 +46,8 @@ const std::byte* skip_ascii(const std::byte* p, const std::byte* end) {
   return p;
 }
 
-/// How many bytes the character at `p`, which is not ASCII, has; 0 if it is not valid or not whole. Its bytes are
-/// looked at as one number: among characters of one size, a greater code point makes a greater number.
+/// Size in bytes of the non-ASCII character at `p`; 0 if it is invalid or incomplete. Compares its bytes as one
+/// big-endian number, which grows with the code point among characters of the same size.
 std::ptrdiff_t size_of_character(const std::byte* p, const std::byte* end) {
   const auto byte = [&](std::ptrdiff_t i) { return std::to_integer<std::uint32_t>(p[i]); };
   const std::ptrdiff_t left = end - p;
@@ -69,11 +69,11 @@ std::ptrdiff_t size_of_character(const std::byte* p, const std::byte* end) {
   return left >= 2 && byte(0) >= 0xC2 && is_continuation(p[1]) ? 2 : 0;
 }
 
-/// From `p`, where a character begins, to where another does: passes over valid, whole characters, many bytes a step.
-/// It may stop before any. What lies from `begin` to `p` was found valid.
+/// Skips valid, complete characters from `p`, the start of a character, and returns the start of the first one not
+/// skipped. It may stop early. The bytes from `begin` to `p` are already known to be valid.
 const std::byte* skip_characters(const std::byte* begin, const std::byte* p, const std::byte* end) {
   p = skip_ascii(p, end);
-  // Less than eight at the end are looked at together with bytes before them, again.
+  // With fewer than eight bytes left, check the last eight of the text instead, some of them a second time.
   if (end - p < 8 && end - begin >= 8 && is_ascii(eight_at(end - 8)))
     return end;
   if (end - p >= kUtf8Block)
@@ -102,7 +102,7 @@ bool Utf8Validator::accept(std::byte next) {
     low_ = 0x80;
     high_ = 0xBF;
   } else if (byte >= 0x80) {
-    // [3629-4-TABLE] the rows of RFC 3629, by their first byte
+    // [3629-4-TABLE] the first byte selects the row of the table in RFC 3629
     if (byte < 0xC2 || byte > 0xF4)
       return false;
     lacking_ = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;

@@ -1,19 +1,18 @@
-// UTF-8 validation that may stop at any byte and go on: RFC 6455 §8.1, RFC 3629 §4.
+// Incremental UTF-8 validation: RFC 6455 §8.1, RFC 3629 §4.
 //
-// A text message may be cut anywhere, in the middle of a character too, by frames and by reads. The
-// validator keeps what it needs to go on: how many bytes the open character still lacks, and the
-// range in which the next one must lie. Those ranges, RFC 3629's table, are all there is to it:
+// Frames and reads may split a text message anywhere, even inside a character. The validator keeps the number of bytes
+// that the current character still needs and the valid range of the next byte. The ranges are those of RFC 3629:
 //
-//      1st byte   2nd byte   3rd, 4th   what the odd ranges keep out
+//      1st byte   2nd byte   3rd, 4th   excluded
 //      00..7F
-//      C2..DF     80..BF                C0, C1: two bytes for what fits in one
-//      E0         A0..BF     80..BF     three bytes for what fits in two
+//      C2..DF     80..BF                C0, C1: overlong, one byte is enough
+//      E0         A0..BF     80..BF     80..9F: overlong, two bytes are enough
 //      E1..EC     80..BF     80..BF
-//      ED         80..9F     80..BF     surrogates, D800..DFFF
+//      ED         80..9F     80..BF     A0..BF: surrogates, D800..DFFF
 //      EE..EF     80..BF     80..BF
-//      F0         90..BF     80..BF     four bytes for what fits in three
+//      F0         90..BF     80..BF     80..8F: overlong, three bytes are enough
 //      F1..F3     80..BF     80..BF
-//      F4         80..8F     80..BF     beyond 10FFFF, like F5..FF
+//      F4         80..8F     80..BF     90..BF, and F5..FF: above 10FFFF
 #pragma once
 
 #include <cstddef>
@@ -24,23 +23,22 @@ namespace ws {
 
 class Utf8Validator {
  public:
-  /// Takes the next byte of the text. False if no valid text could have it there; the validator is then
-  /// of no further use.
+  /// Validates the next byte of the text. After false the validator must not be used again.
   [[nodiscard]] bool accept(std::byte next);
 
-  /// The same for several bytes, in order; fewer steps than bytes where it can.
+  /// Validates the next bytes of the text, many at a time where possible.
   [[nodiscard]] bool accept(std::span<const std::byte> bytes);
 
-  /// True if the text may end here: no character is open.
+  /// True if the text may end here: the last character is complete.
   [[nodiscard]] bool is_complete() const { return lacking_ == 0; }
 
  private:
-  std::uint8_t lacking_ = 0;  ///< continuation bytes that the open character still needs
-  std::uint8_t low_ = 0x80;   ///< the next one lies in low_..high_
+  std::uint8_t lacking_ = 0;  ///< continuation bytes that the current character still needs
+  std::uint8_t low_ = 0x80;   ///< the next of them must be in low_..high_
   std::uint8_t high_ = 0xBF;
 };
 
-/// True if `bytes` is one whole UTF-8 text.
+/// True if `bytes` is a complete, valid UTF-8 text.
 [[nodiscard]] bool is_utf8(std::span<const std::byte> bytes);
 
 }  // namespace ws
