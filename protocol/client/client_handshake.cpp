@@ -10,7 +10,7 @@ namespace ws {
 
 std::optional<Uri> parse_uri(std::string_view text) {
   Uri uri;
-  // [6455-3-URI] "ws:" "//" host [ ":" port ] path [ "?" query ], and never a fragment
+  // [6455-3-URI] "ws:" "//" host [ ":" port ] path [ "?" query ], without a fragment
   constexpr std::string_view kScheme = "ws://";
   if (text.size() < kScheme.size() ||
       !equals_ignoring_case(text.substr(0, kScheme.size()), kScheme) ||
@@ -44,7 +44,7 @@ std::optional<Uri> parse_uri(std::string_view text) {
 }
 
 void ClientHandshake::write_request(Output& out) const {
-  // [6455-4.1-REQUEST], and what a client may add: [6455-4.1-ORIGIN], [6455-4.1-SUBPROTOCOL], [6455-4.1-FIELDS]
+  // [6455-4.1-REQUEST]; optional fields: [6455-4.1-ORIGIN], [6455-4.1-SUBPROTOCOL], [6455-4.1-FIELDS]
   std::string request = "GET " + uri.resource + " HTTP/1.1\r\nHost: " + uri.authority +
                         "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " +
                         websocket_key(nonce) + "\r\nSec-WebSocket-Version: 13\r\n";
@@ -66,7 +66,7 @@ void ClientHandshake::write_request(Output& out) const {
 ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse& response) const {
   if (response.status() != 101)
     return {Error::kStatus};  // [6455-4.1-STATUS]
-  // [6455-4.1-UPGRADE] the one protocol that we asked for: here a list would name others above or below it
+  // [6455-4.1-UPGRADE] exactly the requested protocol: a list would mean that the server switched to several
   if (response.count("Upgrade") != 1 ||
       !equals_ignoring_case(*response.find("Upgrade"), "websocket")) {
     return {Error::kUpgradeField};
@@ -74,19 +74,19 @@ ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse&
   // [6455-4.1-CONNECTION]
   if (!response.lists("Connection", "Upgrade"))
     return {Error::kConnectionField};
-  // [6455-4.1-ACCEPT] whoever answered has read the question
+  // [6455-4.1-ACCEPT] the hash of our key proves that the server understood the request
   const AcceptKey wanted = accept_key(websocket_key(nonce));
   if (response.count("Sec-WebSocket-Accept") != 1 ||
       response.find("Sec-WebSocket-Accept") != std::string_view(wanted.data(), wanted.size())) {
     return {Error::kAccept};
   }
   Established established;
-  // [6455-4.1-EXTENSION] what was not offered may not be in use
+  // [6455-4.1-EXTENSION] only an extension that we offered
   const auto extensions = parse_extensions(response.values("Sec-WebSocket-Extensions"));
   established.error = !extensions.has_value()
                           ? Error::kExtensionSyntax
                           : judge_deflate_answer(*extensions, deflate, established.deflate);
-  // [6455-4.1-SUBPROTOCOL-OFFERED] at most one, and one of ours
+  // [6455-4.1-SUBPROTOCOL-OFFERED] at most one, and only one that we offered
   const std::size_t chosen = response.count("Sec-WebSocket-Protocol");
   if (established.error == Error::kNone && chosen != 0) {
     established.subprotocol = *response.find("Sec-WebSocket-Protocol");

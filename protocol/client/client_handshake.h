@@ -1,4 +1,5 @@
-// The opening handshake, the client's half: RFC 6455 §3 and §4.1. The URI, the request, and what the response comes to.
+// The opening handshake, the client's part: RFC 6455 §3 and §4.1. Parses the URI, writes the request, validates the
+// response.
 #pragma once
 
 #include <array>
@@ -16,34 +17,34 @@
 
 namespace ws {
 
-/// A ws:// URI taken apart. §3
+/// The parts of a ws:// URI. §3
 struct Uri {
   std::string host;  ///< without the brackets of an IPv6 address
   std::uint16_t port = 80;
-  std::string authority;  ///< for the Host field: the port only if it is not 80
+  std::string authority;  ///< for the Host field; includes the port unless it is 80
   std::string resource;   ///< path and query, at least "/"
 };
-/// nullopt if it is malformed, has a fragment, or is not ws: (wss: is not spoken here).
+/// Returns nullopt if `uri` is malformed, has a fragment, or is not ws: (wss: is not supported).
 [[nodiscard]] std::optional<Uri> parse_uri(std::string_view uri);
 
-/// What a client asks for. §4.1
+/// A client's handshake: the parameters of the request, and the validation of the response. §4.1
 struct ClientHandshake {
   Uri uri;
-  std::array<std::byte, 16> nonce{};  ///< random, fresh for each connection
+  std::array<std::byte, 16> nonce{};  ///< random, new for each connection
   std::vector<std::string> subprotocols;
   std::string origin;               ///< empty: none
-  std::vector<std::string> fields;  ///< further field lines, "Name: value"
+  std::vector<std::string> fields;  ///< additional field lines, "Name: value"
   DeflateSettings deflate{};
 
   /// Appends the request.
   void write_request(Output& out) const;
-  /// What a response comes to.
+  /// The result of the handshake.
   struct Established {
-    Error error = Error::kNone;  ///< why the connection is not established, if not
-    std::string subprotocol{};   ///< the chosen one; empty: none
-    std::optional<DeflateParameters> deflate{};
+    Error error = Error::kNone;                  ///< if not kNone, the handshake failed
+    std::string subprotocol{};                   ///< the chosen one; empty: none
+    std::optional<DeflateParameters> deflate{};  ///< nullopt: not negotiated
   };
-  /// Judges a complete response.
+  /// Validates a complete response.
   [[nodiscard]] Established judge_response(const HttpResponse& response) const;
 };
 

@@ -10,11 +10,11 @@
 namespace ws {
 namespace {
 
-/// [6455-4.2.2-GUID] a constant that no one who does not speak WebSocket would append
+/// [6455-4.2.2-GUID] only a WebSocket server appends this constant
 constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// [6455-4.2.1-KEY] 16 bytes in Base64 are 22 characters and two of padding. The spare bits of the 22nd are
-/// not judged: RFC 4648 §3.5 leaves that open.
+/// [6455-4.2.1-KEY] 16 bytes in Base64 are 22 characters and two of padding. Does not check the unused bits of the
+/// 22nd character: RFC 4648 §3.5 leaves that open.
 bool is_key(std::string_view key) {
   return key.size() == 24 && key.ends_with("==") &&
          std::ranges::all_of(key.substr(0, 22), [](char c) {
@@ -23,8 +23,7 @@ bool is_key(std::string_view key) {
          });
 }
 
-/// [6455-4.1-SUBPROTOCOL] the client's list, over all its fields: distinct tokens. Sets the first
-/// of them that is supported.
+/// [6455-4.1-SUBPROTOCOL] All fields together must list distinct tokens. Sets `chosen` to the first that is supported.
 Error choose_subprotocol(const HttpRequest& request, std::span<const std::string> supported,
                          std::string_view& chosen) {
   std::vector<std::string_view> asked;
@@ -36,7 +35,7 @@ Error choose_subprotocol(const HttpRequest& request, std::span<const std::string
     }
   }
   for (const std::string_view name : asked) {
-    // [6455-4.2.2-SUBPROTOCOL] one of the client's, or none
+    // [6455-4.2.2-SUBPROTOCOL] one from the client's list, or none
     const auto found = std::ranges::find(supported, name);
     if (found != supported.end() && chosen.empty())
       chosen = *found;
@@ -52,7 +51,7 @@ AcceptKey accept_key(std::string_view key) {
   std::string text(key);
   text += kGuid;
   std::array<unsigned char, SHA_DIGEST_LENGTH> digest{};
-  // Looked up once: SHA1() by itself does it each time, which takes longer than the hashing.
+  // Fetched once: SHA1() fetches the algorithm on every call, which takes longer than the hashing.
   static const EVP_MD* const sha1 = EVP_MD_fetch(nullptr, "SHA1", nullptr);
   EVP_Digest(text.data(), text.size(), digest.data(), nullptr, sha1, nullptr);
   std::array<unsigned char, 29> encoded;  // 28 characters and a NUL
@@ -79,12 +78,12 @@ Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> s
   // [6455-4.2.1-GET]
   if (request.method() != "GET")
     return refuse(Error::kMethod);
-  // [6455-4.2.1-UPGRADE] HTTP/1.0 has no Upgrade; the names are tokens in lists, in any case
+  // [6455-4.2.1-UPGRADE] HTTP/1.0 has no Upgrade; both fields are lists, and their tokens ignore case
   if (request.minor_version() < 1 || !request.lists("Upgrade", "websocket") ||
       !request.lists("Connection", "Upgrade")) {
     return refuse(Error::kNotAnUpgrade);
   }
-  // [6455-4.2.2-VERSION] the answer names the version that would do
+  // [6455-4.2.2-VERSION] the response names the supported version
   if (request.count("Sec-WebSocket-Version") != 1 ||
       request.find("Sec-WebSocket-Version") != "13") {
     return refuse(Error::kVersion);
@@ -93,11 +92,11 @@ Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> s
   const auto key = request.find("Sec-WebSocket-Key");
   if (request.count("Sec-WebSocket-Key") != 1 || !is_key(*key))
     return refuse(Error::kKey);
-  // [6455-4.1-NOBODY] or its first bytes would be taken for frames
+  // [6455-4.1-NOBODY] the server would parse a body as frames
   if (request.has_body())
     return refuse(Error::kBodyWithUpgrade);
 
-  // [6455-9.1-SYNTAX] judged even where no extension is spoken
+  // [6455-9.1-SYNTAX] checked even if no extension is enabled
   const auto extensions = parse_extensions(request.values("Sec-WebSocket-Extensions"));
   if (!extensions.has_value())
     return refuse(Error::kExtensionSyntax);
@@ -109,7 +108,7 @@ Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> s
 }
 
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out) {
-  // [6455-4.2.2-SWITCH] Names in lower case, as the article's server (Reactor Netty) writes them.
+  // [6455-4.2.2-SWITCH] Lower-case names, like the server of the article (Reactor Netty).
   out.append("HTTP/1.1 101 Switching Protocols\r\n");
   out.append(fields);
   out.append("upgrade: websocket\r\nconnection: upgrade\r\n");
@@ -118,7 +117,7 @@ void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, 
     out.append(upgrade.subprotocol);
     out.append("\r\n");
   }
-  // [6455-4.2.2-EXTENSION] only if it was offered
+  // [6455-4.2.2-EXTENSION] only if the client offered it
   if (upgrade.deflate.has_value()) {
     out.append("sec-websocket-extensions: ");
     out.append(upgrade.deflate->text);

@@ -1,5 +1,5 @@
-// The opening handshake, the server's half: RFC 6455 §4.2. One HTTP request that asks to leave HTTP, and its answer.
-// The client's half is in client_handshake.
+// The opening handshake, the server's part: RFC 6455 §4.2. Validates the upgrade request and writes the 101.
+// The client's part is in protocol/client/client_handshake.h.
 //
 //      client                                   server
 //      GET /echo HTTP/1.1                       HTTP/1.1 101 Switching Protocols
@@ -9,8 +9,8 @@
 //      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 //      Sec-WebSocket-Version: 13
 //
-// The key proves nothing about who asks. It proves that whoever answers understood the question: no
-// cache and no other protocol gives back its hash.
+// The key does not authenticate the client. Its hash in the response proves that the server understands WebSocket:
+// no cache and no other protocol returns it.
 #pragma once
 
 #include <array>
@@ -29,29 +29,28 @@
 
 namespace ws {
 
-/// Base64 of the SHA-1 of key and GUID: always 28 characters. §4.2.2, step 5.4
+/// Base64 of the SHA-1 of the key and the GUID: always 28 characters. §4.2.2, step 5.4
 using AcceptKey = std::array<char, 28>;
 [[nodiscard]] AcceptKey accept_key(std::string_view key);
 
-/// The value of a client's Sec-WebSocket-Key: Base64 of `nonce`, 16 random bytes. §4.1, item 7
+/// A value for Sec-WebSocket-Key: the Base64 of `nonce`, 16 random bytes. §4.1, item 7
 [[nodiscard]] std::string websocket_key(std::span<const std::byte, 16> nonce);
 
-/// What an upgrade request comes to. §4.2.1
+/// The result of an upgrade request. §4.2.1
 struct Upgrade {
-  Error error = Error::kNone;  ///< why not, if not
+  Error error = Error::kNone;  ///< if not kNone, the request is refused
   AcceptKey accept{};
   std::string_view subprotocol;            ///< the chosen one, a view into `supported`; empty: none
-  std::optional<DeflateAnswer> deflate{};  ///< empty: not agreed on
+  std::optional<DeflateAnswer> deflate{};  ///< nullopt: not negotiated
 };
 
-/// Judges a complete request whose path is an endpoint's. `supported`: the server's subprotocols;
-/// the first of the client's that is among them is chosen, since the client lists them by
-/// preference; so is the first of its offers of permessage-deflate that is valid.
+/// Validates a complete request; its path must have an endpoint. Chooses the client's first subprotocol that is in
+/// `supported`, and its first valid offer of permessage-deflate: clients list them by preference.
 [[nodiscard]] Upgrade judge_upgrade(const HttpRequest& request,
                                     std::span<const std::string> supported,
                                     const DeflateSettings& deflate = {});
 
-/// Appends the 101. `fields`: further field lines, each with its CRLF.
+/// Appends the 101 response. `fields`: additional field lines, each with CRLF.
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out);
 
 }  // namespace ws

@@ -8,7 +8,7 @@
 namespace ws {
 namespace {
 
-/// RFC 9110 §5.5: visible characters, blanks, and bytes above ASCII.
+/// RFC 9110 §5.5: visible characters, spaces, tabs, and bytes above ASCII.
 constexpr bool is_field_char(char c) {
   const auto u = static_cast<unsigned char>(c);
   return is_blank(c) || (u > 0x20 && u != 0x7F);
@@ -22,7 +22,7 @@ constexpr bool is_visible_ascii(char c) {
 HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
   bytes_ = bytes;
   while (error_ == Error::kNone && !is_complete_) {
-    // A first byte that no method starts with: most often TLS spoken to a plain port.
+    // No method starts with this byte. The usual cause is a TLS client.
     if (!has_start_line_ && position_ < bytes.size() && bytes[position_] != '\r' &&
         !is_tchar(bytes[position_])) {
       error_ = Error::kNotHttp;
@@ -34,7 +34,7 @@ HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
       error_ = judge_unfinished(bytes.size() - position_, limits);
       break;
     }
-    // [9112-2.2-CRLF] a line ends in CRLF, and holds no CR of its own
+    // [9112-2.2-CRLF] a line ends in CRLF and contains no other CR
     std::string_view line = bytes.substr(position_, lf - position_);
     const bool has_cr = !line.empty() && line.back() == '\r';
     if (has_cr)
@@ -58,23 +58,22 @@ void HttpHead::reset() {
   has_start_line_ = skipped_empty_line_ = is_complete_ = false;
 }
 
-/// A line that has no end yet: `pending` bytes, the last of which may be the CR of its CRLF.
+/// Checks the limits for an incomplete line of `pending` bytes; the last one may be the CR of its CRLF.
 Error HttpHead::judge_unfinished(std::size_t pending, const Limits& limits) const {
   if (!has_start_line_) {
     return pending > limits.request_line + 1 ? Error::kRequestLineTooLong : Error::kNone;
   }
-  // One byte may be the CR of the last, empty line; more of them are a field line.
+  // One byte may be the CR of the empty line at the end; two or more are a field line.
   const bool too_large =
       pending > limits.field_line + 1 ||
-      (pending > 1 &&
-       (field_bytes_ + pending + 1 > limits.field_bytes ||  // field_bytes_ counts each CRLF
-        fields_.size() == limits.fields));
+      (pending > 1 && (field_bytes_ + pending + 1 > limits.field_bytes ||  // at least an LF follows
+                       fields_.size() == limits.fields));
   return too_large ? Error::kFieldsTooLarge : Error::kNone;
 }
 
 Error HttpHead::take_line(std::string_view line, const Limits& limits) {
   if (!has_start_line_) {
-    // [9112-2.2-EMPTY] one empty line before the request is the trace of an old client's mistake
+    // [9112-2.2-EMPTY] ignore one empty line before the request: some old clients send it
     if (line.empty() && !skipped_empty_line_) {
       skipped_empty_line_ = true;
       return Error::kNone;
@@ -89,7 +88,7 @@ Error HttpHead::take_line(std::string_view line, const Limits& limits) {
     return judge();
   }
   field_bytes_ += line.size() + 2;
-  // [6585-5-FIELDS] length, number and sum
+  // [6585-5-FIELDS] limits: size of a line, size of all lines, number of lines
   if (line.size() > limits.field_line || field_bytes_ > limits.field_bytes ||
       fields_.size() == limits.fields) {
     return Error::kFieldsTooLarge;
@@ -98,7 +97,7 @@ Error HttpHead::take_line(std::string_view line, const Limits& limits) {
 }
 
 Error HttpHead::take_field(std::string_view line) {
-  // [9112-5.2-FOLD] a blank in front would continue the field before
+  // [9112-5.2-FOLD] whitespace at the start would continue the previous field
   if (is_blank(line.front()))
     return Error::kFieldFolding;
   const std::size_t colon = line.find(':');
@@ -106,7 +105,7 @@ Error HttpHead::take_field(std::string_view line) {
     return Error::kFieldSyntax;
   const std::string_view name = line.substr(0, colon);
   const std::string_view value = trim(line.substr(colon + 1));
-  // [9112-5-FIELD] no blank before the colon either: proxies disagreed about what it means
+  // [9112-5-FIELD] no whitespace before the colon either: proxies have interpreted it differently
   if (!is_token(name))
     return Error::kFieldSyntax;
   if (!std::ranges::all_of(value, is_field_char))
@@ -151,7 +150,7 @@ bool HttpHead::lists(std::string_view name, std::string_view element) const {
 }
 
 Error HttpRequest::take_start_line(std::string_view line) {
-  // [9112-3-REQUEST] method SP target SP version, with single blanks
+  // [9112-3-REQUEST] method SP target SP version, with single spaces
   const std::size_t first = line.find(' ');
   const std::size_t last = line.rfind(' ');
   if (first == std::string_view::npos || first == last)
@@ -166,7 +165,7 @@ Error HttpRequest::take_start_line(std::string_view line) {
       version[6] != '.' || !is_digit(version[7])) {
     return Error::kRequestLine;
   }
-  // [9110-15.6.6-VERSION] HTTP/1.2 would have to be understandable as 1.1; 2.0 would not
+  // [9110-15.6.6-VERSION] any HTTP/1.x is compatible with 1.1; other major versions are not
   if (version[5] != '1')
     return Error::kHttpVersion;
   minor_version_ = version[7] == '0' ? 0 : 1;
@@ -175,7 +174,7 @@ Error HttpRequest::take_start_line(std::string_view line) {
 }
 
 Error HttpRequest::take_target(std::string_view target) {
-  // [9112-3.2-TARGET] a fragment is never sent; what is not visible ASCII is to be escaped
+  // [9112-3.2-TARGET] no fragment, and only visible ASCII: other characters must be percent-encoded
   if (!std::ranges::all_of(target, is_visible_ascii) ||
       target.find('#') != std::string_view::npos) {
     return Error::kTarget;
@@ -183,12 +182,12 @@ Error HttpRequest::take_target(std::string_view target) {
   target_ = slice(target);
   std::string_view path = target;
   if (target.front() != '/' && target != "*") {
-    // absolute-form, as sent to proxies: scheme "://" authority [path]
+    // Absolute-form, as for proxies: scheme "://" authority [path]. Or authority-form, for CONNECT only.
     const std::size_t scheme = target.find("://");
     if (scheme == std::string_view::npos) {
       if (text(method_) != "CONNECT" || !has_authority_characters(target))
         return Error::kTarget;
-      path = target.substr(target.size());  // empty, and a view into the bytes all the same
+      path = target.substr(target.size());  // empty, but a view into bytes_, as `slice` requires
     } else {
       if (!is_alpha(target.front()))
         return Error::kTarget;
@@ -197,7 +196,7 @@ Error HttpRequest::take_target(std::string_view target) {
       if (end == 0 || !has_authority_characters(path.substr(0, end)))
         return Error::kTarget;
       path.remove_prefix(end);
-      // An empty path means "/" (RFC 9110 §4.2.3); a view of that is there, in the "://".
+      // An empty path means "/" (RFC 9110 §4.2.3). The view must be into bytes_: use a slash of "://".
       if (!path.starts_with('/'))
         path = target.substr(scheme + 1, 1);
     }
@@ -214,7 +213,7 @@ Error HttpRequest::judge() const {
   if (hosts == 1 && !has_authority_characters(*find("Host")))
     return Error::kHost;
 
-  // [9112-6.3-LENGTH] two ways to say where a body ends are one too many
+  // [9112-6.3-LENGTH] refuse two fields that both set the length of the body
   const std::size_t lengths = count("Content-Length");
   if (lengths > 1 || (lengths == 1 && count("Transfer-Encoding") > 0))
     return Error::kBodyLength;
@@ -235,7 +234,7 @@ bool HttpRequest::has_body() const {
 }
 
 Error HttpResponse::take_start_line(std::string_view line) {
-  // [9112-4-STATUS] version SP three digits SP reason, which may be empty
+  // [9112-4-STATUS] version SP three digits SP reason; the reason may be missing
   const bool is_sound = line.size() >= 12 && line.starts_with("HTTP/1.") && is_digit(line[7]) &&
                         line[8] == ' ' && line[9] >= '1' && line[9] <= '9' && is_digit(line[10]) &&
                         is_digit(line[11]) && (line.size() == 12 || line[12] == ' ');

@@ -1,20 +1,19 @@
-// The head of an HTTP/1.1 message, the request's and the response's: RFC 9112 §2-§5.
+// Parses the head of an HTTP/1.1 request or response incrementally: RFC 9112 §2-§5.
 //
 //      GET /echo HTTP/1.1 CRLF             start line: method SP target SP version
 //      Host: localhost:8080 CRLF           field lines: name ":" OWS value OWS
 //      Upgrade: websocket CRLF
 //      CRLF                                an empty line ends the head
 //
-// Strict where leniency has been exploited (request smuggling): a bare CR or LF, a NUL, folding, a
-// blank before the colon, contradictory lengths are refused. Lenient where RFC 9112 asks for it:
-// one empty line before the request, absolute-form targets, any case in field names.
+// Strict where leniency has been exploited (request smuggling): refuses a bare CR or LF, a NUL, folding, whitespace
+// before the colon and contradictory lengths. Lenient where RFC 9112 asks for it: one empty line before the request,
+// absolute-form targets, any case in field names.
 //
 // Invariants:
-//  1. The caller keeps the bytes: `parse` is given all of them since the head began, each time
-//     more; it goes on where it had stopped, so that a head in single bytes still takes linear
-//     time.
-//  2. Each limit is judged as early as it can be, and in the order of the bytes: how the bytes are
-//     cut changes no answer. No more than the limits (about 41 KiB by default) need ever be kept.
+//  1. The caller stores the bytes and passes all of them, from the start of the head, to each call of `parse`. Parsing
+//     resumes where it stopped: the total time is linear even if the head arrives in single bytes.
+//  2. Limits are checked as early as possible and in the order of the bytes: the result does not depend on how they are
+//     split into calls. The caller never has to store more than the limits allow (about 40 KiB by default).
 //  3. Names and values are views into the bytes of the last call of `parse`.
 #pragma once
 
@@ -33,26 +32,28 @@ class HttpHead {
  public:
   enum class Status : std::uint8_t { kNeedMore, kComplete, kError };
 
-  /// `bytes`: all that came since the head began, possibly with what follows it. After kComplete or
-  /// kError, call `reset` first.
+  /// `bytes`: everything received since the start of the head; bytes after the head may follow. After kComplete or
+  /// kError, call `reset` before parsing another head.
   Status parse(std::string_view bytes, const Limits& limits);
-  /// Forgets everything, keeps the memory.
+  /// Prepares for another head; keeps the allocated memory.
   void reset();
 
   [[nodiscard]] Error error() const { return error_; }
-  /// Bytes of the head with its last empty line, once complete: what follows is not HTTP.
+  /// Size of a complete head in bytes, including the empty line at its end.
   [[nodiscard]] std::size_t size() const { return position_; }
 
   [[nodiscard]] std::size_t field_count() const { return fields_.size(); }
   [[nodiscard]] std::string_view field_name(std::size_t i) const { return text(fields_[i].name); }
   [[nodiscard]] std::string_view field_value(std::size_t i) const { return text(fields_[i].value); }
-  /// How many field lines have that name, in any case.
+
+  // Lookup by name, ignoring the case of `name`.
+  /// The number of field lines with this name.
   [[nodiscard]] std::size_t count(std::string_view name) const;
-  /// The first value of that name; nullopt if there is none.
+  /// The value of the first field line with this name, or nullopt.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
-  /// The values of all field lines of that name, in order.
+  /// The values of all field lines with this name, in order.
   [[nodiscard]] std::vector<std::string_view> values(std::string_view name) const;
-  /// True if `element` is in the list that all field lines of that name make up, in any case.
+  /// True if one of the fields with this name lists `element`, ignoring case. Each value is a comma-separated list.
   [[nodiscard]] bool lists(std::string_view name, std::string_view element) const;
 
  protected:
@@ -65,14 +66,14 @@ class HttpHead {
   [[nodiscard]] std::string_view text(Slice slice) const {
     return bytes_.substr(slice.begin, slice.size);
   }
-  /// `part` is a view into bytes_.
+  /// `part` must be a view into bytes_.
   [[nodiscard]] Slice slice(std::string_view part) const {
     return {static_cast<std::size_t>(part.data() - bytes_.data()), part.size()};
   }
 
  private:
   virtual Error take_start_line(std::string_view line) = 0;
-  /// Judged once all fields are known.
+  /// Validates the fields when the head is complete.
   [[nodiscard]] virtual Error judge() const = 0;
   Error take_line(std::string_view line, const Limits& limits);
   Error take_field(std::string_view line);
@@ -83,8 +84,8 @@ class HttpHead {
     Slice value;
   };
   std::string_view bytes_;
-  std::size_t position_ = 0;  ///< start of the line that is being read
-  std::size_t scanned_ = 0;   ///< no LF from position_ to here
+  std::size_t position_ = 0;  ///< start of the current line
+  std::size_t scanned_ = 0;   ///< end of the bytes already searched for LF
   std::size_t field_bytes_ = 0;
   std::vector<Field> fields_;
   Error error_ = Error::kNone;
@@ -93,17 +94,17 @@ class HttpHead {
   bool is_complete_ = false;
 };
 
-/// A request's head. RFC 9112 §3.
+/// The head of a request. RFC 9112 §3
 class HttpRequest final : public HttpHead {
  public:
   [[nodiscard]] std::string_view method() const { return text(method_); }
-  /// As it came, in origin-form, absolute-form, authority-form or "*".
+  /// As received: origin-form, absolute-form, authority-form or "*".
   [[nodiscard]] std::string_view target() const { return text(target_); }
-  /// The path of the target, without its query; "*" for that; empty in authority-form.
+  /// The path of the target without the query; "*" for the target "*"; empty for authority-form.
   [[nodiscard]] std::string_view path() const { return text(path_); }
-  /// 0 for HTTP/1.0, 1 for HTTP/1.1 and above.
+  /// 0 for HTTP/1.0, 1 for HTTP/1.1 to HTTP/1.9.
   [[nodiscard]] int minor_version() const { return minor_version_; }
-  /// True if a body follows, by Content-Length or Transfer-Encoding. RFC 9112 §6.3
+  /// True if Content-Length or Transfer-Encoding announces a body. RFC 9112 §6.3
   [[nodiscard]] bool has_body() const;
 
  private:
@@ -117,7 +118,7 @@ class HttpRequest final : public HttpHead {
   int minor_version_ = 1;
 };
 
-/// A response's head. RFC 9112 §4.
+/// The head of a response. RFC 9112 §4
 class HttpResponse final : public HttpHead {
  public:
   [[nodiscard]] int status() const { return status_; }
