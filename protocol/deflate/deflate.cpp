@@ -8,19 +8,20 @@
 namespace ws {
 namespace {
 
-/// zlib's default, 6, takes two to four times as long to save a seventh of the bytes that are left: see docs/.
+/// zlib's default, 6, needs two to four times as long and makes the output only a seventh smaller: see
+/// docs/13-compression.md.
 constexpr int kLevel = 1;
 
-/// [7692-7.2.1-TAIL] what a sender leaves off the end of a message
+/// [7692-7.2.1-TAIL] the end of a compressed message, which is not sent
 constexpr std::byte kTail[] = {std::byte{0x00}, std::byte{0x00}, std::byte{0xFF}, std::byte{0xFF}};
 
-/// RFC 1951 §3.2.6: "a", and the end of the block.
+/// RFC 1951 §3.2.6: "a" and the end of the block, in fixed Huffman codes.
 constexpr std::byte kCompressedA[] = {std::byte{0x4A}, std::byte{0x04}, std::byte{0x00}};
 
-/// zlib counts in unsigned int.
+/// zlib's byte counts are unsigned int.
 constexpr std::size_t kMostAtOnce = std::numeric_limits<uInt>::max();
 
-// --- zlib's memory. zlib frees it only at the end of a stream, so the stream's charge then gives all of it back.
+// --- zlib's memory. zlib frees it only when a stream ends; the stream's charge then gives all of it back.
 
 voidpf allocate(voidpf charge_of_stream, uInt items, uInt size) {
   Charge& charge = *static_cast<Charge*>(charge_of_stream);
@@ -38,7 +39,7 @@ void deallocate(voidpf /*charge*/, voidpf memory) {
   ::operator delete(memory);
 }
 
-/// zlib reads only, but its interface is older than `const`.
+/// zlib only reads its input, but its interface lacks `const`.
 Bytef* zlib_bytes(std::span<const std::byte> bytes) {
   return reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));
 }
@@ -69,8 +70,8 @@ int ZStream::step(int (*code)(z_streamp, int), int flush, std::span<const std::b
 
 std::unique_ptr<Deflater> Deflater::make(int window_bits, Budget* budget) {
   std::unique_ptr<Deflater> deflater(new (std::nothrow) Deflater(budget));
-  // Negative: raw, without zlib's header and checksum. Memory level 8, zlib's default, goes with the largest
-  // window, and less with a smaller one.
+  // Negative bits: raw DEFLATE, without zlib's header and checksum. The memory level is zlib's default, 8, for the
+  // largest window, and lower for smaller ones.
   const int memory_level = window_bits - 7;
   if (deflater == nullptr || deflateInit2(&deflater->stream_, kLevel, Z_DEFLATED, -window_bits,
                                           memory_level, Z_DEFAULT_STRATEGY) != Z_OK)
@@ -94,9 +95,9 @@ std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts
     if (!part.empty())
       run(part, Z_NO_FLUSH);
   }
-  // An empty block ends the message on a byte, 00 00 FF FF its end: [7692-7.2.1-TAIL]
+  // [7692-7.2.1-TAIL] append an empty block, which ends on a byte boundary with 00 00 FF FF
   run({}, Z_SYNC_FLUSH);
-  assert(stream_.avail_out != 0);  // or a part would still be inside
+  assert(stream_.avail_out != 0);  // otherwise zlib could still hold output
   return written - sizeof kTail;
 }
 
@@ -130,11 +131,11 @@ Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::by
       return {Error::kCompressedData, written};
     if (status == Z_MEM_ERROR)
       return {Error::kOverBudget, written};
-    // [7692-7.2.2-BLOCKS] zlib takes blocks of any type, any number of them. [7692-7.2.2-BFINAL] One with
-    // BFINAL ends zlib's stream, but neither the message nor the window: what follows may look back beyond it.
+    // [7692-7.2.2-BLOCKS] zlib accepts any number of blocks of any type. [7692-7.2.2-BFINAL] A block with BFINAL ends
+    // zlib's stream, but not the message: keep the window, since later blocks may refer to it.
     if (status == Z_STREAM_END)
       inflateResetKeep(&stream_);
-    // Z_BUF_ERROR: there was nothing to do, which is no error.
+    // Z_BUF_ERROR is not an error: zlib had nothing to do.
     if (written == out.size() || in.empty())
       return {Error::kNone, written};
   }
@@ -143,8 +144,8 @@ Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::by
 Error Inflater::end_message() {
   std::span<const std::byte> tail = kTail;
   std::byte nothing[1];
-  // Z_BLOCK stops where a block ends, and data_type tells that it did (128), be it one with BFINAL (64) or not,
-  // with no bit of a byte left over (the low bits count those).
+  // Z_BLOCK stops at the end of a block. data_type then has bit 128 set, bit 64 if the block has BFINAL, and in the low
+  // bits the number of unused bits in the last byte, which must be 0.
   const Result result = run(tail, nothing, Z_BLOCK);
   const bool is_at_end = (stream_.data_type & 0xBF) == 128;
   const bool is_whole = result.error == Error::kNone && result.written == 0 && is_at_end;
@@ -186,7 +187,7 @@ std::size_t deflate_memory(const DeflateSettings& settings) {
   PermessageDeflate one(agreed, Role::kServer, pool);
   if (settings.takes_over_context)
     static_cast<void>(one.deflater(settings.threshold));
-  // The window comes with the first byte that inflates: 'a', in a block of fixed codes.
+  // zlib allocates the window with the first byte of output: inflate one byte.
   std::span<const std::byte> in = kCompressedA;
   std::byte out[2];
   if (Inflater* const inflater = one.begin_message())
@@ -194,7 +195,7 @@ std::size_t deflate_memory(const DeflateSettings& settings) {
   return budget.used();
 }
 
-// --- One connection's
+// --- Per connection
 
 PermessageDeflate::PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool)
     : pool_(pool),
@@ -208,8 +209,8 @@ PermessageDeflate::PermessageDeflate(const DeflateParameters& agreed, Role role,
 Deflater* PermessageDeflate::deflater(std::size_t size) {
   if (size < pool_.settings().threshold)
     return nullptr;
-  // [7692-7.2.1-SERVER-EMPTY], [7692-7.2.1-CLIENT-EMPTY] each message by itself, and no further back than
-  // agreed: [7692-7.2.1-WINDOW]
+  // [7692-7.2.1-SERVER-EMPTY], [7692-7.2.1-CLIENT-EMPTY] without takeover each message starts with an empty window, of
+  // at most the negotiated size: [7692-7.2.1-WINDOW]
   if (!takes_over_sent_)
     return pool_.deflater(send_bits_);
   // [7692-7.2.1-TAKEOVER]
@@ -224,8 +225,8 @@ void PermessageDeflate::forget_sent_context() {
 }
 
 Inflater* PermessageDeflate::begin_message() {
-  // [7692-7.2.2-TAKEOVER] the peer may look back at its last message, [7692-7.2.2-EMPTY] or had agreed not to; in a
-  // window that is at least as large as agreed: [7692-7.2.2-WINDOW]
+  // [7692-7.2.2-TAKEOVER] with takeover the peer may refer to earlier messages, [7692-7.2.2-EMPTY] without it may not;
+  // our window is at least as large as negotiated: [7692-7.2.2-WINDOW]
   if (inflater_ == nullptr) {
     inflater_ = takes_over_received_ ? Inflater::make(pool_.budget()) : pool_.borrow_inflater();
   }

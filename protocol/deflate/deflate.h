@@ -1,21 +1,22 @@
-// permessage-deflate: what a compressed message is. RFC 7692 §6, §7.2. How it is agreed on is in extensions.
+// permessage-deflate: compresses and decompresses messages with zlib. RFC 7692 §6, §7.2. extensions.h negotiates it.
 //
-//      payload ──▶ DEFLATE blocks, the last of them empty ──▶ without its last four bytes: the frames' payload
+//      payload ──▶ DEFLATE blocks, the last one empty ──▶ payload of the frames, without the last four bytes
 //
-//      "Hello"     f2 48 cd c9 c9 07 00 [00 00 ff ff]          c1 07 f2 48 cd c9 c9 07 00
+//      "Hello"     f2 48 cd c9 c9 07 00 [00 00 ff ff]      c1 07 f2 48 cd c9 c9 07 00
 //
-// The empty block ends the message on a byte, and its last four bytes are always the same: both ends know
-// them. RSV1 on a message's first frame says that it is compressed; each message may go as it is instead. With
-// context takeover the window goes on from message to message, so that what was said before costs next to
-// nothing; without, one compressor serves all connections.
+// The empty block aligns the end of the message to a byte. Its last four bytes are always the same, so they are not
+// sent. RSV1 on the first frame of a message marks it as compressed; any message may also be sent uncompressed. With
+// context takeover the window is kept from message to message, and repeated content costs almost nothing. Without it
+// one compressor serves all connections.
 //
-// zlib does the work. Invariants:
-//  1. What inflates is judged piece by piece, before more is inflated: a bomb never lies in memory.
-//  2. zlib's memory is taken from the budget. Where there is none, messages are sent as they are.
-//  3. A window is owned where context is taken over, and for as long as a message is half received.
+// Invariants:
+//  1. Messages are inflated in pieces, each validated before the next: a decompression bomb is never in memory.
+//  2. zlib's memory is charged to the budget. If the budget does not allow a compressor, messages are sent
+//     uncompressed.
+//  3. A connection owns a window only with context takeover, or while a compressed message is received in part.
 //
-// zlib's deflate does not know windows of 2^8 bytes: an end that may look back no further sends
-// its messages as they are, which is always allowed.
+// zlib cannot compress with a window of 2^8 bytes. An endpoint limited to that sends its messages uncompressed, which
+// is always allowed.
 #pragma once
 
 #include <array>
@@ -43,8 +44,8 @@ class ZStream {
 
  protected:
   ~ZStream() = default;
-  /// One call of ::deflate or ::inflate, from the front of `in`, which shrinks, to `out` behind the `written`
-  /// bytes, which grow. Returns zlib's status.
+  /// Calls ::deflate or ::inflate once. Removes the consumed bytes from `in`, writes to `out` from `written` on, and
+  /// advances `written`. Returns zlib's status.
   int step(int (*code)(z_streamp, int), int flush, std::span<const std::byte>& in,
            std::span<std::byte> out, std::size_t& written);
   z_stream stream_{};
@@ -53,41 +54,42 @@ class ZStream {
   Charge charge_;  ///< for the memory of `stream_`
 };
 
-/// Compresses one message after the other, each in the window of those before it, unless it starts anew.
+/// Compresses messages. Each one may refer to earlier ones in the window, until `start_anew`.
 class Deflater : private ZStream {
  public:
-  /// `window_bits`: 9 to 15. Null if there is no memory for it: 2^(window_bits + 3) bytes and some 6 KiB.
+  /// `window_bits`: 9 to 15. Needs 2^(window_bits + 3) bytes plus about 6 KiB; null if there is no memory.
   [[nodiscard]] static std::unique_ptr<Deflater> make(int window_bits, Budget* budget);
   ~Deflater();
 
-  /// Compresses the message that the `parts` make up, not empty, to the start of `out`, which has at least
-  /// `max_compressed` of its size. Returns the number of bytes written: the payload of a frame that has RSV1 set.
+  /// Compresses a message, the concatenated `parts`, to the start of `out`, for the payload of a frame with RSV1. The
+  /// message must not be empty, and `out` must have at least `max_compressed` bytes for it. Returns the bytes written.
   std::size_t compress(std::span<const std::span<const std::byte>> parts, std::span<std::byte> out);
-  /// The next message looks back at nothing.
+  /// Empties the window: the next message refers to no earlier one.
   void start_anew();
 
  private:
   using ZStream::ZStream;
 };
 
-/// Decompresses one message after the other.
+/// Decompresses messages. Each one may refer to earlier ones in the window, until `start_anew`.
 class Inflater : private ZStream {
  public:
-  /// Null if there is no memory for it: some 7 KiB, and 32 KiB more when the window is needed. It is the
-  /// largest there is, whatever the peer has agreed to: whether zlib notices that somebody looks back
-  /// beyond a smaller one depends on how the bytes are cut.
+  /// Needs about 7 KiB, and 32 KiB for the window from the first output on; null if there is no memory. The window
+  /// always has the maximum size. With a smaller one, zlib's check for references beyond it would depend on how the
+  /// input is split.
   [[nodiscard]] static std::unique_ptr<Inflater> make(Budget* budget);
   ~Inflater();
 
   struct Result {
-    Error error;          ///< kNone, kCompressedData or kOverBudget, found behind what was written
-    std::size_t written;  ///< less than there was room for: all of `in` was taken
+    Error error;  ///< kNone, kCompressedData or kOverBudget; the bytes written are valid
+    std::size_t
+        written;  ///< if less than the size of `out`, all of `in` was consumed or `error` is set
   };
-  /// Decompresses from the front of `in`, which it shrinks, to the start of `out`.
+  /// Decompresses from `in` to the start of `out`. Removes the consumed bytes from `in`.
   Result inflate(std::span<const std::byte>& in, std::span<std::byte> out);
-  /// The message has no more bytes: is it whole?
+  /// Ends the message; kCompressedData if it is incomplete.
   [[nodiscard]] Error end_message();
-  /// The next message finds an empty window.
+  /// Empties the window.
   void start_anew();
 
  private:
@@ -95,16 +97,16 @@ class Inflater : private ZStream {
   Result run(std::span<const std::byte>& in, std::span<std::byte> out, int flush);
 };
 
-/// The most bytes that a message of `size` bytes, compressed by whatever zlib, comes to.
+/// Upper bound of the compressed size of a message of `size` bytes, with any version and settings of zlib.
 [[nodiscard]] constexpr std::uint64_t max_compressed(std::uint64_t size) {
   return size + size / 8 + size / 64 + 16;
 }
 
-/// Bytes that permessage-deflate takes for one connection, at most, measured: zlib reckons differently from
-/// version to version.
+/// Maximum memory of permessage-deflate for one connection, in bytes. Measured, since it differs between versions of
+/// zlib.
 [[nodiscard]] std::size_t deflate_memory(const DeflateSettings& settings);
 
-/// What the connections of one thread share; it outlives them.
+/// Shared by the connections of one thread; must outlive them.
 class DeflatePool {
  public:
   /// `budget` may be null: no limit.
@@ -113,9 +115,9 @@ class DeflatePool {
 
   [[nodiscard]] const DeflateSettings& settings() const { return settings_; }
   [[nodiscard]] Budget* budget() const { return budget_; }
-  /// For messages without context; each starts anew. Null if it cannot be had.
+  /// The shared Deflater, with an empty window, for one message. Null for 8 bits, or if there is no memory.
   [[nodiscard]] Deflater* deflater(int window_bits);
-  /// An Inflater for one message, which finds an empty window; null if there is no memory.
+  /// An Inflater with an empty window, for one message; null if there is no memory.
   [[nodiscard]] std::unique_ptr<Inflater> borrow_inflater();
   void give_back(std::unique_ptr<Inflater> inflater);
 
@@ -126,27 +128,28 @@ class DeflatePool {
   std::unique_ptr<Inflater> spare_;
 };
 
-/// One connection's side of the agreement.
+/// The state of permessage-deflate for one connection.
 class PermessageDeflate {
  public:
   PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool);
 
-  /// For a message of `size` bytes that is to be sent; null: it goes as it is.
+  /// The Deflater for a message of `size` bytes; null: send it uncompressed.
   [[nodiscard]] Deflater* deflater(std::size_t size);
+  /// True if the window is kept after a sent message.
   [[nodiscard]] bool keeps_sent_context() const { return takes_over_sent_; }
-  /// What the peer was sent last was compressed elsewhere, without context: ours ends too.
+  /// Call after sending a message that another compressor has compressed: our window no longer matches the peer's.
   void forget_sent_context();
-  /// True if what the pool's settings compress without context, the peer can decompress.
+  /// True if the peer can decompress messages that were compressed with the pool's settings and without context.
   [[nodiscard]] bool takes_shared() const { return send_bits_ == pool_.settings().window_bits; }
 
-  /// For a message that begins; null if there is no memory.
+  /// The Inflater for a received message that starts; null if there is no memory.
   [[nodiscard]] Inflater* begin_message();
   void end_message();
 
  private:
   DeflatePool& pool_;
-  std::unique_ptr<Deflater> deflater_;  ///< null unless context is taken over
-  std::unique_ptr<Inflater> inflater_;  ///< null between messages, unless context is taken over
+  std::unique_ptr<Deflater> deflater_;  ///< null without context takeover
+  std::unique_ptr<Inflater> inflater_;  ///< null between messages without context takeover
   std::uint8_t send_bits_;
   bool takes_over_sent_;
   bool takes_over_received_;

@@ -16,7 +16,7 @@ constexpr std::string_view kClientBits = "client_max_window_bits";
 
 constexpr std::uint8_t kLargestWindow = 15;
 
-/// A value that came as it is or in quotes; nullopt if it is no token in either case.
+/// Parses a value, with or without quotes. Returns nullopt if the unquoted value is not a token.
 std::optional<std::string> read_value(std::string_view text) {
   std::string value(text);
   if (text.starts_with('"')) {
@@ -26,7 +26,7 @@ std::optional<std::string> read_value(std::string_view text) {
     text = text.substr(1, text.size() - 2);
     for (std::size_t i = 0; i < text.size(); ++i) {
       if (text[i] == '\\')
-        ++i;  // what follows stands for itself; if nothing does, the quotes never ended: no token
+        ++i;  // escaped character; at the end of `text`, the quote below makes the value invalid
       value += i < text.size() ? text[i] : '"';
     }
   }
@@ -36,7 +36,7 @@ std::optional<std::string> read_value(std::string_view text) {
 }
 
 /// [6455-9.1-SYNTAX] token *( ";" token [ "=" ( token | quoted-string ) ] )
-/// A comma or a semicolon in quotes would be no token either, so that cutting there is safe.
+/// Splitting at every comma and semicolon is safe, even in quotes: a value that contains one is not a token.
 std::optional<Extension> parse_extension(std::string_view text) {
   std::size_t end = std::min(text.find(';'), text.size());
   Extension extension{trim(text.substr(0, end)), {}};
@@ -58,16 +58,17 @@ std::optional<Extension> parse_extension(std::string_view text) {
   return extension;
 }
 
-/// The parameters of one permessage-deflate, as an offer or an answer has them.
+/// The parameters of permessage-deflate in an offer or an answer.
 struct Parameters {
   bool server_no_context_takeover = false;
   bool client_no_context_takeover = false;
   bool has_client_bits = false;
   std::optional<std::uint8_t> server_bits;
-  std::optional<std::uint8_t> client_bits;  ///< may be empty in an offer that has the parameter
+  std::optional<std::uint8_t>
+      client_bits;  ///< nullopt if the parameter is absent or, in an offer, has no value
 };
 
-/// [7692-7.1.2-VALUE] 8 to 15 in digits, with no zero in front
+/// [7692-7.1.2-VALUE] 8 to 15, decimal, without leading zeros
 std::optional<std::uint8_t> read_bits(const std::string& value) {
   if (value == "8" || value == "9")
     return static_cast<std::uint8_t>(value[0] - '0');
@@ -76,8 +77,7 @@ std::optional<std::uint8_t> read_bits(const std::string& value) {
   return std::nullopt;
 }
 
-/// [7692-7-DECLINE], [7692-7-RESPONSE] nullopt for a parameter that is unknown, comes twice, or has no valid
-/// value.
+/// [7692-7-DECLINE], [7692-7-RESPONSE] Returns nullopt if a parameter is unknown, repeated, or has an invalid value.
 std::optional<Parameters> read_parameters(const Extension& extension) {
   Parameters read;
   const auto set_flag = [](bool& flag, const ExtensionParameter& parameter) {
@@ -119,7 +119,7 @@ void append_bits(std::string& text, std::string_view name, std::uint8_t bits) {
 
 std::optional<std::vector<Extension>> parse_extensions(std::span<const std::string_view> values) {
   std::vector<Extension> extensions;
-  for (std::string_view list : values) {  // [6455-9.1-SPLIT] several fields are one list
+  for (std::string_view list : values) {  // [6455-9.1-SPLIT] several fields form one list
     const std::size_t before = extensions.size();
     while (const auto element = next_list_element(list)) {
       auto extension = parse_extension(*element);
@@ -128,7 +128,7 @@ std::optional<std::vector<Extension>> parse_extensions(std::span<const std::stri
       extensions.push_back(std::move(*extension));
     }
     if (extensions.size() == before)
-      return std::nullopt;  // a list of at least one
+      return std::nullopt;  // each field must have at least one element
   }
   return extensions;
 }
@@ -137,32 +137,32 @@ std::optional<DeflateAnswer> accept_deflate(std::span<const Extension> offers,
                                             const DeflateSettings& settings) {
   if (!settings.is_enabled)
     return std::nullopt;                   // [7692-5-DECLINE]
-  for (const Extension& offer : offers) {  // [7692-5-FALLBACK] the best comes first
+  for (const Extension& offer : offers) {  // [7692-5-FALLBACK] in the client's order of preference
     if (offer.name != kPermessageDeflate)
       continue;
     const auto asked = read_parameters(offer);
     if (!asked.has_value())
       continue;
 
-    // [7692-5-ACCEPT] what the answer says, this end then does
+    // [7692-5-ACCEPT] the answer binds both sides
     DeflateAnswer answer{std::string(kPermessageDeflate), {}};
     DeflateParameters& agreed = answer.parameters;
-    // [7692-7.1.1-SERVER-NO-TAKEOVER] the client may ask for it, [7692-7.1.1-UNASKED] and we may say it unasked
+    // [7692-7.1.1-SERVER-NO-TAKEOVER] if the client asks for it, [7692-7.1.1-UNASKED] or if we want it
     agreed.server_no_context_takeover =
         asked->server_no_context_takeover || !settings.takes_over_context;
     if (agreed.server_no_context_takeover)
       append_flag(answer.text, kServerNoTakeover);
-    // [7692-7.1.1-CLIENT-NO-TAKEOVER] a hint, which saves us a window; unasked the client has to follow
+    // [7692-7.1.1-CLIENT-NO-TAKEOVER] saves us a window; the client must obey even if it did not offer this
     agreed.client_no_context_takeover =
         asked->client_no_context_takeover || !settings.takes_over_context;
     if (agreed.client_no_context_takeover)
       append_flag(answer.text, kClientNoTakeover);
-    // [7692-7.1.2-SERVER-BITS] no more than asked, [7692-7.1.2-UNASKED] unasked, where we want less than all
+    // [7692-7.1.2-SERVER-BITS] at most as large as asked, [7692-7.1.2-UNASKED] and unasked if we want a smaller window
     agreed.server_max_window_bits =
         std::min(settings.window_bits, asked->server_bits.value_or(kLargestWindow));
     if (asked->server_bits.has_value() || agreed.server_max_window_bits < kLargestWindow)
       append_bits(answer.text, kServerBits, agreed.server_max_window_bits);
-    // [7692-7.1.2-CLIENT-BITS-UNASKED] whoever did not say that it can be limited, cannot
+    // [7692-7.1.2-CLIENT-BITS-UNASKED] only a client that offers client_max_window_bits can be limited
     if (asked->has_client_bits) {
       agreed.client_max_window_bits =
           std::min(settings.window_bits, asked->client_bits.value_or(kLargestWindow));
@@ -180,7 +180,7 @@ std::string offer_deflate(const DeflateSettings& settings) {
     append_flag(text, kServerNoTakeover);
     append_flag(text, kClientNoTakeover);
   }
-  // [7692-7.1.2-CLIENT-BITS] we can be limited
+  // [7692-7.1.2-CLIENT-BITS] tells the server that it may limit our window
   if (settings.window_bits < kLargestWindow) {
     append_bits(text, kServerBits, settings.window_bits);
     append_bits(text, kClientBits, settings.window_bits);
@@ -194,19 +194,19 @@ Error judge_deflate_answer(std::span<const Extension> answer, const DeflateSetti
                            std::optional<DeflateParameters>& agreed) {
   if (answer.empty())
     return Error::kNone;
-  // [6455-4.1-EXTENSION] nothing that was not offered, and what was offered only once
+  // [6455-4.1-EXTENSION] only the extension that we offered, and only once
   if (!settings.is_enabled || answer.size() > 1 || answer.front().name != kPermessageDeflate)
     return Error::kUnofferedExtension;
   const auto read = read_parameters(answer.front());
-  // [7692-7.1.2-CLIENT-BITS] in an answer it has a value
+  // [7692-7.1.2-CLIENT-BITS] in an answer the parameter must have a value
   if (!read.has_value() || read->has_client_bits != read->client_bits.has_value())
     return Error::kDeflateAnswer;
-  // [7692-7.1.2-SERVER-BITS] whoever was asked for a limit, names one, and no more than was asked
+  // [7692-7.1.2-SERVER-BITS] if we asked for a limit, the answer must contain one, at most as large
   const std::uint8_t server_bits = read->server_bits.value_or(kLargestWindow);
   const std::uint8_t client_bits = read->client_bits.value_or(kLargestWindow);
   if (server_bits > settings.window_bits)
     return Error::kDeflateAnswer;
-  // [7692-7.1.1-SERVER-NO-TAKEOVER] likewise
+  // [7692-7.1.1-SERVER-NO-TAKEOVER] if we asked for it, the answer must contain it
   if (!settings.takes_over_context && !read->server_no_context_takeover)
     return Error::kDeflateAnswer;
   agreed = {.server_no_context_takeover = read->server_no_context_takeover,

@@ -1,17 +1,17 @@
-// What an endpoint may agree on beyond the protocol itself: RFC 6455 §9, and the one extension that is spoken
-// here, permessage-deflate: RFC 7692 §5, §7.1. How it changes a message is in deflate.
+// Negotiates extensions: RFC 6455 §9. Only permessage-deflate is supported: RFC 7692 §5, §7.1. deflate.h compresses
+// the messages.
 //
-//      client offers, the best first           server answers with one of them, or with none
+//      the client's offers, best first         the server accepts one of them, or none
 //      Sec-WebSocket-Extensions:               Sec-WebSocket-Extensions:
 //        permessage-deflate;                     permessage-deflate;
 //          client_max_window_bits;                 client_max_window_bits=12;
 //          server_no_context_takeover,             server_no_context_takeover
 //        permessage-deflate
 //
-//      server_no_context_takeover    the server starts each message with an empty window
-//      client_no_context_takeover    the client does
-//      server_max_window_bits=8..15  the server looks back at most 2^n bytes
-//      client_max_window_bits[=n]    in an offer: the client lets itself be limited; in an answer: the limit
+//      server_no_context_takeover    the server compresses each message with an empty window
+//      client_no_context_takeover    the client compresses each message with an empty window
+//      server_max_window_bits=8..15  the server's window has at most 2^n bytes
+//      client_max_window_bits[=n]    in an offer: the client supports a limit; in an answer: the limit
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,7 @@ namespace ws {
 
 struct ExtensionParameter {
   std::string_view name;
-  std::optional<std::string> value;  ///< a token; quotes and their backslashes are taken off
+  std::optional<std::string> value;  ///< a token, without quotes and backslashes
 };
 
 /// One element of Sec-WebSocket-Extensions.
@@ -37,23 +37,23 @@ struct Extension {
   std::vector<ExtensionParameter> parameters;
 };
 
-/// Parses the values of all Sec-WebSocket-Extensions fields of one head, in order. The result holds views into them.
-/// nullopt if one of the values breaks the grammar of RFC 6455 §9.1.
+/// Parses the values of all Sec-WebSocket-Extensions fields of one head, in order. The result contains views into them.
+/// Returns nullopt if a value does not match the grammar of RFC 6455 §9.1.
 [[nodiscard]] std::optional<std::vector<Extension>> parse_extensions(
     std::span<const std::string_view> values);
 
-/// What this end is ready for, and asks for.
+/// Our configuration of permessage-deflate.
 struct DeflateSettings {
   bool is_enabled = false;
-  /// False: neither end keeps its window between messages, so that a session costs next to nothing.
+  /// False: no window is kept between messages, and an idle session needs almost no memory.
   bool takes_over_context = true;
-  /// 9 to 15: either end looks back at most 2^n bytes.
+  /// 9 to 15: the windows of both sides have at most 2^n bytes.
   std::uint8_t window_bits = 15;
-  /// Bytes, at least 1: a shorter message is sent as it is. What can be gained is less than the work.
+  /// Bytes, at least 1: shorter messages are sent uncompressed, since compression would cost more than it saves.
   std::size_t threshold = 64;
 };
 
-/// What was agreed on. §7.1
+/// The negotiated parameters. §7.1
 struct DeflateParameters {
   bool server_no_context_takeover = false;
   bool client_no_context_takeover = false;
@@ -61,21 +61,21 @@ struct DeflateParameters {
   std::uint8_t client_max_window_bits = 15;
 };
 
-/// A server's agreement: what it answers, and what that means.
+/// A server's answer to an accepted offer.
 struct DeflateAnswer {
-  std::string text;
+  std::string text;  ///< the element of Sec-WebSocket-Extensions
   DeflateParameters parameters;
 };
 
-/// The server's answer to what a client offers: to the first offer that is valid, since they come in order of
-/// preference. nullopt: to none.
+/// Accepts the first valid offer, since clients list them by preference. Returns nullopt if none is valid or
+/// permessage-deflate is disabled.
 [[nodiscard]] std::optional<DeflateAnswer> accept_deflate(std::span<const Extension> offers,
                                                           const DeflateSettings& settings);
 
-/// The client's offer.
+/// The client's offer: the value of Sec-WebSocket-Extensions.
 [[nodiscard]] std::string offer_deflate(const DeflateSettings& settings);
-/// Judges the server's answer to that offer, or, with settings that are not enabled, to none: kNone,
-/// kUnofferedExtension or kDeflateAnswer. Sets `agreed`, which stays empty where the server has declined.
+/// Validates the server's answer to the offer that `offer_deflate` made from `settings`; if they are not enabled, no
+/// offer was made. Returns kNone, kUnofferedExtension or kDeflateAnswer. Sets `agreed` if the server accepted.
 [[nodiscard]] Error judge_deflate_answer(std::span<const Extension> answer,
                                          const DeflateSettings& settings,
                                          std::optional<DeflateParameters>& agreed);
