@@ -81,9 +81,8 @@ class Inflater : private ZStream {
   ~Inflater();
 
   struct Result {
-    Error error;  ///< kNone, kCompressedData or kOverBudget; the bytes written are valid
-    std::size_t
-        written;  ///< if less than the size of `out`, all of `in` was consumed or `error` is set
+    Error error;          ///< kNone, kCompressedData or kOverBudget; the bytes written are valid
+    std::size_t written;  ///< if `out` is not full, all of `in` was consumed or `error` is set
   };
   /// Decompresses from `in` to the start of `out`. Removes the consumed bytes from `in`.
   Result inflate(std::span<const std::byte>& in, std::span<std::byte> out);

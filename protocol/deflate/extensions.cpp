@@ -64,8 +64,7 @@ struct Parameters {
   bool client_no_context_takeover = false;
   bool has_client_bits = false;
   std::optional<std::uint8_t> server_bits;
-  std::optional<std::uint8_t>
-      client_bits;  ///< nullopt if the parameter is absent or, in an offer, has no value
+  std::optional<std::uint8_t> client_bits;  ///< nullopt: absent or, in an offer, without value
 };
 
 /// [7692-7.1.2-VALUE] 8 to 15, decimal, without leading zeros

@@ -8,8 +8,8 @@
 //          server_no_context_takeover,             server_no_context_takeover
 //        permessage-deflate
 //
-//      server_no_context_takeover    the server compresses each message with an empty window
-//      client_no_context_takeover    the client compresses each message with an empty window
+//      server_no_context_takeover    the server starts each message with an empty window
+//      client_no_context_takeover    the client starts each message with an empty window
 //      server_max_window_bits=8..15  the server's window has at most 2^n bytes
 //      client_max_window_bits[=n]    in an offer: the client supports a limit; in an answer: the limit
 #pragma once

@@ -1,8 +1,8 @@
-// The short way for what most messages are: whole, in one frame of less than 64 KiB, not compressed. RFC 6455 §5.2
+// Fast path for the common message: complete, in one frame of less than 64 KiB, not compressed. RFC 6455 §5.2
 //
-// All here could be left out: `Connection` would get to the same, in more steps. That is the general way, in frame,
-// message and connection, and the one to read first. Here are the same rules for one kind of frame; of every other the
-// answer is "not mine". In a header and always in line, since for so short a message a call costs as much as the work.
+// Optional: without this file `Connection` gives the same result on the general path (frame, message and connection in
+// protocol/frame/, to be read first). Here are the same rules for this one kind of frame; all others are left to the
+// general path. Always inlined, since for short messages a call costs as much as the work.
 #pragma once
 
 #include <cstddef>
@@ -14,15 +14,15 @@
 
 namespace ws {
 
-/// A masked frame with FIN, text or binary, that lies whole in front of other bytes.
+/// A complete, masked text or binary frame with FIN at the front of the input.
 struct ShortFrame {
-  std::size_t header_size = 0;  ///< 6 or 8; 0: what lies there is no such frame
-  std::size_t length = 0;       ///< of the payload, bytes
+  std::size_t header_size = 0;  ///< 6 or 8; 0: no such frame
+  std::size_t length = 0;       ///< bytes of payload
 
   explicit operator bool() const { return header_size != 0; }
 };
 
-/// The frame at the front of `in`, if it is one, and its payload has at most `limit` bytes.
+/// Finds a ShortFrame with at most `limit` bytes of payload at the front of `in`.
 [[gnu::always_inline]] inline ShortFrame find_short_frame(std::span<const std::byte> in,
                                                           std::uint64_t limit) {
   constexpr std::size_t kShort = 6;  // 2 bytes and a masking key
@@ -31,7 +31,7 @@ struct ShortFrame {
   if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)  // FIN, text or binary
     return {};
   ShortFrame frame{.header_size = kShort,
-                   .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // or large, if not masked
+                   .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // > 126 if not masked
   if (frame.length == 126) {
     frame.header_size += 2;
     frame.length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);
@@ -45,8 +45,8 @@ struct ShortFrame {
   return frame;
 }
 
-/// Appends a whole message of less than 64 KiB as a server's frame that begins with `first_byte`; false, and nothing appended, if it is empty, or the
-/// block of `out` would have to grow for it.
+/// Appends a message of less than 64 KiB as one unmasked frame that begins with `first_byte`. Returns false and appends
+/// nothing if the payload is empty or the block of `out` would have to grow.
 [[gnu::always_inline]] inline bool append_short_frame(std::byte first_byte,
                                                       std::span<const std::byte> payload,
                                                       Output& out) {

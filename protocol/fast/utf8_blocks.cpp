@@ -18,13 +18,13 @@ struct Range {
 };
 struct WrongPair {
   unsigned bit;
-  Range high, low;  ///< halves of the first byte
-  Range next;       ///< high half of the second
+  Range high, low;  ///< nibbles of the first byte
+  Range next;       ///< high nibble of the second byte
 };
 constexpr Range kAny = {0x0, 0xF};
 constexpr Range kContinuation = {0x8, 0xB};
 
-// [3629-4-TABLE] Two rows may share a bit if they differ in one column.
+// [3629-4-TABLE] Two rows may share a bit if they differ in only one column.
 constexpr WrongPair kWrongPairs[] = {
     {0, {0xC, 0xF}, kAny, {0x0, 0x7}},           // C0..FF 00..7F
     {0, {0xC, 0xF}, kAny, {0xC, 0xF}},           // C0..FF C0..FF
@@ -35,10 +35,10 @@ constexpr WrongPair kWrongPairs[] = {
     {5, {0xF, 0xF}, {0x0, 0x0}, {0x8, 0x8}},     // F0     80..8F
     {5, {0xF, 0xF}, {0x5, 0xF}, {0x8, 0x8}},     // F5..FF 80..8F
     {6, {0xF, 0xF}, {0x4, 0xF}, {0x9, 0xB}},     // F4..FF 90..BF
-    {7, kContinuation, kAny, kContinuation},  // 80..BF 80..BF, unless it is one's third or fourth
+    {7, kContinuation, kAny, kContinuation},     // 80..BF 80..BF, see is_valid
 };
 
-/// For each nibble in one column: the bits of the rows that it is in.
+/// The lookup table of one column: for each nibble the bits of all rows that contain it.
 consteval std::array<std::uint8_t, 16> bits_by_nibble(Range WrongPair::*column) {
   std::array<std::uint8_t, 16> bits{};
   for (const WrongPair& pair : kWrongPairs) {
@@ -59,7 +59,7 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   return _mm256_set1_epi8(static_cast<char>(byte));
 }
 
-/// The table's entry for each of 32 nibbles. The instruction has a table for each half of its register.
+/// The table entries for 32 nibbles. The instruction needs a copy of the table in each half of its register.
 [[gnu::target("avx2")]] inline __m256i look_up(const std::array<std::uint8_t, 16>& table,
                                                __m256i nibbles) {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table.data()));
@@ -70,19 +70,19 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   return bytes & all_bytes(0x0F);
 }
 [[gnu::target("avx2")]] inline __m256i high_nibbles(__m256i bytes) {
-  return low_nibbles(_mm256_srli_epi16(bytes, 4));  // by 16 bits: there is no shift by eight
+  return low_nibbles(_mm256_srli_epi16(bytes, 4));  // AVX2 has no shift of bytes
 }
 
-/// Is each of the 32 bytes at `p` valid, given the three before it?
+/// True if each of the 32 bytes at `p` is valid after the three bytes before it.
 [[gnu::target("avx2")]] inline bool is_valid(const std::byte* p) {
   const __m256i bytes = load(p);
-  const __m256i before = load(p - 1);  // for each byte the one before it
+  const __m256i before = load(p - 1);  // for each byte, the previous one
   if (_mm256_movemask_epi8(bytes | before) == 0)
     return true;  // ASCII after ASCII: no top bit
   const __m256i wrong = look_up(kHigh, high_nibbles(before)) & look_up(kLow, low_nibbles(before)) &
                         look_up(kNext, high_nibbles(bytes));
-  // Bit 7, of two continuations, has to be set just where a third byte is due, two behind E0..FF, or a fourth,
-  // three behind F0..FF. Subtraction stops at 0: what it leaves has its top bit set from E0, or F0, on.
+  // Bit 7 marks two continuation bytes in a row. It must be set exactly where a third byte (two after E0..FF) or a
+  // fourth (three after F0..FF) is expected. The saturating subtraction keeps the top bit only of E0..FF, or F0..FF.
   const __m256i third = _mm256_subs_epu8(load(p - 2), all_bytes(0xE0 - 0x80));
   const __m256i fourth = _mm256_subs_epu8(load(p - 3), all_bytes(0xF0 - 0x80));
   const __m256i unexpected = wrong ^ ((third | fourth) & all_bytes(0x80));
@@ -91,7 +91,7 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
 
 [[gnu::target("avx2")]] const std::byte* skip_avx2(const std::byte* const begin,
                                                    const std::byte* end) {
-  // Nothing precedes the first block: it is looked at in a copy that has three zeros before it.
+  // No bytes precede the first block: validate a copy with three zeros before it.
   std::array<std::byte, 3 + kUtf8Block> first{};
   std::copy_n(begin, kUtf8Block, first.begin() + 3);
   if (!is_valid(first.data() + 3))
@@ -99,10 +99,10 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   const std::byte* p = begin + kUtf8Block;
   while (end - p >= kUtf8Block && is_valid(p))
     p += kUtf8Block;
-  // What is less than a block is looked at as part of the last 32 bytes.
+  // Validate an incomplete block at the end as part of the last 32 bytes.
   if (end - p < kUtf8Block && end - begin >= 3 + kUtf8Block && is_valid(end - kUtf8Block))
     p = end;
-  // The last character may go on behind `p`: back to its first byte.
+  // The last character may continue after `p`: return its first byte.
   do
     --p;
   while ((*p & std::byte{0xC0}) == std::byte{0x80});

@@ -1,29 +1,28 @@
-// UTF-8, 32 bytes a step: the fast twin of protocol/frame/utf8, for text that is not all ASCII.
+// Fast path of protocol/frame/utf8, for text that is not all ASCII: validates 32 bytes per step with AVX2.
 //
-// The twin passes over what it has found valid, and judges nothing. Where it stops, be it for an invalid
-// byte or for want of bytes, the plain version goes on, byte by byte, and says what is wrong and what is
-// still open. So there is one state and one verdict, and this file could be left out.
+// It only skips valid characters. Where it stops, at an invalid byte or near the end of the input, the general path
+// continues, reports errors and keeps the state of an incomplete character. Optional: the result is the same without
+// this file.
 //
-// How can 32 bytes be looked at together, if what precedes a byte decides whether it is valid? RFC 3629's
-// table, turned round, says which pairs of neighbours are wrong, and a pair is known by three halves of
-// bytes (nibbles): both of the first byte, and the high one of the second.
+// To validate 32 bytes in parallel, look at pairs of adjacent bytes. From RFC 3629's table follows which pairs are
+// invalid. Three nibbles (halves of bytes) identify a pair: both nibbles of the first byte and the high one of the
+// second.
 //
-//      first byte   second byte
-//      C0..FF       00..7F, C0..FF   a first byte, and then no continuation
-//      00..7F       80..BF           a continuation of nothing
-//      C0..C1       80..BF           two bytes for what fits in one
-//      E0           80..9F           three for what fits in two
+//      first byte   second byte      why invalid
+//      C0..FF       00..7F, C0..FF   first byte without a continuation byte
+//      00..7F       80..BF           continuation byte without a first byte
+//      C0..C1       80..BF           overlong: one byte is enough
+//      E0           80..9F           overlong: two bytes are enough
 //      ED           A0..BF           surrogates
-//      F0           80..8F           four for what fits in three
-//      F4..FF       90..BF           beyond 10FFFF
-//      F5..FF       80..8F           the same
-//      80..BF       80..BF           unless the second one is a character's third or fourth
+//      F0           80..8F           overlong: three bytes are enough
+//      F4..FF       90..BF           above 10FFFF
+//      F5..FF       80..8F           above 10FFFF
+//      80..BF       80..BF           unless the second one is the third or fourth byte of a character
 //
-// An instruction of AVX2 looks up 32 nibbles at once in a table of 16 bytes. Each kind of wrong pair has
-// a bit, each nibble a byte with the bits of the kinds that it may be part of; a pair is wrong if all
-// three of its nibbles say so. Only the last kind needs to know more: whether a character of three or
-// four bytes began two or three bytes before. The idea is that of Keiser and Lemire, "Validating UTF-8
-// In Less Than One Instruction Per Byte", 2020.
+// One AVX2 instruction looks up 32 nibbles in a table of 16 bytes. Each kind of invalid pair has a bit. The table entry
+// of a nibble has the bits of all kinds that contain the nibble; a pair is invalid if the entries of its three nibbles
+// have a common bit. The last kind also depends on whether a character of three or four bytes started two or three
+// bytes earlier. Method: Keiser and Lemire, "Validating UTF-8 In Less Than One Instruction Per Byte", 2020.
 #pragma once
 
 #include <cstddef>
@@ -32,9 +31,9 @@ namespace ws {
 
 inline constexpr std::ptrdiff_t kUtf8Block = 32;
 
-/// From `p`, where a character begins, to where another does, with nothing but valid characters between. Of valid text
-/// only the last character is left over, and a last byte or two if there is just one block; without AVX2 all of it.
-/// `end` is at least kUtf8Block bytes behind `p`; nothing outside of the two is read.
+/// Skips valid characters from `p`, the start of a character, and returns the start of the first one not skipped. At
+/// the end of valid text one character is left, and up to two bytes more if the text is shorter than kUtf8Block + 3
+/// bytes. Without AVX2 it skips nothing. Reads only from `p` to `end`, at least kUtf8Block bytes.
 [[nodiscard]] const std::byte* skip_utf8_blocks(const std::byte* p, const std::byte* end);
 
 }  // namespace ws
