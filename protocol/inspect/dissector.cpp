@@ -10,13 +10,13 @@
 namespace ws {
 namespace {
 
-/// What a head may have besides its start line and its fields: an empty line before it and one behind, and the byte
-/// that is one too many.
+/// Enough for the bytes of a head that no limit counts: the CRLF of the start line, an empty line before and one after
+/// the head, and one byte over a limit.
 constexpr std::size_t kEmptyLines = 8;
-/// Memory that stays between two items, if `keep` is not more.
+/// Bytes. Buffers up to this size, or up to twice `keep`, are not freed between items.
 constexpr std::size_t kSmall = 4096;
 
-/// RFC 9112 §6.3, as far as an onlooker needs it: a length, or "to the end" (nullopt).
+/// Size of the body, or nullopt: until the end of the stream. Simplified from RFC 9112 §6.3.
 std::optional<std::uint64_t> body_size(const HttpHead& head) {
   if (head.count("Transfer-Encoding") != 0)
     return std::nullopt;
@@ -44,7 +44,7 @@ Dissector::Dissector(Sender sender, std::size_t keep) : sender_(sender), keep_(k
 
 std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
   if (shown_.capacity() > kSmall && shown_.capacity() / 2 > keep_)
-    std::vector<std::byte>().swap(shown_);  // that was a head
+    std::vector<std::byte>().swap(shown_);  // the last item was a head
   if (in.empty())
     return std::nullopt;
   switch (state_) {
@@ -88,7 +88,7 @@ std::optional<Dissected> Dissector::refused() {
   return item;
 }
 
-/// What came of an item since the last one.
+/// Ends the current item and returns it.
 Dissected Dissector::finish(Dissected::Type type) {
   Dissected item;
   item.type = type;
@@ -117,7 +117,7 @@ Dissected Dissector::take_data(std::span<const std::byte>& in, std::size_t size)
 std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
   HttpHead& head = sender_ == Sender::kClient ? static_cast<HttpHead&>(request_) : response_;
   const std::size_t before = kept_.size();
-  // No head that the limits allow needs more; the bytes behind it stay where they are.
+  // Copy at most as many bytes as the limits allow for a head; bytes after the head are not consumed.
   const auto more = in.first(
       std::min(in.size(), limits_.request_line + limits_.field_bytes + kEmptyLines - before));
   kept_.insert(kept_.end(), more.begin(), more.end());
@@ -143,7 +143,7 @@ std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
       state_ = left_ == 0 ? State::kHead : State::kBody;
     }
   } else {
-    // It ends with the byte that shows what is wrong, wherever the call's bytes did.
+    // Parse again, byte by byte: the item ends at the byte that shows the error, however `in` is split.
     head.reset();
     size_ = before + 1;
     while (head.parse(bytes.substr(0, static_cast<std::size_t>(size_)), limits_) ==

@@ -1,15 +1,14 @@
-// What an onlooker makes of one direction of a connection: the heads of HTTP messages, then frames. RFC 6455
-// §1.2, §5.2. A Connection judges, and stops at the first broken rule; a Dissector shows what crossed, whatever
-// it breaks. The wire log and the reader of captures hang on it.
+// Splits one direction of a connection into HTTP heads and frames, for the wire log, wstrace and wsc. RFC 6455 §1.2,
+// §5.2. A Connection stops at the first broken rule; a Dissector also shows frames that break the rules.
 //
 //      stream   │ head │ frame │ frame │ fra…          one Dissector for each direction
-//      offset   1      228     246     254             Wireshark's relative sequence number: SYN is byte 0
+//      offset   1      228     246     254             as in Wireshark's relative sequence numbers, SYN is byte 0
 //
 // Invariants:
-//  1. How the bytes are cut into calls changes nothing.
-//  2. Of a frame its header and `keep` bytes are held, of a head what HttpHead's limits allow; between two calls that
-//     found no item, of a head none.
-//  3. Every byte is in one item, and in one only; what is no head and no frame is data.
+//  1. Heads and frames do not depend on how the bytes are split into calls.
+//  2. Memory: of a frame the header and `keep` bytes, of a head at most HttpHead's limits. The call after a head frees
+//     the head's memory.
+//  3. Every byte is in exactly one item. Bytes that belong to no head and no frame are data.
 #pragma once
 
 #include <cstddef>
@@ -25,45 +24,45 @@
 
 namespace ws {
 
-/// One thing that crossed the wire.
+/// One item of the stream.
 struct Dissected {
   enum class Type : std::uint8_t {
-    kHead,   ///< of an HTTP message; it ends with what is wrong with it, if anything is: `error`
-    kFrame,  ///< `header` with its bytes; the payload behind it
-    kData,   ///< neither: the body of an HTTP message, or what follows a head that is none
+    kHead,   ///< of an HTTP message; with an `error` it ends at the byte that shows the error
+    kFrame,  ///< `bytes`: the frame header and the kept bytes of the payload
+    kData,   ///< other bytes: the body of an HTTP message, or bytes after an invalid head
   };
   Type type = Type::kData;
-  Error error = Error::kNone;
-  bool is_whole = true;         ///< false: the stream ended in it, or a gap was in it
-  FrameHeader header{};         ///< if kFrame
-  std::size_t header_size = 0;  ///< bytes of the frame header; 0 if even that is cut
-  std::uint64_t offset = 0;     ///< of its first byte
-  std::uint64_t size = 0;       ///< bytes that came, header and payload
-  std::uint16_t status = 0;     ///< of the head of an answer, if nothing is wrong with it
-  std::span<const std::byte>
-      bytes{};  ///< the first of them, as they were; valid until the next call
+  Error error = Error::kNone;          ///< if kHead: the broken rule
+  bool is_whole = true;                ///< false: cut by the end of the stream or by a gap
+  FrameHeader header{};                ///< if kFrame
+  std::size_t header_size = 0;         ///< bytes of the frame header; 0 if the header is cut
+  std::uint64_t offset = 0;            ///< of the first byte in the stream
+  std::uint64_t size = 0;              ///< bytes received, header and payload
+  std::uint16_t status = 0;            ///< of a response head without error
+  std::span<const std::byte> bytes{};  ///< the kept bytes, as received; valid until the next call
 };
 
-/// Who sends what is looked at.
+/// The sender of the stream.
 enum class Sender : std::uint8_t { kClient, kServer };
 
 class Dissector {
  public:
-  /// `keep`: bytes of a payload, or of data, that are shown. Of a head all are.
+  /// `keep`: bytes of a payload, or of data, to keep in `Dissected::bytes`. Heads are kept completely.
   Dissector(Sender sender, std::size_t keep);
 
-  /// Consumes from the front of `in`, up to the end of the next item; nullopt if that is yet to come. Data is
-  /// an item as it comes.
+  /// Consumes bytes from the front of `in`, at most to the end of the next item. Returns the item, or nullopt if it is
+  /// incomplete. Data is returned as it arrives, as one item per call.
   std::optional<Dissected> next(std::span<const std::byte>& in);
-  /// The stream ended, or bytes of it are missing: what has been begun, if anything.
+  /// Call when the stream ends or bytes of it are missing. Returns the incomplete item, if there is one.
   std::optional<Dissected> cut();
-  /// Behind `cut`: `size` bytes are missing. What follows is taken to begin with a frame, if frames had begun.
+  /// Call after `cut`, if `size` bytes are missing. If frames had started, the next byte must be the start of a frame.
   void skip(std::uint64_t size) { offset_ += size; }
 
-  /// The server has answered, and not with 101: what comes from the client is HTTP again, and no frame. What has
-  /// been begun, if anything. (A client that sends an upgrade ahead of the answers to other requests is mistaken.)
+  /// Call on the client's stream when the server has refused an upgrade (a final status other than 101): the stream is
+  /// parsed as HTTP again. Returns the incomplete item, if there is one. Gives wrong results if the client sends an
+  /// upgrade before it has received the responses to earlier requests.
   std::optional<Dissected> refused();
-  /// Takes what comes for frames, whatever came: for a stream whose beginning was not seen.
+  /// Parses the remaining bytes as frames: for a capture that began in mid-stream.
   void take_frames() { state_ = State::kFrames; }
 
  private:
@@ -80,12 +79,12 @@ class Dissector {
   HttpRequest request_;
   HttpResponse response_;
   FrameHeader header_{};
-  std::size_t header_size_ = 0;   ///< 0: not known yet
-  std::uint64_t left_ = 0;        ///< bytes of the body that are to come
-  std::uint64_t offset_ = 1;      ///< of the item that is coming
-  std::uint64_t size_ = 0;        ///< bytes of it that came
-  std::vector<std::byte> kept_;   ///< its first
-  std::vector<std::byte> shown_;  ///< backs the last item
+  std::size_t header_size_ = 0;   ///< 0: frame header incomplete
+  std::uint64_t left_ = 0;        ///< remaining bytes of the body
+  std::uint64_t offset_ = 1;      ///< of the current item
+  std::uint64_t size_ = 0;        ///< bytes received of the current item
+  std::vector<std::byte> kept_;   ///< kept bytes of the current item
+  std::vector<std::byte> shown_;  ///< kept bytes of the last returned item
 };
 
 }  // namespace ws

@@ -9,7 +9,7 @@
 namespace ws {
 namespace {
 
-/// Bytes of the character at the front of `text`; 0: it is not UTF-8.
+/// Size in bytes of the character at the front of `text`; 0 if it is not UTF-8.
 std::size_t character_size(std::string_view text) {
   for (std::size_t size = 1; size <= 4 && size <= text.size(); ++size) {
     if (is_utf8(as_bytes(text.substr(0, size))))
@@ -18,8 +18,8 @@ std::size_t character_size(std::string_view text) {
   return 0;
 }
 
-/// Printable, and on its own place in the line: no control character (C0, DEL; C1, U+0080 to U+009F), none that
-/// changes the direction of writing (U+202A to U+202E, U+2066 to U+2069) or ends a line (U+2028, U+2029).
+/// False for control characters (C0, DEL; C1: U+0080 to U+009F), characters that change the text direction (U+202A to
+/// U+202E, U+2066 to U+2069) and line separators (U+2028, U+2029).
 bool is_harmless(std::string_view character) {
   const auto first = static_cast<unsigned char>(character[0]);
   if (character.size() == 1)
@@ -34,7 +34,7 @@ bool is_harmless(std::string_view character) {
   return true;
 }
 
-/// The C escape of a control character or a backslash: 'n' for a line feed; 0 if it has none here.
+/// The letter of the C escape for `c`, such as 'n' for a line feed; 0 if there is none.
 char letter_of(char c) {
   switch (c) {
     case '\n':
@@ -50,12 +50,12 @@ char letter_of(char c) {
   }
 }
 
-/// "\xe2\x80\xae"
+/// Appends each byte as \xNN: "\xe2\x80\xae".
 void append_hex(std::string& out, std::string_view bytes) {
   out += "\\x" + to_hex(as_bytes(bytes), "\\x");
 }
 
-/// Without the beginning of a character at its end.
+/// Removes an incomplete character from the end of `text`.
 std::string_view without_cut_character(std::string_view text) {
   for (std::size_t size = 1; size <= 3 && size <= text.size(); ++size) {
     const std::string_view end = text.substr(text.size() - size);
@@ -98,7 +98,7 @@ std::string escape_for_terminal(std::string_view text) {
     } else if (text[0] == '\t' || ((is_text || is_ascii) && is_harmless(character))) {
       escaped += character;
     } else {
-      // U+0080 to U+009F, C2 80 to C2 9F in UTF-8, are known by their number.
+      // Show a C1 control by its code point: U+0080 to U+009F are C2 80 to C2 9F in UTF-8.
       const bool is_c1 = is_text && text[0] == '\xC2';
       append_hex(escaped, is_c1 ? character.substr(1) : character);
     }

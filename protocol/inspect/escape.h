@@ -1,5 +1,4 @@
-// Text from outside, for a person to read. It is data: whatever is in it, it can neither forge a line nor move
-// the cursor of the terminal that shows it.
+// Escapes untrusted text for logs and terminals, so that it cannot forge a log line or control the terminal.
 #pragma once
 
 #include <cstdint>
@@ -8,15 +7,15 @@
 
 namespace ws {
 
-/// `text` in printable UTF-8, for a log: control characters, backslashes, what is not UTF-8, and characters that change
-/// the direction of writing or end a line as \n or \xNN. The escapes can be undone without doubt.
+/// For logs: returns printable UTF-8. Escapes control characters, backslashes, invalid UTF-8, line separators and
+/// characters that change the text direction, as \n, \r, \t, \\ or \xNN. The escaping is reversible.
 [[nodiscard]] std::string escape(std::string_view text);
-/// The same for a person at a terminal: tabs and backslashes stay, only a line feed has a letter (\n), and U+009B is
-/// \x9b. Of a text that is not UTF-8 all bytes beyond ASCII are escaped, since a part of it may look like UTF-8 by chance.
+/// For terminals: like `escape`, but keeps tabs and backslashes, and escapes a CR as \x0d and a C1 control such as
+/// U+009B as \x9b. If `text` is not valid UTF-8, escapes all non-ASCII bytes, since some may look like UTF-8 by chance.
 [[nodiscard]] std::string escape_for_terminal(std::string_view text);
 
-/// The same for the first bytes of a text of `size` bytes. If these are not all, a character that is cut at their
-/// end is left out, and "… (N bytes)" says how long all is.
+/// `escape` for the first bytes of a text of `size` bytes. If they are not the whole text, drops an incomplete
+/// character at their end and appends "… (N bytes)" with the size.
 [[nodiscard]] std::string escape_beginning(std::string_view beginning, std::uint64_t size);
 
 }  // namespace ws

@@ -14,9 +14,9 @@
 namespace ws {
 namespace {
 
-constexpr std::size_t kRow = 8;  ///< bytes of a line: the longest field of a header has as many
+constexpr std::size_t kRow = 8;  ///< bytes per line; the longest header field has eight
 
-/// As hex dumps have it: what is no printable ASCII is a dot.
+/// The text column of a hex dump: a dot for each byte that is not printable ASCII.
 std::string to_ascii(std::span<const std::byte> bytes) {
   std::string text(as_text(bytes));
   std::ranges::replace_if(
@@ -24,7 +24,7 @@ std::string to_ascii(std::span<const std::byte> bytes) {
   return text;
 }
 
-/// 1,234,567
+/// 1234567 is "1,234,567".
 std::string with_commas(std::uint64_t number) {
   std::string text = std::to_string(number);
   for (std::size_t i = text.size(); i > 3; i -= 3)
@@ -37,7 +37,7 @@ bool is_unknown(Opcode opcode) {
   return number > 10 || (number > 2 && number < 8);
 }
 
-/// A frame's header is whole: its bytes, and those of the payload that were kept.
+/// The kept bytes of a frame: header and payload. The header must be complete.
 std::span<const std::byte> header_bytes(const Dissected& item) {
   return item.bytes.first(item.header_size);
 }
@@ -45,7 +45,7 @@ std::span<const std::byte> payload_bytes(const Dissected& item) {
   return item.bytes.subspan(item.header_size);
 }
 
-/// The seven bits: a length, or 126 or 127 for one in the bytes behind it.
+/// The 7-bit length field: the length itself, or 126 or 127 if an extended length follows.
 unsigned short_length(const Dissected& item) {
   return std::to_integer<unsigned>(item.bytes[1]) & 0x7FU;
 }
@@ -53,38 +53,38 @@ std::string_view extended_length_bits(const Dissected& item) {
   return short_length(item) == 126 ? "(16 bits)" : "(64 bits)";
 }
 
-/// The text of a payload behind its first `begin` bytes.
+/// The text of a payload from byte `begin` on, escaped. `length`: the full size of the payload.
 std::string text_of(std::span<const std::byte> payload, std::uint64_t length, std::size_t begin) {
   return escape_beginning(as_text(payload.subspan(begin)).substr(0, kWireText), length - begin);
 }
 
-/// With RSV1 it is compressed, or a broken rule; in both cases nobody can read it. RFC 7692 §6
+/// With RSV1 the payload is compressed or the frame invalid: it is not readable as text. RFC 7692 §6
 bool holds_text(const Dissected& item) {
   return item.header.opcode == Opcode::kText && !item.header.rsv1;
 }
 
-/// Of a frame that is not whole, how much of its payload came: "cut: 5 of 12 bytes".
+/// How much of a cut frame's payload was received: "cut: 5 of 12 bytes".
 std::string cut_payload(const Dissected& item) {
   return "cut: " + std::to_string(item.size - item.header_size) + " of " +
          std::to_string(item.header.payload_length) + " bytes";
 }
 
-/// Offset, hex, and what it is.
+/// Builds the lines of a hex dump: offset, hex, description.
 class Lines {
  public:
   /// "0002  37 fa 21 3d              Masking-Key: 37fa213d"
   void add(std::size_t offset, std::span<const std::byte> bytes, const std::string& what) {
     push(to_hex(offset, 4) + "  " + padded(to_hex(bytes, " ")) + what);
   }
-  /// Of the same bytes as the line above, or of several lines.
+  /// A description without bytes: of the same bytes as the line above, or of several lines.
   void add(const std::string& what) { push("      " + padded("") + what); }
   /// "0000  GET /echo HTTP/1.1\r\n"
   void add_text(std::size_t offset, const std::string& text) {
     push(to_hex(offset, 4) + "  " + text);
   }
-  /// Above what follows, or below what came before it.
+  /// A note without offset and hex, about the lines above or below it.
   void add_note(const std::string& text) { push("      " + text); }
-  /// `bytes`, eight a line; beside them what they are unmasked, if `masked`, and that as text.
+  /// `bytes`, eight per line, then the unmasked bytes in hex, if `masked`, and as text.
   void add_rows(std::size_t offset, std::span<const std::byte> bytes,
                 std::span<const std::byte> unmasked, bool masked) {
     for (std::size_t at = 0; at < bytes.size(); at += kRow) {
@@ -94,7 +94,7 @@ class Lines {
           (masked ? padded(to_hex(row, " ")) : "") + to_ascii(row));
     }
   }
-  /// The hex column, and two blanks.
+  /// Pads `text` to the width of the hex column plus two spaces.
   static std::string padded(std::string text) {
     text.resize(std::max(text.size(), 3 * kRow + 1), ' ');
     return text;
@@ -109,7 +109,7 @@ class Lines {
   std::vector<std::string> lines_;
 };
 
-/// The bits of a byte that are the `field`'s, the others as dots: "1... .... = ".
+/// The bits of `byte` that the mask `field` selects, the others as dots: "1... .... = ".
 std::string bits(std::byte byte, unsigned field) {
   const auto number = std::to_integer<unsigned>(byte);
   std::string text;
@@ -271,7 +271,7 @@ std::string wire_summary(const Dissected& item) {
   if (item.type == Dissected::Type::kHead) {
     std::string_view line = as_text(item.bytes);
     if (line.starts_with("\r\n"))
-      line.remove_prefix(2);  // RFC 9112 §2.2 allows one before the request line
+      line.remove_prefix(2);  // RFC 9112 §2.2 allows an empty line before the request line
     line = line.substr(0, std::min(line.find_first_of("\r\n"), line.size()));
     return escape_beginning(line.substr(0, kWireText), line.size());
   }

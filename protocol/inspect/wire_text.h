@@ -1,8 +1,8 @@
-// What crosses the wire, in Wireshark's words: those of its Info column and of its packet details (4.0). For the
-// wire log and the reader of captures.
+// Describes dissected items as Wireshark 4.0 does, in its Info column and its packet details. For the wire log and
+// wstrace.
 //
-// All of it is printable UTF-8 of bounded length: text from outside is escaped, as the log does it
-// (protocol/inspect/escape.h), and of each piece kWireText bytes are shown at most.
+// The output is printable UTF-8 of bounded length: untrusted text is escaped (protocol/inspect/escape.h), and at most
+// kWireText bytes of each text are shown.
 #pragma once
 
 #include <cstddef>
@@ -17,31 +17,33 @@
 
 namespace ws {
 
-/// Bytes of a text, or of a line of a head, that are shown; of more the length is told.
+/// Maximum bytes shown of a text or of a line of a head. Longer ones are cut, and their length is added.
 inline constexpr std::size_t kWireText = 1024;
 
-/// RSV1 to RSV3 as one number: 4, 2, 1.
+/// RSV1 to RSV3 as one number; their values are 4, 2 and 1.
 [[nodiscard]] unsigned reserved_bits(const FrameHeader& header);
-/// Of a frame whose header is whole: what was kept of its payload, without its mask.
+/// The kept bytes of a frame's payload, unmasked. The frame's header must be complete.
 [[nodiscard]] std::vector<std::byte> unmasked_payload(const Dissected& item);
-/// The first two bytes of a Close frame's payload, which has as many.
+/// The code in a Close frame's payload, which must have at least two bytes.
 [[nodiscard]] std::uint16_t close_code_of(std::span<const std::byte> payload);
 
-/// "Text", "Connection Close", … ; of one that RFC 6455 §5.2 reserves "Unknown Opcode".
+/// "Text", "Connection Close", …; "Unknown Opcode" for reserved opcodes (RFC 6455 §5.2).
 [[nodiscard]] std::string wire_opcode(Opcode opcode);
-/// "Normal Closure (1000)", …; "Unknown (4000)" of one that Wireshark has no name for.
+/// "Normal Closure (1000)", …; "Unknown (4000)" if Wireshark has no name for the code.
 [[nodiscard]] std::string wire_close_code(std::uint16_t code);
 
-/// Wireshark's Info column of a frame, with its blanks: "WebSocket Text [FIN] ".
+/// Wireshark's Info column for a frame, including the space at its end: "WebSocket Text [FIN] ".
 [[nodiscard]] std::string wire_frame_info(const FrameHeader& header);
-/// The Info column, without blanks at its end: "WebSocket Text [FIN] [MASKED]"; of a head its first line; "data".
+/// For a frame the Info column without trailing spaces, "WebSocket Text [FIN] [MASKED]"; for a head its first line; for
+/// data "data".
 [[nodiscard]] std::string wire_summary(const Dissected& item);
-/// The fields on one line: "Fin=1 Reserved=0x0 Opcode=1 Mask=1 Payload length=12 Masking-Key=37fa213d Text="hello
-/// world!"". Text from outside is the last of them, so that no quotation mark in it can end it. Of a frame that is not
-/// whole: "cut: 5 of 12 bytes", of its payload. Of a head: what is wrong with it. Empty if there is nothing to say.
+/// The fields of a frame on one line:
+/// Fin=1 Reserved=0x0 Opcode=1 Mask=1 Payload length=12 Masking-Key=37fa213d Text="hello world!"
+/// Untrusted text comes last, so that a quotation mark in it cannot imitate another field. A cut frame also has
+/// "cut: 5 of 12 bytes" (of the payload). For a head: its error, or "cut: …". Otherwise empty.
 [[nodiscard]] std::string wire_fields(const Dissected& item);
 
-/// The bytes as they were, one line a field (or eight bytes of payload): offset in the item, hex, and what it is.
+/// A hex dump of the item, one line per field or per eight bytes of payload: offset in the item, hex, description.
 ///
 ///     0000  81                       1... .... = Fin: True
 ///                                    .000 .... = Reserved: 0x0
