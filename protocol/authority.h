@@ -18,8 +18,7 @@ struct Authority {
 /// or the port is not a number up to 65535. Does not check the characters of the host.
 [[nodiscard]] std::optional<Authority> parse_authority(std::string_view text);
 
-/// True if every character is allowed somewhere in an authority (RFC 3986 §3.2). '@' is not: user information is
-/// refused.
+/// True if every character is allowed in a host or a port (RFC 3986 §3.2). '@' is not: user information is refused.
 [[nodiscard]] bool has_authority_characters(std::string_view text);
 
 }  // namespace ws

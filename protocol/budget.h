@@ -1,4 +1,4 @@
-// Limits the memory that sessions hold: it is charged to a budget before it is allocated, and given back when it is
+// Limits the memory that sessions hold. Memory is charged to a budget before it is allocated, and given back when it is
 // freed. RFC 6455 §10.4
 #pragma once
 
@@ -10,8 +10,7 @@
 namespace ws {
 
 /// Counts the bytes that the sessions of all loops hold: the only object of protocol/ that several threads share. A
-/// plain counter: relaxed ordering is enough. A message that arrives in one read and is sent in one write does not
-/// use it.
+/// plain counter: relaxed ordering is enough. A message received in one read and sent in one write does not use it.
 class Budget {
  public:
   /// Bytes taken from this budget are also taken from `whole`, unless it is null.
@@ -65,9 +64,7 @@ class Charge {
   Charge(const Charge&) = delete;
   Charge& operator=(const Charge&) = delete;
 
-  /// Bytes taken.
   [[nodiscard]] std::size_t size() const { return size_; }
-  /// Bytes left in the budget.
   [[nodiscard]] std::size_t room() const {
     return budget_ == nullptr ? std::numeric_limits<std::size_t>::max() : budget_->room();
   }

@@ -34,11 +34,11 @@ struct Limits {
   std::uint32_t handshake_ms = 10'000;  ///< accept to the end of the request head; then 408
   std::uint32_t close_ms = 3'000;       ///< our Close to the peer's Close
   std::uint32_t drain_ms = 2'000;       ///< our FIN to the peer's FIN
-  std::uint32_t read_ms = 30'000;   ///< for `outbox_low` bytes or the end of a message; then 1008
-  std::uint32_t write_ms = 30'000;  ///< for `outbox_low` bytes, or all, of the queue to be sent
-  std::uint32_t ping_ms = 0;        ///< silence before we send a ping; 0: never
-  std::uint32_t pong_ms = 10'000;   ///< our ping to the peer's pong
-  std::uint32_t stop_ms = 10'000;   ///< SIGTERM to exit, even if sessions are still open
+  std::uint32_t read_ms = 30'000;       ///< to read `outbox_low` bytes, or the end, of a message
+  std::uint32_t write_ms = 30'000;      ///< to send `outbox_low` bytes, or all, of the queue
+  std::uint32_t ping_ms = 0;            ///< silence before we send a ping; 0: never
+  std::uint32_t pong_ms = 10'000;       ///< our ping to the peer's pong
+  std::uint32_t stop_ms = 10'000;       ///< SIGTERM to exit, even if sessions are still open
 };
 
 }  // namespace ws

@@ -38,7 +38,6 @@ struct ClientHandshake {
 
   /// Appends the request.
   void write_request(Output& out) const;
-  /// The result of the handshake.
   struct Established {
     Error error = Error::kNone;                  ///< if not kNone, the handshake failed
     std::string subprotocol{};                   ///< the chosen one; empty: none

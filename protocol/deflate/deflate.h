@@ -101,8 +101,7 @@ class Inflater : private ZStream {
   return size + size / 8 + size / 64 + 16;
 }
 
-/// Maximum memory of permessage-deflate for one connection, in bytes. Measured, since it differs between versions of
-/// zlib.
+/// Maximum memory of permessage-deflate for one connection, in bytes. Measured, since it depends on zlib's version.
 [[nodiscard]] std::size_t deflate_memory(const DeflateSettings& settings);
 
 /// Shared by the connections of one thread; must outlive them.
@@ -134,7 +133,6 @@ class PermessageDeflate {
 
   /// The Deflater for a message of `size` bytes; null: send it uncompressed.
   [[nodiscard]] Deflater* deflater(std::size_t size);
-  /// True if the window is kept after a sent message.
   [[nodiscard]] bool keeps_sent_context() const { return takes_over_sent_; }
   /// Call after sending a message that another compressor has compressed: our window no longer matches the peer's.
   void forget_sent_context();

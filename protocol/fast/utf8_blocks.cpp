@@ -70,7 +70,7 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   return bytes & all_bytes(0x0F);
 }
 [[gnu::target("avx2")]] inline __m256i high_nibbles(__m256i bytes) {
-  return low_nibbles(_mm256_srli_epi16(bytes, 4));  // AVX2 has no shift of bytes
+  return low_nibbles(_mm256_srli_epi16(bytes, 4));  // AVX2 cannot shift single bytes
 }
 
 /// True if each of the 32 bytes at `p` is valid after the three bytes before it.

@@ -4,9 +4,8 @@
 // continues, reports errors and keeps the state of an incomplete character. Optional: the result is the same without
 // this file.
 //
-// To validate 32 bytes in parallel, look at pairs of adjacent bytes. From RFC 3629's table follows which pairs are
-// invalid. Three nibbles (halves of bytes) identify a pair: both nibbles of the first byte and the high one of the
-// second.
+// To validate 32 bytes in parallel, look at pairs of adjacent bytes. Some pairs are invalid by RFC 3629's table. Three
+// nibbles (halves of bytes) identify such a pair: both nibbles of the first byte and the high nibble of the second.
 //
 //      first byte   second byte      why invalid
 //      C0..FF       00..7F, C0..FF   first byte without a continuation byte

@@ -269,8 +269,8 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
     header.masking_key = settings_->new_masking_key();  // [6455-5.3-KEY]
   const std::span<std::byte> room = out.extend(max_compressed_frame(size));
   const auto frame = room.first(write_compressed_frame(*deflater, header, parts, room));
-  // If compression gains nothing, send plain; but with context takeover the peer's window must receive the same data
-  // as ours.
+  // Send uncompressed if compression gains nothing, except with context takeover: then the peer's window must receive
+  // the same data as ours.
   if (header.payload_length >= size && !deflate_->keeps_sent_context()) {
     out.shrink(room.size());
     return false;

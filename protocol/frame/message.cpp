@@ -10,7 +10,7 @@
 namespace ws {
 namespace {
 
-/// Size in bytes of a buffer on the stack.
+/// Size in bytes of the output buffer for `inflate`, on the stack.
 constexpr std::size_t kInflatedAtOnce = std::size_t{16} * 1024;
 
 }  // namespace

@@ -42,7 +42,6 @@ struct Dissected {
   std::span<const std::byte> bytes{};  ///< the kept bytes, as received; valid until the next call
 };
 
-/// The sender of the stream.
 enum class Sender : std::uint8_t { kClient, kServer };
 
 class Dissector {

@@ -1,5 +1,4 @@
-// Describes dissected items as Wireshark 4.0 does, in its Info column and its packet details. For the wire log and
-// wstrace.
+// Describes dissected items for the wire log and wstrace, as Wireshark 4.0 does in its Info column and packet details.
 //
 // The output is printable UTF-8 of bounded length: untrusted text is escaped (protocol/inspect/escape.h), and at most
 // kWireText bytes of each text are shown.
@@ -32,7 +31,7 @@ inline constexpr std::size_t kWireText = 1024;
 /// "Normal Closure (1000)", …; "Unknown (4000)" if Wireshark has no name for the code.
 [[nodiscard]] std::string wire_close_code(std::uint16_t code);
 
-/// Wireshark's Info column for a frame, including the space at its end: "WebSocket Text [FIN] ".
+/// Wireshark's Info column for a frame, with the same spacing: "WebSocket Text [FIN] ".
 [[nodiscard]] std::string wire_frame_info(const FrameHeader& header);
 /// For a frame the Info column without trailing spaces, "WebSocket Text [FIN] [MASKED]"; for a head its first line; for
 /// data "data".
