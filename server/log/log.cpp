@@ -22,8 +22,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Standard error, and a way out if whoever reads it has stopped to: what cannot be written by the deadline
-/// is lost. The log's thread writes, and it alone.
+/// Writes to standard error until a deadline: lines that a slow reader has not read by then are dropped. Only the log's
+/// thread writes, so no mutex is needed.
 class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   void set_deadline(Clock::time_point deadline) { deadline_ = deadline; }
@@ -37,11 +37,11 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
       pollfd entry{STDERR_FILENO, POLLOUT, 0};
       if (::poll(&entry, 1, 100) <= 0)
         continue;
-      // A pipe with any room has it for PIPE_BUF bytes: this does not block.
+      // A pipe that polls writable has space for PIPE_BUF bytes: this write does not block.
       const ssize_t n =
           ::write(STDERR_FILENO, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
       if (n < 0 && errno != EINTR && errno != EAGAIN)
-        return;  // nobody reads any more
+        return;  // cannot be written: drop the line
       rest.remove_prefix(n < 0 ? 0 : static_cast<std::size_t>(n));
     }
   }
@@ -56,7 +56,7 @@ struct Logger {
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
   LogFormat format = LogFormat::kText;
-  std::atomic<std::size_t> dropped = 0;  ///< lines that were dropped and reported
+  std::atomic<std::size_t> dropped = 0;  ///< dropped lines that were already reported
 };
 Logger the_log;
 
@@ -82,10 +82,10 @@ void post(LogLevel level, std::string_view line) {
   the_log.logger->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
-/// Once there is room again, or at the end: how many lines were dropped.
+/// Logs how many lines were dropped since the last report.
 void report_dropped() {
   const std::size_t dropped = the_log.pool->overrun_counter();
-  // Of several threads one reports them.
+  // If several threads get here, only one of them reports.
   std::size_t reported = the_log.dropped;
   if (dropped <= reported || !the_log.dropped.compare_exchange_strong(reported, dropped))
     return;
@@ -117,7 +117,7 @@ void start_log(LogLevel level, LogFormat format) {
       "wsd", the_log.sink, the_log.pool, spdlog::async_overflow_policy::overrun_oldest);
   the_log.format = format;
   the_log.dropped = 0;
-  the_log.logger->set_level(spdlog::level::trace);  // is_logged has judged it already
+  the_log.logger->set_level(spdlog::level::trace);  // is_logged has already filtered
   the_log.logger->set_pattern(
       format == LogFormat::kText
           ? "%Y-%m-%dT%H:%M:%S.%eZ %l: %v"
@@ -131,12 +131,12 @@ void stop_log(std::chrono::milliseconds patience) {
   if (the_log.logger == nullptr)
     return;
   the_log.sink->set_deadline(Clock::now() + patience);
-  // The last report waits for room: if it pushed out a line, its own count would be wrong.
+  // The last report waits for space in the queue: if it displaced a line, its own count would be wrong.
   the_log.logger = std::make_shared<spdlog::async_logger>("wsd", the_log.sink, the_log.pool,
                                                           spdlog::async_overflow_policy::block);
   report_dropped();
   the_log.logger.reset();
-  the_log.pool.reset();  // writes what is queued, and joins the thread
+  the_log.pool.reset();  // writes the queued lines and joins the thread
 }
 
 void log_internal::write(LogLevel level, std::initializer_list<std::string_view> parts) noexcept {
