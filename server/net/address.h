@@ -1,5 +1,5 @@
-// An IPv4 or IPv6 address with its port, in the form that the socket calls expect. It makes no system call: socket.h
-// has those that ask for the addresses of a socket.
+// An IPv4 or IPv6 address with a port, in the form that the socket calls expect. Makes no system calls: local_address
+// and peer_address are in socket.h.
 #pragma once
 
 #include <sys/socket.h>
@@ -14,12 +14,12 @@ namespace ws {
 class SocketAddress {
  public:
   SocketAddress() = default;
-  /// From a numeric address, "127.0.0.1" or "::1"; nullopt if it is neither.
+  /// Parses a numeric address such as "127.0.0.1" or "::1"; nullopt if it is neither IPv4 nor IPv6.
   static std::optional<SocketAddress> parse(std::string_view address, std::uint16_t port);
 
   /// "127.0.0.1:8080" or "[::1]:8080".
   [[nodiscard]] std::string to_string() const;
-  /// Without the port: 4 or 16 bytes.
+  /// The address without the port, in network byte order: 4 or 16 bytes. A view into this object.
   [[nodiscard]] std::string_view host_bytes() const;
 
   [[nodiscard]] int family() const { return storage_.ss_family; }

@@ -32,7 +32,7 @@ std::error_code control(const Fd& epoll, int operation, const Fd& fd, std::uint3
   event.data.u64 = pack(token);
   if (::epoll_ctl(epoll.get(), operation, fd.get(), &event) == 0)
     return {};
-  return {errno, std::system_category()};  // ENOSPC, ENOMEM: the kernel's limit on watches
+  return {errno, std::system_category()};  // ENOSPC: too many watches; or ENOMEM
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ std::error_code EventLoop::change(const Fd& fd, std::uint32_t events, Token toke
 
 void EventLoop::wake() {
   const std::uint64_t one = 1;
-  // EAGAIN: the counter is full, so the loop has been told often enough.
+  // EAGAIN: the counter is at its maximum, so the loop will wake anyway.
   [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
 }
 
@@ -86,21 +86,21 @@ void EventLoop::run(Handler& handler) {
 void EventLoop::run_once(Handler& handler) {
   thread_ = std::this_thread::get_id();
 
-  // 1. Wait: until something is ready or the next timer is due; not at all if the ready list is not empty.
+  // 1. Wait for an event or the next timer; do not wait if the ready list is not empty.
   std::array<epoll_event, kMaxEvents> events;
   const int timeout = ready_.empty() ? timers_.wait_ms(now_) : 0;
   int count = ::epoll_wait(epoll_.get(), events.data(), kMaxEvents, timeout);
   if (count < 0) {
-    // EINTR: a signal came; its descriptor reports it. Any other error would come again at once, for ever.
+    // EINTR: interrupted by a signal; wait again. Any other error would repeat at once and spin.
     if (errno != EINTR)
       throw std::system_error(errno, std::system_category(), "epoll_wait");
     count = 0;
   }
 
-  // 2. Read the clock, once: all that happens in one iteration happens at one time.
+  // 2. Read the clock once: everything in one iteration uses the same time.
   now_ = monotonic_ms();
 
-  // 3. Dispatch: the events, then the ready list, with the tokens that the events have just added to it.
+  // 3. Dispatch the events, then the ready list, which includes tokens that these events have just added.
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     dispatch(handler, unpack(event.data.u64), event.events);
@@ -110,10 +110,10 @@ void EventLoop::run_once(Handler& handler) {
     dispatch(handler, token, 0);
   dispatching_.clear();
 
-  // 4. Timers that are due.
+  // 4. Run the timers that are due.
   timers_.advance(now_, [&](TimerNode& node) { handler.on_timer(node); });
 
-  // 5. End the iteration: corked output is sent, ended sessions are erased.
+  // 5. End the iteration: flush the cork, erase ended sessions.
   handler.on_iteration_end();
 }
 

@@ -1,5 +1,4 @@
-// A file descriptor with one owner. No bare descriptor crosses a function boundary here except into a
-// system call.
+// An owning file descriptor. Only system calls and close_descriptor handle the bare int.
 #pragma once
 
 #include <fcntl.h>
@@ -9,7 +8,7 @@
 
 namespace ws {
 
-/// Closes `fd`. Linux frees the descriptor even where close() fails, so there is nothing to retry. In a .cpp, like every
+/// Closes `fd`. Linux frees the descriptor even if close() fails: there is nothing to retry. In a .cpp file, like every
 /// system call on a socket, so that a program can link another definition (see socket.h).
 void close_descriptor(int fd);
 
@@ -31,7 +30,7 @@ class Fd {
 
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
-  /// Closes it, if it is open.
+  /// Closes the descriptor, if one is open.
   void reset() {
     if (fd_ >= 0)
       close_descriptor(fd_);
@@ -42,7 +41,8 @@ class Fd {
   int fd_ = -1;
 };
 
-/// Opens whichever of 0, 1 and 2 is closed. Else the next socket would become it, and get what we print.
+/// Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed. Otherwise a socket could get one of these
+/// numbers and receive our output.
 inline void hold_standard_descriptors() {
   int fd = ::open("/dev/null", O_RDWR);
   while (fd >= 0 && fd <= STDERR_FILENO)

@@ -1,14 +1,14 @@
-// How one loop hands work to another: a bounded list under a lock, which the reader takes whole.
+// Passes work from one loop to another: a bounded list under a mutex. The reader takes the whole list at once.
 //
 //      loop A ──post──▶ │ mail │ mail │ mail │ ──take──▶ loop B
-//                       has_room: no ── A does something else; B's take wakes it
+//                       has_room false ── A does other work until take wakes it
 //
 // Invariants:
-//  1. The reader is woken when mail comes into an empty box, and so once for as much as it then takes.
-//  2. Whoever was told that there is no room is woken when there is. Nobody ever blocks, so that two loops which
-//     fill each other's boxes cannot wait for each other as long as each goes on taking.
-//  3. After `has_room` a sender may post, however much: a box holds its limit, and one mail of each sender more. One
-//     that hands on what lies in a box of its own may post as often as that holds mails.
+//  1. Posting into an empty mailbox wakes the reader: once for all mails that its next `take` returns.
+//  2. A sender that has_room refused is woken by the next `take`. No call waits for space, so two loops that fill each
+//     other's mailboxes cannot deadlock.
+//  3. After has_room returned true, a sender may post one mail of any cost: a mailbox may exceed its limit by one mail
+//     per sender. A sender that forwards its own mailbox may post every mail in it.
 #pragma once
 
 #include <algorithm>
@@ -24,14 +24,14 @@ namespace ws {
 template <typename Mail>
 class Mailbox {
  public:
-  /// `reader`: whose box it is. `limit`: of the sum of the costs.
+  /// `reader`: the loop that calls `take`. `limit`: maximum sum of the costs of the queued mails, but see invariant 3.
   Mailbox(EventLoop& reader, std::size_t limit) : reader_(reader), limit_(limit) {
-    mail_.reserve(2 * (limit / kLeastCost + kMostLoops));  // what one holds, handed on to another
+    mail_.reserve(2 * (limit / kLeastCost + kMostLoops));  // its own mails, and forwarded ones
     taken_.reserve(mail_.capacity());
     waiting_.reserve(kMostLoops);
   }
 
-  /// False if the box is full; `sender` is then woken when it no longer is.
+  /// False if the mailbox is full; the next `take` then wakes `sender`.
   [[nodiscard]] bool has_room(EventLoop& sender) {
     const std::lock_guard lock(mutex_);
     if (cost_ < limit_)
@@ -41,7 +41,7 @@ class Mailbox {
     return false;
   }
 
-  /// Puts `mail` behind what is there.
+  /// Appends `mail`. See invariant 3.
   void post(Mail mail, std::size_t cost) {
     bool was_empty = false;
     {
@@ -54,7 +54,7 @@ class Mailbox {
       reader_.wake();
   }
 
-  /// Takes all that is there, and calls `act` for each mail. For the reader alone.
+  /// Removes all mails and calls `act` for each. Only the reader may call it.
   template <typename Act>
   void take(Act act) {
     {
@@ -71,17 +71,17 @@ class Mailbox {
   }
 
  private:
-  // So that the lists' memory can be had beforehand, since whoever posts has no way to fail: for a full box, and behind
-  // it what another of the same limit held, which is what the home of a room may hand on in one turn.
+  // Minimum cost of a mail. It bounds the number of mails, so that all memory is reserved and `post` cannot fail: for a
+  // full mailbox, plus another full one, which the home of a room may forward in one iteration.
   static constexpr std::size_t kLeastCost = 4096;
 
   EventLoop& reader_;
   std::size_t limit_;
-  std::mutex mutex_;  ///< for what is below
+  std::mutex mutex_;  ///< guards mail_, cost_ and waiting_
   std::vector<Mail> mail_;
   std::size_t cost_ = 0;
   std::vector<EventLoop*> waiting_;
-  std::vector<Mail> taken_;  ///< the reader's
+  std::vector<Mail> taken_;  ///< used only by the reader
 };
 
 }  // namespace ws

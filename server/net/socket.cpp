@@ -20,10 +20,10 @@ Fd listen_on(const SocketAddress& address, std::error_code& error, PortSharing s
   const auto share = [&](PortSharing when) {
     return sharing != when || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
   };
-  // SO_REUSEADDR: a restart must not wait for the TIME_WAITs that the server, ending TCP first, keeps.
-  // SO_KEEPALIVE: with pings off, a peer that vanished without a FIN would otherwise stay for ever.
-  // TCP_NODELAY: every write is whole messages already; there is nothing to wait for.
-  // SO_REUSEPORT: the first of several sets it when it is bound, and so was alone there.
+  // SO_REUSEADDR: allows a restart while old connections are in TIME_WAIT, which is on our side because we close first.
+  // SO_KEEPALIVE: detects a peer that vanished without FIN, even if pings are off.
+  // TCP_NODELAY: the cork already collects output, so delaying a write would save nothing.
+  // SO_REUSEPORT: the first listener sets it after bind(), which therefore fails if the address is in use.
   if (!fd.is_open() || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
       ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) != 0 ||
       ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
@@ -45,7 +45,7 @@ Fd accept_connection(const Fd& listener, SocketAddress& peer, std::error_code& e
     Fd fd(::accept4(listener.get(), peer.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.is_open())
       return fd;
-    // EINTR: a signal came. ECONNABORTED: the peer was gone before we came to it; the next one waits.
+    // EINTR: interrupted by a signal. ECONNABORTED: the client closed the connection before we accepted it. Try again.
     if (errno == EINTR || errno == ECONNABORTED)
       continue;
     error = last_error();

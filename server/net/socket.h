@@ -1,10 +1,10 @@
-// The few POSIX calls that the server makes on sockets, each wrapped once. Errors are values.
+// Wrappers of the POSIX socket calls that the server needs. They return errors as values.
 //
-// Sessions call these functions through Transport alone, which is where TLS would be added.
+// Sessions read and write only through Transport, where TLS would be added.
 //
-// All system calls of a session and its loop are in fd.cpp, socket.cpp and event_loop.cpp. A program that defines the
-// functions of these three files itself, and links fbf_server for all others, runs the server on a network and a clock
-// of its own (tests/support/simulated_net.h). This needs no virtual call and no macro.
+// All system calls of a session and its loop are in fd.cpp, socket.cpp and event_loop.cpp. A program that defines their
+// functions itself, and links fbf_server for all others, runs the server on a simulated network and clock
+// (tests/support/simulated_net.h). This needs no virtual calls and no macros.
 #pragma once
 
 #include <sys/uio.h>
@@ -20,36 +20,37 @@
 
 namespace ws {
 
-/// Several sockets may listen on one address, if each of them says so (SO_REUSEPORT): the kernel then deals the
-/// connections out among them, by a hash of both ends' addresses.
+/// Several sockets may listen on one address if each sets SO_REUSEPORT. The kernel then distributes the connections
+/// among them by a hash of both addresses and ports.
 enum class PortSharing : std::uint8_t {
   kNone,
-  kFirst,  ///< nobody may be there yet: another program, or another server of this kind, is EADDRINUSE
-  kFurther,  ///< joins the first
+  kFirst,    ///< fails with EADDRINUSE if any socket listens there, even one that shares
+  kFurther,  ///< joins the socket that was opened with kFirst
 };
 
-/// A listening socket; an invalid Fd and `error` set if that fails (EADDRINUSE, EACCES, …). TCP_NODELAY
-/// and SO_KEEPALIVE are set here once and inherited by every connection that it accepts.
+/// Opens a non-blocking listening socket; on failure returns an invalid Fd and sets `error` (EADDRINUSE, EACCES, …).
+/// Accepted connections inherit its TCP_NODELAY and SO_KEEPALIVE.
 Fd listen_on(const SocketAddress& address, std::error_code& error,
              PortSharing sharing = PortSharing::kNone);
 
-/// Of sockets that share a port, this one is to get the connections whose packets `processor` handles. Kernels before
-/// 6.2 deal them out by the hash all the same.
+/// Among sockets that share a port, lets `listener` get the connections whose packets `processor` handles. Kernels
+/// before 6.2 ignore this and use the hash.
 void prefer_processor(const Fd& listener, int processor);
 
-/// One waiting connection, non-blocking, or an invalid Fd and `error`: EAGAIN if none waits.
+/// Accepts a waiting connection, non-blocking, and sets `peer`; else returns an invalid Fd and sets `error`: EAGAIN if
+/// none waits.
 Fd accept_connection(const Fd& listener, SocketAddress& peer, std::error_code& error);
 
-/// What a read or a write came to. Kept as the kernel says it, so that it is returned in one register.
+/// The result of a read or a write. Stored as one number, so that it is returned in a register.
 class IoResult {
  public:
   enum class Status : std::uint8_t {
-    kDone,        ///< `size` bytes moved, at least one
-    kWouldBlock,  ///< none now; epoll will say when
+    kDone,        ///< `size` bytes were transferred, at least one
+    kWouldBlock,  ///< nothing was transferred; epoll reports when to retry
     kEnd,         ///< the peer sent FIN
     kError,       ///< the connection is lost
   };
-  /// `value`: the bytes that moved, 0 at the end, or an error's number, negative.
+  /// `value`: the number of bytes transferred, 0 at the end of the stream, or a negative errno.
   explicit IoResult(std::int64_t value) : value_(value) {}
 
   [[nodiscard]] Status status() const {
@@ -57,7 +58,7 @@ class IoResult {
       return Status::kDone;
     if (value_ == 0)
       return Status::kEnd;
-    // EINTR: a signal came first. ENOBUFS: the kernel has no memory for it just now.
+    // EINTR: interrupted by a signal. ENOBUFS: the kernel has no memory for it at the moment.
     const bool may_try_again = value_ == -EAGAIN || value_ == -EINTR || value_ == -ENOBUFS;
     return may_try_again ? Status::kWouldBlock : Status::kError;  // ECONNRESET, EPIPE, ETIMEDOUT, …
   }
@@ -67,7 +68,7 @@ class IoResult {
   [[nodiscard]] bool is_all_of(std::size_t size) const {
     return value_ == static_cast<std::int64_t>(size);
   }
-  /// Of kError.
+  /// Only for kError.
   [[nodiscard]] std::error_code error() const {
     return {static_cast<int>(-value_), std::system_category()};
   }
@@ -77,15 +78,15 @@ class IoResult {
 };
 
 IoResult receive(const Fd& fd, std::span<std::byte> buffer);
-/// Writes `bytes`, one at least; a short count says that the socket is full.
+/// Writes `bytes`, at least one. A short count means that the send buffer is full.
 IoResult send_bytes(const Fd& fd, std::span<const std::byte> bytes);
-/// The same for `pieces` in order, with one call.
+/// Writes `pieces` in order with one call.
 IoResult send_pieces(const Fd& fd, std::span<const iovec> pieces);
-/// Sends FIN behind what was written. Reading goes on.
+/// Sends FIN after the data written so far. Reading remains possible.
 void finish_writing(const Fd& fd);
-/// Makes the coming close() a reset: what is queued is dropped and the peer told so.
+/// Makes close() send RST and drop unsent data (SO_LINGER 0).
 void make_reset_on_close(const Fd& fd);
-/// The error that epoll announced with EPOLLERR.
+/// The error that epoll reported with EPOLLERR.
 std::error_code pending_error(const Fd& fd);
 /// The address that `fd` is bound to.
 SocketAddress local_address(const Fd& fd);

@@ -54,8 +54,8 @@ void Timers::place(TimerNode& node) {
     link(due_, node);
     return;
   }
-  // The finest wheel on which the deadline is less than one turn ahead. The last one takes all: what is
-  // further away than its turn comes up early, and is placed again.
+  // The finest wheel that reaches the deadline within one revolution. The last wheel accepts every deadline: a node
+  // beyond its revolution is due early and is placed again.
   unsigned level = 0;
   while (level + 1 < kLevels &&
          (node.deadline_ >> (kBits * level)) - (now_ >> (kBits * level)) >= kSlots) {
@@ -69,7 +69,7 @@ void Timers::place(TimerNode& node) {
   next_ = std::min(next_, tick << (kBits * level));
 }
 
-/// When the next slot that holds nodes comes up; kNever if none does.
+/// The time when the next occupied slot is due; kNever if all slots are empty.
 std::int64_t Timers::next_occupied() {
   std::int64_t next = kNever;
   for (unsigned level = 0; level < kLevels; ++level) {
@@ -77,7 +77,7 @@ std::int64_t Timers::next_occupied() {
     const std::int64_t tick = now_ >> (kBits * level);
     const auto first = static_cast<unsigned>(tick + 1) % kSlots;
     while (wheel.occupied != 0) {
-      // Turn the bits so that the slot behind the current one is bit 0.
+      // Rotate the bits so that the slot after the current one is bit 0.
       const auto ahead = static_cast<unsigned>(
           std::countr_zero(std::rotr(wheel.occupied, static_cast<int>(first))));
       const unsigned slot = (first + ahead) % kSlots;
@@ -85,7 +85,7 @@ std::int64_t Timers::next_occupied() {
         next = std::min(next, (tick + 1 + ahead) << (kBits * level));
         break;
       }
-      wheel.occupied &= ~(std::uint64_t{1} << slot);  // cancelled since: nothing to wake up for
+      wheel.occupied &= ~(std::uint64_t{1} << slot);  // its nodes were cancelled
     }
   }
   return next;
@@ -100,11 +100,11 @@ int Timers::wait_ms(std::int64_t now) {
 }
 
 void Timers::collect_due(std::int64_t now) {
-  // Straight to the next occupied slot of any wheel: empty milliseconds cost nothing.
+  // Jump to the next occupied slot of any wheel; empty milliseconds are skipped.
   for (; next_ <= now; next_ = next_occupied()) {
     now_ = next_;
     for (unsigned level = 0; level < kLevels; ++level) {
-      // A coarse slot comes up when all finer wheels are at their zero.
+      // A coarse slot is due when all finer wheels are at slot 0.
       if ((now_ & ((std::int64_t{1} << (kBits * level)) - 1)) != 0)
         break;
       const auto slot = static_cast<unsigned>(now_ >> (kBits * level)) % kSlots;

@@ -1,12 +1,11 @@
-// Deadlines in O(1): a hierarchical timing wheel of intrusive nodes.
+// Timers that are set and cancelled in O(1): a hierarchical timing wheel of intrusive nodes.
 //
-// Four wheels of 64 slots turn at 1 ms, 64 ms, 4 s and 262 s a slot (a span of 4.6 hours; what is later
-// waits in the last slot). A node lies in the finest wheel that reaches its deadline; when a coarse
-// slot comes up its nodes move to finer ones, so that each fires in its own millisecond, never early.
+// Four wheels of 64 slots; one slot covers 1 ms, 64 ms, 4 s or 262 s (4.6 hours for the last wheel; later deadlines
+// wait in its last slot). A node is in the finest wheel that reaches its deadline. When a coarse slot is due, its nodes
+// move to finer wheels, so that each fires in its own millisecond, never early.
 //
-// A node is set at its owner's earliest deadline and re-armed lazily: an owner whose deadline moved
-// later leaves the node where it is, and sets it anew when it fires too early. So a message costs
-// no timer work at all.
+// Owners re-arm lazily: an owner whose deadline moves later leaves its node where it is, and sets it again when it
+// fires before the new deadline. So a message needs no timer operation.
 #pragma once
 
 #include <algorithm>
@@ -32,7 +31,7 @@ class TimerNode {
   std::int64_t deadline_ = 0;
 };
 
-/// All times are milliseconds of one monotonic clock that the caller reads.
+/// All times are milliseconds of one monotonic clock, which the caller reads.
 class Timers {
  public:
   static constexpr std::int64_t kNever = INT64_MAX;
@@ -41,15 +40,15 @@ class Timers {
   Timers(const Timers&) = delete;
   Timers& operator=(const Timers&) = delete;
 
-  /// Fires `node` at `deadline`; if that is past, in the next `advance` or in the one that is firing.
-  /// Set again, it moves.
+  /// Makes `node` fire at `deadline`, instead of an earlier setting. One in the past fires in the `advance` that is
+  /// running, or else in the next one.
   void set(TimerNode& node, std::int64_t deadline);
   void cancel(TimerNode& node);
-  /// When `node`, which is set, will fire.
+  /// The time at which `node`, which must be set, fires.
   [[nodiscard]] static std::int64_t deadline(const TimerNode& node) { return node.deadline_; }
 
-  /// Takes the clock to `now`, and calls `fire(TimerNode&)` for each node that is due. `fire` may set
-  /// and cancel any node.
+  /// Advances the clock to `now` and calls `fire(TimerNode&)` for each node that is due. `fire` may set and cancel any
+  /// node.
   template <typename Fire>
   void advance(std::int64_t now, Fire fire) {
     if (next_ <= now)
@@ -63,7 +62,7 @@ class Timers {
     }
   }
 
-  /// Milliseconds from `now` to the next time `advance` has work; -1: none. Never later than a deadline.
+  /// Milliseconds from `now` until `advance` has work, at the latest at the next deadline; -1: no work.
   [[nodiscard]] int wait_ms(std::int64_t now);
 
  private:
@@ -73,7 +72,7 @@ class Timers {
   struct List : TimerNode {};  // the sentinel of a circular list
   struct Wheel {
     std::array<List, kSlots> slots;
-    std::uint64_t occupied = 0;  ///< bit i: slot i holds nodes, or did before they were cancelled
+    std::uint64_t occupied = 0;  ///< bit i: slot i holds nodes, or held nodes that were cancelled
   };
 
   void collect_due(std::int64_t now);
@@ -83,8 +82,8 @@ class Timers {
   static void unlink(TimerNode& node);
   static void take_all(TimerNode& from, TimerNode& to);
 
-  std::int64_t now_;            ///< all before and at this millisecond has fired
-  std::int64_t next_ = kNever;  ///< when the next slot that holds nodes comes up
+  std::int64_t now_;  ///< nodes with deadlines up to this millisecond are in due_, or have fired
+  std::int64_t next_ = kNever;  ///< when the next occupied slot is due; kNever: none
   std::array<Wheel, kLevels> wheels_;
   List due_;
 };

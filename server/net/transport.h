@@ -1,7 +1,6 @@
-// A session's socket. Nothing else reads it, writes it or ends it, so the tap misses nothing.
+// The socket of a session. Only Transport reads it, writes it or shuts it down, so the tap sees everything.
 //
-// A plain socket is called directly, without a virtual call. This is the place for TLS, as a pointer that is null
-// for a plain socket.
+// The calls are not virtual. TLS would be added here, as a pointer that is null for a plain socket.
 #pragma once
 
 #include <sys/uio.h>
@@ -20,32 +19,32 @@
 
 namespace ws {
 
-/// Watches what crosses the sockets of sessions. `session` is the generation of its token. A Session calls `opened`,
-/// `closed` and `lost`, its Transport the others.
+/// Observes the bytes on the sockets of sessions. `session` is the generation of the session's token. Session calls
+/// `opened`, `closed` and `lost`; Transport calls the others.
 class Tap {
  public:
   virtual void opened(std::uint32_t session, const SocketAddress& client,
                       const SocketAddress& server) noexcept = 0;
   virtual void closed(std::uint32_t session) noexcept = 0;
-  /// What was read, before anything unmasks it.
+  /// Bytes that were read, still masked.
   virtual void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept = 0;
   /// The first `size` bytes of `pieces` were written; 0: the socket accepted nothing.
   virtual void sent(std::uint32_t session, std::span<const iovec> pieces,
                     std::size_t size) noexcept = 0;
-  /// The peer's FIN came.
+  /// The peer's FIN was received.
   virtual void received_fin(std::uint32_t session) noexcept = 0;
   /// Our FIN was sent.
   virtual void sent_fin(std::uint32_t session) noexcept = 0;
-  /// close() will send a reset.
+  /// close() will send RST.
   virtual void reset(std::uint32_t session) noexcept = 0;
-  /// The connection is lost: the peer's reset, or another error.
+  /// The connection was lost: the peer reset it, or another error occurred.
   virtual void lost(std::uint32_t session, std::error_code error) noexcept = 0;
 
  protected:
   ~Tap() = default;
 };
 
-/// The most pieces that one gathered write has.
+/// Maximum number of pieces in one sendmsg() call.
 inline constexpr std::size_t kMaxPieces = 64;
 using Pieces = std::array<iovec, kMaxPieces>;
 
@@ -55,13 +54,13 @@ using Pieces = std::array<iovec, kMaxPieces>;
 
 class Transport {
  public:
-  /// `token`: what epoll reports the socket's events with.
+  /// `token`: identifies the socket in epoll events.
   Transport(Fd fd, EventLoop::Token token) : fd_(std::move(fd)), token_(token) {}
 
   [[nodiscard]] const Fd& fd() const { return fd_; }
   [[nodiscard]] EventLoop::Token token() const { return token_; }
 
-  // --- Each call is shown to `tap`, unless that is null.
+  // --- Each call is reported to `tap`, unless that is null.
 
   IoResult read(std::span<std::byte> buffer, Tap* tap) const {
     const IoResult result = receive(fd_, buffer);
@@ -69,23 +68,23 @@ class Transport {
       show_read(buffer, result, *tap);
     return result;
   }
-  /// Writes as much of `out` as one call accepts.
+  /// Writes as much of `out` as one system call accepts.
   IoResult write(const Output& out, Tap* tap) const {
     if (out.lends() || tap != nullptr) [[unlikely]]
       return write_pieces(out, tap);
     return send_bytes(fd_, out.block());
   }
-  /// The same for `pieces`, of which there is at least one, in order.
+  /// The same for `pieces`, at least one, in order.
   IoResult write(std::span<const iovec> pieces, Tap* tap) const;
-  /// Sends FIN after what was written. Reading goes on.
+  /// Sends FIN after the data written so far. Reading remains possible.
   void half_close(Tap* tap) const;
-  /// Makes the later close() send RST instead of FIN and drop what the kernel has queued (SO_LINGER 0).
+  /// Makes close() send RST instead of FIN and drop the unsent data (SO_LINGER 0).
   void reset_on_close(Tap* tap) const;
-  /// The error that epoll announced with EPOLLERR.
+  /// The error that epoll reported with EPOLLERR.
   [[nodiscard]] std::error_code pending_error() const { return ws::pending_error(fd_); }
 
-  // --- What epoll watches for: EPOLLIN, EPOLLOUT, both, or 0: errors alone. After an error of `watch` or
-  // `change_interest` (see EventLoop::add) the session must end.
+  // --- The epoll interest: EPOLLIN, EPOLLOUT, both, or 0 (only errors and hang-ups). If `watch` or `change_interest`
+  // fails (see EventLoop::add), the session must end.
 
   [[nodiscard]] std::uint8_t interest() const { return interest_; }
   std::error_code watch(EventLoop& loop, std::uint8_t interest) {
