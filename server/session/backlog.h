@@ -1,5 +1,5 @@
-// What waits in a session: output that the socket did not accept, and input that was read and is handled later. It
-// exists only while there is one of them.
+// The backlog of a session: output that the socket did not accept, and input that is handled later. A session has a
+// backlog only while there is such output or input.
 #pragma once
 
 #include <cstddef>
@@ -12,23 +12,23 @@
 
 namespace ws {
 
-/// Input that is handled later: after backpressure, after Session::release, or after the other sessions of this
-/// iteration. Charged even over the budget: the bytes are already in memory.
+/// Input that is handled later: when backpressure ends, after Session::release, or after the other ready sessions.
+/// Charged even over the budget: the bytes are already in memory.
 class HeldInput {
  public:
   explicit HeldInput(Budget& budget) : charge_(&budget) {}
 
-  /// Replaces its content by a copy of `bytes`.
+  /// Replaces the held input by a copy of `bytes`.
   void hold(std::span<const std::byte> bytes);
   [[nodiscard]] bool empty() const { return begin_ == bytes_.size(); }
   [[nodiscard]] std::span<std::byte> bytes() { return std::span(bytes_).subspan(begin_); }
-  /// The first `size` bytes were handled.
+  /// Removes the first `size` bytes, which were handled.
   void consume(std::size_t size);
 
  private:
   Charge charge_;
   std::vector<std::byte> bytes_;
-  std::size_t begin_ = 0;  ///< bytes before it were handled
+  std::size_t begin_ = 0;  ///< index of the first byte that was not handled
 };
 
 struct Backlog {

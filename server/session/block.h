@@ -1,4 +1,4 @@
-// A block of whole frames, which several sessions may have queued: a broadcast is encoded once.
+// A block: a byte buffer, usually of whole frames. Several outboxes may share it, so that a broadcast is encoded once.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace ws {
 
-/// Frames, one after another; read-only once it is shared. Its capacity is charged to the budget.
+/// Read-only once it is shared. Its capacity is charged to the budget.
 class Block {
  public:
   explicit Block(Budget& budget) : charge_(&budget) {}
@@ -21,7 +21,7 @@ class Block {
   [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
   [[nodiscard]] std::span<std::byte> bytes() { return bytes_; }
   [[nodiscard]] std::size_t size() const { return bytes_.size(); }
-  /// Empties it for reuse, and frees its memory if that is more than `keep` bytes.
+  /// Clears the block for reuse, and frees its memory if the capacity exceeds `keep` bytes.
   void recycle(std::size_t keep);
 
  private:

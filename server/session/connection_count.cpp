@@ -3,15 +3,15 @@
 namespace ws {
 namespace {
 
-/// So many connections over the limit are answered 503 at a time; what comes above is just closed.
+/// Maximum number of connections over the limit that are being refused with 503; further ones are closed at once.
 constexpr std::size_t kRefusalsAtATime = 32;
-/// ... and so many of one address, which must not take those of all others.
+/// The same per client address, so that one address cannot use up the refusals of all others.
 constexpr std::size_t kRefusalsOfAnAddress = 4;
 
 }  // namespace
 
 ConnectionCount::Entry ConnectionCount::enter(std::string_view host) {
-  // Counted first and judged then: of two loops that take a connection at the same time one is the N + 1st.
+  // Count first, then check: if two loops accept at the same time, only one of them gets the last place.
   const std::size_t before = size_++;
   if (before >= most_ + kRefusalsAtATime) {
     --size_;
@@ -37,11 +37,11 @@ ConnectionCount::Entry ConnectionCount::enter(std::string_view host) {
   return entry;
 }
 
-/// A new one has no connections yet.
+/// Returns the entry of `host`; a new entry has 0 connections.
 ConnectionCount::Address ConnectionCount::find_or_add(std::string_view host) {
-  if (free_.empty()) {  // made first: nothing can fail once the address is in the index
+  if (free_.empty()) {  // allocate first: nothing may fail after the insertion into index_
     if (free_.capacity() <= counts_.size())
-      free_.reserve(2 * (counts_.size() + 1));  // doubled: reserve() by itself adds just what is asked
+      free_.reserve(2 * (counts_.size() + 1));  // doubled: reserve() alone adds no more than asked
     counts_.push_back({});
     free_.push_back(static_cast<Address>(counts_.size() - 1));
   }

@@ -1,8 +1,8 @@
-// How many connections there are, in all and of each address, over all loops: the limits that --max-connections and
-// --max-connections-per-address set. Everything here may be called from any thread.
+// Counts the connections of all loops, in total and per client address, and enforces --max-connections and
+// --max-connections-per-address. All functions may be called from any thread.
 //
-// Who is over a limit is answered 503, and counts until that was said and TCP has ended. Some such refusals may be
-// under way at a time; what comes above them is just closed.
+// A connection over a limit is refused with 503, and counts until TCP has ended. Only a few refusals may be in progress
+// at a time; further connections are closed without an answer.
 #pragma once
 
 #include <atomic>
@@ -18,26 +18,26 @@ namespace ws {
 
 class ConnectionCount {
  public:
-  /// `most_of_address`: 0 for no such limit, and then no address is looked at.
+  /// `most_of_address`: 0 means no limit per address; addresses are then not counted.
   ConnectionCount(std::size_t most, std::size_t most_of_address)
       : most_(most), most_of_address_(most_of_address) {}
 
   enum class Verdict : std::uint8_t {
     kWelcome,
-    kFull,     ///< over a limit, and counted: to be refused
-    kTooMany,  ///< not even that: not counted
+    kFull,     ///< over a limit: counted, refuse it with 503
+    kTooMany,  ///< too many refusals: not counted, close it
   };
   /// Index of the count of one client address.
   using Address = std::uint32_t;
   static constexpr Address kNotCounted = UINT32_MAX;
   struct Entry {
     Verdict verdict;
-    Address address = kNotCounted;  ///< for `leave`
+    Address address = kNotCounted;  ///< to be passed to `leave`
   };
 
-  /// Counts one more, from `host`: an address of 4 or 16 bytes.
+  /// Counts a connection from `host`, an address of 4 or 16 bytes.
   [[nodiscard]] Entry enter(std::string_view host);
-  /// ... and one less.
+  /// Counts the end of a connection.
   void leave(Address address);
 
  private:
@@ -47,14 +47,14 @@ class ConnectionCount {
 
   [[nodiscard]] Address find_or_add(std::string_view host);
 
-  std::mutex mutex_;                                ///< for what is below
-  std::unordered_map<std::string, Address> index_;  ///< of each address that has connections
+  std::mutex mutex_;                                ///< guards the members below
+  std::unordered_map<std::string, Address> index_;  ///< of each address with connections
   struct Count {
     const std::string* host;    ///< its key in `index_`
-    std::uint32_t connections;  ///< 0: free
+    std::uint32_t connections;  ///< 0: the entry is free
   };
   std::vector<Count> counts_;
-  std::vector<Address> free_;  ///< those of `counts_` that are; it has the memory for all of them
+  std::vector<Address> free_;  ///< free entries of `counts_`; has capacity for all entries
 };
 
 }  // namespace ws

@@ -1,8 +1,7 @@
-// The cork: while one read of a session is handled, its answers gather here and leave in one write.
+// The cork collects the output of a session, so that the answers to one read leave in one write.
 //
-// The loop has one, so it has one owner at a time: the session whose output is in it. Before another session writes
-// into it, the owner is uncorked (Session::take_cork). It is also flushed when it is full, and uncorked at the end of
-// each loop iteration.
+// Each loop has one cork. Its owner is the session whose output it holds. It is flushed after the owner's event, when
+// it is full, before another session uses it (Session::take_cork), and at the end of each loop iteration.
 #pragma once
 
 #include <cstddef>
@@ -15,10 +14,11 @@ class Session;
 
 class Cork {
  public:
-  /// Null: nothing is corked.
+  /// Null: the cork is not in use.
   [[nodiscard]] Session* owner() const { return owner_; }
   void set_owner(Session* session) { owner_ = session; }
-  /// It must be flushed now: it holds much, or refers to bytes that the next read overwrites.
+  /// True if it must be flushed now: it holds at least kFlushAt bytes, or refers to bytes that the next read
+  /// overwrites.
   [[nodiscard]] bool is_full() const { return output.lends() || output.size() >= kFlushAt; }
 
   Output output;

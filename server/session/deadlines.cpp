@@ -50,7 +50,7 @@ void Deadlines::message_continued(std::size_t size, bool is_new, std::int64_t no
 
 void Deadlines::sent_close(std::int64_t now, const Limits& limits) {
   await(Wait::kClose, now + limits.close_ms);
-  stalled_read_.stop();  // no message is delivered any more
+  stalled_read_.stop();  // no more messages are delivered
 }
 
 void Deadlines::flushing() {
@@ -63,8 +63,8 @@ Deadlines::Due Deadlines::due(std::int64_t now, const Limits& limits, Situation 
   if (stalled_write != nullptr && stalled_write->is_stalled(now, write_rule(limits)))
     return Due::kStalledWrite;
   if (now >= stalled_read_.deadline()) {
-    // [6455-10.4-SLOW] A message that has begun holds memory, so it must go on. While we do not read, the write
-    // timeout applies instead.
+    // [6455-10.4-SLOW] A partly received message holds memory, so it must make progress. While we do not read, its
+    // window restarts.
     if (!situation.may_read)
       stalled_read_.restart(now, read_rule(limits));
     else if (stalled_read_.is_stalled(now, read_rule(limits)))
@@ -79,7 +79,7 @@ Deadlines::Due Deadlines::due(std::int64_t now, const Limits& limits, Situation 
       await(Wait::kPong, now + limits.pong_ms);
       return Due::kPing;
     case Wait::kPong:
-      // Our ping may still be queued, or the pong may wait in what we do not read: the write timeout applies.
+      // Our ping may still be queued, or the pong may be in input that we do not read yet: wait again.
       if (situation.may_read && !situation.has_queued)
         return Due::kPong;
       await(Wait::kPong, now + limits.pong_ms);

@@ -1,17 +1,18 @@
-// What a session waits for, and until when. A value without a clock or a socket, so that a test can try each
-// state with each deadline.
+// The event that a session waits for, and until when. A value without a clock or a socket, so that tests can try every
+// state with every deadline.
 //
-//      Wait       begins with       ends with                lasts          then
+//      Wait       starts at         ends at                  timeout        on timeout
 //      kHead      accept            the request head         handshake_ms   408
-//      kSilence   the 101, a pong   any byte: begins again   ping_ms        a ping; if ping_ms is 0 there is no wait
-//      kPong      our ping          the pong                 pong_ms        a reset, unless one of them waits here
+//      kSilence   the 101, a pong   any byte restarts it     ping_ms        a ping; if ping_ms is 0, there is no wait
+//      kPong      our ping          the pong                 pong_ms        a reset, unless output is queued or we
+//                                                                           do not read: then it restarts
 //      kClose     our Close         the peer's Close         close_ms       FIN; a reset if output is still queued
 //      kDrain     our FIN           the peer's FIN           drain_ms       close()
 //
-// Beside these run two stall watches: a message that has begun must go on, and queued output must leave.
+// In addition, two stall watches run: a partly received message must make progress, and queued output must be sent.
 //
-// Invariant: a trickle of bytes extends no deadline but kSilence's, which only leads to a ping. A stall watch requires
-// `outbox_low` bytes in each window.
+// Invariant: a peer that sends or reads a few bytes at a time extends no deadline except kSilence's, which only leads
+// to a ping. A stall watch requires `outbox_low` bytes in each window.
 //
 // Times are milliseconds of the loop's monotonic clock.
 #pragma once
@@ -24,82 +25,82 @@
 
 namespace ws {
 
-/// What a stall watch asks for: within `window_ms` at least `bytes` must move.
+/// The rule of a stall watch: at least `bytes` must be transferred within `window_ms`.
 struct StallRule {
   std::uint32_t window_ms;
   std::size_t bytes;
 };
 
-/// Watches that bytes go on moving, in windows of time.
+/// Checks in windows of time that enough bytes are transferred.
 class StallWatch {
  public:
   [[nodiscard]] bool is_running() const { return deadline_ != Timers::kNever; }
   [[nodiscard]] std::int64_t deadline() const { return deadline_; }
-  /// `moved` bytes were read or written. If more `is_pending`, subtracts them from what the running window still requires,
-  /// or starts a window if none runs; else stops.
+  /// `moved` bytes were read or written. If more `is_pending`, counts them in the current window, or starts one if none
+  /// runs; else stops.
   void update(bool is_pending, std::size_t moved, std::int64_t now, StallRule rule);
   void stop() { deadline_ = Timers::kNever; }
-  /// Starts a window, whatever has moved in the one that runs.
+  /// Starts a new window, also if one is running.
   void restart(std::int64_t now, StallRule rule);
-  /// True if the window is over and too little has moved in it. If enough has, the next window starts.
+  /// True if the window is over and too few bytes were transferred. If enough were, starts the next window.
   [[nodiscard]] bool is_stalled(std::int64_t now, StallRule rule);
 
  private:
   std::int64_t deadline_ = Timers::kNever;
-  std::uint32_t wanted_ = 0;  ///< bytes that must still move before `deadline_`
+  std::uint32_t wanted_ = 0;  ///< bytes still required before `deadline_`
 };
 
 class Deadlines {
  public:
-  /// What is over, for the session to act on.
+  /// What is due; the session acts on it.
   enum class Due : std::uint8_t {
     kNothing,
-    kHead,          ///< the request head did not come
-    kPing,          ///< the peer was silent: a ping is to be sent now, and the pong is awaited
-    kPong,          ///< no pong came
-    kClose,         ///< no Close came in answer to ours
-    kDrain,         ///< no FIN came in answer to ours
-    kStalledRead,   ///< a message does not go on
+    kHead,          ///< the request head is not complete
+    kPing,          ///< the peer was silent: send a ping now; kPong has started
+    kPong,          ///< no pong was received
+    kClose,         ///< our Close was not answered
+    kDrain,         ///< our FIN was not answered
+    kStalledRead,   ///< a message makes no progress
     kStalledWrite,  ///< the peer does not read
   };
-  /// What the decision depends on besides time.
+  /// The state of the session that `due` depends on.
   struct Situation {
-    bool may_read;    ///< false: we have stopped reading from this peer
-    bool has_queued;  ///< output is queued: our ping may be in it
+    bool may_read;    ///< false: the session does not read from the peer
+    bool has_queued;  ///< output is queued, perhaps with our ping in it
   };
 
-  // --- What happened. `limits` says how long the next wait is.
+  // --- Events. `limits` sets the length of the next wait.
   void accepted(std::int64_t now, const Limits& limits) {
     await(Wait::kHead, now + limits.handshake_ms);
   }
-  /// The 101 was sent. Keep-alive begins, if `ping_ms` is not 0.
+  /// The 101 was sent. Starts keep-alive, unless `ping_ms` is 0.
   void opened(std::int64_t now, const Limits& limits);
-  /// Bytes came, of whatever kind.
+  /// Bytes were received, of any kind.
   void received(std::int64_t now, const Limits& limits) {
     if (wait_ == Wait::kSilence)
       deadline_ = now + limits.ping_ms;
   }
-  /// False if no ping of ours is unanswered.
+  /// Returns false if no ping of ours is unanswered.
   bool received_pong(std::int64_t now, const Limits& limits);
-  /// No message is half received.
+  /// No message is partly received.
   void message_ended() { stalled_read_.stop(); }
-  /// A message is half received, and `size` bytes came in this read, control frames included. `is_new`: the message
-  /// began in this read; then a new window starts, and `size` does not count.
+  /// A message is partly received, and this read brought `size` bytes, control frames included. `is_new`: it started in
+  /// this read; then a new window starts, and `size` does not count.
   void message_continued(std::size_t size, bool is_new, std::int64_t now, const Limits& limits);
   void sent_close(std::int64_t now, const Limits& limits);
-  /// Only queued output is waited for, which has a watch of its own.
+  /// Only queued output remains, which has its own stall watch.
   void flushing();
   void sent_fin(std::int64_t now, const Limits& limits) {
     await(Wait::kDrain, now + limits.drain_ms);
   }
 
-  /// What is due at `now`, one thing at a time: ask again until nothing is. `stalled_write` is the watch of the
-  /// queued output, null if nothing is queued.
+  /// The first thing that is due at `now`; call again for further ones. `stalled_write`: the watch of the queued
+  /// output, or null if there is no backlog.
   [[nodiscard]] Due due(std::int64_t now, const Limits& limits, Situation situation,
                         StallWatch* stalled_write);
-  /// When to ask `due`, apart from `stalled_write`'s deadline; kNever if nothing is waited for.
+  /// When to call `due` next, not counting `stalled_write`; kNever if there is no deadline.
   [[nodiscard]] std::int64_t next() const;
-  /// Nothing runs but keep-alive's silence, which any byte renews.
+  /// True if no deadline runs except kSilence, which any byte restarts.
   [[nodiscard]] bool is_quiet() const {
     return wait_ <= Wait::kSilence && !stalled_read_.is_running();
   }
@@ -119,7 +120,7 @@ class Deadlines {
   }
 
   std::int64_t deadline_ = Timers::kNever;         ///< of `wait_`
-  [[no_unique_address]] StallWatch stalled_read_;  ///< runs while a message is half received
+  [[no_unique_address]] StallWatch stalled_read_;  ///< runs while a message is partly received
   Wait wait_ = Wait::kNone;
 };
 

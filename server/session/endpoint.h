@@ -1,4 +1,4 @@
-// The one interface that an application implements.
+// The interface that an application implements.
 //
 // An endpoint never touches a socket: it calls the session, which frames, queues and limits its output.
 #pragma once
@@ -16,23 +16,23 @@ namespace ws {
 
 class Session;
 
-/// What a client asked for. Valid during the call that it is passed to.
+/// A client's opening request. Valid during the call that it is passed to.
 struct Opening {
   const HttpRequest& request;    ///< target and fields
-  std::string_view subprotocol;  ///< the one that we chose; empty: none
+  std::string_view subprotocol;  ///< the one that the server chose; empty: none
   const Fd& socket;              ///< for `peer`
-  /// The client's address, asked of the kernel: most endpoints never do.
+  /// The address of the client. Asks the kernel only when called: most endpoints do not need it.
   [[nodiscard]] SocketAddress peer() const { return peer_address(socket); }
 };
 
 /// How a session ended.
 struct Ending {
-  /// The peer's close code (1005: its Close had none); 1006 if no Close came (FIN, reset, or a timeout of ours); the
-  /// code of our Close if we failed the connection; 1011 if the endpoint threw. RFC 6455 §7.1.5
+  /// The peer's close code (1005: its Close had none); 1006 if no Close was received (FIN, reset, or a timeout of
+  /// ours); the code of our Close if we failed the connection; 1011 if the endpoint threw. RFC 6455 §7.1.5
   std::uint16_t code;
-  std::string_view reason;  ///< the peer's, or our description; valid during the call
-  /// A broken rule, a reset, an exception, or a ping or write timeout. Not: a Close, a FIN without one, or a Close of
-  /// ours that was not answered.
+  std::string_view reason;  ///< from the peer, or our description; valid during the call
+  /// True if the connection failed or was reset, or the endpoint threw. False after a Close, a FIN without Close, or no
+  /// answer to our Close.
   bool is_error;
 };
 
@@ -40,16 +40,16 @@ class Endpoint {
  public:
   virtual ~Endpoint() = default;
 
-  /// 101 lets the client in; an HTTP status of 400 or more refuses it.
+  /// Returns 101 to accept the client, or an HTTP status of 400 or more to refuse it.
   virtual int admit(const Opening&) { return 101; }
-  /// The session is open: it may be sent to from now on.
+  /// The session is open and can send from now on.
   virtual void opened(Session&, const Opening&) {}
-  /// A whole message; text is valid UTF-8. `payload` is valid during the call, and may be changed.
+  /// Handles a complete message; text is valid UTF-8. `payload` is valid during the call and may be modified.
   virtual void message(Session& session, Opcode opcode, std::span<std::byte> payload) = 0;
-  /// Called once for each session that was opened; it can no longer be sent to.
+  /// Called once for each session that was opened. The session can no longer send.
   virtual void closed(Session&, const Ending&) {}
-  /// Called before output is flushed at the end of a loop iteration, perhaps several times: send now what was delayed
-  /// to be sent in one write.
+  /// Called at the end of a loop iteration, perhaps several times, before output is flushed: send output here that was
+  /// collected during the iteration.
   virtual void turn_ended() {}
 };
 

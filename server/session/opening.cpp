@@ -15,7 +15,7 @@ OpeningResult refused(Answer answer) {
   return {.status = Status::kRefused, .answer = std::move(answer)};
 }
 
-/// Appends `bytes` to those of `head`, which is made if there is none; false if the budget does not allow it.
+/// Appends `bytes` to `head`, which is created if it is null. False if the budget does not allow it.
 bool keep(std::unique_ptr<PartialHead>& head, std::span<const std::byte> bytes, Budget& budget) {
   if (head == nullptr)
     head = std::make_unique<PartialHead>(budget);
@@ -43,7 +43,7 @@ OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, cons
 
 OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::byte> bytes,
                            const Fd& socket, SessionContext& context) {
-  // A head in one read is parsed where it lies; one that is cut is collected.
+  // A head that arrives in one read is parsed in place; otherwise its parts are collected in `head`.
   HttpRequest* request = &context.request;
   if (head == nullptr) {
     request->reset();

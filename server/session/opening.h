@@ -1,4 +1,4 @@
-// The opening handshake of one session: the bytes of a request head in, the 101 or a refusal out. RFC 6455 §4.2
+// The opening handshake of a session: reads a request head and returns the 101 or a refusal. RFC 6455 §4.2
 #pragma once
 
 #include <cstdint>
@@ -14,28 +14,28 @@
 
 namespace ws {
 
-/// A request head that did not come in one read. Most do, and need none.
+/// Collects a request head that arrives in several reads. Most arrive in one read and need none.
 struct PartialHead {
   explicit PartialHead(Budget& budget) : bytes(budget) {}
   HttpRequest request;
   Block bytes;
 };
 
-/// What came of the bytes so far.
+/// The result of the bytes read so far.
 struct OpeningResult {
   enum class Status : std::uint8_t {
     kNeedMore,
-    kRefused,   ///< `answer` is to be sent, and the session ends
-    kAccepted,  ///< `answer` says which route and upgrade
+    kRefused,   ///< send `answer` and end the session
+    kAccepted,  ///< `answer` has the route and the upgrade
   };
   Status status = Status::kNeedMore;
   Answer answer{};
-  const HttpRequest* request = nullptr;  ///< if it was accepted
-  std::span<std::byte> rest{};           ///< bytes that came after the head
+  const HttpRequest* request = nullptr;  ///< only for kAccepted
+  std::span<std::byte> rest{};           ///< bytes after the head
 };
 
-/// Reads `bytes`, which follow what `head` holds; null if they are the first. A complete head is answered by the router
-/// and then by its endpoint's `admit`. The result's request and rest lie in `bytes`, `head` and the context.
+/// Reads `bytes`, the continuation of `head` (null for a new one). Passes a complete head to the router, then to
+/// `admit` of its endpoint. The result refers to memory of `bytes`, `head` and `context`.
 OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::byte> bytes,
                            const Fd& socket, SessionContext& context);
 

@@ -6,7 +6,7 @@
 
 namespace ws {
 
-/// Makes room for one more segment; false if the budget does not allow it.
+/// Reserves space for one more segment; false if the budget does not allow it.
 bool Outbox::reserve_segment() {
   if (segments_.size() < segments_.capacity())
     return true;
@@ -23,7 +23,7 @@ bool Outbox::append(const Output& out, std::size_t sent) {
   const std::size_t size = out.size() - sent;
   if (size == 0)
     return true;
-  // The own tail grows until it is on its way; bytes that have left are not kept for ever.
+  // Extend the tail only while none of it was sent: otherwise sent bytes would stay in memory.
   const bool extends = tail_ != nullptr && segments_.back().begin == 0;
   const std::shared_ptr<Block> block = extends ? tail_ : std::make_shared<Block>(budget_);
   if ((!extends && !reserve_segment()) || !block->reserve(size))
@@ -67,8 +67,7 @@ void Outbox::drop_broadcasts() {
   for (std::size_t i = first_; i < segments_.size(); ++i) {
     Segment& segment = segments_[i];
     if (segment.is_broadcast) {
-      // Walk the frames to the end of the one that has been begun, if one has. The headers are our own,
-      // so that a client's rule (no mask) reads them.
+      // Find the end of a frame that was sent in part. Our frames are unmasked, so they are parsed as by a client.
       std::size_t end = segment.start;
       while (end < segment.begin) {
         FrameHeader header;
@@ -97,7 +96,7 @@ std::size_t Outbox::pieces(std::span<iovec> pieces) const {
   for (std::size_t i = first_; i < segments_.size() && count < pieces.size(); ++i, ++count) {
     const Segment& segment = segments_[i];
     const auto bytes = segment.block->bytes().subspan(segment.begin, segment.end - segment.begin);
-    pieces[count] = {const_cast<std::byte*>(bytes.data()), bytes.size()};  // only read by sendmsg
+    pieces[count] = {const_cast<std::byte*>(bytes.data()), bytes.size()};  // sendmsg only reads it
   }
   return count;
 }

@@ -12,10 +12,10 @@
 namespace ws {
 namespace {
 
-/// Messages may inflate to a thousand times what was read. After so many bytes of them the remaining input waits until
-/// the other ready sessions were handled.
+/// Bytes of messages after which the other input waits for the other ready sessions: messages may inflate to a thousand
+/// times the bytes that were read.
 constexpr std::size_t kMostInOneIteration = std::size_t{2} * 1024 * 1024;
-/// What an answer may add to the payload that it answers, and a Close after it.
+/// Bytes that an answer may add to the payload that it answers, including a Close after it.
 constexpr std::size_t kAnswerOverhead = 512;
 
 }  // namespace
@@ -67,8 +67,8 @@ bool Session::on_ready(std::uint32_t events) {
   } else if (events == 0) {
     did_something = resume();
   } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
-    // epoll always reports these. To a session that does not read they mean that the peer has reset the
-    // connection: there is nothing to wait for, and waiting would spin.
+    // epoll always reports these events. For a session that does not read they mean that the connection was reset;
+    // ignoring them would spin.
     end(transport_.pending_error());
     did_something = true;
   }
@@ -102,11 +102,11 @@ bool Session::read() {
     read_head(bytes);
   } else if (state_ == State::kOpen) {
     handle_input(bytes);
-  }  // else: discarded, so that close() will not find it unread [6455-7.1.1-DRAIN]
+  }  // else: discard it, because close() with unread input sends RST [6455-7.1.1-DRAIN]
   return true;
 }
 
-/// The peer will send nothing more, and may still read.
+/// The peer sends nothing more, but may still read.
 void Session::handle_fin() {
   is_fin_received_ = true;
   if (state_ == State::kOpen) {
@@ -120,7 +120,7 @@ void Session::handle_fin() {
 // --- The opening handshake
 
 void Session::read_head(std::span<std::byte> bytes) {
-  std::unique_ptr<PartialHead> head = std::move(head_);  // holds what the result refers to
+  std::unique_ptr<PartialHead> head = std::move(head_);  // the result refers to its memory
   const OpeningResult result = read_opening(head, bytes, transport_.fd(), context_);
   switch (result.status) {
     case OpeningResult::Status::kNeedMore:
@@ -139,13 +139,13 @@ void Session::read_head(std::span<std::byte> bytes) {
   route_ = static_cast<std::uint16_t>(answer.route - context_.router.routes().data());
   state_ = State::kOpen;
   deadlines_.opened(now(), limits());
-  arm();  // a ping may be due before the head was
+  arm();  // the ping may be due before the deadline of the head
   endpoint().opened(*this, Opening{*result.request, answer.upgrade.subprotocol, transport_.fd()});
-  // A client must wait for the 101 (§4.1). Frames of one that did not are here already.
+  // A client must wait for the 101 (§4.1), but some send frames with the head.
   handle_input(result.rest);
 }
 
-// [6455-7.2.2-ABORT] an answer that says why, and the end
+// [6455-7.2.2-ABORT] Sends an answer with the reason, and ends the session.
 void Session::refuse_with(const Answer& answer) {
   take_cork();
   write_answer(answer, std::time(nullptr), context_.cork.output);
@@ -175,7 +175,7 @@ void Session::watch_message(std::size_t received, bool is_new) {
     deadlines_.message_continued(received, is_new, now(), limits());
 }
 
-/// Continues with input that was held back. It is in memory, so epoll reports no event for it.
+/// Handles input that was held back. epoll reports no event for it, because it is already in memory.
 bool Session::resume() {
   if (state_ != State::kOpen || is_paused_ || backlog_ == nullptr || backlog_->input.empty())
     return false;
@@ -193,7 +193,7 @@ bool Session::resume() {
 inline void Session::deliver(const Event& message, Endpoint& to) {
   if (!connection_.is_open())
     return;  // our Close was sent
-  // [6455-10.4-BUDGET] a slow reader gets no more answers when the memory for all is used up
+  // [6455-10.4-BUDGET] When the budget is used up, a slow reader gets no more answers.
   if (queued() > 0 && context_.budget.room() <
                           context_.cork.output.size() + message.payload.size() + kAnswerOverhead)
     return fail(Error::kOverBudget);
@@ -201,9 +201,9 @@ inline void Session::deliver(const Event& message, Endpoint& to) {
              message.payload);
 }
 
-/// Parses frames and delivers messages until `in` is empty, the session is paused (too much queued, or `hold`), or it
-/// has had kMostInOneIteration: the remaining bytes stay in `in`. If the session leaves kOpen they are dropped. True if
-/// a message ended, or a control frame outside a message: what is half received now has begun in this call.
+/// Parses frames and delivers messages until `in` is empty, the session is paused (backpressure or `hold`), or
+/// kMostInOneIteration bytes were delivered. The other bytes stay in `in`, but are dropped if it leaves kOpen. True if
+/// a message, or a control frame outside a message, ended: a partly received message then started in this call.
 inline bool Session::handle_frames(std::span<std::byte>& in) {
   Endpoint& to = endpoint();
   std::size_t delivered = 0;
@@ -222,7 +222,7 @@ inline bool Session::handle_frames(std::span<std::byte>& in) {
       handle_event(event);
       connection_.release();
       if (!connection_.is_mid_message())
-        ++delivered;                // a control frame, not within a message
+        ++delivered;                // a control frame outside a message
       if (context_.cork.is_full())  // many pongs
         flush();
     }
@@ -242,7 +242,7 @@ void Session::handle_event(Event event) {
   switch (event.type) {
     case Event::Type::kPong:
       if (deadlines_.received_pong(now(), limits()))
-        arm();  // the next ping may be due before the pong was
+        arm();  // the ping may be due before the deadline of the pong
       return;
     case Event::Type::kClose:
       start_flushing();
@@ -315,11 +315,11 @@ void Session::on_timer() {
       break;
   }
   flush();
-  update();  // arms the timer again, in any case
+  update();  // always, because the timer must be armed again
 }
 
-/// Ends each handling of an event: sends FIN if a session that ends has flushed its output, frees an empty backlog,
-/// updates the epoll interest and arms the timer.
+/// After each event, unless is_quiet: sends FIN if the session is flushing and its output was sent, frees an empty
+/// backlog, updates the epoll interest and arms the timer.
 void Session::update() {
   half_close_if_flushed();
   if (state_ == State::kEnded)
@@ -338,7 +338,7 @@ void Session::update() {
   arm();
 }
 
-/// The timer is moved only to an earlier time: one that fires too early is set again, which costs less than moving it
+/// Moves the timer only to an earlier time. A timer that fires too early is set again, which costs less than moving it
 /// with every message.
 void Session::arm() {
   std::int64_t next = deadlines_.next();

@@ -1,4 +1,4 @@
-// How a session ends: the closing handshake, then FIN and the peer's FIN; or a reset. RFC 6455 §7
+// How a session ends: with the closing handshake and the FINs of both sides, or with a reset. RFC 6455 §7
 #include <new>
 #include <string>
 
@@ -13,7 +13,7 @@ void Session::close(std::uint16_t code, std::string_view reason) {
   take_cork();
   connection_.close(code, reason, context_.cork.output);
   deadlines_.sent_close(now(), limits());
-  // From now on nothing that comes is answered, so reading on is safe, and it finds the peer's Close.
+  // Input is no longer answered, so reading cannot add output; it is needed to find the peer's Close.
   is_paused_ = false;
   is_held_ = false;
   if (backlog_ != nullptr && !backlog_->input.empty())
@@ -33,7 +33,8 @@ void Session::start_flushing() {
   head_.reset();
 }
 
-/// Ends TCP first, as a server should: FIN after the last byte, then it reads until the peer's FIN. [6455-7.1.1-FIRST]
+/// When all output was sent: sends FIN before the client does [6455-7.1.1-FIRST] and reads until the client's FIN, or
+/// ends if that was received.
 void Session::half_close_if_flushed() {
   if (state_ != State::kFlushing || queued() > 0)
     return;
@@ -87,7 +88,7 @@ void Session::on_exception(std::string_view what) {
   log(LogLevel::kError, {"Session ", id().text(), ": ", what});
   if (state_ == State::kHead) {
     take_cork();
-    context_.cork.output.clear();  // it may end with half a head; frames are whole
+    context_.cork.output.clear();  // it may hold an incomplete head; frames are never incomplete
     refuse_with(refusal(500, "internal error"));
   } else if (state_ == State::kOpen) {
     // [6455-7.4.1-1011]

@@ -3,7 +3,7 @@
 namespace ws {
 namespace {
 
-/// One read returns at most so many bytes, so that one peer cannot keep the loop from the others.
+/// Maximum bytes of one read, so that one peer cannot keep the loop busy for long.
 constexpr std::size_t kReceiveBuffer = 512 * 1024;
 
 }  // namespace

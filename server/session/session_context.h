@@ -1,4 +1,4 @@
-// What all sessions of one loop share.
+// State that all sessions of one loop share.
 #pragma once
 
 #include <cstddef>
@@ -23,20 +23,20 @@ struct Budgets {
   explicit Budgets(const Limits& limits)
       : buffered(limits.buffered), windows(limits.buffered / 2, &buffered) {}
   Budget buffered;
-  /// The part of it for permessage-deflate. Sessions keep windows while they are idle, however many there are. They
-  /// get half, so that messages find memory too.
+  /// The part of `buffered` for permessage-deflate windows, which idle sessions keep: half, so that memory remains for
+  /// messages.
   Budget windows;
 };
 
-/// A session that has ended in this loop iteration, and why: the system's error, or our reason. Neither if it ended in
-/// good order.
+/// A session that ended in this loop iteration, and why: an error of the system, or a text of ours; neither after a
+/// normal end.
 struct EndedSession {
   EventLoop::Token token;
   std::error_code error{};
   std::string_view why{};
 };
 
-/// Outlives the sessions.
+/// Must outlive the sessions.
 struct SessionContext {
   SessionContext(const Limits& limits, const Router& router_to_use, Budgets& budgets,
                  const DeflateSettings& deflate_settings = {});
@@ -48,10 +48,10 @@ struct SessionContext {
   EventLoop loop;
   std::vector<std::byte> receive_buffer;
   Cork cork;
-  HttpRequest request;              ///< for heads that lie whole in the receive buffer
+  HttpRequest request;              ///< for heads that arrive in one read
   std::vector<EndedSession> ended;  ///< to be erased at the end of the loop iteration
   bool is_stopping = false;         ///< requests are answered 503
-  Tap* tap = nullptr;               ///< null: nothing watches the sockets
+  Tap* tap = nullptr;               ///< null: no tap
 };
 
 }  // namespace ws

@@ -1,4 +1,4 @@
-// What the log calls a session: its generation, as eight hex digits.
+// The id of a session in the log: its generation, as eight hex digits.
 #pragma once
 
 #include <array>

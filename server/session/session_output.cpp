@@ -1,7 +1,7 @@
-// What a session sends: into the cork, from there to the socket, and into the backlog what the socket does not accept.
+// Output goes to the cork and from there to the socket; bytes that the socket does not accept go to the backlog.
 //
 //      send ──▶ cork ──flush_cork──▶ Transport::write ──▶ socket
-//                        └─ what is left ─▶ backlog ──flush_backlog, on EPOLLOUT──▶ Transport::write
+//                        └─ unsent bytes ─▶ backlog ──flush_backlog, on EPOLLOUT──▶ Transport::write
 #include <algorithm>
 #include <cerrno>
 #include <new>
@@ -29,7 +29,7 @@ Session::SendResult Session::send(Opcode opcode,
 }
 
 Session::SendResult Session::send(Opcode opcode, std::span<const std::byte> payload) {
-  // The common case: it answers the message that is being handled.
+  // Common case: a short answer to the message that is being handled.
   if (context_.cork.owner() != this || state_ != State::kOpen ||
       !connection_.send_short(opcode, payload, context_.cork.output)) [[unlikely]]
     return send(opcode, {payload});
@@ -45,7 +45,7 @@ inline Session::SendResult Session::after_send() {
   return queued() > limits().outbox_high ? SendResult::kOverHigh : SendResult::kQueued;
 }
 
-/// Sends what is corked, in one write; what the socket does not accept is queued. [6455-6.1-TRANSMIT]
+/// Writes the cork with one call and queues the bytes that the socket does not accept. [6455-6.1-TRANSMIT]
 void Session::flush_cork() {
   Cork& cork = context_.cork;
   cork.set_owner(nullptr);
@@ -63,7 +63,7 @@ void Session::queue_unsent(const Output& out, IoResult sent) {
   if (sent.status() == IoResult::Status::kError)
     return end(sent.error());
   try {
-    // Without memory for all of it a frame would be cut: nothing can be sent after that.
+    // If the unsent bytes cannot be queued, a frame is cut: nothing can be sent after it.
     if (!backlog().output.append(out, sent.size()))
       return reset("the server's buffers are full");
   } catch (const std::bad_alloc&) {
@@ -96,7 +96,7 @@ void Session::flush_backlog() {
   }
 }
 
-/// `sent` bytes of the queue were sent, or some were added to it.
+/// Updates the write timeout: `sent` bytes of the queue were sent, or bytes were queued.
 void Session::watch_output(std::size_t sent) {
   if (backlog_ != nullptr)
     backlog_->stalled_write.update(queued() > 0, sent, now(), Deadlines::write_rule(limits()));
@@ -104,7 +104,7 @@ void Session::watch_output(std::size_t sent) {
 
 bool Session::send_shared(const std::shared_ptr<const Block>& block,
                           std::span<const Range> ranges) {
-  flush();  // what this session was sent before goes first
+  flush();  // earlier output of this session goes first
   if (!is_open())
     return true;
   if (takes_shared_deflate())
@@ -138,8 +138,8 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
   return !is_too_slow;
 }
 
-/// It loses the queued messages, finishes the frame that it is in the middle of [6455-5.5.1-DELAY], and gets a Close
-/// and a deadline: one slow reader neither stops the others nor grows without bound.
+/// Drops the queued broadcasts, except a frame that was sent in part [6455-5.5.1-DELAY], and sends a Close with a
+/// deadline: a slow reader neither delays other members nor uses unlimited memory.
 void Session::disconnect_slow_reader() {
   log(LogLevel::kWarn, {"Session ", id().text(), " disconnected: it reads too slowly (queued ",
                         std::to_string(backlog_->output.cost()), " bytes)"});

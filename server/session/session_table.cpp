@@ -5,7 +5,7 @@
 namespace ws {
 namespace {
 
-/// Doubled, so that arrivals take constant time on average: reserve() by itself adds just what is asked.
+/// Reserves space for `size` elements. Doubled, because reserve() alone adds only what is requested.
 template <typename Element>
 void make_room(std::vector<Element>& vector, std::size_t size) {
   if (size > vector.capacity())
@@ -26,7 +26,7 @@ EventLoop::Token SessionTable::next_token() const {
 
 void SessionTable::put(std::unique_ptr<Session> session) {
   const EventLoop::Token token = next_token();
-  // Room first: whatever fails must fail before anything has changed, and erase must not fail at all.
+  // Reserve first: an allocation must fail before anything has changed, and erase must not allocate.
   make_room(dense_, dense_.size() + 1);
   if (free_.empty()) {
     make_room(free_, slots_.size() + 1);
@@ -39,7 +39,7 @@ void SessionTable::put(std::unique_ptr<Session> session) {
   slot.dense = static_cast<std::uint32_t>(dense_.size());
   dense_.push_back(session.get());
   slot.session = std::move(session);
-  // After four billion they start again.
+  // Wraps around after 2^32 numbers.
   next_serial_ = next_serial_ > UINT32_MAX - stride_ ? first_serial_ : next_serial_ + stride_;
 }
 
@@ -53,7 +53,7 @@ void SessionTable::erase(EventLoop::Token token) {
   if (find(token) == nullptr)
     return;
   Slot& slot = slots_[token.slot];
-  // The last of the dense array takes the gap.
+  // Move the last element of the dense array into the gap.
   Session* const last = dense_.back();
   dense_[slot.dense] = last;
   slots_[last->token().slot].dense = slot.dense;

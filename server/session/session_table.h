@@ -1,9 +1,8 @@
-// Who is connected: stable ids, O(1) in and out, dense iteration.
+// The sessions of one loop: stable tokens, O(1) insertion and removal, dense iteration.
 //
-// A session sits in a slot for life. Its serial number, which no other session of this server has had
-// (32 bits, given in the order of arrival), tells it from earlier tenants of the slot: epoll's events
-// carry both. The serial is also the id that the log shows, as eight hex digits. With N loops each has a
-// table, which deals out every Nth number.
+// A session keeps its slot until it is erased. Its generation (32 bits, in the order of arrival) distinguishes it from
+// earlier sessions in the slot; epoll events carry both as a token. The log shows the generation as the id of the
+// session. With N loops, each table assigns every Nth number, so generations are unique in the server.
 #pragma once
 
 #include <cstddef>
@@ -20,22 +19,22 @@ class Session;
 
 class SessionTable {
  public:
-  /// Serials are `first` (not 0), `first + stride`, ...
+  /// The generations are `first` (not 0), `first + stride`, ...
   explicit SessionTable(std::uint32_t first = 1, std::uint32_t stride = 1);
   ~SessionTable();
   SessionTable(const SessionTable&) = delete;
   SessionTable& operator=(const SessionTable&) = delete;
 
-  /// The token that the next session put in will have.
+  /// The token of the next session that is inserted.
   [[nodiscard]] EventLoop::Token next_token() const;
-  /// Puts in a session that was made with `next_token`.
+  /// Inserts a session that was created with `next_token`. If it throws, nothing has changed.
   void put(std::unique_ptr<Session> session);
-  /// The session of that slot and serial; null if it is gone.
+  /// The session with this slot and generation; null if it was erased.
   [[nodiscard]] Session* find(EventLoop::Token token) const;
-  /// Destroys it. Its slot is free for the next one.
+  /// Destroys the session and frees its slot.
   void erase(EventLoop::Token token);
 
-  /// All sessions, in no order. Valid until the next put or erase.
+  /// All sessions, in no particular order. Valid until the next put or erase.
   [[nodiscard]] std::span<Session* const> all() const { return dense_; }
   [[nodiscard]] std::size_t size() const { return dense_.size(); }
 
