@@ -9,20 +9,20 @@
 namespace ws {
 namespace {
 
-/// In the order and the case in which the article's server writes them: 89 of the 218 bytes of row 6.
+/// The order and case of the article's server: 89 of the 218 bytes of its answer (docs/12-reading-the-trace.md, row 6).
 constexpr std::string_view kVary =
     "Vary: Origin\r\n"
     "Vary: Access-Control-Request-Method\r\n"
     "Vary: Access-Control-Request-Headers\r\n";
 
-/// What Spring's applyPermitDefaultValues permits.
+/// The methods that Spring's applyPermitDefaultValues permits.
 constexpr std::array<std::string_view, 3> kCorsMethods = {"GET", "HEAD", "POST"};
 
 bool is_cors_method(std::string_view method) {
   return std::ranges::find(kCorsMethods, method) != kCorsMethods.end();
 }
 
-/// True if `origin` is one of `allowed_origins`, or if there are none.
+/// True if `origin` is one of `allowed_origins`, or if that is empty.
 bool is_allowed(const Origin& origin, std::span<const std::string> allowed_origins) {
   return allowed_origins.empty() ||
          std::ranges::any_of(allowed_origins, [&](const std::string& text) {
@@ -39,7 +39,7 @@ CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> a
     result.error = Error::kOrigin;
     return result;
   };
-  // A request without Origin is no browser's. [6455-4.2.1-NO-ORIGIN]
+  // A request without Origin does not come from a browser. [6455-4.2.1-NO-ORIGIN]
   const auto origin_field = request.find("Origin");
   if (!origin_field.has_value())
     return result;
@@ -47,9 +47,9 @@ CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> a
   if (request.count("Origin") != 1 || !origin.has_value())
     return refused();
 
-  // A request of the server's own pages is not cross-origin. That is taken on trust only where no outsider can make the
-  // name: a name that its owner has "rebound" to this address is own by its Host field alone, and so must be on the
-  // list, if there is one.
+  // A request whose origin equals its Host comes from the server's own page. This is certain only for an address or
+  // localhost: with DNS rebinding, an attacker's name points to this address and is in Host as well. Such a name must
+  // be in the list, if there is one.
   const auto own = own_origin(request.find("Host").value_or(""));
   const bool is_own = own.has_value() && are_same(*origin, *own);
   const bool is_own_for_sure = is_own && is_fixed_name(origin->host);

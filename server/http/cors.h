@@ -1,5 +1,5 @@
-// CORS: which origins may use a path, and what the answer says about that. The WHATWG Fetch standard's CORS protocol, as
-// Spring's DefaultCorsProcessor speaks it for the seed's CORS configuration.
+// CORS (WHATWG Fetch standard): which origins may use a path, and the header fields of the answer. Behaves like
+// Spring's DefaultCorsProcessor with the CORS configuration of the article's server.
 #pragma once
 
 #include <span>
@@ -12,8 +12,8 @@ namespace ws {
 
 struct CorsResult {
   Error error = Error::kNone;  ///< kOrigin: the request is refused
-  std::string fields{};        ///< field lines for the answer, whatever it is, each with its CRLF
-  bool is_preflight = false;   ///< the answer is 200 with `fields` and nothing else
+  std::string fields{};        ///< field lines for any answer, errors included; each with its CRLF
+  bool is_preflight = false;   ///< answer 200 with `fields` and no body
 };
 
 /// Applies CORS to a request for a path that has an endpoint. `allowed_origins`: empty allows all.

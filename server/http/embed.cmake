@@ -1,5 +1,5 @@
-# cmake -D OUTPUT=page_files.cpp -P embed.cmake: writes the source that defines page_files() (page.h), with the
-# contents of page.html, page.css and page.js.
+# Generates the source file that defines page_files() (page.h), with the contents of page.html, page.css and page.js.
+# Usage: cmake -D OUTPUT=page_files.cpp -P embed.cmake
 cmake_minimum_required(VERSION 3.22)
 
 set(names page.html page.css page.js)

@@ -40,7 +40,7 @@ std::string_view reason_phrase(int status) {
   }
 }
 
-/// RFC 9110 §5.6.7, e.g. "Sun, 06 Nov 1994 08:49:37 GMT": English, whatever the locale.
+/// RFC 9110 §5.6.7, e.g. "Sun, 06 Nov 1994 08:49:37 GMT": in English, independent of the locale.
 std::string http_date(std::time_t now) {
   constexpr std::array kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   constexpr std::array kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -63,7 +63,7 @@ Answer refusal(int status, std::string_view text) {
   Answer answer;
   answer.status = status;
   answer.body = std::string(text) + "\n";
-  if (status == 426)  // [6455-4.4-VERSIONS] the one version, whatever else was missing
+  if (status == 426)  // [6455-4.4-VERSIONS] always name the supported version
     answer.fields = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
   return answer;
 }
@@ -77,7 +77,7 @@ void write_answer(const Answer& answer, std::time_t now, Output& out) {
   std::string head = "HTTP/1.1 " + std::to_string(answer.status) + " ";
   head += reason_phrase(answer.status);
   head += "\r\nDate: " + http_date(now) + "\r\n" + answer.fields;
-  // RFC 9110 §7.8: whoever sends Upgrade lists it in Connection.
+  // RFC 9110 §7.8: a sender of Upgrade must list it in Connection.
   head += answer.status == 426 ? "Connection: close, Upgrade\r\n" : "Connection: close\r\n";
   if (!answer.body.empty())
     head += "Content-Type: " + std::string(answer.content_type) + "\r\n";

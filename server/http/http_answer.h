@@ -1,4 +1,4 @@
-// Answers in HTTP: what is answered to a request, and how an answer that is not 101 is written. RFC 9112 §4
+// The answer to an HTTP request, and the serialization of answers other than 101. RFC 9112 §4
 #pragma once
 
 #include <ctime>
@@ -13,22 +13,22 @@ namespace ws {
 
 struct Route;
 
-/// What to answer. With status 101, `route` and `upgrade` say with whom the connection goes on.
+/// An answer to a request. With status 101, `route` and `upgrade` are set.
 struct Answer {
   int status = 0;
   std::string fields{};  ///< field lines, each with its CRLF
   std::string body{};
   std::string_view content_type = "text/plain; charset=utf-8";
-  bool is_head = false;  ///< the body is announced, not sent
+  bool is_head = false;  ///< answer to HEAD: Content-Length counts the body, which is not sent
   const Route* route = nullptr;
   Upgrade upgrade{};
 };
 
-/// The answer to a request that came to nothing: what was wrong, in plain text.
+/// An error answer; its body describes the error in plain text.
 [[nodiscard]] Answer refusal(Error error);
 [[nodiscard]] Answer refusal(int status, std::string_view text);
 
-/// Appends `answer`, which is not a 101, as the last one on its connection.
+/// Appends `answer`, which is not a 101, with `Connection: close`.
 void write_answer(const Answer& answer, std::time_t now, Output& out);
 
 }  // namespace ws

@@ -6,7 +6,7 @@
 namespace ws {
 namespace {
 
-/// "host", "host:port", "[::1]:port"; nullopt if malformed.
+/// Parses "host", "host:port" or "[::1]:port"; nullopt if malformed.
 std::optional<Origin> parse_authority(std::string_view scheme, std::string_view authority) {
   const std::optional<Authority> parsed = ws::parse_authority(authority);
   if (!parsed.has_value() || parsed->host.find_first_of("/?#@ ") != std::string_view::npos)

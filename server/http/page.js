@@ -4,7 +4,7 @@ for (const section of document.querySelectorAll('section')) {
   const [connect, log, form, input, send] = ['connect', 'log', 'form', 'input', 'send'].map(part);
   let socket = null;
 
-  // textContent: what comes is shown, never run.
+  // textContent: shows received text as text and never parses it as HTML.
   const show = (text, kind) => {
     const line = document.createElement('li');
     line.textContent = new Date().toLocaleTimeString() + ' ' + text;

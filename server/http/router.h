@@ -1,13 +1,13 @@
-// From a request's path to an endpoint, or to an answer that is not 101: the seed's handler mapping. Origins are in
-// origin, who may ask from elsewhere in cors, how an answer is written in http_answer.
+// Maps a request to an endpoint, or to an answer other than 101, like the article's handler mapping. Origins are in
+// origin.h, cross-origin requests in cors.h, the format of answers in http_answer.h.
 //
-// Sans I/O: a request in, an answer out. The questions are asked in this order:
+// Takes a request and returns an answer, without I/O. It checks, in this order:
 //
-//      stopping or full?      503      (what is malformed was answered 400 before it came here)
-//      is there such a path?  404
-//      may this origin?       403
-//      is the method GET?     405
-//      a proper upgrade?      400, 426
+//      is the server stopping?     503      (malformed requests were refused before)
+//      does the path exist?        404
+//      is the origin allowed?      403
+//      is the method GET?          405
+//      is the upgrade valid?       400, 426
 #pragma once
 
 #include <cstddef>
@@ -30,27 +30,27 @@ struct Route {
 
 class Router {
  public:
-  /// `allowed_origins`: empty allows all. `subprotocols`: those that are spoken here.
+  /// `allowed_origins`: empty allows all. `subprotocols`: the supported ones.
   Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols,
          const DeflateSettings& deflate = {});
 
-  /// Maps `path` (exactly) to `endpoint`, which must outlive the router. Before the first request.
+  /// Maps `path` (exact match) to `endpoint`, which must outlive the router. Only before the first request.
   void add(std::string path, Endpoint& endpoint) {
     routes_.push_back({std::move(path), &endpoint});
     endpoints_.push_back(&endpoint);
   }
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
-  /// That of the route with this index, which each message asks for.
+  /// The endpoint of `routes()[route]`. Called for each message.
   [[nodiscard]] Endpoint* endpoint(std::size_t route) const { return endpoints_[route]; }
 
-  /// `is_available`: false while the server is stopping.
+  /// Answers `request`. `is_available`: false while the server is stopping.
   [[nodiscard]] Answer answer(const HttpRequest& request, bool is_available) const;
 
  private:
   [[nodiscard]] Answer answer_mapped(const HttpRequest& request, const Route& route) const;
 
   std::vector<Route> routes_;
-  std::vector<Endpoint*> endpoints_;  ///< those of `routes_`, close together
+  std::vector<Endpoint*> endpoints_;  ///< the endpoints of `routes_`, dense for the cache
   std::vector<std::string> allowed_origins_;
   std::vector<std::string> subprotocols_;
   DeflateSettings deflate_;
