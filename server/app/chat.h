@@ -1,4 +1,4 @@
-// The chat of the seed's article: what one says, all the others hear.
+// The chat of the article: each message is sent to all other members.
 #pragma once
 
 #include <mutex>
@@ -8,14 +8,14 @@
 
 namespace ws {
 
-/// What the chats of all loops share.
+/// State that the chats of all loops share.
 struct ChatParts {
   RoomParts room{};
   std::mutex mutex{};
-  std::size_t total = 0;  ///< members, in all loops; under the mutex
+  std::size_t total = 0;  ///< members in all loops; guarded by `mutex`
 };
 
-/// One loop's.
+/// The chat endpoint of one loop.
 class Chat final : public Endpoint {
  public:
   Chat(ChatParts& parts, SessionContext& context, const SessionTable& sessions)

@@ -1,19 +1,18 @@
-// The two echoes: /echo as the seed's article has it, and /echo/raw for conformance suites and load
-// generators.
+// The echo endpoints: /echo as in the article, and /echo/raw for conformance suites and load generators.
 #pragma once
 
 #include "server/session/endpoint.h"
 
 namespace ws {
 
-/// Answers each message with the text `Echo: ` and its payload as text.
+/// Answers each message with `Echo: ` and its payload, as a text message.
 class Echo final : public Endpoint {
  public:
   void message(Session& session, Opcode opcode, std::span<std::byte> payload) override;
   void closed(Session& session, const Ending& ending) override;
 };
 
-/// Answers each message with itself, type and all.
+/// Sends each message back unchanged, with the same opcode.
 class RawEcho final : public Endpoint {
  public:
   void message(Session& session, Opcode opcode, std::span<std::byte> payload) override;

@@ -8,14 +8,14 @@
 namespace ws {
 namespace {
 
-/// How many bytes belong to one character, or to one U+FFFD.
+/// The size of a character, or of malformed bytes that one U+FFFD replaces.
 struct Character {
   std::size_t size;
   bool is_valid;
 };
 
-/// The longest start of `bytes` that could be one character. Surrogates are taken for characters here, so that
-/// all three bytes count as one that is malformed.
+/// The longest prefix of `bytes` that may be one character. A surrogate is parsed like a character, so that one U+FFFD
+/// replaces its three bytes.
 Character first_character(std::span<const std::byte> bytes) {
   const auto first = std::to_integer<std::uint8_t>(bytes[0]);
   if (first < 0x80)
@@ -53,7 +53,7 @@ std::string_view message_text(Opcode opcode, std::span<const std::byte> payload,
                               std::string& storage) {
   if (opcode == Opcode::kText || is_utf8(payload))
     return as_text(payload);
-  storage = payload_text(payload);  // [6455-5.6-TEXT] bytes that are not may not leave as text
+  storage = payload_text(payload);  // [6455-5.6-TEXT] only valid UTF-8 may be sent as text
   return storage;
 }
 

@@ -1,11 +1,11 @@
-// A message's payload as text, in the manner of the seed's `getPayloadAsText`: any payload is decoded as
-// UTF-8, and what is malformed becomes U+FFFD, in Java's way of counting.
+// The payload of a message as text, like `getPayloadAsText` of the article's server: any payload is decoded as UTF-8,
+// and malformed bytes are replaced by U+FFFD as Java does:
 //
-//      bytes            becomes        since
+//      bytes            result         reason
 //      FF FE            two U+FFFD     neither byte can start a character
 //      ED A0 80         one U+FFFD     a surrogate (D800 to DFFF) counts as one
-//      E2 82            one U+FFFD     a character that lacks its end counts as one
-//      F4 90 80 80      four U+FFFD    beyond U+10FFFF: each byte for itself
+//      E2 82            one U+FFFD     an incomplete character counts as one
+//      F4 90 80 80      four U+FFFD    beyond U+10FFFF: each byte counts as one
 #pragma once
 
 #include <cstddef>
@@ -17,11 +17,11 @@
 
 namespace ws {
 
-/// `payload` decoded and encoded again. What is valid UTF-8 comes back as it was.
+/// Decodes `payload` and encodes it again; valid UTF-8 is unchanged.
 [[nodiscard]] std::string payload_text(std::span<const std::byte> payload);
 
-/// The text of a message: the payload itself if it is valid UTF-8, as that of a text message always is; else
-/// put into `storage`.
+/// The payload itself if it is valid UTF-8, as a text message always is; else its payload_text, which is put into
+/// `storage`.
 [[nodiscard]] std::string_view message_text(Opcode opcode, std::span<const std::byte> payload,
                                             std::string& storage);
 

@@ -12,12 +12,12 @@
 namespace ws {
 namespace {
 
-/// A turn of this size leaves before its end; a block of this capacity is kept for the next one.
+/// A batch of this size is sent before the end of the iteration. Blocks up to this capacity are kept for reuse.
 constexpr std::size_t kFlushAt = 256 * 1024;
-/// A part that is behind by so much is not handed more.
+/// Limit of the mailbox of a part, in bytes.
 constexpr std::size_t kMailbox = 4 * kFlushAt;
 
-/// Bytes that a turn holds in a mailbox.
+/// Bytes of a batch in a mailbox.
 std::size_t cost(const Turn& turn) {
   std::size_t bytes = turn.said.size() * sizeof(Turn::Said);
   for (std::size_t i = 0; i < turn.editions; ++i)
@@ -46,7 +46,7 @@ void Room::join(Session& session) {
 void Room::leave(Session& session) {
   if (session.member == Session::kNoMember)
     return;
-  // The last of the dense array takes the gap.
+  // Move the last member into the gap.
   Member& gap = members_[session.member];
   parts_.takers -= gap.edition;
   gap = members_.back();
@@ -67,12 +67,13 @@ bool Room::say(Session& speaker, Opcode opcode,
   if (turn_ == nullptr)
     turn_ = std::make_shared<Turn>();
   Turn& turn = *turn_;
-  // Who takes the second edition where there is none, gets the first: each message may go as it is.
+  // The first message of a batch decides whether it has a compressed edition. Without one, all members are sent the
+  // plain edition.
   const std::size_t editions = turn.editions != 0 ? turn.editions : parts_.takers > 0 ? 2 : 1;
   const auto compressed =
       editions > 1 ? compress(opcode, parts, size) : std::span<const std::byte>{};
   if (turn.said.size() == turn.said.capacity())
-    turn.said.reserve(2 * turn.said.size() + 16);  // so that push_back below cannot throw
+    turn.said.reserve(2 * turn.said.size() + 16);  // so that emplace_back below cannot throw
   const std::array sizes = {header_bytes.size() + size,
                             compressed.empty() ? header_bytes.size() + size : compressed.size()};
   for (std::size_t i = 0; i < editions; ++i) {
@@ -80,7 +81,7 @@ bool Room::say(Session& speaker, Opcode opcode,
       turn.blocks[i] = std::make_shared<Block>(context_.budget);
     if (!turn.blocks[i]->reserve(sizes[i])) {
       if (turn.editions == 0)
-        turn_ = nullptr;  // the other edition may have got what it wanted
+        turn_ = nullptr;  // frees what the other edition has reserved
       return false;
     }
   }
@@ -109,8 +110,8 @@ bool Room::say(Session& speaker, Opcode opcode,
   return true;
 }
 
-/// The message as a compressed frame, valid until the next call; empty if it is better sent as it is. Without
-/// context, and so the same for everyone.
+/// The message as a compressed frame, valid until the next call; empty if the plain frame should be sent. Compressed
+/// without context, so that the frame is the same for all members.
 std::span<const std::byte> Room::compress(Opcode opcode,
                                           std::initializer_list<std::span<const std::byte>> parts,
                                           std::size_t size) {
@@ -126,12 +127,12 @@ std::span<const std::byte> Room::compress(Opcode opcode,
   return header.payload_length < size ? room.first(frame_size) : std::span<const std::byte>{};
 }
 
-/// The turn from where `member` joined, without what it said itself; neighbours are joined.
+/// The ranges of the batch that are for `member`: from its join, without its own messages. Adjacent ranges are merged.
 std::span<const Range> Room::ranges_for(const Turn& turn, const Member& member) {
   ranges_.clear();
   const std::size_t edition = std::min(member.edition, turn.editions - 1);
   std::size_t end = turn.blocks[edition]->size();
-  // Its own entries are chained from the newest to the oldest, so the ranges come out last first.
+  // The entries of a member are linked from newest to oldest, so the ranges are built in reverse order.
   for (std::uint32_t i = member.last_said; i != kNone; i = turn.said[i].previous) {
     const Range range = turn.said[i].ranges[edition];
     if (range.end < end)
@@ -150,7 +151,7 @@ std::span<const Range> Room::ranges_for(const Turn& turn, const Member& member) 
 }
 
 void Room::end_turn() {
-  compressed_.clear();  // a large one's memory is not kept
+  compressed_.clear();  // frees the buffer if it is large
   if (!is_home()) {
     mailbox_.take([this](std::shared_ptr<Turn>& turn) { deliver(*turn); });
   } else if (parts_.parts.size() > 1 && may_send()) {
@@ -193,7 +194,7 @@ void Room::send() {
   turn.said.clear();
   turn.editions = 0;
   for (std::shared_ptr<Block>& block : turn.blocks) {
-    // Whoever could not take it all holds the block now, which nobody may change any more.
+    // Members with unsent data still hold a reference to the block, so it must not be changed.
     if (block.use_count() > 1) {
       block.reset();
     } else if (block != nullptr) {
@@ -202,11 +203,11 @@ void Room::send() {
   }
 }
 
-/// Sends each member of this part what is for him.
+/// Sends each member of this part its ranges of the batch.
 void Room::deliver(Turn& turn) {
   for (std::uint32_t i = 0; i < turn.said.size(); ++i) {
     Turn::Said& said = turn.said[i];
-    const Session* const speaker = sessions_.find(said.speaker);  // null: another loop's, or gone
+    const Session* const speaker = sessions_.find(said.speaker);  // null: of another loop, or ended
     if (speaker != nullptr && speaker->member != Session::kNoMember)
       said.previous = std::exchange(members_[speaker->member].last_said, i);
   }
@@ -217,7 +218,7 @@ void Room::deliver(Turn& turn) {
         member.session->send_shared(turn.blocks[std::min(member.edition, turn.editions - 1)],
                                     ranges);
     } catch (const std::bad_alloc&) {
-      member.session->reset("out of memory");  // the others lose nothing
+      member.session->reset("out of memory");  // the other members are not affected
     }
     member.last_said = kNone;
   }
@@ -225,19 +226,19 @@ void Room::deliver(Turn& turn) {
 
 // --- Several parts
 
-/// Whom this part hands its turns: the home all others, each of them the home.
+/// The parts that this part sends batches to: the home sends to all others, the others to the home.
 std::span<Room* const> Room::receivers() const {
   const std::span<Room* const> all = parts_.parts;
   return is_home() ? all.subspan(1) : all.first(1);
 }
 
-/// If not, the loop is woken when a receiver has caught up.
+/// True if the mailbox of each receiver has space. If not, the loop is woken when there is space.
 bool Room::may_send() {
   return std::ranges::all_of(receivers(),
                              [&](Room* room) { return room->mailbox_.has_room(context_.loop); });
 }
 
-/// At home: puts what another part hands over behind what was said here.
+/// At home: appends the batch of another part to the current batch.
 void Room::order(std::shared_ptr<Turn>& turn) {
   const std::size_t messages = turn->said.size();
   if (turn_ == nullptr || turn_->editions == 0) {
@@ -251,7 +252,7 @@ void Room::order(std::shared_ptr<Turn>& turn) {
     send();
 }
 
-/// Copies a turn behind this one; false, and nothing copied, if there is no memory for it.
+/// Appends a copy of `other` to the current batch. Returns false and copies nothing if there is no memory.
 bool Room::append(const Turn& other) {
   Turn& turn = *turn_;
   const auto edition_of_other = [&](std::size_t i) { return std::min(i, other.editions - 1); };
@@ -280,7 +281,7 @@ bool Room::append(const Turn& other) {
   return true;
 }
 
-/// At home: so many more have their place in the order.
+/// At home: counts `messages` that were put in order.
 void Room::count_ordered(std::size_t messages) {
   parts_.ordered.store(parts_.ordered.load(std::memory_order_relaxed) + messages,
                        std::memory_order_release);
