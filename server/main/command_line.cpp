@@ -24,20 +24,20 @@ constexpr Unit kNone[] = {{"", 1}};
 constexpr Unit kBytes[] = {{"", 1}, {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
 constexpr Unit kTime[] = {{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}};
 
-/// "64KiB" with kBytes is 65536; nullopt if it is no number with one of the units.
+/// Parses a number with a unit: "64KiB" with kBytes is 65536. nullopt if it is malformed or too large.
 std::optional<std::uint64_t> parse_quantity(std::string_view text, std::span<const Unit> units) {
   std::uint64_t number = 0;
   const char* const end = text.data() + text.size();
   const auto [rest, error] = std::from_chars(text.data(), end, number);
   const auto unit = std::ranges::find(units, std::string_view(rest, end), &Unit::name);
   if (error == std::errc() && number == 0 && rest == end)
-    return 0;  // of whatever
+    return 0;  // 0 needs no unit
   if (error != std::errc() || unit == units.end() || number > UINT64_MAX / unit->factor)
     return std::nullopt;
   return number * unit->factor;
 }
 
-/// In the largest unit that it is a multiple of: 65536 with kBytes is "64KiB".
+/// Formats `number` in the largest unit that divides it: 65536 with kBytes is "64KiB".
 std::string to_text(std::uint64_t number, std::span<const Unit> units) {
   if (number == 0)
     return "0";
@@ -49,7 +49,7 @@ std::string to_text(std::uint64_t number, std::span<const Unit> units) {
   return std::to_string(number / best->factor) + std::string(best->name);
 }
 
-/// One number among the limits.
+/// An option for one number of Limits.
 template <typename Number>
 struct LimitOption {
   const char* group;
@@ -160,7 +160,7 @@ void add_choice(CLI::App& app, const char* name, Value& field,
       ->type_name("NAME");
 }
 
-/// permessage-deflate: off unless asked for, as in the article.
+/// The options of permessage-deflate, which is off by default, as in the article.
 void add_deflate(CLI::App& app, DeflateSettings& deflate) {
   app.add_flag("--deflate", deflate.is_enabled, "agree to permessage-deflate (RFC 7692)")
       ->group(kCompression);
@@ -202,7 +202,7 @@ std::string judge_subprotocol(const std::string& text) {
   return is_token(text) ? "" : "'" + text + "' is not a token";
 }
 
-/// Where to listen and with how many loops, and who is let in.
+/// The options for the address, the threads, and the clients that are accepted.
 void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
                    std::uint16_t& port) {
   app.add_option("--address", address, "to listen on, numeric, IPv4 or IPv6")

@@ -13,7 +13,7 @@ struct ParsedCommandLine {
   std::optional<ServerOptions> options{};  ///< empty: print `output` and exit
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
-  int exit_status = 0;  ///< 0: help or version, for standard output; 2: an error, one line
+  int exit_status = 0;  ///< 0: `output` is help or version; 2: `output` is an error, one line
   std::string output{};
 };
 

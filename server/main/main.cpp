@@ -1,4 +1,4 @@
-// wsd: options, signals, wiring.
+// The program wsd: parses the options, sets up signals and limits, and runs the server.
 #include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -20,7 +20,8 @@ int fail(const std::string& why) {
   return 1;
 }
 
-/// Connections are descriptors: the soft limit is raised to the hard one. Returns what there is now.
+/// Raises the soft limit of descriptors, of which each connection needs one, to the hard limit. Returns the limit that
+/// applies.
 rlim_t raise_descriptor_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -31,22 +32,22 @@ rlim_t raise_descriptor_limit() {
   return limit.rlim_cur;
 }
 
-/// The signals that the server handles are blocked before any other thread starts, which inherits that; they
-/// are then read from a descriptor.
+/// Blocks the signals that the server handles, before other threads start, which inherit the mask. The server reads
+/// them from a descriptor.
 void block_signals() {
   sigset_t signals;
   ::sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
     ::sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  // Whoever writes to a peer that is gone is told by EPIPE.
+  // A write to a closed connection then fails with EPIPE and does not end the process.
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, nullptr);
 }
 
-/// glibc raises these thresholds by itself when large blocks come and go, and then keeps what a wave of
-/// slow readers had filled. Set once, they stay: large blocks go back to the system when they are freed.
+/// glibc raises these thresholds when large blocks are freed, and then keeps the memory of a peak. Setting them
+/// disables that: large blocks are returned to the system when they are freed.
 void return_memory_when_freed() {
   // NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet
   ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);

@@ -1,4 +1,4 @@
-// The options of a server: what Server is given, and what wsd reads from its command line.
+// The options of a Server. wsd reads them from its command line.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,22 @@
 
 namespace ws {
 
-/// What is logged of the bytes that cross the wire.
+/// How much of the traffic is logged.
 enum class WireDetail : std::uint8_t {
   kOff,
-  kFields,  ///< a line an item
-  kHex,     ///< and below it the bytes, one line a field
+  kFields,  ///< one line per item: a head, a frame or data
+  kHex,     ///< the same, then its bytes, one line per field
 };
 
 struct ServerOptions {
   SocketAddress address{};    ///< to listen on; port 0: the kernel chooses
-  unsigned threads = 1;       ///< loops, 1 to 64
-  bool has_affinity = false;  ///< each loop keeps to one processor; see Server::run
+  unsigned threads = 1;       ///< number of loops, 1 to 64
+  bool has_affinity = false;  ///< each loop stays on one processor; see Server::run
   std::vector<std::string> allowed_origins{};  ///< empty: all, as in the article
   std::vector<std::string> subprotocols{};
   Limits limits{};
   DeflateSettings deflate{};
-  WireDetail wire_log = WireDetail::kOff;  ///< written to the log at level info
+  WireDetail wire_log = WireDetail::kOff;  ///< logged at level info
 };
 
 }  // namespace ws

@@ -13,7 +13,7 @@
 namespace ws {
 namespace {
 
-/// Descriptors that are not for sessions: the log's, some that a library may want, and those of the loops.
+/// Descriptors that are reserved for the log, for libraries and for each loop, not for sessions.
 constexpr std::size_t kDescriptorReserve = 60;
 constexpr std::size_t kDescriptorsOfALoop = 4;
 
@@ -25,7 +25,7 @@ std::size_t sessions_that_descriptors_allow(std::size_t loops) {
   return descriptors > 2 * reserve ? descriptors - reserve : descriptors / 2;
 }
 
-/// Those that the caller may use.
+/// The processors that the caller may use.
 std::vector<int> processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -99,8 +99,8 @@ std::error_code Server::handle_signals() {
 
 int Server::run() {
   const std::vector<int> all = options_.has_affinity ? processors() : std::vector<int>{};
-  std::vector<std::exception_ptr> failures(
-      shared_->workers.size());  // of a loop whose epoll_wait failed
+  // For each loop, the exception of a failed epoll_wait.
+  std::vector<std::exception_ptr> failures(shared_->workers.size());
   const auto run_loop = [&](std::size_t i) {
     Worker& worker = *shared_->workers[i];
     if (!all.empty())
@@ -116,7 +116,7 @@ int Server::run() {
   try {
     for (std::size_t i = 1; i < shared_->workers.size(); ++i)
       threads.emplace_back(run_loop, i);
-  } catch (...) {  // the system has no more threads: those that there are end with the first
+  } catch (...) {  // a thread cannot be started: end the threads that run
     shared_->ask_all(Worker::kEnd);
     for (std::thread& thread : threads)
       thread.join();
@@ -133,7 +133,7 @@ int Server::run() {
 }
 
 void Server::stop() {
-  shared_->workers.front()->ask(Worker::kStop);  // which tells the others
+  shared_->workers.front()->ask(Worker::kStop);  // it tells the other loops
 }
 
 }  // namespace ws

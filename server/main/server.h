@@ -1,12 +1,12 @@
-// The server: its loops, each with a listener and sessions of its own, and the applications on their paths.
+// The server: a number of loops, each with its own listener and sessions, and the endpoints with their paths.
 //
 //      Server server({.address = ..., .limits = ...});
 //      server.add("/mine", endpoint);
 //      if (const auto error = server.listen()) ...
 //      server.run();
 //
-// It stops in three steps: every new request is answered 503; every session is sent Close 1001; when the
-// last of them is gone, or `stop_ms` is over, `run` returns.
+// Stopping: each new request is answered 503, each open session is sent Close 1001, and `run` returns when all sessions
+// have ended or after `stop_ms`.
 #pragma once
 
 #include <functional>
@@ -30,27 +30,26 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Maps `path` to `endpoint`, which must outlive the server. Before `listen`. A session calls it in the thread of its
-  /// loop: with `threads` > 1 several may call it at the same time.
+  /// Maps `path` to `endpoint`, which must outlive the server. Before `listen`. Sessions call it in the threads of
+  /// their loops: with `threads` > 1, several threads at the same time.
   void add(const std::string& path, Endpoint& endpoint);
-  /// The same, with an endpoint for each loop, which is called in the thread of that loop alone.
+  /// The same with one endpoint per loop, created by `make` and called only in the thread of that loop.
   void add(const std::string& path, const std::function<std::unique_ptr<Endpoint>()>& make);
-  /// Maps /echo, /echo/raw and /chat to the endpoints that wsd has there. Before `listen`.
+  /// Adds the endpoints of wsd: /echo, /echo/raw and /chat. Before `listen`.
   void add_echo_and_chat();
-  /// Binds and listens; EADDRINUSE, EACCES, … if that fails.
+  /// Binds and listens; returns EADDRINUSE, EACCES, … on failure.
   [[nodiscard]] std::error_code listen();
-  /// Where it listens; the port that the kernel chose, if it was asked to.
+  /// The address that it listens on, with the port that the kernel chose if the option was 0.
   [[nodiscard]] const SocketAddress& address() const { return options_.address; }
-  /// SIGINT and SIGTERM then stop the server, SIGUSR1 writes the session table to the log. The caller has
-  /// blocked the three.
+  /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions. The caller must have blocked all three.
   [[nodiscard]] std::error_code handle_signals();
 
-  /// Serves until it is stopped, with the first loop in the thread of the caller. Returns 0, or 128 + n if a second
-  /// signal n ended it at once. With `has_affinity` each thread, the caller's too, stays on one of the processors that
-  /// the caller may use, and gets the connections whose packets come in there. Throws std::system_error if there cannot
-  /// be so many threads, or if epoll_wait fails: all loops then end at once.
+  /// Serves until it is stopped; the first loop runs in the thread of the caller. Returns 0, or 128 + n if a second
+  /// signal n ended it at once. With `has_affinity`, each thread, the caller's included, stays on one of the processors
+  /// that the caller may use, and gets the connections whose packets that processor handles. Throws std::system_error
+  /// if a thread cannot be started or epoll_wait fails: all loops then end at once.
   int run();
-  /// Makes `run` stop. From any thread.
+  /// Stops the server as described above, without waiting for it. From any thread.
   void stop();
 
  private:

@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kAcceptsAtOnce = 64;
 constexpr std::int64_t kListenPauseMs = 100;
-/// A peak of at least so many sessions, or bytes that they hold, is followed by malloc_trim when half of it is gone.
+/// After a peak of at least this many sessions, or bytes that they hold, malloc_trim runs when half of it is gone.
 constexpr std::size_t kManySessions = 1024;
 constexpr std::size_t kManyBytes = std::size_t{256} * 1024;
 constexpr std::int64_t kGiveBackMs = 1000;
@@ -102,7 +102,7 @@ void Worker::keep_to(int processor) {
 void Worker::run() {
   context_.loop.run(*this);
   if (wire_log_ != nullptr)
-    wire_log_->end();  // before whoever called ends the log, and then us
+    wire_log_->end();  // now, because the caller stops the log before it destroys us
 }
 
 void Worker::ask(unsigned what) {
@@ -145,7 +145,7 @@ void Worker::end_after_exception(Session& session, std::string_view why) {
   try {
     session.on_exception(why);
   } catch (...) {
-    session.end();  // which needs no memory
+    session.end();  // this needs no memory
   }
 }
 
@@ -162,8 +162,8 @@ auto Worker::guarded(Session& session, Act act) -> decltype(act()) {
 }
 
 void Worker::on_iteration_end() {
-  // Rooms first: they may hold the last messages of sessions that have ended. What endpoints send when they are told
-  // of an end is sent in the same iteration.
+  // Flush the rooms first: they may hold the last messages of sessions that have ended. Repeat, because an endpoint may
+  // send output when it is told of an end.
   Cork& cork = context_.cork;
   do {
     for (const Route& route : router_.routes())
@@ -180,7 +180,7 @@ void Worker::on_iteration_end() {
 }
 
 void Worker::erase_ended() {
-  // An endpoint that is told of one end may cause another: the list may grow meanwhile.
+  // The list may grow in this loop: an endpoint that is told of an end may end another session.
   for (std::size_t i = 0; i < context_.ended.size(); ++i) {
     const EndedSession one = context_.ended[i];
     Session* const session = table_.find(one.token);
@@ -192,8 +192,8 @@ void Worker::erase_ended() {
   context_.ended.clear();
 }
 
-/// free() returns only the end of the heap to the system: one block that stays there keeps all free memory below it.
-/// malloc_trim after a peak returns the rest; at most once a second, because it scans the whole heap.
+/// free() returns only the top of the heap: a block in use there keeps all free memory below it. After a peak,
+/// malloc_trim returns that too; at most once a second, because it scans the whole heap.
 void Worker::watch_memory() {
   const std::size_t held = shared_.budgets.buffered.used();
   most_sessions_ = std::max(most_sessions_, table_.size());
@@ -233,7 +233,7 @@ bool Worker::accept_waiting(std::uint32_t listener) {
     }
     if (error == std::errc::operation_would_block)
       return i > 0;
-    // Other errors are those of a connection that ended in the queue: accept(2).
+    // Other errors are those of a connection that ended in the queue; see accept(2).
     if (is_out_of_resources(error)) {
       on_out_of_descriptors(listeners_[listener], error);
       return true;
@@ -242,8 +242,8 @@ bool Worker::accept_waiting(std::uint32_t listener) {
   return true;
 }
 
-/// EMFILE and the like: the connection still waits, and epoll would report it for ever. The spare descriptor lets us
-/// accept it and close it; where that does not help, we stop listening for a while.
+/// Out of descriptors or memory (EMFILE, ENOMEM, …): the connection still waits, and epoll would report it forever.
+/// Closes the spare descriptor, to accept and close the connection; if that fails, stops listening for a while.
 void Worker::on_out_of_descriptors(const Fd& listener, std::error_code error) {
   spare_.reset();
   SocketAddress peer;
@@ -265,7 +265,7 @@ void Worker::watch_listeners(std::uint32_t events) {
 
 void Worker::listen_again() {
   if (!spare_.is_open())
-    spare_ = open_spare();  // another loop took what was given up for a moment
+    spare_ = open_spare();  // another loop got the one that we closed
   watch_listeners(EPOLLIN);
 }
 
@@ -276,7 +276,7 @@ void Worker::admit(Fd fd, const SocketAddress& peer) {
     entry = shared_.connections.enter(peer.host_bytes());
     if (entry.verdict == ConnectionCount::Verdict::kTooMany)
       return;
-    // Reserved now, so that the end of a session needs no memory.
+    // Reserve now, so that ending a session needs no memory.
     if (context_.ended.capacity() <= table_.size())
       context_.ended.reserve(2 * (table_.size() + 1));
     table_.put(std::make_unique<Session>(context_, std::move(fd), token, entry.address));
@@ -326,27 +326,27 @@ void Worker::start_stopping() {
     return;
   context_.is_stopping = true;  // requests are answered 503 from now on
   context_.loop.timers().set(stop_deadline_, context_.loop.now() + stop_ms_);
-  // [6455-7.3-STOP] Sends the rooms' messages before the Close. Sessions that end here stay in the table until the
+  // [6455-7.3-STOP] Send the rooms' messages before the Close. Sessions that end here stay in the table until the
   // iteration ends.
   for (const Route& route : router_.routes())
     route.endpoint->turn_ended();
   for (Session* const session : table_.all()) {
     guarded(*session, [&] { session->close(close_code::kGoingAway, "the server is stopping"); });
   }
-  // The others hear of it behind what the rooms, whose home is here, have handed them.
+  // Tell the others after the rooms, whose home is here, have sent them their last batches.
   if (is_first_)
     shared_.ask_others(kStop);
-  context_.loop.wake();  // a turn at least, even if there is nobody to wait for
+  context_.loop.wake();  // run one more iteration, even if there are no sessions
 }
 
-/// The listeners stay, to say 503, until the last WebSocket of all loops is gone; then refusals are drained to
-/// their end.
+/// Keeps the listeners open, to answer 503, until the last WebSocket of all loops has ended. Then closes them and waits
+/// for the remaining sessions, which are being refused.
 void Worker::stop_if_done() {
   const auto is_upgraded = [](const Session* session) { return session->is_upgraded(); };
   if (!is_without_websockets_ && std::ranges::none_of(table_.all(), is_upgraded)) {
     is_without_websockets_ = true;
     if (--shared_.with_websockets == 0)
-      shared_.ask_all(kNothing);  // but to look again
+      shared_.ask_all(kNothing);  // makes them check again
   }
   if (shared_.with_websockets != 0)
     return;
@@ -356,8 +356,8 @@ void Worker::stop_if_done() {
     context_.loop.stop();
 }
 
-/// Closing a listener resets the connections that wait to be accepted, so they are accepted first. One that was
-/// accepted and has not asked for anything is not waited for.
+/// Closing a listener resets the connections that wait to be accepted, so they are accepted first. Sessions without a
+/// complete request are refused now.
 void Worker::close_listeners() {
   for (std::uint32_t listener = 0; listener < listeners_.size(); ++listener) {
     for (int i = 0; i < SOMAXCONN / kAcceptsAtOnce && accept_waiting(listener); ++i)
@@ -368,7 +368,7 @@ void Worker::close_listeners() {
     if (session->state() == Session::State::kHead)
       guarded(*session, [&] { session->refuse(Error::kUnavailable); });
   }
-  context_.loop.wake();  // for one more iteration, to erase those that ended by it
+  context_.loop.wake();  // run one more iteration, to erase the sessions that ended here
 }
 
 void Worker::log_sessions() const {

@@ -1,8 +1,8 @@
-// One loop of the server, and what belongs to it: a listener, the sessions that come by it, and the applications'
-// endpoints for them. With several loops each runs in a thread of its own, and a session belongs to one of them for
-// life: it needs no lock. The kernel deals the connections out among the listeners, which have one address.
+// One loop of the server, with its listener, its sessions and their endpoints. Each loop runs in its own thread and a
+// session stays in its loop, so it needs no lock. The listeners have one address; the kernel distributes the
+// connections among them.
 //
-// What the loops share is in `Shared`, and in the parts of the rooms (server/app/room.h).
+// The loops share `Shared`, and the parts of the rooms (server/app/room.h).
 #pragma once
 
 #include <atomic>
@@ -31,25 +31,25 @@ namespace ws {
 
 class Worker;
 
-/// What all loops of one server share. Any of them may use it at any time, if nothing else is said.
+/// State that all loops of a server share. Any loop may use it at any time, unless a comment says otherwise.
 struct Shared {
   Shared(const Limits& limits, std::size_t most_connections)
       : budgets(limits), connections(most_connections, limits.connections_per_address) {}
-  /// See Worker::ask. The others are all but the first.
+  /// Calls Worker::ask of all workers, or of all except the first.
   void ask_all(unsigned what);
   void ask_others(unsigned what);
 
   Budgets budgets;
   ConnectionCount connections;
   ChatParts chat{};
-  std::atomic<std::size_t> with_websockets{0};  ///< loops that stop, or will, and still have some
-  int exit_status = 0;  ///< the first loop sets it, `run` reads it when all have ended
-  std::vector<std::unique_ptr<Worker>> workers{};  ///< all of them, before the first runs
+  std::atomic<std::size_t> with_websockets{0};  ///< loops not stopping, or with WebSockets
+  int exit_status = 0;  ///< the first loop sets it; `run` reads it after all have ended
+  std::vector<std::unique_ptr<Worker>> workers{};  ///< complete before the first one runs
 };
 
 class Worker final : private EventLoop::Handler {
  public:
-  /// `shared.workers` has those before this one.
+  /// `shared.workers` holds the workers that were created before this one.
   Worker(Shared& shared, const ServerOptions& options);
   ~Worker();
   Worker(const Worker&) = delete;
@@ -60,19 +60,19 @@ class Worker final : private EventLoop::Handler {
     add(std::move(path), *endpoints_.emplace_back(std::move(endpoint)));
   }
   void add_echo_and_chat();
-  /// Adds a listener; sets `address` to where it listens.
+  /// Adds a listener; sets `address` to the address that it is bound to.
   [[nodiscard]] std::error_code listen(SocketAddress& address, PortSharing sharing);
-  /// The first one does it for all.
+  /// Called only for the first worker, which handles the signals for all.
   [[nodiscard]] std::error_code handle_signals();
-  /// Before `run`, in its thread: keeps to one processor.
+  /// Binds the calling thread to one processor. Call it before `run`, in the same thread.
   void keep_to(int processor);
   void run();
 
-  static constexpr unsigned kNothing = 0;      ///< only runs an iteration
-  static constexpr unsigned kStop = 1;         ///< starts stopping: 503, Close 1001
+  static constexpr unsigned kNothing = 0;      ///< runs one iteration
+  static constexpr unsigned kStop = 1;         ///< starts to stop: 503 and Close 1001
   static constexpr unsigned kEnd = 2;          ///< makes run return after this iteration
-  static constexpr unsigned kLogSessions = 4;  ///< how many it has, and each on a line
-  /// Asks for one of these. From any thread.
+  static constexpr unsigned kLogSessions = 4;  ///< logs the number of sessions, and each on a line
+  /// Requests one of these actions. From any thread.
   void ask(unsigned what);
 
  private:
@@ -81,7 +81,7 @@ class Worker final : private EventLoop::Handler {
   void on_iteration_end() override;
   void on_busy_wait(EventLoop::Token token) override;
 
-  /// Out of line, since it is not on the path of a message.
+  /// Not inlined, because it is not on the path of a message.
   [[gnu::noinline]] bool accept_waiting(std::uint32_t listener);
   void admit(Fd fd, const SocketAddress& peer);
   void on_out_of_descriptors(const Fd& listener, std::error_code error);
@@ -96,7 +96,7 @@ class Worker final : private EventLoop::Handler {
   void watch_memory();
   void give_back();
   void log_sessions() const;
-  /// Calls `act` for a session; what it throws ends that session alone.
+  /// Calls `act` for a session; an exception ends only that session.
   template <typename Act>
   auto guarded(Session& session, Act act) -> decltype(act());
   static void end_after_exception(Session& session, std::string_view why);
@@ -107,22 +107,22 @@ class Worker final : private EventLoop::Handler {
   bool is_first_;
   std::uint32_t stop_ms_;
   Router router_;
-  std::unique_ptr<WireLog> wire_log_;  ///< null: what crosses is not logged
+  std::unique_ptr<WireLog> wire_log_;  ///< null: no wire log
   SessionContext context_;
   SessionTable table_;
   Echo echo_;
   RawEcho raw_echo_;
   Chat chat_;
-  std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< those that were made for this loop
-  std::size_t most_sessions_ = 0;  ///< at a time, since memory was last given back
-  std::size_t most_held_ = 0;      ///< bytes of all loops, likewise
-  std::vector<Fd> listeners_;      ///< each with its index as the generation of its token
-  Fd spare_;                       ///< given up for a moment when descriptors run out
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints of this loop alone
+  std::size_t most_sessions_ = 0;                     ///< peak since memory was last given back
+  std::size_t most_held_ = 0;                         ///< the same for the bytes held by all loops
+  std::vector<Fd> listeners_;                         ///< the index is the generation of the token
+  Fd spare_;  ///< closed for a moment when descriptors run out
   Fd signals_;
   Timer listen_again_;  ///< set while the listeners are paused
   Timer stop_deadline_;
-  Timer give_back_;                     ///< set when much memory has become free
-  bool is_without_websockets_ = false;  ///< while it stops
+  Timer give_back_;                     ///< runs malloc_trim after a peak
+  bool is_without_websockets_ = false;  ///< it stops, and no WebSocket is left
   std::atomic<unsigned> asked_{0};
 };
 
