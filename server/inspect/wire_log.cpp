@@ -12,7 +12,7 @@
 namespace ws {
 namespace {
 
-/// "wire 0000000a"
+/// The start of a line about `session`: "wire 0000000a".
 std::string mark(std::uint32_t session) {
   return "wire " + std::string(SessionId(session).text());
 }
@@ -21,7 +21,7 @@ std::string prefix(std::uint32_t session, const std::string& from, const std::st
   return mark(session) + " " + from + " → " + to;
 }
 
-/// "… Seq=228 Len=18", where an item or a TCP flag stands.
+/// `prefix` with the position of an item or a TCP flag: "… Seq=228 Len=18 ".
 std::string position(const std::string& prefix, std::uint64_t offset, std::uint64_t size) {
   return prefix + " Seq=" + std::to_string(offset) + " Len=" + std::to_string(size) + " ";
 }
@@ -126,7 +126,7 @@ void WireLog::take(std::uint32_t session, Streams& streams, Sender sender,
         call.offset = item->offset;
       call.size += item->size;
     }
-    if (item->status >= 200) {  // frames may have been sent already, but no more of them
+    if (item->status >= 200) {  // upgrade refused: the client sends no more frames
       if (const auto begun = streams.client.dissector.refused())
         write(session, streams.client, *begun);
     }

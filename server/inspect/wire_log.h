@@ -1,24 +1,24 @@
-// Every handshake and frame, logged as it crosses the wire, in Wireshark's words (protocol/inspect/wire_text.h):
+// Logs every handshake and frame on the wire, in the notation of Wireshark (protocol/inspect/wire_text.h):
 //
 //     wire 0000000a 127.0.0.1:53522 → 127.0.0.1:8080 Seq=228 Len=18 WebSocket Text [FIN] [MASKED] Fin=1 …
-//          session  sender            receiver       where the item starts in the sender's stream: what Wireshark
-//                                                    shows as relative sequence number; SYN is byte 0
+//          session  sender            receiver       offset of the item in the sender's stream: Wireshark's
+//                                                    relative sequence number; SYN is byte 0
 //
-// It is a tap at the socket: it is given the bytes that `receive` returned and those that `send_pieces` really
-// took. A tap inside Connection would see other things: no handshake; nothing behind a broken rule, though it
-// crossed; a broadcast once, when it is encoded, and not who got it; and frames that were queued and then dropped.
+// A tap at the socket: it gets the bytes that were read and those that the socket accepted. A tap inside Connection
+// would not see handshakes, bytes after a protocol error, or the receivers of a broadcast, but would see queued frames
+// that are dropped later.
 //
 // Invariants:
-//  1. A line is of one item, written when its last byte has crossed. What is half there at the end of its stream is
-//     logged as cut.
-//  2. It never hurts: a session whose log finds no memory goes on without one, and a line says so. What one call
-//     brings beyond kLinesOfACall lines is counted, and not listed: who sends a read full of empty frames would
-//     otherwise keep the loop busy for a second, with lines of which the log holds no tenth.
-//  3. Of a frame its header and kKeptOfPayload bytes are held, of a head what Limits allow while it is coming, and
-//     nothing behind it: at most 8 KiB for a session whose handshake is over. They are beside --max-buffered.
+//  1. A line describes one item, and is logged after the last byte of the item. An incomplete item at the end of its
+//     stream is logged as cut.
+//  2. It does no harm. If the memory for a session runs out, it stops logging that session, with a warning. After
+//     kLinesOfACall lines for one read or write, items are only counted: a read full of empty frames would otherwise
+//     occupy the loop for a second, for lines of which the log keeps less than a tenth.
+//  3. Of a frame, the header and kKeptOfPayload bytes are kept in memory; of an incomplete head, as much as Limits
+//     allow. After the handshake this is at most 8 KiB per session. It is not counted in --max-buffered.
 //
-// The log is asynchronous and bounded (kLogQueue lines): who logs the wire of a busy server loses the oldest lines,
-// and is told how many. Its time is when the server made the call, not when the packet crossed.
+// The log is asynchronous and bounded (kLogQueue lines): on a busy server the oldest lines are dropped and counted. The
+// time of a line is that of the system call, not of the packet.
 #pragma once
 
 #include <sys/uio.h>
@@ -44,11 +44,11 @@ class WireLog final : public Tap {
 
   explicit WireLog(bool has_hex) : has_hex_(has_hex) {}
 
-  /// A session, known by its serial from now on until `closed`.
+  /// Starts to log a session. `session` is its generation.
   void opened(std::uint32_t session, const SocketAddress& client,
               const SocketAddress& server) noexcept override;
   void closed(std::uint32_t session) noexcept override;
-  /// The server goes, and all sessions with it.
+  /// Ends the logs of all sessions, when the loop has ended.
   void end() noexcept;
 
   void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept override;
@@ -65,14 +65,14 @@ class WireLog final : public Tap {
     Stream(Sender sender, std::string stream_prefix)
         : dissector(sender, kKeptOfPayload), prefix(std::move(stream_prefix)) {}
     Dissector dissector;
-    std::string prefix;      ///< of its lines, up to the receiver
-    std::uint64_t next = 1;  ///< the offset of what comes
+    std::string prefix;      ///< start of each line, up to the receiver
+    std::uint64_t next = 1;  ///< the offset of the next byte
   };
   struct Streams {
     Stream client;
     Stream server;
   };
-  /// What is written for one `received` or `sent`, and the items that are not.
+  /// The lines logged for one `received` or `sent`, and the items that were only counted.
   struct Call {
     std::size_t lines = 0;
     std::uint64_t items = 0;
@@ -80,16 +80,17 @@ class WireLog final : public Tap {
     std::uint64_t size = 0;
   };
 
-  /// Calls `act` for the session's streams, if there are any; without memory for it there are none any more.
+  /// Calls `act` with the streams of the session, if it is logged. If `act` runs out of memory, stops logging the
+  /// session.
   template <typename Act>
   void guarded(std::uint32_t session, Act act) noexcept;
   void take(std::uint32_t session, Streams& streams, Sender sender,
             std::span<const std::byte> bytes, Call& call) const;
   static void write_rest(const Stream& stream, const Call& call);
-  /// The FIN of `sender`.
+  /// Logs the FIN of `sender`.
   void finish(std::uint32_t session, Sender sender) noexcept;
   void end(std::uint32_t session, Stream& stream) const;
-  /// Returns the number of lines.
+  /// Logs `item`; returns the number of lines.
   std::size_t write(std::uint32_t session, const Stream& stream, const Dissected& item) const;
 
   bool has_hex_;
