@@ -131,6 +131,12 @@ def test_the_server_s_cpu_time_is_reported(wsd):
     assert result["load_was_bottleneck"] == (result["load_busiest_thread"] >= 0.9)
 
 
+def test_a_run_may_be_longer_than_the_timeout_for_one_answer(wsd):
+    result = measured("echo", wsd().url("/echo/raw"), "--seconds", 2, "--warm-up", 0, "--timeout", 1)
+    assert result["unanswered"] == 0
+    assert result["seconds"] >= 2
+
+
 def test_user_and_system_time_are_told_apart(wsd):
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:  # almost all of it is user time
         result = measured("echo", wsd().url("/echo/raw"), "--seconds", 0.5, "--warm-up", 0, "--server-pid", busy.pid)
