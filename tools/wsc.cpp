@@ -170,7 +170,7 @@ std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& opti
     app.parse(argc, argv);
     for (const char* const name : {"--deflate-no-takeover", "--deflate-window-bits"}) {
       if (app.count(name) != 0 && !options.handshake.deflate.is_enabled)
-        throw CLI::ValidationError(name, "means nothing without --deflate");
+        throw CLI::ValidationError(name, "requires --deflate");
     }
   } catch (const CLI::Success& request) {  // --help, --version
     app.exit(request);

@@ -37,7 +37,8 @@ void WireLog::guarded(std::uint32_t session, Act act) noexcept {
     act(found->second);
   } catch (const std::bad_alloc&) {
     sessions_.erase(found);
-    log(LogLevel::kWarn, {"wire ", SessionId(session).text(), " is logged no more: out of memory"});
+    log(LogLevel::kWarn,
+        {"wire ", SessionId(session).text(), " is no longer logged: out of memory"});
   }
 }
 
@@ -137,7 +138,7 @@ void WireLog::write_rest(const Stream& stream, const Call& call) {
   if (call.items == 0)
     return;
   log_printable(LogLevel::kInfo, position(stream.prefix, call.offset, call.size) +
-                                     std::to_string(call.items) + " items more, not listed");
+                                     std::to_string(call.items) + " more items, not shown");
 }
 
 void WireLog::end(std::uint32_t session, Stream& stream) const {

@@ -72,45 +72,47 @@ constexpr std::uint64_t kDay = 86'400'000;
 
 constexpr LimitOption<std::size_t> kSizes[] = {
     {kHandshake, "--max-request-line", &Limits::request_line, kBytes, 16, kGiB,
-     "bytes of the request line; over it: 414"},
+     "maximum bytes of the request line; beyond: 414"},
     {kHandshake, "--max-field-line", &Limits::field_line, kBytes, 16, kGiB,
-     "bytes of one header field; over it: 431"},
-    {kHandshake, "--max-fields", &Limits::fields, kNone, 1, 10'000, "header fields; over it: 431"},
+     "maximum bytes of one header field; beyond: 431"},
+    {kHandshake, "--max-fields", &Limits::fields, kNone, 1, 10'000,
+     "maximum number of header fields; beyond: 431"},
     {kHandshake, "--max-field-bytes", &Limits::field_bytes, kBytes, 16, kGiB,
-     "bytes of all header fields; over it: 431"},
+     "maximum bytes of all header fields; beyond: 431"},
     {kMessages, "--max-message", &Limits::message, kBytes, 1, 4 * kGiB,
-     "bytes of one message; over it: Close 1009"},
+     "maximum bytes of one message; beyond: Close 1009"},
     {kMemory, "--outbox-high", &Limits::outbox_high, kBytes, 1, kGiB,
-     "bytes queued for a session above which it is not read from"},
+     "stop reading from a session when more bytes than this are queued for it"},
     {kMemory, "--outbox-low", &Limits::outbox_low, kBytes, 1, kGiB,
-     "bytes queued below which it is again"},
+     "resume reading when fewer bytes than this are queued"},
     {kMemory, "--chat-queue", &Limits::chat_queue, kBytes, 1, kGiB,
-     "bytes kept for a chat member; over it: Close 1008"},
+     "maximum bytes queued for a chat member; beyond: Close 1008"},
     {kMemory, "--max-buffered", &Limits::buffered, kBytes, 64 << 10, 1024 * kGiB,
-     "bytes held for all sessions; over it: Close 1013"},
+     "maximum bytes held for all sessions together; beyond: Close 1013"},
     {kConnections, "--max-connections", &Limits::connections, kNone, 0, 10'000'000,
-     "in all, 0: as descriptors allow; over it: 503"},
+     "maximum connections, 0: as descriptors allow; beyond: 503"},
     {kConnections, "--max-connections-per-address", &Limits::connections_per_address, kNone, 0,
-     10'000'000, "0: no limit; over it: 503"},
+     10'000'000, "maximum connections of one client address, 0: no limit; beyond: 503"},
 };
 constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kMessages, "--max-fragments", &Limits::fragments, kNone, 1, UINT32_MAX,
-     "frames of one message; over it: Close 1008"},
+     "maximum frames of one message; beyond: Close 1008"},
     {kDeadlines, "--handshake-timeout", &Limits::handshake_ms, kTime, 1, kDay,
-     "for the request head; then 408"},
+     "time for the request head; then 408"},
     {kDeadlines, "--close-timeout", &Limits::close_ms, kTime, 1, kDay,
-     "for the answer to our Close"},
+     "time for the answer to our Close; then FIN"},
     {kDeadlines, "--drain-timeout", &Limits::drain_ms, kTime, 1, kDay,
-     "for the peer's FIN after ours"},
+     "time for the peer's FIN after ours; then close"},
     {kDeadlines, "--read-timeout", &Limits::read_ms, kTime, 1, kDay,
-     "for --outbox-low bytes, or the end, of a message that has begun; then Close 1008"},
+     "time for --outbox-low more bytes, or the end, of a started message; then Close 1008"},
     {kDeadlines, "--write-timeout", &Limits::write_ms, kTime, 1, kDay,
-     "for --outbox-low bytes, or all, of what is queued to leave"},
+     "time for the peer to read --outbox-low queued bytes, or all; then a reset"},
     {kDeadlines, "--ping-interval", &Limits::ping_ms, kTime, 0, kDay,
-     "of silence before a ping, 0: never"},
-    {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay, "for the answer to our ping"},
+     "silence before a ping is sent, 0: never"},
+    {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay,
+     "time for the answer to our ping; then a reset"},
     {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
-     "for the sessions to end after SIGTERM"},
+     "time for the sessions to end after SIGTERM; then exit"},
 };
 
 template <typename Number>
@@ -166,10 +168,11 @@ void add_deflate(CLI::App& app, DeflateSettings& deflate) {
       ->group(kCompression);
   app.add_flag_callback(
          "--deflate-no-takeover", [&deflate] { deflate.takes_over_context = false; },
-         "keep no window between messages: less is gained, and an idle session costs no memory")
+         "reset the compression window after each message: less compression, and no memory for "
+         "idle sessions")
       ->group(kCompression);
   app.add_option("--deflate-window-bits", deflate.window_bits,
-                 "look back at 2^BITS bytes at most, either end")
+                 "maximum window size, 2^BITS bytes, in both directions")
       ->default_str(std::to_string(deflate.window_bits))
       ->type_name("BITS")
       ->check(CLI::Range(9, 15).description(""))
@@ -182,7 +185,7 @@ void add_deflate(CLI::App& app, DeflateSettings& deflate) {
     deflate.threshold = static_cast<std::size_t>(*bytes);
   };
   app.add_option_function<std::string>("--deflate-from", set_threshold,
-                                       "shorter messages are sent as they are")
+                                       "minimum size of a message to be compressed")
       ->default_str(to_text(deflate.threshold, kBytes))
       ->type_name("SIZE")
       ->group(kCompression);
@@ -205,7 +208,7 @@ std::string judge_subprotocol(const std::string& text) {
 /// The options for the address, the threads, and the clients that are accepted.
 void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
                    std::uint16_t& port) {
-  app.add_option("--address", address, "to listen on, numeric, IPv4 or IPv6")
+  app.add_option("--address", address, "numeric IPv4 or IPv6 address to listen on")
       ->capture_default_str()
       ->type_name("ADDRESS")
       ->check(judge_address);
@@ -225,14 +228,13 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
                                                   std::to_string(kMostLoops));
     options.threads = static_cast<unsigned>(*threads);
   };
-  app.add_option_function<std::string>("--threads", set_threads,
-                                       "loops, which deal the connections out among them")
+  app.add_option_function<std::string>("--threads", set_threads, "number of event-loop threads")
       ->default_str(std::to_string(options.threads))
       ->type_name("NUMBER");
   app.add_flag("--affinity", options.has_affinity,
-               "keep each loop to one processor, and give it what comes in there");
+               "pin each loop to one processor and give it the connections that arrive there");
   app.add_option("--allowed-origin", options.allowed_origins,
-                 "let only these origins in, repeatable; without it all may, as in the article")
+                 "allow only this origin, repeatable; default: all origins, as in the article")
       ->type_name("ORIGIN")
       ->allow_extra_args(false)
       ->check(judge_origin);
@@ -266,7 +268,7 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   std::uint16_t port = 8080;
   CLI::App app(
       "wsd, the WebSocket server of Frame by Frame: /echo, /chat and /echo/raw.\n"
-      "SIZE is in bytes, or with KiB, MiB, GiB; TIME takes ms, s, min or h: 500ms.",
+      "SIZE is in bytes, or with KiB, MiB, GiB; TIME is a number with ms, s, min or h: 500ms.",
       "wsd");
   app.get_formatter()->column_width(46);
   app.set_version_flag("--version", "wsd " FBF_VERSION " (Frame by Frame)",
@@ -287,7 +289,7 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
     for (const char* const name :
          {"--deflate-no-takeover", "--deflate-window-bits", "--deflate-from"}) {
       if (app.count(name) != 0 && !options.deflate.is_enabled)
-        throw CLI::ValidationError(name, "means nothing without --deflate");
+        throw CLI::ValidationError(name, "requires --deflate");
     }
     if (options.limits.outbox_low > options.limits.outbox_high) {
       throw CLI::ValidationError("--outbox-low", "must not be above --outbox-high");

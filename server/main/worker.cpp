@@ -95,7 +95,7 @@ void Worker::keep_to(int processor) {
       prefer_processor(listener, processor);
     return;
   }
-  log(LogLevel::kWarn, {"Cannot keep a loop to processor ", std::to_string(processor), ": ",
+  log(LogLevel::kWarn, {"Cannot pin a loop to processor ", std::to_string(processor), ": ",
                         std::error_code(errno, std::system_category()).message()});
 }
 
@@ -132,8 +132,8 @@ void Worker::on_timer(TimerNode& node) {
     return give_back();
   if (&node == &stop_deadline_) {
     if (table_.size() > 0) {
-      log(LogLevel::kWarn,
-          {"Stopping took too long: ", std::to_string(table_.size()), " sessions dropped"});
+      log(LogLevel::kWarn, {"Stop timeout: ", std::to_string(table_.size()),
+                            " sessions closed without a closing handshake"});
     }
     return context_.loop.stop();
   }
@@ -303,7 +303,7 @@ void Worker::on_signal() {
     if (info.ssi_signo == SIGUSR1) {
       shared_.ask_all(kLogSessions);  // at the end of an iteration, when ended sessions are erased
     } else if (!context_.is_stopping) {
-      log(LogLevel::kInfo, {"Stopping; another signal ends it at once"});
+      log(LogLevel::kInfo, {"Shutting down; send the signal again to exit immediately"});
       start_stopping();
     } else {
       shared_.exit_status = 128 + static_cast<int>(info.ssi_signo);

@@ -294,11 +294,11 @@ void Session::on_timer() {
       connection_.send_control(Opcode::kPing, {}, context_.cork.output);
       break;
     case Deadlines::Due::kPong:
-      reset("no pong");
+      reset("pong timeout");
       break;
     case Deadlines::Due::kClose:
       if (queued() > 0) {
-        reset("it does not read its Close");
+        reset("close timeout: the peer is not reading");
         break;
       }
       start_flushing();
@@ -311,7 +311,7 @@ void Session::on_timer() {
       fail(Error::kMessageTimeout);
       break;
     case Deadlines::Due::kStalledWrite:
-      reset("it does not read");
+      reset("write timeout: the peer is not reading");
       break;
   }
   flush();

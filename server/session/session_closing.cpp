@@ -51,7 +51,8 @@ void Session::reset(std::string_view why) {
     return;
   transport_.reset_on_close(context_.tap);
   end({}, why);
-  log(LogLevel::kWarn, {"Session ", id().text(), " reset: ", why});
+  log(LogLevel::kWarn,
+      {"Session ", id().text(), " reset: ", why, " (queued ", std::to_string(queued()), " bytes)"});
 }
 
 void Session::end(std::error_code error, std::string_view why) {

@@ -141,8 +141,9 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
 /// Drops the queued broadcasts, except a frame that was sent in part [6455-5.5.1-DELAY], and sends a Close with a
 /// deadline: a slow reader neither delays other members nor uses unlimited memory.
 void Session::disconnect_slow_reader() {
-  log(LogLevel::kWarn, {"Session ", id().text(), " disconnected: it reads too slowly (queued ",
-                        std::to_string(backlog_->output.cost()), " bytes)"});
+  log(LogLevel::kWarn,
+      {"Session ", id().text(), " disconnected: the peer reads too slowly (queued ",
+       std::to_string(backlog_->output.cost()), " bytes)"});
   backlog_->output.drop_broadcasts();
   close(close_code::kPolicyViolation, "too slow: messages were dropped");
 }

@@ -74,7 +74,7 @@ def test_who_does_not_read_is_reset(wsd):
             raw.send_until_full(frame(BINARY, b"x" * 10_000))
         except ConnectionError:
             pass  # the reset came meanwhile
-        server.logged(r"Session [0-9a-f]{8} reset: it does not read")
+        server.logged(r"Session [0-9a-f]{8} reset: write timeout: the peer is not reading \(queued \d+ bytes\)")
         wait_for(lambda: server.sessions() == [], "it is gone")
 
 
@@ -88,7 +88,7 @@ def test_a_trickle_of_reading_does_not_put_the_reset_off(wsd):
                 raw.socket.recv(100)
             except ConnectionResetError:
                 return True
-            return "reset: it does not read" in server.log()
+            return "reset: write timeout: the peer is not reading" in server.log()
         wait_for(read_a_little, "a reset though it reads a little")
 
 
@@ -121,7 +121,7 @@ def test_a_pong_that_never_comes(wsd):
             while True:
                 raw.send(frame(TEXT, b"x"))
                 raw.frame()
-    server.logged(r"Session [0-9a-f]{8} reset: no pong")
+    server.logged(r"Session [0-9a-f]{8} reset: pong timeout \(queued 0 bytes\)")
 
 
 def test_a_vanished_peer_is_forgotten(wsd):

@@ -380,5 +380,5 @@ def test_the_wait_for_all_loops_is_bounded(wsd):
     members, _ = members_on_all_loops(server)
     server.process.send_signal(signal.SIGTERM)
     assert server.wait() == 0
-    dropped = server.logged(r"Stopping took too long: (\d+) sessions dropped", server.threads)
+    dropped = server.logged(r"Stop timeout: (\d+) sessions closed without a closing handshake", server.threads)
     assert sum(int(line[1]) for line in dropped) == len(members)

@@ -821,8 +821,8 @@ def test_a_refusal_with_a_length_is_read_to_it_and_no_further():
 ACCEPT = b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
 WRONG_ANSWERS = [
     (b"220 mail.example ESMTP\r\n", "malformed status line"),
-    (b"\x15\x03\x01\x00\x02\x02\x46", "this is not HTTP (TLS? this port speaks plain ws://)"),
-    (b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\n\r\n", "the answer lacks Upgrade: websocket"),
+    (b"\x15\x03\x01\x00\x02\x02\x46", "not an HTTP request (this port accepts ws://, not TLS)"),
+    (b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\n\r\n", "the response has no Upgrade: websocket"),
     (b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + ACCEPT + b"\r\n",
      "Sec-WebSocket-Accept does not match the key"),
     (b"HTTP/1.1 101 X\r\nX: " + b"x" * 9000, "header fields too many or too long"),

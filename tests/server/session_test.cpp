@@ -137,7 +137,7 @@ TEST(Message, GainsNoTimeByPingsBetweenItsFragments) {
     client.send(ping.substr(3) + ping.substr(0, 3));
     received = client.receive(2);
   }
-  EXPECT_EQ(received, "\x88\x1B") << "a Close with a reason";
+  EXPECT_EQ(received, "\x88\x20") << "a Close with a reason";
 }
 
 TEST(Message, ThatFillsOneWindowAndNotTheNextIsAnswered1008) {
@@ -145,7 +145,7 @@ TEST(Message, ThatFillsOneWindowAndNotTheNextIsAnswered1008) {
   RawClient client = server.open("/echo/raw");
   client.send(client_frame(0x01, "a"));
   client.send(client_frame(0x00, std::string(1000, 'b')));
-  EXPECT_EQ(client.receive(4), "\x88\x1B\x03\xF0");
+  EXPECT_EQ(client.receive(4), "\x88\x20\x03\xF0");
 }
 
 TEST(StalledWrite, InASecondWindowEndsInAReset) {

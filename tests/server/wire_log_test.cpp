@@ -205,7 +205,7 @@ TEST(WireLog, CountsWhatOneCallBringsTooManyOf) {
     const std::size_t listed = (WireLog::kLinesOfACall + lines_of_a_ping - 1) / lines_of_a_ping;
     const std::string rest = kUp + "Seq=" + std::to_string(48 + listed * 6) +
                              " Len=" + std::to_string((50'000 - listed) * 6) + " " +
-                             std::to_string(50'000 - listed) + " items more, not listed";
+                             std::to_string(50'000 - listed) + " more items, not shown";
     ASSERT_GT(lines.size(), listed * lines_of_a_ping + 2);
     const std::size_t at = lines.size() - lines_of_a_ping - 1;
     EXPECT_EQ(lines[at], rest);
