@@ -1,7 +1,6 @@
-// article_server [PORT]: /echo on 127.0.0.1, as slow as the article's server: 193 ms for the handshake and
-// 8 ms for each message. These pauses decide which ACKs the kernel sends on their own (docs/12-reading-the-trace.md).
-//
-// It blocks the loop while it waits. Here that does no harm: it serves one client at a time.
+// article_server [PORT]: serves /echo on 127.0.0.1 with the delays of the article's server: 193 ms for the handshake,
+// 8 ms for each message. The delays decide which ACKs the kernel sends separately (docs/12-reading-the-trace.md).
+// Sleeping blocks the event loop; with one client at a time that is harmless.
 #include <signal.h>
 
 #include <charconv>
@@ -39,7 +38,7 @@ int main(int argc, char** argv) {
     std::cerr << "usage: article_server [PORT]\n";
     return 2;
   }
-  sigset_t signals;  // the server reads them from a descriptor
+  sigset_t signals;  // blocked: the server reads them from a signalfd
   ::sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
     ::sigaddset(&signals, signal);

@@ -1,4 +1,4 @@
-// wsc, a WebSocket client for the command line: its options. What it does is in wsc_client.
+// wsc, a WebSocket client for the command line: options and main(). The client itself is in wsc_client.h.
 #include <algorithm>
 #include <charconv>
 #include <csignal>
@@ -45,8 +45,8 @@ Exit codes:
   3  the server refused the opening handshake, or answered it wrongly
   4  closed with another code, by the server or because it broke a rule)";
 
-// What is wrong with an option's value; "" if nothing is. They all go into the request: a line end
-// in one would begin a field, or a request, of its own.
+// Validators of option values: each returns an error message, or "" for a valid value. The values become part of the
+// HTTP request, in which a line break would start another header field or request.
 
 std::string judge_field(const std::string& field) {
   const std::string_view text = field;
@@ -87,7 +87,7 @@ std::string judge_subprotocol(const std::string& name) {
   return "a subprotocol is one word of letters, digits and !#$%&'*+-.^_`|~";
 }
 
-/// What the opening handshake asks for.
+/// Options of the opening handshake.
 void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& handshake) {
   app.add_option("uri", uri, "ws://HOST[:PORT][/PATH][?QUERY]")
       ->type_name("")
@@ -117,7 +117,7 @@ void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& han
       ->check(CLI::Range(9, 15).description(""));
 }
 
-/// What becomes of lines and of messages.
+/// Options for input lines and received messages.
 void add_message_options(CLI::App& app, ClientOptions& options) {
   auto* binary =
       app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
@@ -130,7 +130,7 @@ void add_message_options(CLI::App& app, ClientOptions& options) {
       ->excludes(binary, slash);
 }
 
-/// How long it waits, and how much it accepts.
+/// Timeouts and the message size limit.
 void add_limits(CLI::App& app, ClientOptions& options) {
   const auto add_seconds = [&app](const char* names, double& value, double least,
                                   const char* text) {
@@ -155,7 +155,7 @@ void add_limits(CLI::App& app, ClientOptions& options) {
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U).description(""));
 }
 
-/// Reads the options into `options`. An exit code, if there is nothing to do but to end.
+/// Parses the command line into `options`. Returns an exit code if the program must exit at once.
 std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& options) {
   CLI::App app("A WebSocket client for the command line (RFC 6455).", "wsc");
   app.set_version_flag("--version", "wsc " FBF_VERSION);
@@ -179,7 +179,7 @@ std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& opti
     say(escape_for_terminal(error.what()));
     return ExitCode::kUsage;
   }
-  // [6455-4.1-SUBPROTOCOL]
+  // [6455-4.1-SUBPROTOCOL] names must be unique
   std::vector<std::string> names = options.handshake.subprotocols;
   std::ranges::sort(names);
   if (std::ranges::adjacent_find(names) != names.end()) {

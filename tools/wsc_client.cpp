@@ -20,10 +20,10 @@
 namespace ws::client {
 namespace {
 
-/// Of a refusal's body so many bytes are shown, and waited for so many seconds.
+/// For the body of a refused handshake: bytes to show, seconds to wait for it.
 constexpr std::size_t kShownBody = std::size_t{4} * 1024;
 constexpr double kBodyTimeout = 2;
-/// Bytes unsent, beyond a whole message, at which a server that pings and never reads is given up.
+/// Unsent bytes, in addition to one message, above which a server that sends but does not read is abandoned.
 constexpr std::size_t kMaxUnsent = std::size_t{4} * 1024 * 1024;
 
 Failure abnormal_closure(const std::string& why) {
@@ -37,14 +37,14 @@ void fill_with_random(std::span<std::byte> bytes) {
   }
 }
 
-/// [6455-5.3-KEY] unpredictable, even for who wrote the payload
+/// [6455-5.3-KEY] strong random numbers: the author of the payload must not be able to predict the key
 MaskingKey random_masking_key() {
   MaskingKey key{};
   fill_with_random(key);
   return key;
 }
 
-/// Written to by the handler, so that poll() sees even a signal that came just before it.
+/// An eventfd that the signal handler writes to: poll() also reports a signal that arrived just before the call.
 int interrupt_fd = -1;
 
 extern "C" void on_interrupt(int /*signal*/) {
@@ -54,8 +54,8 @@ extern "C" void on_interrupt(int /*signal*/) {
   errno = saved;
 }
 
-/// From now on SIGINT or SIGTERM ends the connection; a second one ends the program, as if nobody
-/// had caught it (SA_RESETHAND), even if it waits for whoever reads its output.
+/// Makes SIGINT and SIGTERM start the closing handshake. The same signal again kills the process (SA_RESETHAND), even
+/// while it is blocked in a write to standard output.
 Fd catch_interrupts() {
   Fd fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!fd.is_open())
@@ -100,8 +100,8 @@ ExitCode Client::run() {
   return exit_code_;
 }
 
-/// The opening handshake. Returns what came behind the 101 in the same read: frames already. Nothing else is sent
-/// before. [6455-4.1-WAIT]
+/// Performs the opening handshake; sends nothing else before the 101 is received. [6455-4.1-WAIT] Returns the bytes
+/// that followed the 101 in the same read: the first frames.
 std::string Client::open() {
   ClientHandshake& handshake = options_.handshake;
   fill_with_random(handshake.nonce);  // [6455-4.1-NONCE]
@@ -152,7 +152,7 @@ std::string Client::open() {
   return bytes.substr(response.size());
 }
 
-/// Any status but 101. The body, if there is one, says why.
+/// Throws a Failure for a status other than 101, with the start of the response's body as the reason.
 void Client::refuse(const HttpResponse& response, std::string& bytes) {
   std::string text = "the server refused the opening handshake: ";
   text += std::to_string(response.status()) + " " + escape_for_terminal(response.reason());
@@ -161,7 +161,7 @@ void Client::refuse(const HttpResponse& response, std::string& bytes) {
     std::from_chars(field->data(), field->data() + field->size(), length);
   const std::size_t head = response.size();
   const std::size_t end = head + std::min(length, kShownBody);
-  // From here on `bytes` grows, and `response`, which views them, is not asked any more.
+  // From here on `bytes` may be reallocated: do not use `response`, which has views into it.
   const auto deadline = in_seconds(kBodyTimeout);
   pollfd entry = socket_.entry(out_);
   while (bytes.size() < end && poll_until({&entry, 1}, deadline)) {
@@ -174,17 +174,17 @@ void Client::refuse(const HttpResponse& response, std::string& bytes) {
   throw Failure(ExitCode::kRefused, text + body);
 }
 
-/// Waits for what comes first, and sees to it. False at the end.
+/// One loop iteration: waits for events or the deadline, and handles them. Returns false at the end of the session.
 bool Client::turn() {
   send_output();
-  // [6455-7.1.7-FAIL] a connection that failed is ended by us; [6455-7.1.1-WAIT] any other by the server
+  // [6455-7.1.7-FAIL] we end TCP if the connection failed; [6455-7.1.1-WAIT] otherwise the server does
   if (has_failed_ && out_.empty())
     socket_.finish_writing();
 
   const bool takes_input = has_input_ && connection_.is_open() && out_.empty();
   std::array<pollfd, 4> entries = {{
-      {takes_input ? STDIN_FILENO : -1, POLLIN, 0},  // poll() passes over a -1
-      {has_output_ ? STDOUT_FILENO : -1, 0, 0},      // POLLERR: nobody reads our output any more
+      {takes_input ? STDIN_FILENO : -1, POLLIN, 0},  // poll() ignores -1
+      {has_output_ ? STDOUT_FILENO : -1, 0, 0},      // POLLERR: our output has no reader any more
       socket_.entry(out_),
       {interrupts_.get(), POLLIN, 0},
   }};
@@ -226,13 +226,13 @@ void Client::take_frames(std::span<std::byte> in) {
     const std::span<const std::byte> before = in;
     const Event event = connection_.next(in, out_);
     if (event.type == Event::Type::kFailed)
-      in = {};  // [6455-5.5.1-DISCARD] shown, and not looked at
-    // A server masks nothing, or has failed: what `next` consumed is still as it came.
+      in = {};  // [6455-5.5.1-DISCARD] logged below, but not parsed
+    // Frames from a server are not masked, so `next` did not change the bytes that it consumed.
     if (frame_log_.has_value())
       frame_log_->received(before.first(before.size() - in.size()));
     switch (event.type) {
       case Event::Type::kNeedMore:
-        // Pongs are what a server can make us queue, and what --echo sends back.
+        // A server makes us queue pongs, and with --echo messages.
         if (socket_.unsent(out_) > options_.max_message + kMaxUnsent) {
           throw abnormal_closure("the server sends, and does not read what is answered");
         }
@@ -247,7 +247,7 @@ void Client::take_frames(std::span<std::byte> in) {
         }
         break;
       case Event::Type::kPing:
-        break;  // answered already
+        break;  // the pong is queued already
       case Event::Type::kPong:
         if (options_.has_commands)
           say("pong \"" + escape_for_terminal(as_text(event.payload)) + "\"");
@@ -260,9 +260,9 @@ void Client::take_frames(std::span<std::byte> in) {
   }
 }
 
-/// The server's Close, or what it calls for that the server broke a rule.
+/// Reports the server's Close, or its protocol violation. `we_began`: our Close was sent before the server's.
 void Client::take_end(const Event& event, bool we_began) {
-  send_output();  // our Close, so that -v shows it before the text
+  send_output();  // our Close, so that -v shows it before the report
   std::string text;
   if (event.type == Event::Type::kFailed) {
     has_failed_ = true;
@@ -286,10 +286,10 @@ void Client::take_end(const Event& event, bool we_began) {
   await_end();
 }
 
-/// The stage that we are in took its time. False at the end.
+/// Handles the deadline of the current stage. Returns false at the end of the session; throws if no Close was received.
 bool Client::pass_deadline() {
   if (connection_.is_open()) {
-    start_close(close_code::kNormal);  // --wait is over
+    start_close(close_code::kNormal);  // the time of --wait has passed
     return true;
   }
   if (connection_.is_finished()) {
@@ -312,13 +312,13 @@ void Client::start_close(std::uint16_t code, std::string_view reason) {
     await_end();
 }
 
-/// For the server's Close, or then for its FIN: so long, and no longer than until an interrupt.
+/// Sets the deadline for the server's Close, or after it for the FIN. From now on SIGINT or SIGTERM kills the process.
 void Client::await_end() {
   deadline_ = in_seconds(options_.close_timeout);
   release_interrupts();
 }
 
-// --- lines ---------------------------------------------------------------------------------------
+// --- input and output lines ----------------------------------------------------------------------
 
 void Client::read_input() {
   const ssize_t size = ::read(STDIN_FILENO, buffer_.data(), buffer_.size());
@@ -328,7 +328,7 @@ void Client::read_input() {
     throw Failure(ExitCode::kLost, "cannot read standard input" + because(errno));
   if (size == 0) {
     if (!line_.empty() || is_line_too_long_)
-      take_line();  // a last line may lack its end
+      take_line();  // the last line may lack a line feed
     end_input();
     return;
   }
@@ -346,7 +346,7 @@ void Client::read_input() {
   }
 }
 
-/// line_ is whole. Sends it, or says why not.
+/// Sends the complete line in `line_` or runs it as a command; prints an error if that fails.
 void Client::take_line() {
   const bool is_text = !options_.is_binary;
   std::string_view reason;
@@ -368,9 +368,9 @@ void Client::take_line() {
   line_.clear();
 }
 
-/// "" if it was obeyed, or else why not.
+/// Returns "" on success, else an error message.
 std::string_view Client::run_command(std::string_view line) {
-  // The next word, and the blanks behind it.
+  // Removes the next word, and the blanks after it, from `line`; returns the word.
   const auto take_word = [&line] {
     const std::string_view word = line.substr(0, line.find(' '));
     line.remove_prefix(std::min(line.find_first_not_of(' ', word.size()), line.size()));
@@ -399,8 +399,8 @@ std::string_view Client::run_command(std::string_view line) {
   return {};
 }
 
-/// One message, one line. On a terminal what could move its cursor is escaped, and binary is in
-/// hex; into a file or a pipe goes what came, byte for byte.
+/// Prints a message as one line. On a terminal, control characters are escaped and binary messages are in hex; a file
+/// or pipe receives the payload unchanged.
 void Client::print(const Event& message) {
   if (!has_output_)
     return;
@@ -420,14 +420,14 @@ void Client::print(const Event& message) {
     } else if (errno == EPIPE) {
       has_output_ = false;
       return start_close(close_code::kGoingAway);
-    } else if (errno == EAGAIN) {  // somebody who shares it has made it non-blocking
+    } else if (errno == EAGAIN) {  // another process made the shared file non-blocking
       pollfd entry{STDOUT_FILENO, POLLOUT, 0};
       poll_until({&entry, 1}, kNever);
     } else if (errno != EINTR) {
       throw Failure(ExitCode::kLost, "cannot write to standard output" + because(errno));
     }
   }
-  // Who reads our output may take long over it: that is not the server's time.
+  // Time lost to a slow reader of our output must not count against the server.
   if (deadline_ != kNever)
     deadline_ += Clock::now() - began;
 }

@@ -1,16 +1,14 @@
-// wsc's one session: protocol/ in the client's role, and around it what protocol/ does without: a
-// socket, a clock, standard input and output.
+// wsc's client: a Connection in the client's role, with a socket, deadlines, standard input and output.
 //
-//      stdin  ── a line ──▶ a message ──▶ socket    not read while anything is unsent
-//      stdout ◀── a line ── a message ◀── socket    always read, or both sides could wait for ever
-//      stderr ◀── all that is not a message
+//      stdin  ── line ──▶ message ──▶ socket    stdin is not read while output is unsent
+//      stdout ◀── line ── message ◀── socket    always read: otherwise both sides could wait for each other
+//      stderr ◀── errors, the Close, pongs, -v
 //
-// One thread, one poll(), in these stages:
+// One thread with one poll() call passes through these stages:
 //
-//      connect ─▶ opening handshake ─▶ messages ─▶ our Close ─▶ the server's Close ─▶ its FIN
+//      connect ─▶ opening handshake ─▶ messages ─▶ our Close ─▶ the server's Close ─▶ the server's FIN
 //
-// Each wait but that for messages has a deadline, which no trickle of bytes puts off; the time that writing
-// to stdout takes is not counted.
+// Every stage except the messages has a deadline. Received bytes do not extend it; time spent writing to stdout does.
 #pragma once
 
 #include <array>
@@ -31,22 +29,22 @@
 namespace ws::client {
 
 struct ClientOptions {
-  ClientHandshake handshake;  ///< the client fills in its nonce
-  bool is_binary = false;     ///< lines leave as binary messages
+  ClientHandshake handshake;  ///< the client sets the nonce
+  bool is_binary = false;     ///< send lines as binary messages
   bool has_commands = false;  ///< lines that begin with '/' are commands
-  bool echoes = false;  ///< each message goes back; standard input and output have no part in it
+  bool echoes = false;        ///< send each message back; read no lines, print no messages
   bool is_verbose = false;
-  double wait = 0;              ///< seconds from the end of input to our Close; negative: for ever
-  double connect_timeout = 10;  ///< seconds for each address to accept, then for the handshake
+  double wait = 0;              ///< seconds from the end of input to our Close; negative: no limit
+  double connect_timeout = 10;  ///< seconds to connect to each address, then for the handshake
   double close_timeout = 10;    ///< seconds for the server's Close, then for its FIN
-  std::uint64_t max_message = Limits{}.message;  ///< bytes, in either direction
+  std::uint64_t max_message = Limits{}.message;  ///< bytes, for sent and received messages
 };
 
 class Client {
  public:
-  /// Connects. Throws Failure, as `run` does.
+  /// Connects to the server. Throws Failure.
   explicit Client(const ClientOptions& options);
-  /// All other stages, one after the other.
+  /// Runs all stages after connect. Throws Failure.
   ExitCode run();
 
  private:
@@ -74,14 +72,14 @@ class Client {
   DeflatePool deflate_;
   ConnectionSettings settings_;
   Connection connection_;
-  Output out_;                           ///< what the connection has to say
-  Fd interrupts_;                        ///< readable once SIGINT or SIGTERM came
-  Clock::time_point deadline_ = kNever;  ///< of the stage that we are in
+  Output out_;                           ///< unsent output of the connection
+  Fd interrupts_;                        ///< readable after SIGINT or SIGTERM
+  Clock::time_point deadline_ = kNever;  ///< of the current stage
   ExitCode exit_code_ = ExitCode::kNormal;
   bool has_input_ = true;
   bool has_output_ = true;
-  bool has_failed_ = false;  ///< the server broke a rule
-  std::string line_;         ///< the beginning of a line that goes on in the next read
+  bool has_failed_ = false;  ///< the server violated the protocol
+  std::string line_;         ///< the start of a line whose end is not read yet
   bool is_line_too_long_ = false;
   bool has_refused_lines_ = false;
   std::uint64_t line_number_ = 1;

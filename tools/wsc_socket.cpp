@@ -17,7 +17,7 @@
 namespace ws::client {
 namespace {
 
-/// 0, or why `address` did not accept, as an errno.
+/// Connects `fd` to `address`. Returns 0 or an errno value.
 int try_address(const Fd& fd, const addrinfo& address, Clock::time_point deadline) {
   if (!fd.is_open())
     return errno;
@@ -43,7 +43,7 @@ Clock::time_point in_seconds(double seconds) {
 
 bool poll_until(std::span<pollfd> entries, Clock::time_point deadline) {
   for (;;) {
-    // Rounded up, so that it does not wake before its time; a day at most, so that it fits an int.
+    // Rounded up, so that poll() does not return early; at most a day, so that it fits in an int.
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
     if (left <= 0)
       return false;
@@ -66,7 +66,7 @@ ClientSocket::ClientSocket(const Uri& uri, double timeout, std::string& address)
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(first, ::freeaddrinfo);
 
-  // [6455-4.1-CONNECT] one address after the other, until one accepts
+  // [6455-4.1-CONNECT] one address after another, until one accepts
   std::string failures;
   for (const addrinfo* next = first; next != nullptr; next = next->ai_next) {
     Fd fd(::socket(next->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -77,8 +77,8 @@ ClientSocket::ClientSocket(const Uri& uri, double timeout, std::string& address)
     address = numeric.data();
     if (error == 0) {
       const int on = 1;
-      // A line is a message, which is not to wait for the next one; and a server that vanished
-      // without a word is to be noticed, if after hours.
+      // TCP_NODELAY: a message must not wait for an ACK. SO_KEEPALIVE: detects, after hours, a server that vanished
+      // without a FIN.
       ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
       ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
       fd_ = std::move(fd);
@@ -107,7 +107,7 @@ std::optional<std::span<std::byte>> ClientSocket::receive(std::span<std::byte> b
 }
 
 void ClientSocket::send(Output& out, FrameLog* log) {
-  out.for_each_piece([&](Output::Bytes piece) {  // a client lends nothing, so there is one at most
+  out.for_each_piece([&](Output::Bytes piece) {  // one at most: a client lends nothing
     while (sent_ < piece.size()) {
       const auto rest = piece.subspan(sent_);
       const ssize_t size = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
@@ -118,8 +118,8 @@ void ClientSocket::send(Output& out, FrameLog* log) {
       } else if (errno == EAGAIN) {
         return;
       } else if (errno != EINTR) {
-        // Nobody reads there any more. What came before the end, its Close perhaps, can still be
-        // read here, and `receive` will tell how it ended.
+        // Discard the output: the server no longer reads. Data received before, perhaps a Close, can still be
+        // read, and `receive` reports the error.
         sent_ = piece.size();
       }
     }

@@ -29,7 +29,7 @@ std::string_view opcode_name(Opcode opcode) {
   return "reserved";
 }
 
-/// "> FIN=1 RSV=000 opcode=0x1 (text) MASK=1 length=5 key=37fa213d"
+/// Prints, for example, "> FIN=1 RSV=000 opcode=0x1 (text) MASK=1 length=5 key=37fa213d".
 void show_line(std::string_view prefix, const FrameHeader& header) {
   const auto bit = [](bool is_set) { return is_set ? '1' : '0'; };
   std::string line(prefix);
@@ -52,7 +52,7 @@ void say(std::string_view text) {
   show("wsc: " + std::string(text));
 }
 
-// As one string: std::cerr has no buffer, and would make a system call of each part.
+// As one string: std::cerr is not buffered and would make a system call for each part.
 void show(const std::string& lines) {
   std::cerr << lines + "\n";
 }

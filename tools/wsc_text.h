@@ -1,4 +1,4 @@
-// How wsc ends, and what it says on standard error: everything but the messages themselves.
+// wsc's exit codes, and what it prints to standard error: everything except messages.
 #pragma once
 
 #include <cstddef>
@@ -13,42 +13,41 @@
 namespace ws::client {
 
 enum class ExitCode : int {
-  kNormal = 0,       ///< the server's Close says 1000 or 1001, or gives no code
-  kLost = 1,         ///< no connection, one that ended without a Close, or no input or output
-  kUsage = 2,        ///< bad options, or a line that could not be sent
-  kRefused = 3,      ///< no 101, or not the right one
-  kOtherCode = 4,    ///< closed with another code, by the server or because it broke a rule
-  kWrongAnswer = 5,  ///< wsload: what came back is not what had to
+  kNormal = 0,   ///< the server's Close had code 1000 or 1001, or none
+  kLost = 1,     ///< cannot connect, TCP ended without a Close, or an I/O error on stdin or stdout
+  kUsage = 2,    ///< bad options, or a line that could not be sent
+  kRefused = 3,  ///< the response to the handshake was no 101, or an invalid one
+  kOtherCode = 4,    ///< closed with another code by the server, or by us for a protocol violation
+  kWrongAnswer = 5,  ///< wsload: an answer differs from the expected one
 };
 
-/// Ends the program, with its text on standard error.
+/// An error that ends the program: main() prints its text and returns `code`.
 struct Failure : std::runtime_error {
   Failure(ExitCode exit_code, const std::string& text)
       : std::runtime_error(text), code(exit_code) {}
   ExitCode code;
 };
 
-/// "wsc: ", `text` and a line end.
+/// Prints "wsc: ", `text` and a line feed to standard error.
 void say(std::string_view text);
-/// `lines` and a line end.
+/// Prints `lines` and a line feed to standard error.
 void show(const std::string& lines);
 
-/// ": Connection refused", say, of an errno.
+/// The text of an errno value, such as ": Connection refused".
 [[nodiscard]] std::string because(int error);
-/// The lines of an HTTP head or body, escaped, each behind a line end and `prefix`.
+/// The lines of an HTTP head or body, escaped, each preceded by a line feed and `prefix`.
 [[nodiscard]] std::string quote(std::string_view prefix, std::string_view text);
 /// "1001 (going away)"
 [[nodiscard]] std::string describe_close_code(std::uint16_t code);
 
-/// For -v: one line for each frame's header, as it crosses the wire. A frame is shown once it is complete, or once the
-/// stream has ended in it.
+/// For -v: prints a line for each frame header, once the frame is complete or TCP has ended inside it.
 class FrameLog {
  public:
   FrameLog();
-  /// Bytes that the socket sent, or received, after the opening handshake.
+  /// To be called with the bytes sent and received after the opening handshake.
   void sent(std::span<const std::byte> bytes) { show(client_, "> ", bytes); }
   void received(std::span<const std::byte> bytes) { show(server_, "< ", bytes); }
-  /// The server ended TCP.
+  /// To be called when the server has ended TCP.
   void ended();
 
  private:
