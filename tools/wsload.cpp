@@ -1,4 +1,4 @@
-// wsload, a load generator for WebSocket servers: its options, and the course of a run.
+// wsload, a load generator for WebSocket servers: options, and the phases of a run (open, measure, close).
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -115,7 +115,7 @@ void add_number(CLI::App& app, const char* name, Number& field, Number least, Nu
   throw Failure(ExitCode::kUsage, text);
 }
 
-/// The server's address, numeric or localhost; a name would have to be looked up, and may have several.
+/// Parses the URL. The host must be a numeric address or localhost: a name may have several addresses.
 void take_url(const std::string& text, Plan& plan) {
   constexpr std::string_view kTcp = "tcp://";
   plan.is_tcp = text.starts_with(kTcp);
@@ -131,7 +131,7 @@ void take_url(const std::string& text, Plan& plan) {
   plan.address = *address;
 }
 
-/// Refuses options that mean nothing beside the others.
+/// Throws Failure for options that have no effect in this mode, or contradict each other.
 void refuse_meaningless(const Plan& plan, const CLI::App& app) {
   const auto only_for = [&](const char* name, std::initializer_list<Mode> modes) {
     if (app.count(name) != 0 && std::ranges::find(modes, plan.mode) == modes.end())
@@ -152,7 +152,7 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
     refuse("--sources are addresses of 127.0.0.0/8, from which a server elsewhere is not reached");
 }
 
-/// What the options mean together.
+/// Validates combinations of options, and sets the defaults that depend on other options.
 void judge(Plan& plan, const CLI::App& app) {
   const auto has = [&app](const char* name) { return app.count(name) != 0; };
   const std::string path = plan.uri.resource.substr(0, plan.uri.resource.find('?'));
@@ -180,7 +180,7 @@ void judge(Plan& plan, const CLI::App& app) {
       plan.rate = static_cast<double>(plan.connections);
     plan.outstanding = UINT64_MAX;
   }
-  // Times are kept for each message that is outstanding, and in a chat a place for each speaker and listener.
+  // wsload stores a time for each outstanding message, and in a chat a position for each listener and speaker.
   const std::uint64_t kept = plan.mode == Mode::kChat        ? plan.speakers
                              : plan.outstanding < UINT64_MAX ? plan.outstanding
                                                              : 1;
@@ -195,7 +195,7 @@ void judge(Plan& plan, const CLI::App& app) {
   }
 }
 
-/// False if there is nothing to do but to end.
+/// Returns false after --help and --version. Throws Failure for bad options.
 bool parse_options(int argc, char** argv, Plan& plan) {
   CLI::App app("A load generator for WebSocket servers (RFC 6455).", "wsload");
   app.set_version_flag("--version", "wsload " FBF_VERSION);
@@ -249,7 +249,7 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   return true;
 }
 
-/// Connections are descriptors: the soft limit is raised to the hard one.
+/// Raises the soft limit of descriptors to the hard limit. Throws Failure if the connections need more.
 void make_room_for(const Plan& plan) {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -270,13 +270,13 @@ class Run {
       workers_.push_back(make_worker(number));
   }
 
-  /// Calls `report` for the results of each round; of the one and only, unless the connections are held.
+  /// Opens the connections, measures, closes. Calls `report` with the results: once, or with --hold after each round.
   template <typename Report>
   void run(Report report) {
     Results results;
     if (plan_.server_pid != 0)
       results.memory_before = read_memory(plan_.server_pid);
-    std::vector<std::jthread> threads;  // which are joined before a failure leaves here
+    std::vector<std::jthread> threads;  // joined when an exception leaves this function
     for (const auto& worker : workers_)
       threads.emplace_back([&worker] { worker->run(); });
     try {
@@ -346,7 +346,7 @@ class Run {
                           : grouped(plan_.connections) + " connections are open\n");
   }
 
-  /// False at the end of standard input. A connection that is lost meanwhile is a failure.
+  /// Waits for a line. Returns false at the end of standard input. Throws Failure if a connection is lost meanwhile.
   bool next_line() {
     for (char character = 0; character != '\n';) {
       pollfd input{STDIN_FILENO, POLLIN, 0};
@@ -365,7 +365,7 @@ class Run {
     times.begin = times.start + nanoseconds(plan_.warm_up);
     times.end = times.begin + nanoseconds(plan_.seconds);
     if (plan_.messages != 0) {
-      // All are due before that; in a closed loop only the server knows.
+      // Open loop: all messages are due before this time. Closed loop: the duration depends on the server.
       const double most = static_cast<double>(plan_.messages) +
                           static_cast<double>(plan_.speakers + 2 * std::size_t{plan_.threads});
       times.end = plan_.is_open_loop()

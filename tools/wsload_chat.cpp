@@ -24,7 +24,7 @@ ChatWorker::ChatWorker(const Plan& plan, const Messages& messages, Stage& stage,
     left_[message] = listeners(number, message / messages.cycle());
 }
 
-/// How many in a thread hear a speaker.
+/// Number of listeners in `thread` that receive the messages of `speaker`.
 unsigned ChatWorker::listeners(unsigned thread, std::size_t speaker) const {
   const auto all =
       static_cast<unsigned>((plan().connections - thread + plan().threads - 1) / plan().threads);
@@ -54,7 +54,7 @@ Nanoseconds ChatWorker::turn(Nanoseconds now) {
   }
   for (const std::size_t speaker : mail_)
     all_heard(speaker);
-  // What a speaker may say after this turn leaves in one write.
+  // Not earlier, so that all new messages of a speaker leave in one write.
   for (const std::size_t speaker : answered_)
     refill(link_of(speaker), now);
   answered_.clear();
@@ -88,7 +88,7 @@ Nanoseconds ChatWorker::turn(Nanoseconds now) {
       board_.silent.fetch_add(1);
   }
   if (is_silent_)
-    return now + kSecond / 1000;  // the others are waited for
+    return now + kSecond / 1000;  // poll until the other threads have finished
   return std::min(next, times().end);
 }
 
@@ -96,7 +96,7 @@ bool ChatWorker::is_done(Nanoseconds /*now*/) {
   return board_.silent.load() == plan().threads && board_.pending.load() == 0;
 }
 
-/// As much more as may be said.
+/// Sends the messages that are due and that --outstanding allows. In a closed loop, answers make new messages due.
 void ChatWorker::refill(Link& link, Nanoseconds now) {
   if (!plan().is_open_loop() && now < times().end) {
     const std::uint64_t target = std::min(link.answered + plan().outstanding, quota(link));
@@ -128,14 +128,15 @@ void ChatWorker::take(Link& link, std::span<std::byte> in, Nanoseconds now) {
   take_parsed(link, in, now);
 }
 
-/// Compares, as far as it is what was said: to the end (true), or with the rest left in `in`.
+/// Fast path: compares `in` with the expected messages. Returns true if all bytes match; otherwise `in` begins at the
+/// first message or byte that does not.
 bool ChatWorker::take_expected(Link& link, std::span<std::byte>& in, Nanoseconds now) {
   const std::uint64_t size = messages().answer_size();
   const std::uint64_t tag_begin = messages().tag_begin();
   const std::uint64_t tag_end = tag_begin + Messages::kTagSize;
   std::uint64_t& number = listeners_[link.slot].number;
   while (!in.empty()) {
-    // In one piece, nearly always. Whatever its tag says, it has to be that message.
+    // Common case: the message is complete. Its tag selects the message to compare with.
     if (link.position == 0 && in.size() >= size) {
       std::uint64_t tag = 0;
       for (std::uint64_t i = tag_begin; i < tag_end; ++i)
@@ -159,7 +160,7 @@ bool ChatWorker::take_expected(Link& link, std::span<std::byte>& in, Nanoseconds
       in = in.subspan(1);
       ++link.position;
     } else {
-      // Before its tag all messages are alike.
+      // Before the tag all messages are equal.
       const bool is_before = link.position < tag_begin;
       const Messages::Bytes wanted = messages().answer(is_before ? 0 : number);
       const std::size_t run =
@@ -180,7 +181,7 @@ bool ChatWorker::take_expected(Link& link, std::span<std::byte>& in, Nanoseconds
 void ChatWorker::take_parsed(Link& link, std::span<std::byte> in, Nanoseconds now) {
   const std::uint64_t tag_in_payload = plan().prefix.size();
   if (link.talk == nullptr) {
-    // What was compared of this message already. Of its tag there may be a part.
+    // Restore the bytes of this message that were compared already; they may end inside the tag.
     const std::uint64_t tag_begin = messages().tag_begin();
     const std::uint64_t number = listeners_[link.slot].number;
     const bool is_known = link.position >= tag_begin + Messages::kTagSize;
@@ -206,7 +207,7 @@ void ChatWorker::take_parsed(Link& link, std::span<std::byte> in, Nanoseconds no
     check_answer(link, event, messages().answer_payload(number));
     deliver(link, number, now);
   }
-  send(link);  // pongs
+  send(link);  // sends queued pongs
   if (!link.talk->connection.is_mid_message() && link.talk->out.empty()) {
     link.talk.reset();
     link.position = 0;

@@ -1,4 +1,4 @@
-// wsload's connections: each is opened, upgraded and closed, by the closing handshake, and the next one follows.
+// wsload's connect mode: each link connects, upgrades, performs the closing handshake, and starts again.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ class ConnectWorker final : public Worker {
   }
   void closed(Link& link) override {
     --running_;
-    link.number += plan().connections;  // from the next source address
+    link.number += plan().connections;  // of the next connection; selects its source address
     add_answers(1);
     again(link, monotonic_now());
   }

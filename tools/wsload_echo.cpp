@@ -13,7 +13,7 @@ EchoWorker::EchoWorker(const Plan& plan, const Messages& messages, Stage& stage,
 
 void EchoWorker::begin() {
   scheduled_ = 0;
-  for (Link& link : links())  // all that an earlier round sent was answered
+  for (Link& link : links())  // all messages of earlier rounds were answered
     link.due = link.sent = link.answered = 0;
   if (plan().is_open_loop()) {
     const double threads = plan().threads;
@@ -38,7 +38,7 @@ Nanoseconds EchoWorker::turn(Nanoseconds now) {
     if (next >= times().begin)
       lateness_to_record().record(now - next);
   }
-  // What fell due together leaves together.
+  // Messages that became due together leave in one write.
   const std::uint64_t count = std::min<std::uint64_t>(scheduled_ - before, links().size());
   for (std::uint64_t i = 0; i < count; ++i)
     send(links()[(before + i) % links().size()]);
@@ -53,7 +53,7 @@ bool EchoWorker::is_done(Nanoseconds now) {
   return !plan().is_open_loop() || scheduled_ == share(plan().messages, number(), plan().threads);
 }
 
-/// Closed loop: as many more as were answered.
+/// Sends what is due. In a closed loop, answers make new messages due.
 void EchoWorker::refill(Link& link, Nanoseconds now) {
   if (!plan().is_open_loop() && now < times().end) {
     std::uint64_t target = link.answered + plan().outstanding;
@@ -81,7 +81,7 @@ void EchoWorker::take(Link& link, std::span<std::byte> in, Nanoseconds now) {
   refill(link, now);
 }
 
-/// Compares, up to the first difference. Returns how many bytes were as expected.
+/// Fast path: compares `in` with the expected answers. Returns the number of bytes before the first difference.
 std::size_t EchoWorker::take_expected(Link& link, std::span<const std::byte> in, Nanoseconds now) {
   const Messages::Bytes answers = messages().answers(0);
   const std::uint64_t size = messages().answer_size();
@@ -100,8 +100,8 @@ std::size_t EchoWorker::take_expected(Link& link, std::span<const std::byte> in,
   return taken;
 }
 
-/// The server sent something else, or cut its answers otherwise into frames, as it may: so they are parsed, until one
-/// of them ends.
+/// General path: parses frames until a message ends. Needed for pings, for answers that the server fragments, and to
+/// report a wrong answer.
 void EchoWorker::take_parsed(Link& link, std::span<std::byte> in, Nanoseconds now) {
   if (plan().is_tcp)
     fail(link, ExitCode::kWrongAnswer, "what came back is not what was sent");
@@ -152,7 +152,7 @@ void EchoWorker::give_up(Nanoseconds now) {
       fail(link, ExitCode::kLost,
            std::to_string(link.due - link.answered) + " messages are unanswered after --timeout");
     }
-    // They took so long at least.
+    // Their latency is at least the time waited.
     for (std::uint64_t index = link.answered; index < link.due; ++index)
       record(due_at(link, index), now);
   }

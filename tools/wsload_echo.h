@@ -1,5 +1,5 @@
-// wsload's echo, and its idle connections, which are an echo of pings. What comes back on a connection is known byte by
-// byte, wherever reads cut it: it is compared as it comes.
+// wsload's echo mode, and its idle mode, which is an echo of pings. All bytes that a connection will receive are known
+// in advance, so each read is compared directly, without parsing frames.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,9 @@ class EchoWorker final : public Worker {
   void take_parsed(Link& link, std::span<std::byte> in, Nanoseconds now);
   void count(Link& link, std::uint64_t answers, Nanoseconds now);
   void refill(Link& link, Nanoseconds now);
-  /// When the message that is the connection's `index`th was due.
+  /// When message `index` of the connection was sent; open loop: when it was due.
   [[nodiscard]] Nanoseconds due_at(const Link& link, std::uint64_t index) const;
-  /// In its cycle a connection begins elsewhere than the next one, so that a mix-up of two is seen.
+  /// Where in the cycle a connection starts. It differs between neighbours, so that mixed-up connections are detected.
   [[nodiscard]] std::uint64_t first(const Link& link) const {
     return link.number * 31 % messages().cycle();
   }
@@ -37,10 +37,10 @@ class EchoWorker final : public Worker {
   }
 
   Schedule schedule_;
-  std::uint64_t scheduled_ = 0;       ///< messages of this thread that were due, at an offered rate
-  std::uint64_t pending_ = 0;         ///< due, and not answered
-  std::uint64_t ring_;                ///< a power of two: times kept for a connection
-  std::vector<Nanoseconds> sent_at_;  ///< closed loop: of each connection a ring
+  std::uint64_t scheduled_ = 0;       ///< open loop: messages of this thread that became due
+  std::uint64_t pending_ = 0;         ///< messages due and not answered
+  std::uint64_t ring_;                ///< closed loop: entries in a ring, a power of two
+  std::vector<Nanoseconds> sent_at_;  ///< closed loop: a ring of send times per connection
 };
 
 }  // namespace ws::load

@@ -1,11 +1,11 @@
-// Latencies in bounded memory, in the manner of Gil Tene's HdrHistogram: buckets whose width grows with the value,
-// so that each value is known to one part in a thousand, from nanoseconds to an hour.
+// A histogram of latencies in constant memory, like Gil Tene's HdrHistogram: the bucket width grows with the value,
+// which limits the error to 0.1 % from nanoseconds to an hour.
 //
 //      0, 1, 2, … 2047                  width 1: exact
 //      2048, 2050, … 4094               width 2
 //      4096, 4100, … 8188               width 4, and so on: 1024 buckets for each further power of two
 //
-// Least, greatest and mean are exact.
+// Minimum, maximum and mean are exact.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ namespace ws::load {
 
 class Histogram {
  public:
-  /// Values above are recorded as this one, 73 minutes in nanoseconds; negative ones as 0.
+  /// 73 minutes in nanoseconds. Larger values are recorded as this one, negative values as 0.
   static constexpr std::int64_t kMost = (std::int64_t{1} << 42U) - 1;
 
   Histogram() : counts_(bucket_of(kMost) + 1) {}
@@ -42,12 +42,12 @@ class Histogram {
   }
 
   [[nodiscard]] std::uint64_t count() const { return count_; }
-  // Of no values, all of these are 0.
+  // All of these return 0 if the histogram is empty.
   [[nodiscard]] std::uint64_t least() const { return count_ == 0 ? 0 : least_; }
   [[nodiscard]] std::uint64_t greatest() const { return greatest_; }
   [[nodiscard]] double mean() const { return count_ == 0 ? 0 : sum_ / static_cast<double>(count_); }
-  /// The smallest value that the share `quantile` (0 to 1) of all values does not exceed, or up to 0.1 % more: the
-  /// end of its bucket, so that none is said to be faster than it was.
+  /// The smallest value that the share `quantile` (0 to 1) of all values does not exceed. Rounded up to the end of its
+  /// bucket (by 0.1 % at most), so that no latency is reported too low.
   [[nodiscard]] std::uint64_t at(double quantile) const {
     const double wanted = std::ceil(quantile * static_cast<double>(count_));
     const auto rank = std::max<std::uint64_t>(static_cast<std::uint64_t>(wanted), 1);
@@ -61,7 +61,7 @@ class Histogram {
   }
 
  private:
-  static constexpr unsigned kBits = 11;  ///< of a value that are kept
+  static constexpr unsigned kBits = 11;  ///< significant bits kept of a value
   static constexpr std::size_t kHalf = std::size_t{1} << (kBits - 1);
 
   static std::size_t bucket_of(std::uint64_t value) {
@@ -69,7 +69,7 @@ class Histogram {
     const unsigned shift = width > kBits ? width - kBits : 0;
     return shift * kHalf + static_cast<std::size_t>(value >> shift);
   }
-  /// The greatest value in a bucket.
+  /// The largest value in a bucket.
   static std::uint64_t last_of(std::size_t bucket) {
     const std::size_t shift = bucket < 2 * kHalf ? 0 : bucket / kHalf - 1;
     return ((std::uint64_t{bucket - shift * kHalf} + 1) << shift) - 1;

@@ -11,17 +11,17 @@
 namespace ws::load {
 namespace {
 
-/// A cycle is no longer than this, so that the processor's caches hold it, if two messages can be.
+/// Target size of all cycles together, so that they fit in the processor's caches. A cycle has at least one message.
 constexpr std::uint64_t kCycleBytes = std::uint64_t{256} * 1024;
 constexpr std::uint64_t kMaxCycle = 1024;
-/// All cycles of all speakers, in either direction.
+/// Limit for the cycles of all speakers, frames and answers together.
 constexpr std::uint64_t kMaxBytes = std::uint64_t{1} << 30U;
 
 std::uint64_t cycle_of(const Plan& plan, std::size_t speakers) {
   const std::uint64_t fits =
       kCycleBytes / std::max<std::uint64_t>(plan.size, 1) / std::uint64_t{speakers};
   std::uint64_t cycle = std::clamp<std::uint64_t>(fits, 1, kMaxCycle);
-  // Whoever hears a message of a chat learns from it which one it is: no two on their way may be alike.
+  // A listener identifies a chat message by its tag, so outstanding messages must have different tags.
   if (plan.mode == Mode::kChat)
     cycle = std::max(cycle, plan.outstanding);
   const std::uint64_t bytes_each = 2 * (plan.size + plan.prefix.size() + kMaxHeaderSize);
@@ -40,7 +40,7 @@ MaskingKey next_masking_key() {
   return std::bit_cast<MaskingKey>(state);
 }
 
-/// The same numbers in each run, so that two runs send the same: splitmix64.
+/// splitmix64 with a constant seed: each run sends the same bytes.
 class Numbers {
  public:
   std::uint64_t next() {
@@ -54,12 +54,12 @@ class Numbers {
   std::uint64_t state_ = 0;
 };
 
-/// Fills `payload` with what differs from message to message and cannot be compressed.
+/// Fills `payload` with pseudo-random content.
 void fill(std::span<std::byte> payload, Filling filling, Numbers& numbers) {
   std::size_t i = 0;
   if (filling == Filling::kChinese) {
     for (; payload.size() - i >= 3; i += 3) {
-      // U+4E00 to U+9FFF, of three bytes each
+      // U+4E00 to U+9FFF: three bytes each in UTF-8
       const auto point = static_cast<unsigned>(0x4E00 + numbers.next() % 0x5200);
       payload[i] = static_cast<std::byte>(0xE0U | point >> 12U);
       payload[i + 1] = static_cast<std::byte>(0x80U | (point >> 6U & 0x3FU));

@@ -1,14 +1,14 @@
-// The bytes of a load, made once: what is sent, as frames, masked already; and what has to come back, to be compared
-// as it lies. So a message costs wsload a copy into the kernel and a memcmp.
+// The frames that wsload sends, already masked, and the answers that it expects, all generated at the start. A message
+// then costs wsload one copy into the kernel and one memcmp.
 //
-// Each speaker (in an echo there is one, whom all connections imitate) has a cycle of messages that all differ,
-// where their size allows:
+// Each speaker has a cycle of messages, which all differ if their size allows. (Echo: one cycle, used by all
+// connections.)
 //
-//      sent      │ frame 0 │ frame 1 │ … │ frame n-1 │ and again frame 0     one block: any run of
-//      answers   │ frame 0 │ frame 1 │ … │ frame n-1 │                       messages is one or two pieces
+//      sent      │ frame 0 │ frame 1 │ … │ frame n-1 │ then frame 0 again    contiguous: up to n messages
+//      answers   │ frame 0 │ frame 1 │ … │ frame n-1 │                       are one or two pieces
 //
-// The masking keys are used again and again. That a key cannot be foreseen protects proxies on the way from what a
-// script in a browser makes it send (RFC 6455 §10.3): here is no script, and no way.
+// Masking keys are reused. Unpredictable keys protect proxies from bytes that a script in a browser has chosen
+// (RFC 6455 §10.3); wsload runs no such script.
 #pragma once
 
 #include <cstddef>
@@ -26,29 +26,29 @@ namespace ws::load {
 class Messages {
  public:
   using Bytes = std::span<const std::byte>;
-  /// Digits at the start of a chat message, which say whose it is and which one: of 6 bits each.
+  /// Length of the tag at the start of a chat message: the message number in digits of 6 bits.
   static constexpr std::size_t kTagSize = 4;
 
   explicit Messages(const Plan& plan);
 
-  /// Messages in a cycle.
+  /// Number of messages in a cycle.
   [[nodiscard]] std::uint64_t cycle() const { return cycle_; }
-  /// ... and in all.
+  /// Number of messages of all speakers.
   [[nodiscard]] std::uint64_t count() const { return cycle_ * speakers_; }
-  /// Bytes of a frame that is sent, and of one that comes back.
+  /// Bytes of a frame that is sent, and of its answer.
   [[nodiscard]] std::uint64_t frame_size() const { return frame_size_; }
   [[nodiscard]] std::uint64_t answer_size() const { return answer_size_; }
-  /// Where in the frame of an answer the tag begins.
+  /// Offset of the tag in the frame of an answer.
   [[nodiscard]] std::uint64_t tag_begin() const { return tag_begin_; }
 
-  /// All frames of a speaker.
+  /// All frames of `speaker`, and all answers to them.
   [[nodiscard]] Bytes frames(std::size_t speaker) const {
     return Bytes(frames_).subspan(speaker * cycle_ * frame_size_, cycle_ * frame_size_);
   }
   [[nodiscard]] Bytes answers(std::size_t speaker) const {
     return Bytes(answers_).subspan(speaker * cycle_ * answer_size_, cycle_ * answer_size_);
   }
-  /// The frame that answers message `number`, of 0 to `count()`, and the payload of it.
+  /// The frame that answers message `number` (less than `count()`), and its payload.
   [[nodiscard]] Bytes answer(std::uint64_t number) const {
     return Bytes(answers_).subspan(number * answer_size_, answer_size_);
   }
@@ -56,7 +56,7 @@ class Messages {
     return answer(number).subspan(header_size_);
   }
 
-  /// One digit of a tag; nullopt for what is none.
+  /// The value of a tag's digit; nullopt if `character` is no digit.
   static std::optional<unsigned> digit(std::byte character) {
     const unsigned value = std::to_integer<unsigned>(character) - '0';
     return value < 64 ? std::optional(value) : std::nullopt;

@@ -1,4 +1,4 @@
-// What wsload is asked to do.
+// The parameters of a run of wsload, as given by the options.
 #pragma once
 
 #include <cstddef>
@@ -12,17 +12,17 @@
 
 namespace ws::load {
 
-// wsload ends as wsc does, with the same codes and words.
+// Exit codes and errors are those of wsc.
 using client::because;
 using client::describe_close_code;
 using client::ExitCode;
 using client::Failure;
 
 enum class Mode : std::uint8_t {
-  kEcho,     ///< what is sent comes back, on the same connection, in order
-  kChat,     ///< what one says, all others get
-  kConnect,  ///< connect, upgrade, close, and again
-  kIdle,     ///< hold connections, and ping them: an echo of control frames
+  kEcho,     ///< each message comes back on its connection, in order
+  kChat,     ///< all other connections receive a speaker's message
+  kConnect,  ///< connect, upgrade, close, repeat
+  kIdle,     ///< hold connections and ping them: an echo of control frames
 };
 
 enum class Filling : std::uint8_t { kBinary, kAscii, kChinese };
@@ -31,27 +31,27 @@ struct Plan {
   Mode mode = Mode::kEcho;
   Uri uri;
   SocketAddress address;
-  bool is_tcp = false;  ///< tcp://: no handshake, and the frames' own bytes come back
+  bool is_tcp = false;  ///< tcp://: no handshake; the server returns the bytes unchanged
   Filling filling = Filling::kBinary;
 
   unsigned threads = 1;
   std::size_t connections = 1;
-  std::size_t sources = 1;  ///< addresses to connect from: 127.0.0.1 and those after it
+  std::size_t sources = 1;  ///< source addresses: 127.0.0.1 and those after it
 
-  std::uint64_t size = 20;        ///< bytes of payload
-  std::string prefix;             ///< what the server puts before it; the answer is then a text
-  std::uint64_t outstanding = 1;  ///< messages unanswered on a connection (chat: of a speaker)
-  std::size_t speakers = 1;       ///< kChat: so many of the connections speak
-  bool hears_itself = false;      ///< kChat: a speaker gets what it said
+  std::uint64_t size = 20;  ///< bytes of payload
+  std::string prefix;       ///< added by the server before the payload; the answer is then a text
+  std::uint64_t outstanding = 1;  ///< unanswered messages per connection (chat: per speaker)
+  std::size_t speakers = 1;       ///< kChat: number of connections that send
+  bool hears_itself = false;      ///< kChat: a speaker receives its own messages
 
-  double rate = 0;  ///< messages a second, of all connections together; 0: closed loop
+  double rate = 0;  ///< messages per second, of all connections together; 0: closed loop
   double seconds = 5;
   double warm_up = 1;
-  std::uint64_t messages = 0;  ///< exactly so many, instead of `seconds`; 0: no such limit
-  double timeout = 10;         ///< seconds: to open all, then for what is unanswered at the end
+  std::uint64_t messages = 0;  ///< messages to send, instead of `seconds`; 0: use `seconds`
+  double timeout = 10;         ///< seconds to open a connection, and for the last answers
 
-  int server_pid = 0;    ///< 0: the server is not looked at
-  bool is_held = false;  ///< rounds of `messages`, each begun by a line of standard input
+  int server_pid = 0;    ///< process whose CPU time and memory are reported; 0: none
+  bool is_held = false;  ///< a round of `messages` for each line of standard input
   bool is_json = false;
 
   [[nodiscard]] bool is_open_loop() const { return rate > 0; }
@@ -60,7 +60,7 @@ struct Plan {
       return Opcode::kPing;
     return filling == Filling::kBinary ? Opcode::kBinary : Opcode::kText;
   }
-  /// Of what comes back.
+  /// The opcode of an answer.
   [[nodiscard]] Opcode answer_opcode() const {
     if (mode == Mode::kIdle)
       return Opcode::kPong;

@@ -15,7 +15,7 @@ constexpr double kQuantiles[] = {0.5, 0.9, 0.99, 0.999};
 constexpr std::string_view kQuantileNames[] = {"p50", "p90", "p99", "p99.9"};
 constexpr double kMicro = 1e6;
 
-/// With so many digits behind the point.
+/// `value` with `digits` decimals.
 std::string number(double value, int digits) {
   std::array<char, 64> text;
   const int size = std::snprintf(text.data(), text.size(), "%.*f", digits, value);
@@ -30,7 +30,7 @@ std::string microseconds(std::uint64_t nanoseconds) {
   return number(static_cast<double>(nanoseconds) / 1000, 1);
 }
 
-/// A label and what it stands for.
+/// A line of the table: a label and its text.
 std::string row(std::string_view label, const std::string& text) {
   std::string line(label);
   line.resize(std::max<std::size_t>(line.size(), 18), ' ');
@@ -67,7 +67,7 @@ std::string describe(const Plan& plan) {
   return text + "\n";
 }
 
-/// Members of a JSON object.
+/// Builds a JSON object.
 class Object {
  public:
   void add(std::string_view name, const std::string& value) {
@@ -81,7 +81,7 @@ class Object {
     for (const char character : value) {
       if (character == '"' || character == '\\')
         escaped += '\\';
-      escaped += character;  // a URI has no control characters
+      escaped += character;  // names have no control characters
     }
     add(name, escaped + "\"");
   }
@@ -109,7 +109,7 @@ CpuTime read_cpu(int pid) {
   std::stringstream content;
   content << file.rdbuf();
   const std::string text = content.str();
-  // The name of the process, in parentheses, may hold anything. Fields 14 and 15 are utime and stime.
+  // The name of the process is in parentheses and may contain any character. Fields 14 and 15 are utime and stime.
   const std::size_t name_end = text.rfind(')');
   if (!file.is_open() || name_end == std::string::npos)
     throw Failure(ExitCode::kUsage, "there is no process " + std::to_string(pid));
@@ -125,7 +125,7 @@ CpuTime read_cpu(int pid) {
 }
 
 std::uint64_t read_memory(int pid) {
-  // Not Private_Dirty: it counts pages of a fresh program file too, until they are on the disk.
+  // Not Private_Dirty: it also counts pages of a newly built program until they are written to the disk.
   std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
   constexpr std::string_view kName = "Anonymous:";
   for (std::string line; std::getline(file, line);) {
@@ -177,7 +177,7 @@ std::string to_table(const Plan& plan, const Results& results) {
     table += row("unanswered",
                  grouped(results.unanswered) + " messages: the server is behind the rate offered");
   }
-  table += row("latency, µs ", quantiles(results.latencies));  // µ has two bytes
+  table += row("latency, µs ", quantiles(results.latencies));
   if (plan.is_open_loop())
     table += row("sent late, µs ", quantiles(results.lateness));
   table +=

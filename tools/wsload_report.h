@@ -1,4 +1,4 @@
-// What wsload says: progress while it runs, and at the end a table or JSON.
+// wsload's output: progress during a run, and a table or JSON at its end.
 #pragma once
 
 #include <cstdint>
@@ -12,31 +12,31 @@
 
 namespace ws::load {
 
-/// What a process has used so far: /proc/PID/stat, in clock ticks of 10 ms.
+/// The CPU time of a process so far, from /proc/PID/stat. The resolution is a clock tick of 10 ms.
 struct CpuTime {
   double user = 0;  ///< seconds
   double system = 0;
   [[nodiscard]] double total() const { return user + system; }
 };
-/// Throws Failure if there is no such process.
+/// Throws Failure if the process does not exist.
 [[nodiscard]] CpuTime read_cpu(int pid);
-/// Bytes that the process has written to and still holds; throws if it may not be looked at.
+/// The anonymous memory of a process, in bytes. Throws Failure if it cannot be read.
 [[nodiscard]] std::uint64_t read_memory(int pid);
 
 struct Results {
-  double seconds = 0;          ///< that were measured
+  double seconds = 0;          ///< measured time
   std::uint64_t messages = 0;  ///< answers; chat: deliveries; connect: connections
-  std::uint64_t heard = 0;     ///< chat: messages that all have heard
+  std::uint64_t heard = 0;     ///< chat: messages that all listeners have received
   std::uint64_t unanswered = 0;
   Histogram latencies;
   Histogram lateness;
-  double cpu = 0;          ///< seconds, of all threads of wsload
-  double busiest_cpu = 0;  ///< of the one that used most
+  double cpu = 0;          ///< CPU seconds of all threads of wsload
+  double busiest_cpu = 0;  ///< CPU seconds of the busiest thread
   std::optional<CpuTime> server;
   std::uint64_t memory_before = 0;  ///< of the server, in bytes, before connecting
-  std::uint64_t memory_after = 0;   ///< with all connections open
+  std::uint64_t memory_after = 0;   ///< ... with all connections open; connect: at the end
 
-  /// wsload itself could do no more.
+  /// Whether a thread of wsload was the bottleneck: busy for 90 % of the time or more.
   [[nodiscard]] bool is_own_limit() const { return busiest_cpu >= 0.9 * seconds; }
 };
 
@@ -46,10 +46,11 @@ struct Results {
 /// "echo", …
 [[nodiscard]] std::string_view name_of(Mode mode);
 [[nodiscard]] std::string_view name_of(Filling filling);
-/// 1234567 is "1,234,567".
+/// The number with separators: 1234567 is "1,234,567".
 [[nodiscard]] std::string grouped(std::uint64_t number);
 
-/// One line on standard error, written again and again on a terminal, else one a second. Nothing if `is_quiet`.
+/// Shows progress on standard error: one line that is overwritten on a terminal, else a line per second. Shows nothing
+/// if `is_quiet`.
 class Progress {
  public:
   explicit Progress(bool is_quiet);

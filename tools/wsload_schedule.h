@@ -1,7 +1,8 @@
-// When messages are meant to leave, at an offered rate: evenly, the threads and their connections taking turns. It is
-// arithmetic alone, so that nothing has to be kept for a message that is late: latency is counted from the intended time,
-// however long the server, or wsload itself, kept it from being sent. Counted from the real one it would leave out
-// just the time that a stalled server makes others wait ("coordinated omission").
+// Open loop: computes when each message is due, at equal intervals, round-robin over threads and their connections.
+// Nothing is stored per message.
+//
+// Latency counts from the due time, even if the server or wsload delays the sending. Counted from the time of sending,
+// it would omit the time that messages wait for a stalled server ("coordinated omission").
 #pragma once
 
 #include <cmath>
@@ -14,7 +15,7 @@ namespace ws::load {
 class Schedule {
  public:
   Schedule() = default;
-  /// Message k leaves at `start` + (k + `phase`) / `rate`; 0 <= `phase` < 1 keeps threads apart.
+  /// Message k is due at `start` + (k + `phase`) / `rate`. Threads use different values of `phase`, 0 <= `phase` < 1.
   Schedule(Nanoseconds start, double rate, double phase)
       : start_(start), interval_(static_cast<double>(kSecond) / rate), phase_(phase) {}
 

@@ -21,12 +21,12 @@
 namespace ws::load {
 namespace {
 
-/// So many connections of one thread are opened at a time.
+/// Connections that a thread opens at the same time.
 constexpr std::size_t kOpeningAtOnce = 128;
 constexpr Nanoseconds kMillisecond = kSecond / 1000;
-/// For the server's Close and FIN, once we sent a Close.
+/// Time for the server's Close and FIN after our Close.
 constexpr Nanoseconds kCloseTimeout = 2 * kSecond;
-/// The longest sleep: so soon a failure elsewhere is seen.
+/// The longest wait for events: a failure in another thread is noticed within this time.
 constexpr Nanoseconds kLongestWait = kSecond / 10;
 constexpr std::size_t kBufferSize = std::size_t{256} * 1024;
 constexpr std::uint32_t kWakeSlot = UINT32_MAX;
@@ -46,7 +46,7 @@ Nanoseconds in_nanoseconds(double seconds) {
   throw Failure(ExitCode::kLost, call + because(errno));
 }
 
-/// For nonces, and for what is sent besides the load. Different in each thread is different enough here.
+/// Pseudo-random numbers for nonces, and for the masking keys of frames that are not part of the load.
 std::uint32_t next_number() {
   thread_local std::uint32_t state = static_cast<std::uint32_t>(monotonic_now());
   state = state * 1'664'525U + 1'013'904'223U;
@@ -65,13 +65,13 @@ void add_to_epoll(const Fd& epoll, int operation, const Fd& fd, std::uint32_t ev
     fail_system("epoll_ctl");
 }
 
-/// The address that connection `number` comes from: one of 127.0.0.1 and its successors.
+/// Binds the socket to source address 127.0.0.1 + `number`.
 void bind_source(const Fd& fd, std::size_t number) {
   const int on = 1;
   sockaddr_in source{};
   source.sin_family = AF_INET;
   source.sin_addr.s_addr = htonl(INADDR_LOOPBACK + static_cast<std::uint32_t>(number));
-  // The port is chosen by connect, which knows the other end: so each address has all ports for each server.
+  // Let connect() choose the port: then source ports must be unique only per server, not for all connections.
   ::setsockopt(fd.get(), IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
   if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&source), sizeof source) != 0)
     fail_system("cannot bind a source address");
@@ -94,7 +94,7 @@ Nanoseconds monotonic_now() {
   return read_clock(CLOCK_MONOTONIC);
 }
 
-// --- what the threads have in common
+// --- Stage
 
 unsigned Stage::be_ready() {
   const std::lock_guard lock(mutex_);
@@ -142,7 +142,7 @@ void Stage::fail(const Failure& failure) {
   changed_.notify_all();
 }
 
-// --- one thread
+// --- Worker
 
 Worker::Worker(const Plan& plan, const Messages& messages, Stage& stage, unsigned number)
     : plan_(plan),
@@ -170,7 +170,7 @@ Worker::~Worker() = default;
 
 void Worker::run() {
   try {
-    ::prctl(PR_SET_TIMERSLACK, 1UL);  // nanoseconds, of 50,000 otherwise
+    ::prctl(PR_SET_TIMERSLACK, 1UL);  // nanoseconds; the default is 50,000
     if (plan_.mode != Mode::kConnect)
       open_all();
     while (const auto times = await_round()) {
@@ -196,8 +196,9 @@ void Worker::open_all() {
   }
 }
 
-/// Held connections are served meanwhile: pings are answered, and the end of one is a failure at once.
-/// Otherwise a thread that has not begun must not take what another one says to its connections.
+/// Waits for the next round. With --hold, connections are read meanwhile: pings are answered, and a lost connection is
+/// a failure at once. Otherwise nothing is read: in a chat, messages from other threads may arrive before our round
+/// has begun.
 std::optional<Stage::Times> Worker::await_round() {
   const unsigned round = stage_.be_ready();
   while (plan_.is_held && stage_.is_awaited(round))
@@ -227,7 +228,7 @@ void Worker::load() {
       seen = answers();
       seen_at = now;
     }
-    // No answer at all for so long, or the end is so long ago.
+    // Closed loop: no answer at all within --timeout. Both: --timeout has passed since the end.
     const bool is_silent = now - seen_at > patience && !plan_.is_open_loop();
     if (is_silent || (now > times_.end && now - times_.end > patience)) {
       give_up(now);
@@ -256,7 +257,7 @@ void Worker::wait(Nanoseconds until) {
   const timespec timeout{.tv_sec = left / kSecond, .tv_nsec = left % kSecond};
   std::array<epoll_event, kMaxEvents> events;
   int count = ::epoll_pwait2(epoll_.get(), events.data(), kMaxEvents, &timeout, nullptr);
-  if (count < 0 && errno == ENOSYS) {  // Linux before 5.11, and valgrind: in milliseconds then
+  if (count < 0 && errno == ENOSYS) {  // Linux before 5.11, and valgrind: use milliseconds
     const auto rounded_up = static_cast<int>((left + kMillisecond - 1) / kMillisecond);
     count = ::epoll_wait(epoll_.get(), events.data(), kMaxEvents, rounded_up);
   }
@@ -419,7 +420,7 @@ void Worker::greet(Link& link, std::span<std::byte> in) {
     if (event.type == Event::Type::kNeedMore)
       break;
   }
-  send_talk(link);  // pongs
+  send_talk(link);  // sends queued pongs
 }
 
 void Worker::become_open(Link& link, std::span<std::byte> in) {
@@ -454,7 +455,7 @@ void Worker::take_closing(Link& link, std::span<std::byte> in) {
     if (link.talk->connection.next(in, link.talk->out).type == Event::Type::kNeedMore)
       return;
   }
-  // [6455-7.1.1-WAIT] it is the server that ends TCP
+  // [6455-7.1.1-WAIT] wait until the server ends TCP
 }
 
 void Worker::end(Link& link) {
@@ -477,18 +478,17 @@ void Worker::watch(Link& link, bool wants_write) {
   add_to_epoll(epoll_, EPOLL_CTL_MOD, link.fd, events, link.slot);
 }
 
-/// Sends what a talk has to say. False if the socket is full.
+/// Sends the output of `link.talk`. Returns false if the socket is full.
 bool Worker::send_talk(Link& link) {
   Talk& talk = *link.talk;
   bool is_full = false;
-  talk.out.for_each_piece(
-      [&](Output::Bytes piece) {  // a client lends nothing, so there is one at most
-        const auto rest = piece.subspan(talk.out_sent);
-        const IoResult result = send_bytes(link.fd, rest);
-        // Nobody reads there any more: what came before that end can still be read, and says how it ended.
-        talk.out_sent += result.status() == IoResult::Status::kError ? rest.size() : result.size();
-        is_full = talk.out_sent < piece.size();
-      });
+  talk.out.for_each_piece([&](Output::Bytes piece) {  // one at most: a client lends nothing
+    const auto rest = piece.subspan(talk.out_sent);
+    const IoResult result = send_bytes(link.fd, rest);
+    // On error discard the output: data received before can still be read, and the read reports the error.
+    talk.out_sent += result.status() == IoResult::Status::kError ? rest.size() : result.size();
+    is_full = talk.out_sent < piece.size();
+  });
   watch(link, is_full);
   if (is_full)
     return false;
@@ -520,7 +520,7 @@ bool Worker::send_range(Link& link, Messages::Bytes cycle, std::uint64_t first, 
     }
     const IoResult result = send_pieces(link.fd, std::span(pieces).first(count));
     link.sent += result.size();
-    // After an error too: the loop will be told by epoll, and reads what came before it.
+    // Also after an error: epoll reports it, and the loop reads the data received before it.
     if (link.sent < planned) {
       watch(link, result.status() != IoResult::Status::kError);
       return false;

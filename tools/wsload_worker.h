@@ -1,13 +1,13 @@
-// One thread of wsload: its connections, and the loop that drives them. What they do once they are open is said by
-// the class for each mode, derived from this one.
+// One thread of wsload: its connections and its event loop. A derived class for each mode sends the load on open
+// connections and checks the answers.
 //
 //      kConnecting ─▶ kUpgrading ─▶ kGreeting ─▶ kOpen ─▶ kClosing ─▶ kClosed
 //
-// kGreeting: a ping was sent, and what comes before its pong (the welcome of a chat, say) is passed over. When the
-// pong is there the server has seen to all that comes with a new connection, and the load may begin.
+// kGreeting: a ping was sent. Messages before its pong (such as the welcome of a chat) are ignored; the pong shows that
+// the server has finished opening the connection, so that the load may begin.
 //
-// The loop is not the server's, which counts in milliseconds: a load at an offered rate has to leave at its
-// microsecond. Its clock is read once an event.
+// The server's event loop is not used, since its timers have a resolution of milliseconds: an offered rate needs
+// microseconds. The clock is read once per event.
 #pragma once
 
 #include <algorithm>
@@ -34,44 +34,46 @@
 
 namespace ws::load {
 
-/// Nanoseconds of the monotonic clock.
+/// A time of CLOCK_MONOTONIC, or a duration, in nanoseconds.
 using Nanoseconds = std::int64_t;
 inline constexpr Nanoseconds kSecond = 1'000'000'000;
 [[nodiscard]] Nanoseconds monotonic_now();
 
-/// What the threads and the one that started them have in common.
+/// Coordinates the worker threads and the main thread: counts open connections, starts rounds, collects failures.
 class Stage {
  public:
   struct Times {
     Nanoseconds start = 0;  ///< of the load
-    Nanoseconds begin = 0;  ///< of what is measured: the warm-up is over
-    Nanoseconds end = 0;
+    Nanoseconds begin = 0;  ///< of the measurement, after the warm-up
+    Nanoseconds end = 0;    ///< of the load and the measurement
   };
 
-  /// For the threads: `open` connections more are ready.
+  // For the workers:
+  /// Adds to the number of open connections.
   void add_open(std::size_t open) { open_.fetch_add(open, std::memory_order_relaxed); }
   [[nodiscard]] std::size_t open() const { return open_.load(std::memory_order_relaxed); }
-  /// A thread has opened all of its own, or done what a round asked of it. Returns the number of the next round.
+  /// Reports that a worker has opened its connections, or finished a round. Returns the number of the next round.
   unsigned be_ready();
-  /// Is it still to come?
+  /// Whether `round` has not started yet, and may still start.
   [[nodiscard]] bool is_awaited(unsigned round);
-  /// Waits for its start. nullopt: there is none; the connections may be closed, or something failed.
+  /// Waits for the start of `round`. nullopt: there are no more rounds, or a worker has failed.
   std::optional<Times> await_start(unsigned round);
-  /// The first failure ends the run.
+  /// Records a failure, which ends the run. Only the first one is kept.
   void fail(const Failure& failure);
   [[nodiscard]] bool has_failed() const { return has_failed_.load(std::memory_order_relaxed); }
 
-  /// For who started `threads`: waits until all are ready; throws the Failure of one that is not. `tick` is called
-  /// now and then.
+  // For the main thread:
+  /// Waits until `threads` workers are ready, and calls `tick` about every 100 ms. Throws the Failure of a worker.
   template <typename Tick>
   void await_ready(unsigned threads, Tick tick);
+  /// Starts the next round.
   void start(const Times& times);
-  /// Until `time`, or until all threads are ready again.
+  /// Waits until `time`, or until `threads` workers are ready again. `tick` and exceptions as above.
   template <typename Tick>
   void wait(Nanoseconds time, unsigned threads, Tick tick);
-  /// If any thread failed.
+  /// Throws the Failure of a worker, if there is one.
   void throw_failure();
-  /// Nothing is measured any more.
+  /// Ends the rounds: the workers close their connections.
   void let_close();
 
  private:
@@ -83,10 +85,10 @@ class Stage {
   [[nodiscard]] bool is_to_come(unsigned round) const {
     return round_ == round && !may_close_ && !failure_;
   }
-  unsigned ready_ = 0;  ///< threads
-  unsigned round_ = 0;  ///< rounds that were started
+  unsigned ready_ = 0;  ///< workers that are ready for the next round
+  unsigned round_ = 0;  ///< rounds started so far
   bool may_close_ = false;
-  Times times_;  ///< of the last of them
+  Times times_;  ///< of the last round that was started
   std::optional<Failure> failure_;
 };
 
@@ -97,27 +99,27 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// The thread's work, from the first connect to the last close. Failures go to the stage.
+  /// The thread's function, from the first connect to the last close. Reports failures to the stage.
   void run();
 
-  /// Makes `turn` be called soon, or the start of a round be seen. From any thread.
+  /// Wakes the loop, so that it calls `turn` or notices the start of a round. May be called from any thread.
   void wake() const;
-  /// Answers so far (chat: deliveries; connect: connections), from any thread.
+  /// Answers so far (chat: deliveries; connect: connections). May be called from any thread.
   [[nodiscard]] std::uint64_t answers() const { return answers_.load(std::memory_order_relaxed); }
-  // When a round is over:
-  /// CPU time that the thread took while it was measured.
+  // Valid after a round:
+  /// CPU time of the thread during the measurement.
   [[nodiscard]] Nanoseconds cpu() const { return cpu_; }
   [[nodiscard]] const Histogram& latencies() const { return latencies_; }
-  /// How much later than intended messages left, at an offered rate.
+  /// Open loop: how late messages were sent.
   [[nodiscard]] const Histogram& lateness() const { return lateness_; }
   [[nodiscard]] std::uint64_t unanswered() const { return unanswered_; }
 
  protected:
-  /// A connection while frames are parsed one by one: while it opens and closes, and where the server sends what is
-  /// not the expected answer, byte by byte.
+  /// State for parsing frames: exists while a connection opens or closes, and when the bytes received differ from the
+  /// expected answers.
   struct Talk {
     explicit Talk(const ConnectionSettings& settings) : connection(settings) {}
-    std::string head;  ///< what came of the answer to the upgrade
+    std::string head;  ///< the received part of the handshake response
     std::array<std::byte, 16> nonce{};
     Output out;
     std::size_t out_sent = 0;
@@ -129,51 +131,52 @@ class Worker {
     State state = State::kClosed;
     bool wants_write = false;
     std::uint32_t slot = 0;
-    std::size_t number = 0;      ///< among those of all threads
-    Nanoseconds since = 0;       ///< of the connect, or of the Close
-    std::uint64_t due = 0;       ///< messages that are to have been sent
-    std::uint64_t sent = 0;      ///< bytes of them that were
-    std::uint64_t answered = 0;  ///< messages
-    std::uint64_t position = 0;  ///< bytes that came of the next answer
+    std::size_t number = 0;      ///< unique among all threads
+    Nanoseconds since = 0;       ///< start of the connect, or of the closing handshake
+    std::uint64_t due = 0;       ///< messages due so far
+    std::uint64_t sent = 0;      ///< bytes sent of these messages
+    std::uint64_t answered = 0;  ///< messages answered
+    std::uint64_t position = 0;  ///< bytes received of the next answer
     std::unique_ptr<Talk> talk;
   };
 
-  /// A connection is open.
+  /// Called when a connection has opened.
   virtual void opened(Link& /*link*/) {}
-  /// A round begins: `times()` is set.
+  /// Called at the start of a round; `times()` is set.
   virtual void begin() = 0;
-  /// What came on a connection that is open.
+  /// Called with bytes received on an open connection.
   virtual void take(Link& link, std::span<std::byte> in, Nanoseconds now) = 0;
-  /// There is room to send.
+  /// Sends what is due. Called when the socket becomes writable.
   virtual void send(Link& link) = 0;
-  /// A connection has ended, after `close`.
+  /// Called when a connection has ended after `close`.
   virtual void closed(Link& /*link*/) {}
-  /// Called once a turn. Returns when it wants to be called again, at the latest.
+  /// Called in each loop iteration. Returns the latest time for the next call.
   virtual Nanoseconds turn(Nanoseconds now) = 0;
-  /// Is there nothing left to do?
+  /// Whether the round is finished.
   [[nodiscard]] virtual bool is_done(Nanoseconds now) = 0;
-  /// Messages that are not answered, the time for that being over, go into the histogram or are a failure.
+  /// Called after --timeout. Open loop: records unanswered messages in the histogram; closed loop: throws Failure.
   virtual void give_up(Nanoseconds /*now*/) {}
 
-  // For the modes:
+  // For the derived classes:
   void connect(Link& link);
   void close(Link& link);
-  /// Sends the bytes from `link.sent` to `end` of the stream that repeats `cycle`, and pongs between two frames. False if
-  /// the socket is full; `send` will be called.
+  /// Sends bytes `link.sent` to `end` of a stream that repeats `cycle` and starts at offset `first` in it; sends queued
+  /// pongs between two frames. Returns false if the socket is full; `send` is called when it is writable again.
   bool send_cycle(Link& link, Messages::Bytes cycle, std::uint64_t first, std::uint64_t end);
-  /// The next event of what is parsed frame by frame. A Close, and a broken rule, are failures.
+  /// Parses the next event from `in`. Throws Failure for a Close or a protocol violation.
   Event next_event(Link& link, std::span<std::byte>& in);
   void begin_talk(Link& link) { link.talk = std::make_unique<Talk>(settings_); }
   void add_answers(std::uint64_t count) {
     answers_.store(answers_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
   }
-  /// An answer came, `now`, to what was sent or meant to be at `then`.
+  /// Records the latency of an answer received at `now` to a message sent, or due, at `then`. Ignores messages outside
+  /// of the measurement.
   void record(Nanoseconds then, Nanoseconds now, std::uint64_t count = 1) {
     if (then >= times_.begin && then < times_.end)
       latencies_.record(now - then, count);
   }
   [[noreturn]] static void fail(const Link& link, ExitCode code, const std::string& what);
-  /// A failure unless `event` is a message (or pong) with the payload `wanted`.
+  /// Throws Failure unless `event` is a message (idle: a pong) with the payload `wanted`.
   void check_answer(const Link& link, const Event& event, Messages::Bytes wanted) const;
 
   [[nodiscard]] const Plan& plan() const { return plan_; }
@@ -184,7 +187,7 @@ class Worker {
   [[nodiscard]] const std::vector<Link>& links() const { return links_; }
   Histogram& lateness_to_record() { return lateness_; }
   void set_unanswered(std::uint64_t count) { unanswered_ = count; }
-  /// The share of `whole` that falls to member `index` of `members`.
+  /// The part for member `index` when `whole` is divided evenly among `members`.
   static std::uint64_t share(std::uint64_t whole, std::size_t index, std::size_t members) {
     return whole / members + (index < whole % members ? 1 : 0);
   }
@@ -217,10 +220,10 @@ class Worker {
   ConnectionSettings settings_;
   ClientHandshake handshake_;
   std::vector<Link> links_;
-  std::size_t open_ = 0;     ///< of links_
-  std::size_t opening_ = 0;  ///< connecting, upgrading or greeting
+  std::size_t open_ = 0;     ///< links that are open or closing
+  std::size_t opening_ = 0;  ///< links that are connecting, upgrading or greeting
   std::size_t closing_ = 0;
-  Nanoseconds next_check_ = 0;  ///< of the deadlines
+  Nanoseconds next_check_ = 0;  ///< when to check deadlines again
   Stage::Times times_;
   Nanoseconds cpu_ = 0;
   std::atomic<std::uint64_t> answers_{0};
