@@ -1,4 +1,4 @@
-// wstrace: reads captures as Wireshark does, row by row, and frame by frame. Its options.
+// wstrace, which prints captures like Wireshark, as rows or frame by frame: options and main().
 #include <cerrno>
 #include <csignal>
 #include <exception>
@@ -39,7 +39,7 @@ Exit codes:
   2  bad options
   3  --check found a difference)";
 
-/// What was printed has arrived, or the program ends: a full disk is no success. Throws TraceFailure.
+/// Flushes standard output. Throws TraceFailure if writing failed, for example on a full disk.
 void flush_output() {
   std::cout.flush();
   if (!std::cout)
@@ -60,7 +60,7 @@ struct Options {
   std::size_t payload_bytes = 256;
 };
 
-/// Reads the options into `options`. An exit code, if there is nothing to do but to end.
+/// Parses the command line into `options`. Returns an exit code if the program must exit at once.
 std::optional<int> parse_options(int argc, char** argv, Options& options) {
   CLI::App app("Reads captures of WebSocket connections as Wireshark does.", "wstrace");
   app.set_version_flag("--version", "wstrace " FBF_VERSION);
@@ -108,14 +108,14 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
   return std::nullopt;
 }
 
-/// The one that runs, for the signal handler.
+/// The running live capture, for the signal handler.
 Capture* live_capture = nullptr;
 
 void stop_live_capture(int /*signal*/) {
   live_capture->stop();
 }
 
-/// TSval and TSecr. RFC 7323 §3.2
+/// Copies TSval and TSecr (RFC 7323 §3.2) to `row`.
 void take_timestamps(const TcpSegment& tcp, CheckedRow& row) {
   if (const auto timestamps = tcp_timestamps(tcp)) {
     row.has_timestamps = true;
@@ -154,7 +154,7 @@ class Reader {
     }
   }
 
-  /// The exit code.
+  /// Handles the end of the capture. Returns the exit code.
   int finish() {
     if (options_.shows_frames)
       follower_.finish([this](const StreamItem& item) { show(item); });
@@ -173,7 +173,7 @@ class Reader {
 
  private:
   void show(const StreamItem& item) const {
-    // Neither a body nor another protocol is our matter; a head that is none belongs to one.
+    // Bodies, other protocols and incomplete heads are not shown. A head with an error belongs to another protocol.
     const bool is_shown = item.missing != 0 || item.item.type == Dissected::Type::kFrame ||
                           (item.item.type == Dissected::Type::kHead &&
                            item.item.error == Error::kNone && item.item.is_whole);
@@ -190,12 +190,12 @@ class Reader {
   TcpTracker tracker_;
   RowWriter rows_;
   StreamFollower follower_;
-  std::vector<DocumentRow> document_;  ///< what is compared; without --check empty
+  std::vector<DocumentRow> document_;  ///< the rows of --check; else empty
   std::vector<CheckedRow> checked_;
 };
 
 int run(const Options& options) {
-  // Before a capture that cannot be repeated.
+  // Read before capturing, so that an error does not cost a live capture.
   std::vector<DocumentRow> document;
   if (!options.document.empty())
     document = read_document(options.document);

@@ -11,16 +11,16 @@
 namespace ws::trace {
 namespace {
 
-constexpr int kSnapshotLength = 262'144;  // bytes: more than any packet has
-/// In immediate mode each packet takes a slot of the snapshot length: the default of 2 MiB holds eight.
+constexpr int kSnapshotLength = 262'144;  // bytes: longer than any packet
+/// Bytes. In immediate mode each packet uses a slot of the snapshot length: the default of 2 MiB would hold 8 packets.
 constexpr int kBufferSize = 64 * 1024 * 1024;
-/// Seconds since 1970, in either direction: pcapng has 64 bits for them, and the difference of two times must fit
-/// into as many, in nanoseconds.
+/// Limit for the seconds before and after 1970. pcapng has 64 bits for a time; we need the difference of two times in
+/// nanoseconds to fit in 64 bits.
 constexpr std::int64_t kMaxTime = std::int64_t{1} << 32U;
-constexpr int kWakeUpMs = 100;  // how often a live capture looks whether it was stopped
+constexpr int kWakeUpMs = 100;  // how often a live capture checks for `stop`
 
-/// The resolution of a file's time stamps. libpcap converts it and does not tell; Wireshark shows as many digits
-/// as there are. In pcap the magic number says so, in pcapng the option if_tsresol of the interface's block.
+/// The resolution of a file's timestamps, 6 or 9 digits. libpcap converts it and does not report it, but Wireshark
+/// shows it. In pcap it is in the magic number, in pcapng in the option if_tsresol of the first interface.
 int time_digits_of(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::array<std::byte, 4096> head{};
@@ -125,7 +125,7 @@ std::optional<CapturedPacket> Capture::next() {
   int status = 0;
   do {
     status = pcap_next_ex(handle_.get(), &header, &data);
-  } while (status == 0);  // a live capture woke up for nothing
+  } while (status == 0);  // 0: the timeout of a live capture, without a packet
   if (status == PCAP_ERROR_BREAK)
     return std::nullopt;
   if (status < 0)

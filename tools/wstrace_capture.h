@@ -1,4 +1,4 @@
-// Where packets come from: a capture file (pcap or pcapng), or a network interface; both by libpcap.
+// Reads packets from a capture file (pcap or pcapng) or a network interface, with libpcap.
 #pragma once
 
 #include <pcap/pcap.h>
@@ -13,38 +13,38 @@
 
 namespace ws::trace {
 
-/// Something that ends the program, with a line that says what and what to do.
+/// An error that ends the program; the text is a line for the user.
 struct TraceFailure : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// A number of four bytes at most. In packets the most significant byte comes first.
+/// Reads an unsigned number of at most 4 bytes; big-endian, as in packets, unless `is_little`.
 [[nodiscard]] std::uint32_t read_number(std::span<const std::byte> bytes, bool is_little = false);
 
 struct CapturedPacket {
-  std::int64_t time_ns = 0;            ///< since 1970; two of them can be subtracted
+  std::int64_t time_ns = 0;            ///< since 1970; limited, so that differences do not overflow
   std::size_t length = 0;              ///< bytes on the wire
-  std::span<const std::byte> bytes{};  ///< those that were captured; valid until the next call
+  std::span<const std::byte> bytes{};  ///< the captured part; valid until the next call of `next`
 };
 
 class Capture {
  public:
-  /// A capture file; "-" is standard input. Throws TraceFailure.
+  /// Opens a capture file; "-" is standard input. Throws TraceFailure.
   static Capture open_file(const std::string& path);
-  /// Captures live; `filter` is one of pcap-filter(7), empty for all. Throws TraceFailure.
+  /// Starts a live capture. `filter`: an expression of pcap-filter(7); empty: all packets. Throws TraceFailure.
   static Capture open_interface(const std::string& name, const std::string& filter);
 
-  /// Writes what `next` returns to a pcap file, each packet at once. Throws TraceFailure.
+  /// Opens a pcap file to which `next` then writes and flushes each packet. Throws TraceFailure.
   void write_to(const std::string& path);
-  /// The next packet; nullopt at the end of the file, or once `stop` was called. Throws TraceFailure where the
-  /// file is cut or damaged: what was returned before is sound.
+  /// The next packet; nullopt at the end of the file, or after `stop`. Throws TraceFailure where the file is truncated
+  /// or damaged; the packets returned before are valid.
   std::optional<CapturedPacket> next();
   /// Makes `next` return nullopt. May be called from a signal handler.
   void stop() { pcap_breakloop(handle_.get()); }
 
-  /// A DLT_… of pcap-linktype(7).
+  /// The link-layer type: a DLT_… constant, see pcap-linktype(7).
   [[nodiscard]] int link_type() const { return pcap_datalink(handle_.get()); }
-  /// Decimal digits of a second that the source has: 6 or 9.
+  /// Resolution of the times, in decimal digits of a second: 6 or 9.
   [[nodiscard]] int time_digits() const { return time_digits_; }
 
  private:

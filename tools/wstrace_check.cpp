@@ -26,7 +26,7 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
-/// The next line of a file, whichever system's line end it has.
+/// Reads the next line; it ends in LF or CRLF.
 bool read_line(std::istream& file, std::string& line) {
   if (!std::getline(file, line))
     return false;
@@ -40,11 +40,10 @@ std::string without_blanks_at_end(std::string text) {
   return text;
 }
 
-/// An Info column in parts that mean one thing each: "Seq=0" is named Seq; what is in brackets is one part; the rest
-/// are words.
+/// A part of an Info column: a number such as "Seq=0", a text in brackets, or a word.
 struct Part {
-  std::string name;   ///< "Seq", "flags or note", "text"
-  std::string value;  ///< with its name
+  std::string name;   ///< such as "Seq"; or "bracketed", "text"
+  std::string value;  ///< the whole part, including its name
 };
 std::vector<Part> parts_of(const std::string& info) {
   std::vector<Part> parts;
@@ -72,7 +71,7 @@ bool is_clock(const Part& part) {
   return part.name == "TSval" || part.name == "TSecr";
 }
 
-/// An Info column without what two runs cannot have in common: "TSval=… TSecr=…".
+/// The Info column without timestamps, which differ between runs: "TSval=… TSecr=…".
 std::string comparable(const std::string& info) {
   std::string text;
   for (const Part& part : parts_of(info)) {
@@ -100,7 +99,7 @@ std::string meaning_of_part(const std::string& name) {
                                   : found->second;
 }
 
-/// The first part in which two Info columns differ, and what that means.
+/// Describes the first part in which two Info columns differ, and what the difference means.
 std::string describe_info(const std::string& documented, const std::string& captured) {
   const std::vector<Part> wanted = parts_of(documented);
   const std::vector<Part> found = parts_of(captured);
@@ -118,7 +117,7 @@ std::string describe_info(const std::string& documented, const std::string& capt
   return "the blanks differ";
 }
 
-/// The phases of the document: until the first WebSocket frame, until the first Close, the rest.
+/// The phase of each row: "connect" until the first WebSocket frame, "data" until the first Close, then "close".
 std::vector<std::string> phases_of(const std::vector<CheckedRow>& captured) {
   std::vector<std::string> phases;
   std::string phase = "connect";
@@ -141,13 +140,13 @@ struct Column {
   std::string_view meaning;
 };
 
-/// What two rows have in common that stand for each other.
+/// The text by which `align` compares rows.
 std::string essence(const std::string& protocol, const std::string& length,
                     const std::string& info) {
   return protocol + " " + length + " " + comparable(info);
 }
 
-/// Which row of the capture stands where a row of the document should: the longest sequence that both have.
+/// For each row of the document, the matching row of the capture: their longest common subsequence.
 std::vector<std::optional<std::size_t>> align(const std::vector<DocumentRow>& document,
                                               const std::vector<CheckedRow>& captured) {
   const std::size_t rows = document.size();
@@ -186,7 +185,7 @@ std::string row_name(const DocumentRow& row) {
   return "row " + std::to_string(row.position);
 }
 
-/// Rows that only one of the two has.
+/// Reports rows that only the document or only the capture has.
 void compare_counts(const std::vector<DocumentRow>& document,
                     const std::vector<CheckedRow>& captured, CheckResult& result) {
   const auto matches = align(document, captured);
@@ -210,7 +209,7 @@ void compare_counts(const std::vector<DocumentRow>& document,
   }
 }
 
-/// The relations that the clock must keep. `bad` collects the rows concerned.
+/// Checks TSecr, and with `has_waits` the server's delays (see wstrace_check.h). Adds rows with an error to `bad`.
 void compare_clock(const std::vector<DocumentRow>& document,
                    const std::vector<CheckedRow>& captured, bool has_waits, CheckResult& result,
                    std::set<std::size_t>& bad) {
@@ -218,9 +217,9 @@ void compare_clock(const std::vector<DocumentRow>& document,
     bad.insert(i);
     result.differences.push_back(row_name(document[i]) + ": " + what);
   };
-  // Which of several is echoed depends on what was acknowledged when; but it was sent, and no older one follows.
+  // Delayed ACKs decide which TSval is echoed. It must have been sent, and must not be older than the previous one.
   std::vector<std::uint32_t> sent[2] = {{0}, {0}};
-  std::uint32_t echoed[2] = {0, 0};  // 0: nothing was there to echo
+  std::uint32_t echoed[2] = {0, 0};  // 0: no TSecr yet
   for (std::size_t i = 0; i < captured.size(); ++i) {
     const CheckedRow& row = captured[i];
     if (!row.has_timestamps)
@@ -241,7 +240,7 @@ void compare_clock(const std::vector<DocumentRow>& document,
   if (!has_waits)
     return;
 
-  // The waits: from what the server was asked to what it answered, by the clock of the capture.
+  // The server's delays, from request to answer, by the times of the capture.
   const Waits waits;
   const auto judge = [&](bool (*is_answer)(const Row&), std::int64_t least, std::int64_t most,
                          const char* what) {
@@ -303,7 +302,7 @@ CheckResult check(std::vector<DocumentRow> document, const std::vector<CheckedRo
   CheckResult result;
   bool is_piggybacked = false;
   if (may_piggyback && captured.size() + 1 == document.size()) {
-    // The server's bare ACK between a client's frame and the frame that answers it.
+    // Remove the server's bare ACK between a client's frame and the answer.
     for (std::size_t i = 1; i + 1 < document.size() && !is_piggybacked; ++i) {
       if (document[i].protocol == "TCP" && document[i - 1].protocol == "WebSocket" &&
           document[i + 1].protocol == "WebSocket" &&
@@ -324,7 +323,7 @@ CheckResult check(std::vector<DocumentRow> document, const std::vector<CheckedRo
   for (std::size_t i = 0; i < document.size(); ++i) {
     const DocumentRow& wanted = document[i];
     const Row& found = captured[i].row;
-    // Where a row may be missing and is, the numbers behind it are one less than the document's.
+    // After a missing row, the capture's numbers are one less than the document's: do not compare them.
     const std::string number =
         is_piggybacked ? std::to_string(wanted.position) : std::to_string(found.number);
     const std::array<Column, 6> columns = {

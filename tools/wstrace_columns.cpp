@@ -16,7 +16,7 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-/// The ports that Wireshark takes for HTTP without looking at what is said.
+/// The ports on which Wireshark expects HTTP without looking at the data.
 bool is_http_port(std::uint16_t port) {
   constexpr std::array kPorts = {80, 1900, 2710, 2869, 3128, 3132, 5985, 8080, 8088, 11371};
   return std::ranges::find(kPorts, port) != kPorts.end();
@@ -33,7 +33,7 @@ bool is_method(std::string_view word) {
   return std::ranges::find(kMethods, word) != kMethods.end();
 }
 
-/// The next line, without its line end, moved out of `text`; nullopt if it has no end.
+/// Removes the next line from `text` and returns it without its line end; nullopt if the line is incomplete.
 std::optional<std::string_view> next_line(std::string_view& text) {
   const std::size_t lf = text.find('\n');
   if (lf == std::string_view::npos)
@@ -61,15 +61,15 @@ std::string lowered(std::string_view text) {
 
 }  // namespace
 
-/// What a head says of the message: what it is, and where it ends.
+/// The parts of an HTTP head that determine the columns and the end of the message.
 struct MessageHead {
-  std::string_view first_line;  ///< all that is there, if has_line is false
-  bool has_line = false;        ///< the first line has an end
+  std::string_view first_line;  ///< incomplete if has_line is false
+  bool has_line = false;        ///< the first line is complete
   std::optional<std::size_t> content_length;
   bool is_chunked = false;
   std::string content_type;
   std::string upgrade;
-  std::size_t size = 0;  ///< bytes, with the empty line; 0: it has no end yet
+  std::size_t size = 0;  ///< bytes, including the empty line; 0: the head is incomplete
 
   [[nodiscard]] bool is_response() const {
     return first_line.starts_with("HTTP/") || first_line.starts_with("ICY");
@@ -77,7 +77,7 @@ struct MessageHead {
   [[nodiscard]] bool is_request() const {
     return !is_response() && is_method(first_line.substr(0, first_line.find(' ')));
   }
-  /// Of a response; 0 if it has none.
+  /// The status code of a response, else 0.
   [[nodiscard]] std::size_t status() const {
     return is_response() && first_line.size() >= 12 ? to_size(first_line.substr(9, 3)).value_or(0)
                                                     : 0;
@@ -116,13 +116,13 @@ MessageHead read_head(std::string_view text) {
   return head;
 }
 
-/// Bytes of a chunked body (RFC 9112 §7.1), or nullopt if its end is not there.
+/// Bytes of a chunked body (RFC 9112 §7.1); nullopt if it is incomplete.
 std::optional<std::size_t> chunked_size(std::string_view text) {
   std::string_view rest = text;
   while (const auto line = next_line(rest)) {
     const auto size = to_size(*line, 16);
     if (!size.has_value())
-      return text.size();  // no chunk: Wireshark stops trying
+      return text.size();  // not a chunk: Wireshark counts all bytes as the body
     if (*size == 0) {
       if (!next_line(rest).has_value())
         return std::nullopt;
@@ -135,14 +135,14 @@ std::optional<std::size_t> chunked_size(std::string_view text) {
   return std::nullopt;
 }
 
-/// How long the body is of a message that has one.
+/// The length of a message body.
 struct Body {
-  std::size_t size = 0;      ///< bytes of it that are here
-  std::uint32_t wanted = 0;  ///< as Wanted::size: more has to come before it can be shown
+  std::size_t size = 0;      ///< bytes present
+  std::uint32_t wanted = 0;  ///< bytes needed before the message can be shown, as in Wanted::size
   bool is_cut = false;       ///< the capture lacks its end
 };
 
-/// `rest`: what follows the head. RFC 9112 §6.3, as Wireshark has it.
+/// The body of a message. `rest`: the bytes after the head. RFC 9112 §6.3, as implemented by Wireshark.
 Body find_body(const MessageHead& head, std::string_view rest, const SegmentFacts& segment) {
   const bool may_want = !segment.is_cut && !segment.is_last;
   if (head.is_chunked) {
@@ -168,7 +168,7 @@ Body find_body(const MessageHead& head, std::string_view rest, const SegmentFact
 
 }  // namespace
 
-/// By the port; else by a first line that names HTTP.
+/// Recognizes HTTP by the ports, or by a first line with "HTTP/1.".
 bool ColumnDissector::is_http(Bytes bytes, const SegmentFacts& segment) {
   if (is_http_port(segment.server_port) || is_http_port(segment.source_port) ||
       is_http_port(segment.destination_port)) {
@@ -251,7 +251,7 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
   if (body.is_cut)
     columns.info += kPacketCut;
   columns.set_protocol("HTTP");
-  // What a body is called depends on its type: of the many that Wireshark knows, those a server of WebSockets has.
+  // Wireshark names many types of bodies; text is enough for the responses of WebSocket servers.
   if (body.size > 0 && head.content_type.starts_with("text/"))
     columns.info += " (" + escape(head.content_type) + ")";
   remember(head);
@@ -260,7 +260,7 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
   return {};
 }
 
-/// Bytes that begin no message: once there was a request, Wireshark takes them for more of one.
+/// Bytes that do not begin a message: after a request, Wireshark shows them as "Continuation".
 void ColumnDissector::name_continuation(Columns& columns) const {
   if (!saw_request_)
     return;
@@ -276,7 +276,7 @@ bool ColumnDissector::may_have_body(const MessageHead& head) const {
   return !is_tunnel && !was_head_ && status / 100 != 1 && status != 204 && status != 304;
 }
 
-/// Sets what the messages after this one, whose head is whole, depend on.
+/// Updates the state on which later messages depend. `head` is complete.
 void ColumnDissector::remember(const MessageHead& head) {
   if (head.is_request()) {
     saw_request_ = true;
@@ -289,14 +289,15 @@ void ColumnDissector::remember(const MessageHead& head) {
     is_upgraded_ = true;
     is_websocket_ = head.upgrade == "websocket";
   }
-  is_upgraded_ |= was_connect_ && status / 100 == 2;  // to what the tunnel carries: not shown
+  is_upgraded_ |=
+      was_connect_ && status / 100 == 2;  // to the protocol in the tunnel, which is not shown
 }
 
 Wanted ColumnDissector::dissect_frames(Bytes bytes, bool is_cut, Columns& columns) {
   const std::size_t size = bytes.size();
   while (!bytes.empty()) {
     const std::size_t offset = size - bytes.size();
-    // Wireshark needs two bytes and the length, and no masking key, to know how long a frame is.
+    // Like Wireshark, compute the frame's size from the header without the masking key.
     std::array<std::byte, kMaxHeaderSize> padded{};
     std::ranges::copy(bytes.first(std::min(bytes.size(), kMaxHeaderSize - 4)), padded.begin());
     FrameHeader header;
@@ -307,7 +308,7 @@ Wanted ColumnDissector::dissect_frames(Bytes bytes, bool is_cut, Columns& column
       columns.info += kPacketCut;
       return {};
     }
-    // It counts in 32 bits.
+    // Wireshark computes this size in 32 bits.
     const auto whole = static_cast<std::uint32_t>(header.payload_length + header_size);
     if (bytes.size() < whole && !is_cut)
       return {offset, static_cast<std::uint32_t>(whole - bytes.size())};

@@ -1,8 +1,8 @@
-// What a payload means, in the words of Wireshark's columns: HTTP heads and bodies, then WebSocket frames. RFC 9112,
-// RFC 6455 §5.2.
+// Dissects TCP payload into Wireshark's columns Protocol and Info: HTTP heads and bodies (RFC 9112), then WebSocket
+// frames (RFC 6455 §5.2).
 //
-// Given the bytes of a segment, or of several that it asked to be put together, it sets the Protocol and the Info
-// column, or says how much more it wants. It is as lenient as Wireshark, which shows what no server would accept.
+// The input is a segment, or several that were reassembled. If a PDU in it is incomplete, the dissector returns how
+// many more bytes it needs. It is as lenient as Wireshark, which also shows messages that no server would accept.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 namespace ws::trace {
 
-/// What is being written into a row. Behind a fence the Info column is only added to.
+/// The columns of a row. `fence` protects the Info text written so far: later text is appended to it.
 struct Columns {
   std::string protocol{};
   std::string fenced{};
@@ -30,28 +30,29 @@ struct Columns {
   }
 };
 
-/// How much more is wanted, and from which byte on.
+/// The bytes needed to complete the PDU that begins at `offset`.
 struct Wanted {
   static constexpr std::uint32_t kOneMoreSegment = 0x0fffffff;
   static constexpr std::uint32_t kUntilFin = 0x0ffffffe;
   std::size_t offset = 0;
-  std::uint32_t size = 0;  ///< 0: nothing; or one of those
+  std::uint32_t size = 0;  ///< 0: none; may be one of the constants above
 };
 
-/// What is known of the segment that the bytes end in.
+/// Properties of the segment in which the bytes end.
 struct SegmentFacts {
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
-  std::uint16_t server_port = 0;  ///< 0: not known
-  bool is_cut = false;            ///< by the capture: more cannot be had
+  std::uint16_t server_port = 0;  ///< 0: unknown
+  bool is_cut = false;            ///< truncated by the capture: more bytes are not available
   bool is_last = false;           ///< has FIN
 };
 
 struct MessageHead;
 
-/// One connection's conversation.
+/// Dissects both directions of a connection.
 class ColumnDissector {
  public:
+  /// Sets `columns` from `bytes`. Returns the bytes that it needs in addition.
   Wanted dissect(std::span<const std::byte> bytes, const SegmentFacts& segment, Columns& columns);
 
  private:
@@ -64,9 +65,9 @@ class ColumnDissector {
   [[nodiscard]] static bool is_http(std::span<const std::byte> bytes, const SegmentFacts& segment);
 
   bool is_http_ = false;
-  bool saw_request_ = false;  ///< and so what comes in either direction is HTTP
-  bool was_head_ = false;     ///< the last request was a HEAD: no body answers it
-  bool was_connect_ = false;  ///< ... or a CONNECT
+  bool saw_request_ = false;  ///< then other bytes are shown as HTTP continuation
+  bool was_head_ = false;     ///< the last request was a HEAD: the response has no body
+  bool was_connect_ = false;  ///< the last request was a CONNECT
   bool is_upgraded_ = false;
   bool is_websocket_ = false;
 };

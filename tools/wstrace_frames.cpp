@@ -5,7 +5,7 @@
 namespace ws::trace {
 namespace {
 
-/// The 64-bit offset next to `near` whose lower half is `seq`: sequence numbers wrap around, offsets do not.
+/// The 64-bit offset closest to `near` whose low 32 bits are `seq`: sequence numbers wrap around, offsets do not.
 std::uint64_t unwrap(std::uint32_t seq, std::uint64_t near) {
   const auto distance = static_cast<std::int32_t>(seq - static_cast<std::uint32_t>(near));
   return near + static_cast<std::uint64_t>(std::int64_t{distance});
@@ -16,7 +16,7 @@ std::string endpoint(const std::string& address, std::uint16_t port) {
   return (is_ipv6 ? "[" + address + "]" : address) + ":" + std::to_string(port);
 }
 
-/// Whether a stream whose beginning was not seen may be inside a WebSocket: reserved bits 0, a known opcode.
+/// Whether a stream that is captured from the middle may contain frames here: reserved bits 0, a known opcode.
 bool may_be_frame(std::span<const std::byte> bytes) {
   FrameHeader header;
   if (read_frame_header(bytes, header) == 0)
@@ -58,7 +58,7 @@ void StreamFollower::take(const Packet& packet, const TcpRow& row, const Visit& 
   if (tcp.length > 0 && (tcp.flags & tcp_flag::kRst) == 0) {
     const std::uint64_t offset = unwrap(row.seq + (is_syn ? 1U : 0U), sent.next);
     const bool is_known =
-        static_cast<std::int64_t>(offset) > 0;  // else older than all that was acknowledged
+        static_cast<std::int64_t>(offset) > 0;  // else it is before the start of the stream
     if (is_known && !sent.has_begun && !sent.is_beginning_known)
       sent.next = offset;
     if (is_known)
@@ -76,7 +76,7 @@ void StreamFollower::take(const Packet& packet, const TcpRow& row, const Visit& 
   }
 }
 
-/// Puts a segment where it belongs: what is old is cut off, what is early waits.
+/// Adds a segment to its stream: drops bytes that were delivered already, buffers a segment that follows a gap.
 void StreamFollower::add(Connection& connection, Stream& stream, std::uint64_t offset,
                          std::span<const std::byte> bytes, const Visit& visit) {
   if (offset > stream.next) {

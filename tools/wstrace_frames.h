@@ -1,7 +1,7 @@
-// What the streams of a capture carry: heads and WebSocket frames, each with the stream offset of its first byte.
+// Extracts HTTP heads and WebSocket frames from the streams of a capture, each with its offset in the stream.
 //
 //      segments      in any order, some twice, some missing
-//        ▼           put in order by sequence number; a gap that stays is said, and what follows it goes on
+//        ▼           ordered by sequence number; a gap that is never filled is reported and skipped
 //      bytes         of one direction
 //        ▼           protocol/inspect/dissector
 //      frames
@@ -21,33 +21,34 @@
 
 namespace ws::trace {
 
-/// Something that crossed, or bytes that are missing from the capture.
+/// A head, a frame, or bytes that are missing from the capture.
 struct StreamItem {
-  std::uint64_t packet = 0;      ///< in which it ended
+  std::uint64_t packet = 0;      ///< the packet in which it ends
   std::uint64_t connection = 0;  ///< Wireshark's tcp.stream
   std::string source{};          ///< "127.0.0.1:53522"
   std::string destination{};
   std::uint64_t missing =
-      0;  ///< not 0: so many bytes are missing at `item.offset`, and `item` is nothing more
-  Dissected item{};  ///< its bytes are valid during the call
+      0;             ///< bytes missing at `item.offset`; if not 0, `item` is empty otherwise
+  Dissected item{};  ///< `item.bytes` is valid during the call
 };
 
 class StreamFollower {
  public:
   using Visit = std::function<void(const StreamItem&)>;
-  /// `keep`: bytes of a payload that are kept to be shown.
+  /// `keep`: payload bytes that are kept for each frame.
   explicit StreamFollower(std::size_t keep) : keep_(keep) {}
 
-  /// Visits what the packet completes.
+  /// Visits the items that the packet completes.
   void take(const Packet& packet, const TcpRow& row, const Visit& visit);
-  /// The capture is over: visits what lies behind gaps, and what has no end.
+  /// To be called at the end of the capture: visits items after gaps, and incomplete items.
   void finish(const Visit& visit);
 
  private:
-  /// Behind a gap; more of them is not waited for.
-  static constexpr std::size_t kMaxWaiting = 4 * 1024 * 1024;  // bytes
-  static constexpr std::size_t kWaitingCost = 128;  // bytes of memory that a segment of none takes
-  /// A gap that the receiver has acknowledged is one of the capture; so many packets later it is given up.
+  /// Bytes that are buffered after a gap before the gap is skipped.
+  static constexpr std::size_t kMaxWaiting = 4 * 1024 * 1024;
+  static constexpr std::size_t kWaitingCost = 128;  ///< bytes of overhead per buffered segment
+  /// If the receiver has acknowledged the bytes of a gap, the capture lacks them: after this many packets the gap is
+  /// skipped.
   static constexpr int kPatience = 16;
 
   struct Stream {
@@ -57,9 +58,9 @@ class StreamFollower {
     std::string destination{};
     bool has_begun = false;
     bool is_beginning_known = false;  ///< its SYN was seen
-    std::uint64_t next = 1;           ///< offset of the byte that is to come
-    std::uint64_t acked = 1;          ///< what the other side has acknowledged
-    int acked_packets = 0;            ///< since it acknowledged more than we have
+    std::uint64_t next = 1;           ///< offset of the next expected byte
+    std::uint64_t acked = 1;          ///< offset up to which the other side has acknowledged
+    int acked_packets = 0;            ///< packets since `acked` has passed `next`
     std::map<std::uint64_t, std::vector<std::byte>> waiting{};
     std::size_t waiting_size = 0;
     std::uint64_t last_packet = 0;
@@ -80,7 +81,7 @@ class StreamFollower {
                    const Visit& visit);
 
   std::size_t keep_;
-  std::map<std::uint64_t, Connection> connections_;  ///< by their number
+  std::map<std::uint64_t, Connection> connections_;  ///< by connection number
 };
 
 }  // namespace ws::trace

@@ -51,7 +51,7 @@ std::string protocol_name(unsigned number, const char* other) {
   }
 }
 
-/// `length`: bytes of the segment on the wire, of which `bytes` were captured.
+/// `length`: bytes of the segment on the wire. `bytes`: the captured part.
 void take_tcp(Bytes bytes, std::size_t length, Packet& packet) {
   packet.protocol = "TCP";
   bytes = bytes.first(std::min(bytes.size(), length));
@@ -86,7 +86,7 @@ void take_ipv4(Bytes bytes, std::size_t length, Packet& packet) {
   if (bytes.size() < 20)
     return;
   const std::size_t header = std::size_t{read8(bytes, 0) & 0xFU} * 4;
-  // A total length of 0 is left by a network card that cuts the segment up itself.
+  // The total length is 0 if the network card splits the segment (segmentation offload).
   std::size_t total = read16(bytes, 2);
   if (total == 0)
     total = length;
@@ -116,7 +116,7 @@ void take_ipv6(Bytes bytes, std::size_t length, Packet& packet) {
   left = std::min(left, length - kHeader);
   unsigned next = read8(bytes, 6);
   bytes = bytes.subspan(kHeader);
-  // Extension headers: number of the next, length in units of 8 bytes behind the first 8.
+  // Extension headers: type of the next header, then length in units of 8 bytes, without the first 8.
   while (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS) {
     if (bytes.size() < 8)
       return;
@@ -158,7 +158,7 @@ void take_ip(Bytes bytes, std::size_t length, Packet& packet) {
   }
 }
 
-/// The loopback header of BSD: the address family, in the byte order of whoever captured.
+/// Skips the BSD loopback header: an address family, in the byte order of the capturing machine.
 void take_loopback(Bytes bytes, std::size_t length, Packet& packet) {
   if (bytes.size() < 4)
     return;
@@ -186,11 +186,11 @@ Packet dissect_packet(const CapturedPacket& captured, int link_type, std::uint64
       packet.source = mac_address(bytes.subspan(6));
       take_ether_type(read16(bytes, 12), bytes.subspan(14), length - 14, packet);
       break;
-    case DLT_LINUX_SLL:  // the EtherType is the last of 16 bytes
+    case DLT_LINUX_SLL:  // 16 bytes; the EtherType is the last field
       if (bytes.size() >= 16)
         take_ether_type(read16(bytes, 14), bytes.subspan(16), length - 16, packet);
       break;
-    case DLT_LINUX_SLL2:  // ... and here the first of 20
+    case DLT_LINUX_SLL2:  // 20 bytes; the EtherType is the first field
       if (bytes.size() >= 20)
         take_ether_type(read16(bytes, 0), bytes.subspan(20), length - 20, packet);
       break;

@@ -1,8 +1,8 @@
-// A captured packet taken apart, from the link layer to TCP.
+// Dissects a captured packet, from the link layer to TCP.
 //
 //      Ethernet, Linux cooked v1 and v2, loopback, raw IP  ▶  IPv4 (RFC 791), IPv6 (RFC 8200)  ▶  TCP (RFC 9293)
 //
-// What is not TCP gets its addresses, a protocol's name and its length, and no more.
+// Of other packets only the addresses, the name of the protocol and the length are determined.
 #pragma once
 
 #include <cstddef>
@@ -24,23 +24,23 @@ inline constexpr unsigned kAck = 0x010;
 inline constexpr unsigned kUrg = 0x020;
 }  // namespace tcp_flag
 
-/// RFC 9293 §3.1. Numbers as they are in the packet.
+/// The fields of a TCP header (RFC 9293 §3.1), and the payload.
 struct TcpSegment {
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   std::uint32_t seq = 0;
   std::uint32_t ack = 0;
   std::size_t header_length =
-      0;  ///< bytes; less than 20 is bogus, and then nothing below it is set
+      0;  ///< bytes; if invalid (such as less than 20), options and payload are empty
   unsigned flags = 0;
   std::uint16_t window = 0;
   std::uint16_t urgent_pointer = 0;
   std::span<const std::byte> options{};
   std::size_t length = 0;                ///< bytes of payload on the wire
-  std::span<const std::byte> payload{};  ///< those of them that were captured
+  std::span<const std::byte> payload{};  ///< the captured part of these bytes
 };
 
-/// What Wireshark appends where the capture has less of a packet than the wire had.
+/// Wireshark appends this to the Info column if the capture has only a part of the packet.
 inline constexpr std::string_view kPacketCut = "[Packet size limited during capture]";
 
 struct Packet {
@@ -50,12 +50,12 @@ struct Packet {
   std::string source{};
   std::string destination{};
   std::string protocol{};           ///< "TCP" if `tcp` is set
-  std::string info{};               ///< what there is to say without `tcp`
+  std::string info{};               ///< the Info column if `tcp` is not set
   std::optional<TcpSegment> tcp{};  ///< views into the captured bytes
 };
 
-/// Takes a packet of `link_type` apart as far as it can. Never fails: what is cut or unknown has a protocol's name
-/// at the least.
+/// Dissects a packet of `link_type` as far as possible. Never fails: a truncated or unknown packet has at least a
+/// protocol name.
 [[nodiscard]] Packet dissect_packet(const CapturedPacket& captured, int link_type,
                                     std::uint64_t number);
 /// Whether `dissect_packet` knows this link type.

@@ -9,14 +9,14 @@ namespace {
 using Bytes = std::span<const std::byte>;
 
 constexpr std::size_t kMaxInfo = 4095;
-/// A PDU whose first segment is larger is not put together, nor one whose end nobody knows.
+/// Limit in bytes for the first segment of a PDU, and for a PDU whose end is unknown. Larger ones are not reassembled.
 constexpr std::uint32_t kMaxPending = 1024 * 1024;
-/// A head is read anew with each segment that it goes on in: so many bytes in all, and nobody sends such. A head of
-/// 8 KiB that comes byte by byte takes half of it.
+/// A head is parsed again with each segment that continues it: limits the total of bytes parsed. A head of 8 KiB that
+/// arrives byte by byte needs half of this.
 constexpr std::uint64_t kMaxLookedAt = 64 * 1024 * 1024;
-constexpr std::uint32_t kFarAway = 0x40000000;  ///< where a PDU ends that lasts until the FIN
+constexpr std::uint32_t kFarAway = 0x40000000;  ///< assumed size of a PDU that lasts until the FIN
 
-/// The segment's bytes wait for more, or belong to a PDU that does. Only the first such PDU of a row is told.
+/// Marks a row whose bytes belong to an incomplete PDU. The text is added only for the first PDU of a row.
 void name_segment(Columns& columns, bool is_first) {
   columns.set_protocol("TCP");
   if (!is_first)
@@ -52,13 +52,13 @@ Row RowWriter::take(const Packet& packet, const std::optional<TcpRow>& tcp) {
   if (row.info.size() > kMaxInfo) {
     std::size_t size = kMaxInfo;
     while ((static_cast<unsigned char>(row.info[size]) & 0xC0U) == 0x80U)
-      --size;  // inside a character, which Wireshark leaves cut
+      --size;  // do not split a character (Wireshark does)
     row.info.resize(size);
   }
   return row;
 }
 
-/// Adds what a segment brings and was not there; true if nothing is missing up to `end`.
+/// Adds those of the bytes that are new. Returns true if no byte up to `end` is missing.
 bool RowWriter::add(Pdu& pdu, std::uint32_t at, Bytes bytes) {
   while (!bytes.empty()) {
     const auto after = pdu.parts.upper_bound(at);
@@ -92,7 +92,7 @@ bool RowWriter::add(Pdu& pdu, std::uint32_t at, Bytes bytes) {
   return pdu.complete >= pdu.end - pdu.begin;
 }
 
-/// The bytes from `begin` on, up to the first gap.
+/// The contiguous bytes from `begin` on.
 std::vector<std::byte> RowWriter::assemble(const Pdu& pdu) {
   std::vector<std::byte> whole;
   whole.reserve(pdu.complete);
@@ -106,7 +106,7 @@ std::vector<std::byte> RowWriter::assemble(const Pdu& pdu) {
 
 void RowWriter::take_payload(const Packet& packet, const TcpRow& tcp, Columns& columns) {
   const TcpSegment& segment = *packet.tcp;
-  if (segment.payload.size() < segment.length) {  // cut by the capture: nothing can be put together
+  if (segment.payload.size() < segment.length) {  // truncated by the capture: no reassembly
     dissect(segment.payload, packet, tcp, columns);
     return;
   }
@@ -133,7 +133,7 @@ void RowWriter::take_payload(const Packet& packet, const TcpRow& tcp, Columns& c
       pdu->looked_at += whole.size();
       const Wanted wanted = dissect(whole, packet, tcp, columns);
       if (wanted.size != 0) {
-        // Some of it may have been understood; the rest then begins a PDU of its own.
+        // If some PDUs were complete, the remaining bytes become a new PDU.
         const auto wanted_from = pdu->begin + static_cast<std::uint32_t>(wanted.offset);
         if (wanted.offset != 0 && is_before(rest.seq, wanted_from))
           pdu = &split_off(pdus, *pdu, whole, wanted.offset);
@@ -151,21 +151,21 @@ void RowWriter::take_payload(const Packet& packet, const TcpRow& tcp, Columns& c
     }
     if (taken == 0 || !is_before(pdu->end, rest.end))
       return;
-    rest.skip(pdu->end - rest.seq);  // what follows the end of the PDU in the same segment
+    rest.skip(pdu->end - rest.seq);  // continue with the bytes after the PDU
     columns.fence();
     columns.has_fixed_protocol = true;
     is_first = false;
   }
 }
 
-/// Whether a PDU that begins here was seen whole, in an earlier packet.
+/// Whether an earlier packet contained a PDU that begins here and includes all these bytes.
 bool RowWriter::was_seen(const Pdus& pdus, const Rest& rest, std::uint64_t packet) {
   const auto same = pdus.find(rest.seq);
   return same != pdus.end() && !is_before(same->second.end, rest.end) &&
          same->second.last_packet != packet;
 }
 
-/// The PDU that the byte at `seq` belongs to; null if none is known.
+/// The PDU that contains the byte at `seq`; null if there is none.
 RowWriter::Pdu* RowWriter::find_pdu(Pdus& pdus, std::uint32_t seq) {
   auto found = pdus.find(seq);
   if (found == pdus.end()) {
@@ -178,7 +178,7 @@ RowWriter::Pdu* RowWriter::find_pdu(Pdus& pdus, std::uint32_t seq) {
   return !is_before(seq, pdu.begin) && is_before(seq, pdu.end) ? &pdu : nullptr;
 }
 
-/// Dissects bytes that belong to no PDU yet. What they lack makes them the first segment of one.
+/// Dissects bytes that belong to no PDU yet. If they are incomplete, starts a PDU with them.
 Wanted RowWriter::begin_pdu(Pdus& pdus, const Rest& rest, const Packet& packet, const TcpRow& tcp,
                             Columns& columns) {
   const Wanted wanted = dissect(rest.bytes, packet, tcp, columns);
@@ -195,7 +195,7 @@ Wanted RowWriter::begin_pdu(Pdus& pdus, const Rest& rest, const Packet& packet, 
   return wanted;
 }
 
-/// Adds the first `taken` bytes. True if the PDU is now there, as far as its end is known.
+/// Adds the first `taken` bytes. Returns true if the PDU is now complete up to its known end.
 bool RowWriter::extend(Pdu& pdu, const Rest& rest, std::uint32_t taken) {
   if (pdu.is_done || !add(pdu, rest.seq - pdu.begin, rest.bytes.first(taken)) ||
       is_before(rest.end, pdu.end)) {
@@ -206,7 +206,7 @@ bool RowWriter::extend(Pdu& pdu, const Rest& rest, std::uint32_t taken) {
   return true;
 }
 
-/// Ends the PDU `offset` bytes behind its begin. `whole` from there on begins another, which is returned.
+/// Ends the PDU after `offset` bytes, and starts another one with the remaining bytes of `whole`. Returns the new PDU.
 RowWriter::Pdu& RowWriter::split_off(Pdus& pdus, Pdu& pdu, Bytes whole, std::size_t offset) {
   const std::uint32_t begin = pdu.begin + static_cast<std::uint32_t>(offset);
   Pdu other{.begin = begin, .end = pdu.end, .last_packet = pdu.last_packet};
@@ -216,8 +216,8 @@ RowWriter::Pdu& RowWriter::split_off(Pdus& pdus, Pdu& pdu, Bytes whole, std::siz
   return pdus[begin] = std::move(other);
 }
 
-/// Moves the end of a PDU of which `wanted` more is wanted, as Wanted::size; or gives it up. `read_to`: the end of the
-/// bytes that were added last.
+/// Moves the end of a PDU that needs `wanted` more bytes (as in Wanted::size), or stops its reassembly. `read_to`: the
+/// end of the bytes added last.
 void RowWriter::expect_more(Pdu& pdu, std::uint32_t wanted, std::uint32_t read_to,
                             std::uint32_t segment_end) {
   if (wanted == Wanted::kOneMoreSegment) {
@@ -236,13 +236,13 @@ void RowWriter::expect_more(Pdu& pdu, std::uint32_t wanted, std::uint32_t read_t
   }
 }
 
-/// Nothing more is put together in it.
+/// Stops the reassembly of a PDU.
 void RowWriter::finish(Pdu& pdu) {
   pdu.is_done = true;
   pdu.parts.clear();
 }
 
-/// The FIN ends a message whose length nobody told.
+/// Dissects a message that the FIN completes: it has no declared length.
 void RowWriter::take_fin(const Packet& packet, const TcpRow& tcp, Columns& columns) {
   if ((packet.tcp->flags & tcp_flag::kFin) == 0)
     return;
@@ -263,7 +263,7 @@ void RowWriter::take_fin(const Packet& packet, const TcpRow& tcp, Columns& colum
 }
 
 Wanted RowWriter::dissect(Bytes bytes, const Packet& packet, const TcpRow& tcp, Columns& columns) {
-  // What comes late might mislead whoever reads on, and a keep-alive's byte is garbage: Wireshark shows bytes.
+  // Like Wireshark, do not dissect late segments, which would disturb the state, or the garbage byte of a keep-alive.
   constexpr unsigned kNotDissected =
       tcp_note::kRetransmission | tcp_note::kOutOfOrder | tcp_note::kKeepAlive;
   if ((tcp.notes & kNotDissected) != 0)

@@ -1,8 +1,7 @@
-// The rows that Wireshark would show: one a packet, in its columns and its words.
+// Generates the rows that Wireshark shows: one per packet, with the same columns and wording.
 //
-// Wireshark, as it comes, dissects segments in the order of the capture and does not wait for what is out of order;
-// a PDU that goes on in later segments is named where it ends. So do these rows. What the streams say once they are
-// put in order is the matter of wstrace_frames.
+// By default, Wireshark dissects segments in the order of the capture, without reordering. A PDU of several segments is
+// named in the row of its last segment. (wstrace_frames.h, in contrast, reorders segments.)
 #pragma once
 
 #include <cstdint>
@@ -25,45 +24,45 @@ struct Row {
   std::string destination{};
   std::string protocol{};
   std::size_t length = 0;
-  std::string info{};  ///< printable UTF-8, as are the others: text from outside is escaped
+  std::string info{};  ///< printable UTF-8, like the other columns: external text is escaped
 };
 
-/// Seconds, "1.234567", with `digits` behind the point.
+/// Seconds with `digits` decimals (6 or 9), such as "1.234567".
 [[nodiscard]] std::string time_text(std::int64_t time_ns, int digits);
-/// As `tshark -r FILE` prints it, without the line end. `time_digits`: 6 or 9.
+/// The row as `tshark -r FILE` prints it, without the line feed. `time_digits`: 6 or 9.
 [[nodiscard]] std::string to_line(const Row& row, int time_digits);
 
 class RowWriter {
  public:
-  /// `tcp`: what the tracker found, if the packet has a segment.
+  /// Returns the row of the next packet. `tcp`: the result of TcpTracker, if the packet has a TCP segment.
   Row take(const Packet& packet, const std::optional<TcpRow>& tcp);
 
  private:
-  /// A PDU that is in more than one segment. Numbers are relative sequence numbers.
+  /// A PDU of more than one segment. Numbers are relative sequence numbers.
   struct Pdu {
     std::uint32_t begin = 0;
     std::uint32_t end = 0;           ///< as far as it is known
-    bool takes_all_of_next = false;  ///< the end is not known: one more segment, whatever is in it
+    bool takes_all_of_next = false;  ///< the end is unknown: add the whole next segment
     bool is_done = false;
     std::uint64_t last_packet = 0;
-    std::uint64_t looked_at = 0;  ///< bytes, each as often as it was
-    std::uint32_t complete = 0;   ///< bytes from `begin` on that are there without a gap
-    /// What came, by offset; disjoint. No length that a packet declares allocates anything.
+    std::uint64_t looked_at = 0;  ///< bytes dissected, including repetitions
+    std::uint32_t complete = 0;   ///< contiguous bytes from `begin` on
+    /// Received bytes by offset, without overlaps. A length declared in a packet allocates no memory.
     std::map<std::uint32_t, std::vector<std::byte>> parts{};
   };
   using Pdus = std::map<std::uint32_t, Pdu>;  ///< of one direction, by `begin`
-  /// What is remembered of a connection. Of each direction: whether a message lasts until the FIN, and the PDUs.
+  /// State of a connection. Per direction: whether a message lasts until the FIN, and the PDUs.
   struct Memory {
     ColumnDissector dissector;
     bool until_fin[2] = {false, false};
     Pdus pdus[2];
   };
 
-  /// What of a segment's payload is not dissected yet.
+  /// The part of a segment's payload that is not dissected yet.
   struct Rest {
     std::span<const std::byte> bytes;
-    std::uint32_t seq = 0;  ///< of the first of them
-    std::uint32_t end = 0;  ///< behind the last of them
+    std::uint32_t seq = 0;  ///< of the first byte
+    std::uint32_t end = 0;  ///< of the byte after the last one
     void skip(std::uint32_t size) {
       bytes = bytes.subspan(size);
       seq += size;

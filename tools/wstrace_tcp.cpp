@@ -14,9 +14,9 @@ template <typename Visit>
 void for_each_option(std::span<const std::byte> options, Visit visit) {
   while (!options.empty()) {
     const auto kind = std::to_integer<unsigned>(options[0]);
-    if (kind == 0)  // the end of the list
+    if (kind == 0)  // end of the option list
       return;
-    if (kind == 1) {  // a byte that fills
+    if (kind == 1) {  // no-operation: padding
       options = options.subspan(1);
       continue;
     }
@@ -42,7 +42,7 @@ bool has(const TcpSegment& tcp, unsigned flags) {
   return (tcp.flags & flags) != 0;
 }
 
-/// What the segment says about the window that the other side offers. Each rule is one of Wireshark's.
+/// Notes on windows, gaps, keep-alives and duplicate ACKs, by the rules of Wireshark.
 void judge_ack(const TcpSegment& tcp, TcpRow& row) {
   TcpFlow& sent = row.sent();
   const TcpFlow& answered = row.answered();
@@ -85,14 +85,14 @@ void judge_ack(const TcpSegment& tcp, TcpRow& row) {
   }
 }
 
-/// An ACK of what was never seen: the capture lacks it.
+/// Notes an ACK of bytes that the capture lacks.
 void judge_acked(const TcpSegment& tcp, TcpRow& row) {
   TcpFlow& answered = row.answered();
   if (answered.contiguous == 0 || !is_before(answered.contiguous, tcp.ack) ||
       !has(tcp, tcp_flag::kAck)) {
     return;
   }
-  // Said once for each gap.
+  // Noted once per gap.
   if (is_before(answered.contiguous, answered.next)) {
     answered.contiguous = answered.next;
     row.notes |= tcp_note::kAckedLostSegment;
@@ -103,7 +103,7 @@ void judge_acked(const TcpSegment& tcp, TcpRow& row) {
   }
 }
 
-/// Data, SYN or FIN that does not go on where the last ended: sent again, or overtaken.
+/// Notes data, SYN or FIN with an old sequence number: retransmitted, or out of order.
 void judge_repeated(const TcpSegment& tcp, std::int64_t now, TcpRow& row) {
   const TcpFlow& sent = row.sent();
   const TcpFlow& answered = row.answered();
@@ -112,7 +112,7 @@ void judge_repeated(const TcpSegment& tcp, std::int64_t now, TcpRow& row) {
       (row.notes & tcp_note::kKeepAlive) != 0) {
     return;
   }
-  // The byte of a zero window probe does not count: what begins at it is new.
+  // A segment that begins with the byte of a zero window probe is new.
   const bool is_old =
       sent.next != 0 && is_before(tcp.seq, sent.next) && !(length > 1 && tcp.seq == sent.next - 1);
   if (length > 0 && answered.last_ack != 0 && !is_before(answered.last_ack, tcp.seq + length)) {
@@ -129,10 +129,10 @@ void judge_repeated(const TcpSegment& tcp, std::int64_t now, TcpRow& row) {
   const std::uint32_t end =
       tcp.seq + length + (has(tcp, tcp_flag::kSyn | tcp_flag::kFin) ? 1U : 0U);
   const auto since = [now](std::int64_t then) {
-    // A clock that was set back makes an age of nearly 2^64 of it, not a negative one.
+    // Unsigned: if the clock was set back, the age is nearly 2^64, not negative.
     return static_cast<std::uint64_t>(now - then);
   };
-  // Behind an ACK of what was not seen (-1) any number of them may be missing from the capture.
+  // After an ACK of unseen bytes (-1), the capture may lack any number of duplicate ACKs.
   const bool are_duplicates = answered.duplicate_acks >= 2 || answered.duplicate_acks < 0;
   if (are_duplicates && answered.last_ack == tcp.seq && since(answered.last_ack_at) < kFast) {
     row.notes |= tcp_note::kFastRetransmission;
@@ -160,7 +160,7 @@ void remember(const TcpSegment& tcp, std::int64_t now, const TcpRow& row) {
   sent.last_notes = row.notes;
 }
 
-/// The scale is told by both SYNs, or there is none.
+/// Reads the window scale. Windows are scaled only if both SYNs have the option. RFC 7323 §2.2
 void take_window_scale(const TcpSegment& tcp, const TcpRow& row) {
   TcpFlow& sent = row.sent();
   TcpFlow& answered = row.answered();
@@ -190,7 +190,7 @@ TcpConnection& TcpTracker::begin(const Key& key, const Packet& packet) {
   return *place;
 }
 
-/// The connection and the direction. A SYN with another sequence number begins a connection anew.
+/// Finds the connection and the direction. A SYN with another sequence number starts a new connection.
 TcpRow TcpTracker::find(const Packet& packet) {
   const TcpSegment& tcp = *packet.tcp;
   const auto here = std::pair(packet.source, tcp.source_port);
@@ -217,7 +217,7 @@ TcpRow TcpTracker::find(const Packet& packet) {
       find_direction();
     }
   } else if (!is_ack) {
-    row.sent().next = row.sent().contiguous;  // a reset may have moved it
+    row.sent().next = row.sent().contiguous;  // a RST may have changed it
   }
   return row;
 }
@@ -348,7 +348,7 @@ std::string tcp_notes(const TcpRow& row) {
       "ZeroWindowProbe",      "ZeroWindow",
       "ZeroWindowProbeAck"};
   std::string text;
-  for (std::size_t i = kTexts.size(); i-- > 0;) {  // what is judged last stands first
+  for (std::size_t i = kTexts.size(); i-- > 0;) {  // Wireshark prepends each note
     if ((row.notes >> i & 1U) == 0)
       continue;
     text += "[TCP ";

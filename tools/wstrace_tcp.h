@@ -1,9 +1,9 @@
-// TCP as an onlooker follows it: RFC 9293, RFC 7323; the words and the judgement are Wireshark's (its User's Guide,
-// "TCP Analysis"), so that a reader finds the same row in both.
+// Analyzes the TCP connections of a capture (RFC 9293, RFC 7323). Rules and wording are Wireshark's (User's Guide, "TCP
+// Analysis"), so that both show the same row.
 //
-//      Seq, Ack   relative: the SYN is 0, the first byte of data 1; 32 bits, and they wrap around
-//      Win        scaled, once the scale is known from the SYN
-//      notes      [TCP Retransmission] and the like: what the numbers say about what was lost on the way
+//      Seq, Ack   relative: the SYN is 0, the first byte of data is 1; 32 bits, with wraparound
+//      Win        scaled, if the SYNs with the scale were seen
+//      notes      [TCP Retransmission] and others: losses and retransmissions, derived from the numbers
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ namespace ws::trace {
   return static_cast<std::int32_t>(a - b) < 0;
 }
 
-/// What is noted of a segment. A set bit each; the order is that in which they are judged.
+/// Bits for the notes on a segment. Wireshark prepends them to the Info column in this order.
 namespace tcp_note {
 inline constexpr unsigned kPortsReused = 1U << 0U;
 inline constexpr unsigned kRetransmission = 1U << 1U;
@@ -45,45 +45,45 @@ inline constexpr unsigned kZeroWindow = 1U << 13U;
 inline constexpr unsigned kZeroWindowProbeAck = 1U << 14U;
 }  // namespace tcp_note
 
-/// One direction of a connection, as far as it was seen.
+/// One direction of a connection, as far as it was captured.
 struct TcpFlow {
   bool has_base = false;
   std::uint32_t base = 0;  ///< the initial sequence number
   static constexpr int kUnknownScale = -1;
   static constexpr int kNoScale = -2;
-  int window_scale = kUnknownScale;   ///< 0 to 14, or one of those
-  bool awaits_first_ack = false;      ///< the window of the first ACK is not scaled yet
-  std::uint32_t window = UINT32_MAX;  ///< as it came last; nothing came yet
-  std::uint32_t next = 0;        ///< the highest sequence number that is to come; 0: nothing came
-  std::int64_t next_at = 0;      ///< when that was seen
-  std::uint32_t contiguous = 0;  ///< up to here nothing is missing; 0: nothing came
+  int window_scale = kUnknownScale;   ///< 0 to 14, or one of the constants above
+  bool awaits_first_ack = false;      ///< `window` is from the SYN, and so not scaled
+  std::uint32_t window = UINT32_MAX;  ///< of the last segment, unscaled; UINT32_MAX: none
+  std::uint32_t next = 0;             ///< highest expected sequence number; 0: no segment yet
+  std::int64_t next_at = 0;           ///< when `next` last changed
+  std::uint32_t contiguous = 0;       ///< up to here no byte is missing; 0: no segment yet
   std::uint32_t last_ack = 0;
   std::int64_t last_ack_at = 0;
-  std::uint64_t first_ack_packet = 0;  ///< the packet that acknowledged `last_ack` first
-  int duplicate_acks = 0;              ///< of that
+  std::uint64_t first_ack_packet = 0;  ///< the first packet with `last_ack`
+  int duplicate_acks = 0;              ///< of `last_ack`; -1 after an ACK of unseen bytes
   unsigned last_notes = 0;             ///< of the last segment
 };
 
 class TcpConnection {
  public:
   std::uint64_t number = 0;      ///< Wireshark's tcp.stream: 0 for the first
-  std::array<TcpFlow, 2> flows;  ///< [0]: from whoever was seen first
-  std::string first_source;      ///< of flows[0]
+  std::array<TcpFlow, 2> flows;  ///< [0]: from the side that was seen first
+  std::string first_source;      ///< sender of flows[0]
   std::uint16_t first_port = 0;
-  std::uint16_t server_port = 0;  ///< as the SYN tells; 0: not seen
+  std::uint16_t server_port = 0;  ///< known from the SYN; 0: not seen
   std::int64_t syn_at = 0;
   std::int64_t round_trip_ns = 0;  ///< from the SYN to the ACK of the handshake; 0: not seen
 };
 
-/// What is known of one segment.
+/// The analysis of one segment.
 struct TcpRow {
   TcpConnection* connection = nullptr;
   bool is_reply = false;  ///< sent by flows[1]
   std::uint32_t seq = 0;  ///< relative
-  std::uint32_t ack = 0;  ///< relative; meaningless without the flag
+  std::uint32_t ack = 0;  ///< relative; valid only with the flag ACK
   std::uint32_t window = 0;
   unsigned notes = 0;
-  std::uint64_t duplicate_of = 0;  ///< the packet of the first of duplicate ACKs
+  std::uint64_t duplicate_of = 0;  ///< the packet with the original of a duplicate ACK
   int duplicate_number = 0;
 
   [[nodiscard]] TcpFlow& sent() const { return connection->flows[is_reply ? 1 : 0]; }
@@ -93,7 +93,7 @@ struct TcpRow {
 /// All connections of a capture.
 class TcpTracker {
  public:
-  /// Judges the next packet, which has a TCP segment.
+  /// Analyzes the next packet, which must have a TCP segment.
   TcpRow take(const Packet& packet);
 
  private:
@@ -101,20 +101,21 @@ class TcpTracker {
   TcpConnection& begin(const Key& key, const Packet& packet);
   TcpRow find(const Packet& packet);
   std::map<Key, std::unique_ptr<TcpConnection>> connections_;
-  std::vector<std::unique_ptr<TcpConnection>> replaced_;  ///< whose ports were used again
+  std::vector<std::unique_ptr<TcpConnection>> replaced_;  ///< connections whose ports were reused
   std::uint64_t count_ = 0;
 };
 
-/// Whether the client has sent it: the SYN tells who that is; else it is whoever has the higher port, as most have.
+/// Whether the client sent the segment. The client is known from the SYN; without a SYN, it is the side with the higher
+/// port.
 [[nodiscard]] bool is_from_client(const TcpSegment& tcp, const TcpRow& row);
 /// TSval and TSecr, if the segment has them. RFC 7323 §3.2
 [[nodiscard]] std::optional<std::pair<std::uint32_t, std::uint32_t>> tcp_timestamps(
     const TcpSegment& tcp);
-/// "[SYN, ACK]", as Wireshark writes the flags, without the brackets.
+/// The flags as Wireshark writes them, without brackets: "SYN, ACK".
 [[nodiscard]] std::string tcp_flags(unsigned flags);
-/// Wireshark's Info column of a segment that carries nothing it knows, its notes not included.
+/// Wireshark's Info column for a segment without dissected payload, without notes.
 [[nodiscard]] std::string tcp_info(const TcpSegment& tcp, const TcpRow& row);
-/// "[TCP Retransmission] ", say; empty for most.
+/// The notes, such as "[TCP Retransmission] "; empty if there are none.
 [[nodiscard]] std::string tcp_notes(const TcpRow& row);
 
 }  // namespace ws::trace

@@ -11,7 +11,7 @@
 namespace ws::trace {
 namespace {
 
-/// One JSON object, field by field.
+/// Builds a JSON object, field by field.
 class Json {
  public:
   void add(std::string_view name, std::string_view text) {
@@ -32,12 +32,12 @@ class Json {
   }
   void add(std::string_view name, std::uint64_t number) { add_raw(name, std::to_string(number)); }
   void add_bool(std::string_view name, bool value) { add_raw(name, value ? "true" : "false"); }
-  /// A number as it is written.
+  /// Adds a value without quotes.
   void add_raw(std::string_view name, std::string_view value) {
     begin(name);
     text_ += value;
   }
-  /// Text if it is UTF-8, else hex under `other`.
+  /// Adds `name` as text if `bytes` are UTF-8, else `other` in hex.
   void add_bytes(std::string_view name, std::string_view other, std::span<const std::byte> bytes) {
     if (is_utf8(bytes)) {
       add(name, as_text(bytes));

@@ -1,4 +1,4 @@
-// What wstrace prints of rows and frames: text for people, JSON for programs.
+// Formats rows and frames as text or as JSON.
 #pragma once
 
 #include <string>
@@ -8,9 +8,10 @@
 
 namespace ws::trace {
 
-/// The line of `wsd --wire-log` without its session, with the packet in which it ended; then the bytes, annotated.
+/// A line as in `wsd --wire-log`, with the number of the item's last packet instead of the session; then the item's
+/// bytes, annotated.
 [[nodiscard]] std::string to_text(const StreamItem& item);
-/// One object, without a line end.
+/// One JSON object, without a line feed.
 [[nodiscard]] std::string to_json(const StreamItem& item);
 [[nodiscard]] std::string to_json(const Row& row, int time_digits);
 
