@@ -1,16 +1,16 @@
-"""branches.py EXPORT LIST LINES BRANCHES FOLDER     what llvm-cov's JSON export says of each file under protocol/
+"""branches.py EXPORT LIST LINES BRANCHES FOLDER     prints the coverage of each file from llvm-cov's JSON export
 
 FOLDER is protocol/: each .cpp file in it, at any depth, must be in the export.
-Fails under LINES or BRANCHES per cent; if a branch is never taken and LIST does not say why; and if LIST names one
-that is taken, or is not there. LIST holds blocks such as
+Fails if coverage is below LINES or BRANCHES per cent, if a branch that is never taken is not in LIST, or if LIST has
+a branch that is taken or does not exist. LIST has blocks such as
 
     = protocol/frame/frame.cpp
     - the line of source as it stands, without its indentation
     never false: the condition
     why: one line or several
 
-A branch is known by these and not by its number, so that a line above it changes nothing. What stands twice in a file
-has two blocks. Of a `switch` without a default, "true" is a value that has no case.
+A branch is identified by these texts, not by its line number, so that other changes in the file do not matter. If they
+occur twice in a file, there are two blocks. In a `switch` without a default, "true" is a value that has no case.
 """
 
 import json
@@ -26,7 +26,7 @@ TOP = Path(__file__).resolve().parents[2]
 
 
 def argued_in(path):
-    """The branches that the list names, each as often as it does: (file, line, side, condition)."""
+    """The branches in the list, with their number of blocks: (file, line, side, condition)."""
     text = "\n".join(line for line in path.read_text().splitlines() if not line.startswith("#"))
     argued = Counter()
     for block in filter(None, re.split(r"\n\s*\n", text.strip())):
@@ -38,8 +38,8 @@ def argued_in(path):
 
 
 def not_taken(file, name):
-    """The sides of the conditions of one file that no test takes. A template's or an inline function's instances
-    count as one."""
+    """The sides of conditions in a file that no test takes. The instances of a template or an inline function are
+    counted together."""
     source = Path(file["filename"]).read_text().splitlines()
     counts = defaultdict(lambda: [0, 0])
     for line, column, last_line, last_column, true_count, false_count, *_ in file["branches"]:

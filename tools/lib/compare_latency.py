@@ -1,8 +1,8 @@
-"""How long answers take when all servers are offered messages at one rate, which each of them can answer.
+"""Measures latency at a rate that all servers can handle.
 
-The rate is a share of what the slowest of them answers when a message waits for the answer before it (a closed loop).
-Then messages are due at even times, whatever the server does (an open loop), and latency counts from when one was due:
-a server that stalls is charged for all that had to wait meanwhile.
+The rate is a share of the slowest server's closed-loop rate (closed loop: a message waits for the previous answer). In
+the open loop, messages are due at equal intervals, independent of the server. Latency counts from the due time, so that
+it includes the time that messages wait for a stalled server.
 """
 
 from collections import defaultdict
@@ -17,16 +17,16 @@ QUANTILES = ("p50", "p99", "p99.9", "max")
 
 
 class Latencies:
-    """What wsload measured, by work and server, a value a round."""
+    """The results of wsload by work and server, a value per round."""
 
     def __init__(self, base, peers):
         self.base = base
-        self.peers = peers  # with whose best the base is compared; the raw servers are not among them
-        self.best = defaultdict(list)  # messages a second in the closed loop
+        self.peers = peers  # the base is compared with the best of them; without the raw servers
+        self.best = defaultdict(list)  # messages per second in the closed loop
         self.latency = defaultdict(list)  # microseconds by quantile
-        self.late = defaultdict(list)  # p99 of how late wsload itself sent
-        self.bottleneck = defaultdict(list)  # whether wsload was
-        self.behind = defaultdict(list)  # whether messages stayed unanswered
+        self.late = defaultdict(list)  # p99 of the delay with which wsload sent
+        self.bottleneck = defaultdict(list)  # whether wsload was the bottleneck
+        self.behind = defaultdict(list)  # whether messages were still unanswered at the end
 
     def add_closed(self, work, server, done):
         self.best[work, server].append(done["messages_per_second"])
@@ -42,7 +42,7 @@ class Latencies:
         return {server for of, server in self.best if of == work}
 
     def offered(self, work):
-        """Messages a second; None if no server answered."""
+        """The offered rate in messages per second; None if no server answered."""
         medians = [median(speeds) for (of, _), speeds in self.best.items() if of == work]
         return SHARE * min(medians) if medians else None
 
@@ -50,7 +50,7 @@ class Latencies:
         return [one[quantile] for one in self.latency[work, server]]
 
     def remarks(self, work, server):
-        """What makes the figures say less than they seem to."""
+        """Reasons why the figures may not show the server's own latency."""
         key = work, server
         found = [f"{what} in {sum(rounds)} of {len(rounds)} rounds"
                  for what, rounds in (("wsload was the bottleneck", self.bottleneck[key]),
@@ -61,7 +61,7 @@ class Latencies:
         return found
 
     def verdict(self, work):
-        """Whether the base's p99 is no worse than that of the best peer, as far as that peer's rounds differ."""
+        """Whether the base's p99 is no worse than that of the best peer, within the spread of that peer's rounds."""
         ours = self.values(work, self.base, "p99")
         theirs = {peer: values for peer in self.peers if (values := self.values(work, peer, "p99"))}
         if not ours or not theirs:

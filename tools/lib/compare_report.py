@@ -1,4 +1,4 @@
-"""What tools/compare found, as tables and as a plot."""
+"""The results of tools/compare as tables and as a plot."""
 
 import math
 import statistics
@@ -7,7 +7,7 @@ from html import escape
 
 
 class Rounds:
-    """What was measured: for each work and server, by round, microseconds of CPU a message and messages a second."""
+    """The measurements of each work, server and round: microseconds of CPU per message, and messages per second."""
 
     def __init__(self, base):
         self.base = base
@@ -21,19 +21,19 @@ class Rounds:
         self.bounded[work, server] += load_was_bottleneck
 
     def is_bounded(self, work, server):
-        """In most rounds: the server may be faster than was seen."""
+        """Whether wsload was the bottleneck in most rounds: the server may be faster than measured."""
         return 2 * self.bounded[work, server] > len(self.speed[work, server])
 
     def ratios(self, work, server):
-        """To the base in the same round: rounds differ from each other more than servers do. One in which no message
-        was answered, or none was seen to cost anything, says nothing."""
+        """The ratios of CPU time to the base in the same round, since rounds differ more than servers. Omits rounds
+        without answered messages or without measurable CPU time."""
         base = self.cpu[work, self.base]
         return [cpu / base[number] for number, cpu in self.cpu[work, server].items()
                 if cpu > 0 and base.get(number, 0) > 0]
 
 
 def significant(number):
-    """To three digits or whole."""
+    """The number with three significant digits, or as an integer."""
     if number == 0:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(number))))
@@ -41,7 +41,7 @@ def significant(number):
 
 
 def spread(values, to_text="{:.2f}".format):
-    """Median, and least to greatest."""
+    """The median, and the range from minimum to maximum."""
     if not values:
         return "–"
     return f"{to_text(statistics.median(values))} ({to_text(min(values))}–{to_text(max(values))})"
@@ -53,7 +53,7 @@ def table(heads, rows):
 
 
 def to_markdown(works, servers, rounds, steady):
-    """`works`: with name and title; `servers`: names; `steady`: what was counted, by kind of count, work and server."""
+    """`works`: with name and title; `servers`: names; `steady`: counts by kind of count, work and server."""
     others = [server for server in servers if server != rounds.base]
     parts = []
     if rounds.cpu:
@@ -83,7 +83,7 @@ def to_markdown(works, servers, rounds, steady):
     return "\n".join(parts)
 
 
-# --- the plot: a line a work, a dot a server at its median, with a bar from least to greatest
+# --- the plot: a row per work, a dot per server at its median, with a bar from minimum to maximum
 
 COLOURS = ["#000000", "#888888", "#d62728", "#1f77b4", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#17becf",
            "#bcbd22"]

@@ -1,4 +1,4 @@
-"""The servers that tools/compare compares: what they are started by, what is missing for them, and starting them."""
+"""The servers that tools/compare compares: their commands, their missing dependencies, and starting them."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ TOP = Path(__file__).resolve().parents[2]
 PEERS = TOP / "tests" / "bench" / "peers"
 NETTY = [f"/usr/share/java/netty-{part}.jar"
          for part in ("buffer", "codec", "codec-http", "common", "handler", "resolver", "transport")]
-# As its authors run it in benchmarks: no sampling for leaks, and no checks of what its own code does with buffers.
+# The settings of Netty's authors for benchmarks: no leak detection, no bounds or access checks of buffers.
 NETTY_OPTIONS = ["-Dio.netty.leakDetection.level=disabled", "-Dio.netty.buffer.checkBounds=false",
                  "-Dio.netty.buffer.checkAccessible=false"]
 NODE_VERSIONS = """
@@ -25,27 +25,27 @@ MODULES = TOP / "tests" / "integration" / "node_modules"
 
 
 class Failed(Exception):
-    """A server or its load did not do what it should; the text says which, and why."""
+    """A server or its load has failed; the text says which, and why."""
 
 
 @dataclass
 class Kind:
     name: str
     command: list  # the port is added
-    needs: list = field(default_factory=list)  # files, without which it is missing
+    needs: list = field(default_factory=list)  # files that must exist
     environment: dict = field(default_factory=dict)
-    packages: list = field(default_factory=list)  # Debian's, of which the version is told
-    tells_version: list = field(default_factory=list)  # a command that does
+    packages: list = field(default_factory=list)  # Debian packages, for their versions
+    tells_version: list = field(default_factory=list)  # a command that prints a version
     modes: tuple = ("echo", "chat", "connect")
-    is_tcp: bool = False  # it returns bytes, and knows no handshake
-    is_peer: bool = True  # somebody else's, not wsd nor a raw server, which is no more than a bound
+    is_tcp: bool = False  # it returns bytes, without a handshake
+    is_peer: bool = True  # a third-party server; not wsd or a raw server, which only gives a bound
     is_native: bool = True  # callgrind can count its instructions
-    run_in: float = 0  # seconds of load before a mode's first turn: a compiler at run time is at work then
-    chat_options: tuple = ("--prefix", "")  # for wsload: what it puts before a message, if not wsd's words
+    run_in: float = 0  # seconds of load before the first measurement in a mode, for JIT compilation
+    chat_options: tuple = ("--prefix", "")  # for wsload: the server's prefix, if it is not that of wsd
 
 
 def known(build):
-    """All that is known, whether it is there or not; `build`: the directory of a build."""
+    """All known servers, available or not. `build`: a build directory."""
     bench = build / "bench"
     npm = build / "npm" / "node_modules"
     bun = npm / ".bin" / "bun"
@@ -54,7 +54,7 @@ def known(build):
         program = str(bench / f"peer_{name}")
         return Kind(name, [program], [program], packages=packages, **more)
 
-    # wsd's own options: no log, as the others have none.
+    # Without a log, since the other servers have none.
     wsd = build / "bin" / "wsd"
     return [
         Kind("wsd", [str(wsd), "--log-level", "off", "--port"], [str(wsd)],
@@ -77,7 +77,7 @@ def known(build):
 
 
 def given(option):
-    """A further one, by `--peer 'name=COMMAND'`."""
+    """A further server, from the option `--peer 'name=COMMAND'`."""
     name, separator, command = option.partition("=")
     words = shlex.split(command)
     if not separator or not name.strip() or not words:
@@ -88,18 +88,18 @@ def given(option):
 
 
 def missing(kind):
-    """What it needs and is not there."""
+    """The files that it needs and that do not exist."""
     return [need for need in kind.needs if not Path(need).exists()]
 
 
 def output(command, **more):
-    """Its first line."""
+    """The first line of a command's output."""
     lines = subprocess.run(command, capture_output=True, text=True, check=False, **more).stdout.splitlines()
     return lines[0] if lines else "of unknown version"
 
 
 def version(kind):
-    """In words, for the report."""
+    """The version of a server, for the report."""
     versions = [f"{package} {output(['dpkg-query', '-W', '-f', '${Version}', package])}" for package in kind.packages]
     if kind.tells_version:
         versions.append(output(kind.tells_version, env=os.environ | kind.environment))
@@ -107,7 +107,7 @@ def version(kind):
 
 
 def judges_text(server, patience=5):
-    """Whether a server refuses a text that is not UTF-8; None if it cannot be asked."""
+    """Whether a server rejects a text that is not UTF-8; None if that cannot be tested."""
     if server.kind.is_tcp:
         return None
     upgrade = (f"GET /echo/raw HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
@@ -121,14 +121,14 @@ def judges_text(server, patience=5):
                 return None
             while answer.readline().strip():
                 pass
-            connection.sendall(b"\x81\x81\x00\x00\x00\x00\xff")  # a text of the byte FF, masked by zeros
-            return answer.read(1) != b"\x81"  # the end, or a Close, and not the text
+            connection.sendall(b"\x81\x81\x00\x00\x00\x00\xff")  # a text frame with the byte FF, masked with zeros
+            return answer.read(1) != b"\x81"  # True: a Close or the end of TCP instead of the text
     except OSError:
         return None
 
 
 def how(code):
-    """A process ended, by subprocess's return code."""
+    """How a process has ended: the name of the signal, or the exit code. `code`: from subprocess."""
     return signal.Signals(-code).name if code < 0 else f"exit {code}"
 
 
@@ -139,13 +139,13 @@ def free_port():
 
 
 def end_children():
-    """Kills the processes that an interrupted start has left: the exception may come before anything knows of them."""
+    """Kills all child processes: an exception during a start may come before the process is stored anywhere."""
     for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split():
         os.kill(int(pid), signal.SIGKILL)
 
 
 class Server:
-    """One of them, running. `before` goes before its command: taskset, or what counts."""
+    """A running server. `before`: a prefix of its command, such as taskset, valgrind or strace."""
 
     def __init__(self, kind, before=(), patience=30):
         self.kind = kind
@@ -181,7 +181,7 @@ class Server:
         return f"ws://127.0.0.1:{self.port}/{'chat' if mode == 'chat' else 'echo/raw'}"
 
     def end(self):
-        """By SIGTERM, on which valgrind and strace write what they counted. May be called again."""
+        """Ends the server with SIGTERM, on which valgrind and strace write their counts. May be called again."""
         if self.errors.closed:
             return
         self.process.terminate()

@@ -1,5 +1,5 @@
-"""Counts that repeat, where times do not: instructions in user space by callgrind, system calls by strace. Each is the
-slope between N messages and 3 N, so that starting, connecting and ending drop out."""
+"""Counts that, unlike times, are reproducible: user-space instructions (callgrind) and system calls (strace). A count
+is the slope between runs of N and 3 N messages, which eliminates starting, connecting and ending."""
 
 import re
 import tempfile
@@ -11,7 +11,7 @@ from compare_works import load
 
 
 def slope(count, messages):
-    """`count` and `messages` of either run."""
+    """The count per message. `count`, `messages`: the values of both runs."""
     return (count[1] - count[0]) / (messages[1] - messages[0])
 
 
@@ -21,7 +21,7 @@ def read_callgrind(path):
 
 
 def read_strace(path):
-    """The sum in the last line of `strace -c`: 100.00 SECONDS [MICROSECONDS] CALLS [ERRORS] total."""
+    """The number of calls in the last line of `strace -c`: 100.00 SECONDS [MICROSECONDS] CALLS [ERRORS] total."""
     found = re.search(r"^100\.00 +\S+ +(?:\d+ +)?(\d+)(?: +\d+)? total$", path.read_text(), re.MULTILINE)
     return int(found[1]) if found else None
 
@@ -33,7 +33,7 @@ TOOLS = {
 
 
 def count(what, kind, work, wsload):
-    """How many a message."""
+    """The count per message of `what`, a key of TOOLS."""
     before, read = TOOLS[what]
     counts, messages = [], []
     for times in (1, 3):

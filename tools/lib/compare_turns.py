@@ -1,4 +1,4 @@
-"""Servers that take turns: tools/compare has each of them do a work once before any does it again."""
+"""Rounds of tools/compare: in a round, each server does a work once."""
 
 import os
 import sys
@@ -12,18 +12,18 @@ def say(text):
 
 
 def cores():
-    """The core of the server, and that of the load."""
+    """The cores of the server and of the load."""
     able = sorted(os.sched_getaffinity(0))
     return able[0], able[-1]
 
 
 def on(*which):
-    """What runs a command on these cores only."""
+    """The prefix that runs a command on these cores only."""
     return ["taskset", "-c", ",".join(str(core) for core in which)]
 
 
 class Turns:
-    """The servers, running. One that dies is in no further turns, and without the base there are none."""
+    """The running servers. A server that dies is left out of further rounds; if the base dies, there are none."""
 
     def __init__(self, kinds, base, wsload, failures):
         self.base, self.wsload, self.failures = base, wsload, failures
@@ -64,8 +64,8 @@ class Turns:
             load(self.wsload, on(self.load_core), server, work, amount)
 
     def take(self, work, rounds, amount, among=None, what=""):
-        """Yields round, server's name and what wsload measured, of each server or of those `among` them. A round before
-        the first is not counted, since much is done for the first time. `amount`: wsload's options for how much."""
+        """Yields the round, the server's name and wsload's results, for each server, or each one in `among`. A round 0,
+        for warming up, is not yielded. `amount`: wsload's options for the duration or the number of messages."""
         able = [server for server in self.servers
                 if work.mode in server.kind.modes and (among is None or server.kind.name in among)]
         for number in range(rounds + 1):

@@ -1,5 +1,5 @@
-"""What a second loop on a second core is worth: a server on one core with its load, and the same with --threads 2 and
---affinity on two cores with two loads. In either case a core has to do for a loop and its load."""
+"""Measures the gain of a second loop on a second core: a server and its load on one core, compared with --threads 2
+--affinity and two loads on two cores. In both cases a loop shares its core with a load."""
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +17,12 @@ WANTED_SPEED, WANTED_CPU = 1.6, 1.1
 
 @dataclass
 class Outcome:
-    speed: float  # messages a second
-    cpu: float  # of the server, microseconds a message
+    speed: float  # messages per second
+    cpu: float  # of the server, microseconds per message
 
 
 def together(loads):
-    """Of what several wsload measured at the same time of one server, whose CPU time each of them saw as a whole."""
+    """Combines the results of several wsload on one server. Each of them measured the CPU time of the whole server."""
     messages = sum(done["messages"] for done in loads)
     seconds = sum(done["server"]["user_seconds"] + done["server"]["system_seconds"] for done in loads) / len(loads)
     return Outcome(sum(done["messages_per_second"] for done in loads), seconds * 1e6 / messages if messages else 0)
@@ -34,7 +34,7 @@ def with_loops(kind, count):
 
 
 def measure(wsload, kind, work, amount, own_cores):
-    """A server on these cores, and a load on each."""
+    """Measures a server that runs on these cores, with a load on each of them."""
     server = Server(kind, on(*own_cores))
     try:
         with ThreadPoolExecutor(len(own_cores)) as pool:
@@ -52,7 +52,7 @@ def one_and_two(wsload, kind, work, amount):
 
 
 class TwoLoops:
-    """By work, for each round: how many times as many messages a second, and as much CPU time a message."""
+    """By work and round: the ratios of messages per second, and of CPU time per message."""
 
     def __init__(self):
         self.speed = defaultdict(list)

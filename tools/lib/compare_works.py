@@ -1,4 +1,4 @@
-"""The works that tools/compare has done, and the load that does them."""
+"""The works (kinds of load) of tools/compare, and running wsload for one of them."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ class Work:
     title: str
     mode: str  # wsload's
     options: tuple
-    steady: int  # messages to count instructions and system calls over; three times as many in the second run
+    steady: int  # messages for counting instructions and system calls; the second run has three times as many
 
 
 def all_works():
@@ -27,10 +27,11 @@ def all_works():
         for size, name, title, steady in ((20, "20", "20 B", 51200), (1024, "1k", "1 KiB", 25600)):
             works.append(Work(f"pipelined-{name}{text}", f"16 connections, 64 outstanding, {title}{of}", "echo",
                               ("-c", "16", "-o", "64", "-s", str(size), *filling), steady))
-    # With two messages of each of 20 speakers on their way a turn has more than the 32 that some servers gather.
+    # With two outstanding messages from each of 20 speakers, a loop iteration has more messages than the 32 that some
+    # servers batch.
     for speakers, members, outstanding, steady in ((1, 1000, 1, 20), (20, 100, 1, 400), (20, 100, 2, 800),
                                                    (100, 100, 1, 1000)):
-        if speakers == 1:  # it comes on top: so many listen
+        if speakers == 1:  # the speaker is additional to the listeners
             title, connections = f"chat, 1 speaks to {members:,}, a delivery", members + 1
         else:
             title, connections = f"chat, {speakers} of {members} speak, a delivery", members
@@ -39,14 +40,14 @@ def all_works():
             name, title = f"{name}-{outstanding}", title.replace("speak", f"speak, {outstanding} outstanding")
             options += ("-o", str(outstanding))
         works.append(Work(name, title, "chat", (*options, "--text", "ascii"), steady))
-    # From several addresses: the ports of one would be used up by what lingers in TIME_WAIT.
+    # From several addresses: connections in TIME_WAIT would use up the ports of a single one.
     works.append(Work("connect", "connect, upgrade, close, 64 at a time", "connect",
                       ("-c", "64", "--sources", "16"), 640))
     return works
 
 
 def load(wsload, before, server, work, amount, is_watched=True):
-    """What wsload measured, as it says it in JSON. `amount`: its options for how long or how many."""
+    """Runs wsload; returns its JSON results. `amount`: its options for the duration or the number of messages."""
     command = [*before, str(wsload), work.mode, server.url(work.mode), *work.options, *amount, "--json"]
     if work.mode == "chat":
         command += server.kind.chat_options

@@ -1,5 +1,5 @@
-"""What tools/reproduce-trace and tools/make-captures share: a network namespace in which a capture comes out as it
-did on the machine of the documented trace, with the server, the capture and the client of that trace in it."""
+"""Shared by tools/reproduce-trace and tools/make-captures: runs server, client and capture in a network namespace with
+the settings of the machine on which the documented trace was captured."""
 
 import contextlib
 import ctypes
@@ -15,10 +15,10 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 BIN = TOP / "build" / "release" / "bin"
 PORT = 8080
-PATIENCE = 30  # seconds, for what takes milliseconds
+PATIENCE = 30  # seconds, for steps that normally take milliseconds
 
-# The window scale (WS=128) and the windows follow from tcp_rmem, and both ends' time stamps from one clock if they have
-# no random offset. Both settings, like the loopback device, are the namespace's own.
+# tcp_rmem determines the windows and their scale (WS=128). With tcp_timestamps 2 timestamps have no random offset, so
+# that both ends use the same clock. Both settings, like the loopback device, belong to the namespace.
 SET_UP = """
 ip link set lo up &&
 echo 4096 131072 6291456 >/proc/sys/net/ipv4/tcp_rmem &&
@@ -28,17 +28,17 @@ exec "$@"
 
 
 class Failure(Exception):
-    """What went wrong, in one line."""
+    """An error message of one line."""
 
 
 class NoNamespace(Failure):
-    """This system does not let us have a network of our own."""
+    """This system does not allow us to create a network namespace."""
 
 
 def main(run):
-    """Runs a program; its exit status. Without a namespace nothing can be said: 77, or in CI, where nothing may be
+    """Runs a program; returns its exit status. Without a namespace it is 77 (skipped), or in CI, where nothing may be
     skipped, 1."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by an exception, so that child processes end
     name = Path(sys.argv[0]).name
     try:
         return run()
@@ -53,7 +53,7 @@ def main(run):
 
 
 def prepare(*packages):
-    """Installs what is missing, and builds. A package's name is the one of its program."""
+    """Installs missing dependencies, and builds. `packages`: further packages, named like their programs."""
     command = 'source tools/lib/setup.sh && prepare_namespace "$@"'
     if subprocess.run(["bash", "-euo", "pipefail", "-c", command, Path(sys.argv[0]).name, *packages],
                       cwd=TOP, stdout=sys.stderr, check=False).returncode != 0:
@@ -61,7 +61,7 @@ def prepare(*packages):
 
 
 def in_namespace(*command):
-    """`command`, wrapped so that it runs in a network namespace of its own."""
+    """`command` with a prefix that runs it in a new network namespace."""
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
     wrapped = [*unshare, "sh", "-c", SET_UP, "netns"]
     probe = subprocess.run([*wrapped, "true"], capture_output=True, text=True, check=False)
@@ -81,7 +81,7 @@ def wait_for(condition, what):
     return result
 
 
-# --- What runs inside
+# --- Inside the namespace
 
 
 def die_with_parent():
@@ -94,7 +94,7 @@ def start(*command, **more):
 
 
 def end(process, how):
-    """Its exit status."""
+    """Sends the signal `how`; returns the exit status."""
     if process.poll() is None:
         process.send_signal(how)
     try:
@@ -127,7 +127,7 @@ def article_server():
 
 
 def packets_sent():
-    """How many have crossed the namespace's only device."""
+    """The number of packets sent on the namespace's only device."""
     for line in Path("/proc/net/dev").read_text().splitlines():
         name, _, counters = line.partition(":")
         if name.strip() == "lo":
@@ -136,7 +136,7 @@ def packets_sent():
 
 
 def packets_in(path):
-    """How many a pcap file holds, whole."""
+    """The number of complete packets in a pcap file."""
     data = Path(path).read_bytes()
     count, position = 0, 24
     while position + 16 <= len(data):
@@ -146,7 +146,7 @@ def packets_in(path):
 
 
 def tcp_is_over():
-    """No connection is in any state but TIME_WAIT: the last packet was sent."""
+    """Whether all connections are in TIME_WAIT, after which no packets are sent."""
     listen, time_wait = "0A", "06"
     states = [line.split()[3] for name in ("tcp", "tcp6")
               for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
@@ -155,7 +155,7 @@ def tcp_is_over():
 
 @contextlib.contextmanager
 def capture(path):
-    """Captures what the body does, to the last packet. Nothing was sent before."""
+    """Captures all packets of the body of a `with` statement. Nothing must have been sent before."""
     process = start(BIN / "wstrace", "-i", "lo", "-f", f"tcp port {PORT}", "-w", path,
                     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
@@ -175,13 +175,13 @@ def capture(path):
 # --- The documented trace
 
 ARTICLE_PORT = 53522
-# Seconds; the document's client took 258 and 57. Within some 40 ms of what it has read the ACK of that (row 11) may ride
-# on what it says next.
+# Seconds before each step of the client; in the document they are 258 and 57. A message within 40 ms of the previous
+# one could carry the ACK of row 11.
 THOUGHT = 1.0
 
 
 def article_client():
-    """What its client did, by the same library, at the same port: npm's `ws`, to localhost by IPv4."""
+    """Does what the article's client did, with the same library (npm's `ws`) and port, to localhost over IPv4."""
     options = {"family": 4, "localPort": ARTICLE_PORT}
     process = start("node", TOP / "tests" / "integration" / "peer.js", f"ws://localhost:{PORT}/echo",
                     json.dumps(options), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -203,14 +203,14 @@ def article_client():
         do(close=[1000])
         expect({"close": [1000, ""]})
     finally:
-        process.stdin.close()  # which ends it
+        process.stdin.close()  # ends the client
         end(process, signal.SIGTERM)
         process.stdout.close()
 
 
 def article(path, server):
     """Captures the article's session with `server`: article_server() or wsd()."""
-    # Whoever waits 40 ms for the processor has his ACK sent by the kernel, on its own. Only root may go ahead.
+    # If a program waits 40 ms for the processor, the kernel sends its ACK separately. Only root may raise the priority.
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, 0, -15)
     with server, capture(path):

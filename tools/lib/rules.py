@@ -1,5 +1,5 @@
-"""The rules of a standard, keyword by keyword (docs/rfc*.tsv), and where each stands in code and tests. What finds the
-one from the other is a tag: number of the RFC, section, name. tools/docs shows it, tests/checks hold it together."""
+"""The rules of a standard, one per keyword (docs/rfc*.tsv), and their places in code and tests. A tag links them:
+number of the RFC, section, name. tools/docs shows the rules, tests/checks verify that they are complete."""
 
 import re
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import symbols
 RFCS = "3629|6455|6585|7692|8441|9110|9112"
 TAG = re.compile(rf"(?<![\w.-])(?:{RFCS})-\d+(?:\.\d+)*-[A-Z0-9]+(?:-[A-Z]+)*(?![\w-])")
 CODE = ("protocol", "server", "tools")
-# What is searched in tests/: neither what others wrote, nor bytes, nor the examples in the tests of this.
+# Folders that are not searched: third-party code, binary files, and tests/checks, which has example tags.
 SKIPPED = ("node_modules", "__pycache__", "corpus", "checks")
 TEXT = (".h", ".cpp", ".py", ".js", ".mjs", ".sh", ".md", "")
-# It says what a broken rule is answered with; that is not where it is noticed.
+# Maps errors to close codes and HTTP statuses. A tag only here does not show where the code detects the error.
 ERROR_TABLE = "protocol/error.cpp"
 
 KEYWORDS = ("MUST", "MUST NOT", "REQUIRED", "SHALL", "SHALL NOT", "SHOULD", "SHOULD NOT", "RECOMMENDED",
@@ -20,7 +20,7 @@ KEYWORDS = ("MUST", "MUST NOT", "REQUIRED", "SHALL", "SHALL NOT", "SHOULD", "SHO
 
 
 def find_tags(root, *parts):
-    """Each tag in these parts of the tree, and its places in it: (file, number of the line)."""
+    """Each tag in these parts of the tree, and its places: (file, line number)."""
     found = {}
     for part in parts:
         for path in [root / part, *sorted((root / part).rglob("*"))]:
@@ -34,8 +34,8 @@ def find_tags(root, *parts):
 
 
 def name_places(root, found):
-    """The same with symbols instead of lines: each tag, and the (file, name) of what it stands in. Outside of any
-    symbol the name is empty. No symbol comes twice, so that code may move within its file."""
+    """Converts the places of tags from lines to symbols: (file, name of the enclosing symbol), without duplicates. The
+    name is empty outside of symbols. The result does not change if code moves within its file."""
     named = {}
     for tag, places in found.items():
         of_tag = set()
@@ -52,8 +52,8 @@ class Rule:
     section: str     # of the RFC
     keyword: str
     text: str        # the rule, in our own words
-    tags: list[str]  # what binds it
-    reason: str      # or why nothing does
+    tags: list[str]  # the tags that implement and test it
+    reason: str      # why there are no tags
 
 
 def as_numbers(section):
@@ -61,7 +61,7 @@ def as_numbers(section):
 
 
 def read_rules(root, table, errors):
-    """The rows of a table: section, keyword, rule and answer, with tabs between them."""
+    """Reads a table with the tab-separated columns section, keyword, rule and answer (tags, or "-" and a reason)."""
     rules = []
     for number, line in enumerate((root / table).read_text().splitlines(), 1):
         place = f"{table}:{number}"
@@ -88,8 +88,8 @@ def read_rules(root, table, errors):
 
 
 def check(root, table, counts):
-    """What is wrong with a table. `counts`: how many keywords each section of the RFC has; those that it knows, and
-    what is below them, are what the tags of the code must be in the table for."""
+    """Returns the errors in a table. `counts`: the number of keywords in each section of the RFC. The table must have
+    all tags in the code that are of the chapters in `counts`."""
     errors = []
     rules = read_rules(root, table, errors)
     found = {}
@@ -123,13 +123,13 @@ def check(root, table, counts):
 
 
 def counted(rules):
-    """How many keywords, bound, not ours."""
+    """The numbers of keywords: all, with tags, without tags."""
     bound = sum(1 for rule in rules if rule.tags)
     return len(rules), bound, len(rules) - bound
 
 
 def show_counts(rules):
-    """A table: how many of them are bound, by chapter of the RFC and in all."""
+    """A table with the number of rules that have tags, by chapter of the RFC and in total."""
     lines = ["| section | keywords | bound | not ours |", "| --- | --: | --: | --: |"]
     for chapter in sorted({rule.section.split(".")[0] for rule in rules}, key=int):
         of_it = counted([rule for rule in rules if rule.section.split(".")[0] == chapter])
@@ -139,7 +139,7 @@ def show_counts(rules):
 
 
 def show_places(places, is_short):
-    """The files as links, and the symbols in each. `is_short`: the first symbol of a file, and how many there are."""
+    """Links to the files, with the symbols in each. `is_short`: only the first symbol of a file, and their number."""
     shown = []
     for file in dict.fromkeys(file for file, _ in places):
         names = [f"`{name}`" for of_file, name in places if of_file == file and name]
@@ -153,7 +153,7 @@ def show_places(places, is_short):
 
 
 def show_section(rules, code, tests):
-    """A table of these rules: what binds each, where the code keeps it, which tests prove it."""
+    """A table of these rules: the tags of each, and their places in code and tests."""
     lines = ["{} keywords: {} bound, {} not ours.".format(*counted(rules)).replace("1 keywords", "1 keyword"), "",
              "| keyword | the rule | bound by | in code | in tests |", "| --- | --- | --- | --- | --- |"]
     for rule in rules:

@@ -1,5 +1,5 @@
-"""What tools/scale measures with: loads that hold connections, the memory of processes and of the kernel, and what the
-kernel allows."""
+"""Tools for tools/scale: loads that hold connections, the memory of processes and of the kernel, and the limits of the
+system."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from compare_servers import Failed, how
 
 PATIENCE = 60  # seconds, for one connection and for one answer
 SOURCES = 64   # addresses that a load connects from
-# What a connected TCP socket that epoll watches has in the kernel.
+# The kernel's slabs with an object for each connected TCP socket that epoll watches.
 SOCKET = ("TCP", "sock_inode_cache", "dentry", "filp", "eventpoll_epi")
 RESERVE = 200  # descriptors of a process that are not connections
 
@@ -24,8 +24,8 @@ def read(path):
 
 
 def anonymous_memory(pid):
-    """Bytes that the process has written to and still holds. Not Private_Dirty, which counts pages of the program file
-    too, as long as a fresh build is not on the disk."""
+    """The anonymous memory of a process, in bytes. Not Private_Dirty, which also counts pages of a newly built program
+    until they are written to the disk."""
     found = re.search(r"^Anonymous: +(\d+) kB", read(f"/proc/{pid}/smaps_rollup"), re.MULTILINE)
     if found is None:
         raise Failed(f"the memory of process {pid} cannot be read: it has ended, or is somebody else's")
@@ -33,8 +33,8 @@ def anonymous_memory(pid):
 
 
 class Load:
-    """A wsload that holds connections, and begins a round when it is told to: a process of its own, as descriptors are
-    counted by process."""
+    """A wsload that holds connections, and starts a round on request. Several are used, since the number of descriptors
+    is limited per process."""
 
     def __init__(self, wsload, mode, server, path, connections, *options):
         self.connections = connections
@@ -60,7 +60,7 @@ class Load:
         self.process.stdin.flush()
 
     def end_round(self):
-        """Answers that came; each was the right one."""
+        """Waits for the end of the round. Returns the number of answers, which wsload has verified."""
         return self.line()["messages"]
 
     def end(self):
@@ -78,7 +78,7 @@ class Load:
 
 
 def answers(loads):
-    """Of a round of all of them at once."""
+    """Runs a round of all loads at the same time. Returns the number of answers."""
     for load in loads:
         load.begin_round()
     return sum(load.end_round() for load in loads)
@@ -87,7 +87,7 @@ def answers(loads):
 # --- the kernel
 
 def kernel():
-    """What it holds, in bytes (sockets: how many), as far as it tells. Its slabs only root may read."""
+    """The kernel's memory in bytes, and its number of TCP sockets, as far as they can be read. Slabs require root."""
     held = {}
     meminfo = dict(re.findall(r"^(\w+): +(\d+) kB", read("/proc/meminfo"), re.MULTILINE))
     held["available"] = int(meminfo.get("MemAvailable", 0)) * 1024
@@ -99,8 +99,8 @@ def kernel():
 
 
 def slabs(slabinfo):
-    """The bytes of each. Whoever lists /proc meanwhile, a monitor say, makes an inode and a name for each descriptor of
-    each process: they are left out."""
+    """The bytes of each slab. A process that lists /proc, such as a monitor, creates an inode and a dentry for each
+    descriptor of each process; these dentries are not counted."""
     found = {name: (int(objects), int(size)) for name, objects, size in
              re.findall(r"^(\S+) +\d+ +(\d+) +(\d+) ", slabinfo, re.MULTILINE)}
     listed, _ = found.pop("proc_inode_cache", (0, 0))
@@ -110,7 +110,7 @@ def slabs(slabinfo):
 # --- limits
 
 def limits():
-    """Those that many connections run into, and how much of each is taken. Absent: there is no such limit here."""
+    """What is left of each limit that many connections can reach. Limits that this system lacks are absent."""
     found = {"descriptors": resource.getrlimit(resource.RLIMIT_NOFILE)[1]}
     if files := read("/proc/sys/fs/file-nr").split():
         found["files"] = int(files[2]) - int(files[0])
@@ -126,7 +126,7 @@ def limits():
 
 
 def lacking(found, connections, processes):
-    """What to change before `connections` can be held, a line for each."""
+    """The limits that are too low for `connections`, and how to raise each of them: one line each."""
     share = -(-connections // processes)
     lines = []
 
@@ -139,10 +139,10 @@ def lacking(found, connections, processes):
            f"sysctl -w fs.file-max={4 * connections}")
     demand("ports", -(-share // SOURCES), "ports of a source address",
            "sysctl -w net.ipv4.ip_local_port_range='10000 65535'")
-    # wsload opens 128 at a time; what the queue cannot take would wait for a second until it is tried again.
+    # wsload opens 128 at a time. A SYN that does not fit in the queue is dropped, and sent again after a second.
     demand("backlog", 128, "connections that wait to be accepted", "sysctl -w net.core.somaxconn=4096")
     demand("tracked", connections, "connections that netfilter can still track",
            f"sysctl -w net.netfilter.nf_conntrack_max={2 * connections}")
-    # Two sockets, each with what belongs to it, and a third for all else.
+    # 4 KiB for each of the two sockets with its slabs, and 4 KiB for everything else.
     demand("memory", connections * 3 * 4096, "bytes of memory that are available", "fewer --connections")
     return lines

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# What tools/serve, tools/test and others share: getting what is missing, configuring, building.
-# Sourced; changes to the top of the repository. Everything it says goes to standard error.
+# Functions shared by the scripts in tools/: installing dependencies, configuring, building.
+# To be sourced; changes to the top of the repository. Messages go to standard error.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-# The system's own tools come first: a cmake or python3 that somebody put before them on the PATH
-# does not know of the libraries and modules that the system's packages bring.
+# The system's tools come first: another cmake or python3 on the PATH would not find the libraries
+# and modules of the system's packages.
 PATH=/usr/bin:/bin:$PATH
 
 build_packages=(g++ cmake ninja-build libssl-dev zlib1g-dev libspdlog-dev libfmt-dev libcli11-dev libpcap-dev)
@@ -17,7 +17,7 @@ die() {
   exit 1
 }
 
-# quietly COMMAND...: what it prints is shown whole if it fails, and not at all if it does not.
+# quietly COMMAND...: runs the command, and shows its output only if it fails.
 quietly() {
   local log status=0
   log=$(mktemp)
@@ -45,7 +45,7 @@ as_root() {
   if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
-# install_packages PACKAGE...: those of these Debian packages that are not there yet.
+# install_packages PACKAGE...: installs those of these Debian packages that are missing.
 install_packages() {
   local package missing=()
   for package in "$@"; do
@@ -63,8 +63,8 @@ install_packages() {
     apt-get install --yes --no-install-recommends "${missing[@]}" || die "apt-get install failed"
 }
 
-# need PACKAGE... -- PROBE...: notes the packages as wanted if the probe fails. The probe asks for
-# the thing, not for Debian's package of it, since the thing may have come another way.
+# need PACKAGE... -- PROBE...: adds the packages to `wanted` if the command PROBE fails. It looks for
+# a program or file, not for a Debian package, since that may have been installed in another way.
 wanted=()
 need() {
   local packages=()
@@ -81,7 +81,7 @@ need_node() {
   need npm -- command -v npm
 }
 
-# The npm packages of tests/integration. npm writes .package-lock.json when it is done.
+# Installs the npm packages of tests/integration. npm writes .package-lock.json when it has finished.
 install_npm_packages() {
   local modules=tests/integration/node_modules
   [[ ! $modules/.package-lock.json -nt tests/integration/package-lock.json ]] || return 0
@@ -89,8 +89,8 @@ install_npm_packages() {
   (cd tests/integration && quietly npm ci --no-audit --no-fund) || die "npm ci failed (above)"
 }
 
-# configure PRESET [CMAKE OPTION...]: nothing to do if that was done; ninja itself sees a changed
-# CMakeLists.txt.
+# configure PRESET [CMAKE OPTION...]: runs cmake, unless it has been run since CMakePresets.json
+# changed. ninja itself notices changes of a CMakeLists.txt.
 configure() {
   local preset=$1 ninja_file=build/$1/build.ninja
   shift
@@ -98,8 +98,8 @@ configure() {
   cmake --preset "$preset" "$@"
 }
 
-# configure_release [CMAKE OPTION...] -- PACKAGE...: what is missing is installed only if
-# configuring fails, and so not on a system that has it all in a way of its own.
+# configure_release [CMAKE OPTION...] -- PACKAGE...: installs missing packages only if configuring
+# fails, since the dependencies may have been installed in another way.
 configure_release() {
   local options=()
   while [[ $1 != -- ]]; do
@@ -110,7 +110,7 @@ configure_release() {
   if command -v apt-get >/dev/null; then
     configure release "${options[@]}" >/dev/null 2>&1 && return
     install_packages "$@"
-    rm -rf build/release/CMakeCache.txt build/release/CMakeFiles  # they remember what was not found
+    rm -rf build/release/CMakeCache.txt build/release/CMakeFiles  # they cache failed searches
   fi
   quietly configure release "${options[@]}" ||
     die "configuring failed (above). It needs what Debian calls: $*"
@@ -125,8 +125,8 @@ build() {
     die "the build in build/$preset failed (above)"
 }
 
-# prepare_namespace [PACKAGE...]: what tools/lib/netns.py needs, and packages whose programs are
-# called as they are.
+# prepare_namespace [PACKAGE...]: installs and builds what tools/lib/netns.py needs. PACKAGE: further
+# packages, named like their programs.
 prepare_namespace() {
   local package
   need_node

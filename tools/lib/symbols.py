@@ -1,8 +1,8 @@
-"""Functions, types and tables of a source file: where each begins and ends, and what it is called.
+"""Finds the functions, types and tables of a source file: their names, and their first and last lines.
 
-Files that clang-format wrote, Python and bash are understood; no compiler is needed. The names are those of the
-language: `Session::send`, `Session` (class, struct, union, enum), `kTable` (a constant), `FrameTest.IsShort` (a
-GoogleTest case), `Wsd.start` (Python). Namespaces are left out.
+Understands Python, bash, and C++ that clang-format has formatted, without a compiler. Names are those of the language:
+`Session::send`, `Session` (class, struct, union, enum), `kTable` (a constant), `FrameTest.IsShort` (a GoogleTest
+case), `Wsd.start` (Python). Namespaces are omitted.
 """
 
 import ast
@@ -15,7 +15,7 @@ from tree import CPP
 
 
 class CiteError(Exception):
-    """Nothing, or more than one thing, has the name that was asked for."""
+    """No symbol, or more than one, has the requested name."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Symbol:
 
 
 def language(path):
-    """cpp, python or sh, by the name or by the first line of the file; else an empty text."""
+    """cpp, python or sh, by the name or the first line of the file; else ""."""
     if path.suffix in CPP:
         return "cpp"
     if path.suffix in (".py", ".sh"):
@@ -40,7 +40,7 @@ def language(path):
 
 
 def read(path):
-    """The symbols of a file in the order in which they begin. Of a file in another language there are none."""
+    """The symbols of a file, in the order of their first lines; none for a file in another language."""
     return scan(path.read_text(errors="replace"), language(path))
 
 
@@ -51,8 +51,8 @@ def scan(text, of_language):
 
 
 def find(symbols, cited):
-    """The symbol called `NAME`; of overloads `NAME#2` is the second, and `NAME(TEXT)` the one whose parameters contain
-    the text, or which has none if the text is empty. Definitions go before declarations."""
+    """Finds the symbol `NAME`. Of several, `NAME#2` is the second one, and `NAME(TEXT)` the one whose parameters
+    contain the text (`NAME()`: the one without parameters). Declarations count only if there is no definition."""
     name, number, text = re.fullmatch(r"(.+?(?:operator\(\))?)(?:#(\d+)|\(([^()]*)\))?", cited).groups()
     found = [symbol for symbol in symbols if symbol.name == name]
     found = [symbol for symbol in found if symbol.is_definition] or found
@@ -69,14 +69,14 @@ def find(symbols, cited):
 
 
 def enclosing(symbols, line):
-    """The innermost symbol around a line, or None."""
+    """The innermost symbol that contains a line, or None."""
     around = [symbol for symbol in symbols if symbol.first <= line <= symbol.last]
     return min(around, key=lambda symbol: symbol.last - symbol.first, default=None)
 
 
 def listing(lines, symbol, parts=()):
-    """The lines of a symbol, without its indentation. `parts`: only those of its paragraphs (with blank lines between
-    them) that contain these texts."""
+    """The lines of a symbol, without its indentation. `parts`: only its paragraphs (separated by blank lines) that
+    contain these texts."""
     shown = lines[symbol.first - 1:symbol.last]
     paragraphs = re.split(r"\n\s*\n", "\n".join(shown))
     chosen = []
@@ -92,8 +92,8 @@ def listing(lines, symbol, parts=()):
 
 
 def with_comment(lines, first, sign="//"):
-    """The line at which the comment directly above line `first` begins, or `first` if there is none. `sign`: what each
-    line of a comment begins with."""
+    """The first line of the comment directly above line `first`, or `first` if there is none. `sign`: the start of a
+    comment line."""
     while first > 1 and lines[first - 2].lstrip().startswith(sign) and not lines[first - 2].startswith("#!"):
         first -= 1
     return first
@@ -115,16 +115,16 @@ LABEL = re.compile(r"(?:public|protected|private)\s*")
 TEST = re.compile(r"(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)\s*\)")
 FUNCTION = re.compile(r"((?:\w+::)*(?:operator\s+[\w:]+|~?\w+))\s*\(")
 OPERATOR = re.compile(r"\boperator(?:\(\)|\s+(?:new|delete)\[\]|\s*[^\w\s(]+)")
-PLACEHOLDER = "operator__"  # of an operator's name, whose signs would look like brackets
+PLACEHOLDER = "operator__"  # for an operator's name, whose characters would look like brackets
 
 
 def blank(match):
-    """The same number of lines and of characters; only a number stays what it is."""
+    """Replaces a token with blanks of the same length, keeping line feeds. Numbers are kept, with _ as separator."""
     return match[0].replace("'", "_") if match[0][0].isdigit() else re.sub(r"[^\n]", " ", match[0])
 
 
 class Cpp:
-    """One pass over a file: each statement of a namespace or a class is looked at, each function body is skipped."""
+    """Scans a file in one pass: reads the statements of namespaces and classes, skips function bodies."""
 
     def __init__(self, text):
         self.lines = text.splitlines()
@@ -134,7 +134,7 @@ class Cpp:
         self.scope(0, None)
 
     def after(self, begin):
-        """The place after the bracket that closes the one at `begin`."""
+        """The position after the bracket that closes the one at `begin`."""
         depth = 0
         for match in re.compile(r"[][(){}]").finditer(self.text, begin):
             depth += 1 if match[0] in BRACKETS else -1
@@ -146,8 +146,8 @@ class Cpp:
         return bisect.bisect_right(self.starts, place)
 
     def scope(self, place, path):
-        """The statements of a namespace or a class, up to its brace; returns the place after that. The whole file has
-        no path, and no brace."""
+        """Reads the statements of a namespace or a class; returns the position after its closing brace. `path`: the
+        names of the enclosing classes; None for the whole file, which has no brace."""
         while match := re.compile(r"[^\s;]").search(self.text, place):
             if match[0] == "}" and path is not None:
                 return match.end()
@@ -167,7 +167,7 @@ class Cpp:
             if match[0] == ";":
                 self.end_statement(begin, place, path, type_name)
                 return match.end()
-            if match[0] == "}":  # of the scope: a macro without a semicolon came last
+            if match[0] == "}":  # of the scope, after a macro without a semicolon
                 return place
             if match[0] == ":":
                 if LABEL.fullmatch(head):
@@ -215,7 +215,7 @@ class Cpp:
             name = re.sub(r"\s+", " ", match[1])
             if PLACEHOLDER in name:
                 name = name.replace(PLACEHOLDER, OPERATOR.search(head)[0])
-            # Between the name and its parameters a specialization has template arguments.
+            # A specialization has template arguments between its name and its parameters.
             last = r"\s+".join(map(re.escape, name.split("::")[-1].split(" ")))
             ahead = re.search(last + r"\s*(?:<[^()]*>)?\(", head)
             opening = begin + ahead.end() - 1
@@ -228,7 +228,7 @@ class Cpp:
 
 
 def without(text, opening, closing):
-    """`text` without what is in brackets of this kind; of them, `()` stay."""
+    """`text` without brackets of this kind and their contents; of round ones, `()` is kept."""
     shown, depth = [], 0
     for i, each in enumerate(text):
         if each == opening and (each != "<" or depth > 0 or is_template_bracket(text, i)):
@@ -236,20 +236,20 @@ def without(text, opening, closing):
             if depth == 1 and each == "(":
                 shown.append("()")
         elif each == closing and depth > 0:
-            depth -= text[i - 1] != "-"  # an arrow closes nothing
+            depth -= text[i - 1] != "-"  # the > of -> is no bracket
         elif depth == 0:
             shown.append(each)
     return "".join(shown)
 
 
 def is_template_bracket(text, place):
-    """clang-format writes a template's arguments without a blank before them, and a comparison with one."""
+    """Whether the `<` at `place` opens template arguments: clang-format puts a blank only before a comparison."""
     before = text[place - 1:place]
     return before.isalnum() or before == "_" or text.endswith("template ", 0, place)
 
 
 def shorten(head):
-    """A declaration without attributes, template parameters and what is in brackets; round ones stay, empty."""
+    """A declaration without attributes, template parameters and the contents of brackets; `()` is kept."""
     plain = re.sub(r"\[\[.*?\]\]", " ", OPERATOR.sub(PLACEHOLDER, head), flags=re.DOTALL)
     for opening in "{(<":
         plain = without(plain, opening, BRACKETS[opening])
@@ -257,11 +257,11 @@ def shorten(head):
 
 
 def is_initializer(head):
-    """Does the brace after `head` hold a value, and not the body of a function?"""
+    """Whether the brace after `head` begins an initializer, not the body of a function."""
     plain = shorten(head)
     if "(" not in plain or "=" in plain:
         return True
-    # A constructor's list of members: `: a_(1), b_{2} {`. A body comes after a bracket that is closed.
+    # A constructor's initializer list: `: a_(1), b_{2} {`. The brace of the body follows a closed bracket.
     has_list = re.search(r"\(\)\s*(?:noexcept(?:\(\))?\s*)?:(?!:)", plain)
     return bool(has_list) and bool(re.search(r"[\w>]\s*$", head))
 

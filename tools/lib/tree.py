@@ -1,10 +1,10 @@
-"""The files of some parts of the tree, at any depth. What checks each of them must not pass because it saw none."""
+"""Finds the source files of parts of the tree. A check of all files must not pass because there are none."""
 
 CPP = (".h", ".cpp")
 
 
 def find_files(root, *parts, suffixes=CPP):
-    """In order, part by part. Ends the program if a part has no such file."""
+    """The files of each part, at any depth, sorted. Exits if a part has no such file."""
     found = []
     for part in parts:
         of_part = sorted(path for path in (root / part).rglob("*")
