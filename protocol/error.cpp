@@ -90,14 +90,14 @@ constexpr Row kTable[] = {
 };
 
 // Each row is at the index of its enumerator, and its text fits in a Close frame (125 - 2 bytes).
-consteval bool table_is_sound() {
+consteval bool table_is_valid() {
   for (std::size_t i = 0; i < std::size(kTable); ++i) {
     if (static_cast<std::size_t>(kTable[i].error) != i || kTable[i].info.text.size() > 123)
       return false;
   }
   return static_cast<std::size_t>(Error::kOutOfMemory) + 1 == std::size(kTable);
 }
-static_assert(table_is_sound());
+static_assert(table_is_valid());
 
 }  // namespace
 

@@ -6,7 +6,7 @@
 // Invariants:
 //  1. Lent bytes must stay valid and unchanged until `clear`.
 //  2. `clear` keeps the block, so that an Output in steady use does not allocate. It frees a block of more than
-//     `kMostKept` bytes, so that one large message does not keep its memory.
+//     `kMaxKept` bytes, so that one large message does not keep its memory.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ class Output {
   using Bytes = std::span<const std::byte>;
 
   /// Appends `size` uninitialized bytes to the block and returns them. The caller must fill them before it appends
-  /// more. Inline, as part of the fast path (protocol/fast/short_frame.h); growing is rare and not inlined.
+  /// more. Inline, as part of the fast path (protocol/fast/small_frame.h); growing is rare and not inlined.
   [[gnu::always_inline]] std::span<std::byte> extend(std::size_t size) {
     if (size > room()) [[unlikely]]
       grow(size);
@@ -76,12 +76,12 @@ class Output {
       lent_ = 0;
       pieces_.clear();
     }
-    if (capacity_ > kMostKept) {
+    if (capacity_ > kMaxKept) {
       block_.reset();
       capacity_ = 0;
     }
   }
-  static constexpr std::size_t kMostKept = 1024 * 1024;
+  static constexpr std::size_t kMaxKept = 1024 * 1024;
 
  private:
   struct Piece {

@@ -48,7 +48,7 @@ Exit codes:
 // Validators of option values: each returns an error message, or "" for a valid value. The values become part of the
 // HTTP request, in which a line break would start another header field or request.
 
-std::string judge_field(const std::string& field) {
+std::string validate_field(const std::string& field) {
   const std::string_view text = field;
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos || !is_token(text.substr(0, colon))) {
@@ -68,20 +68,20 @@ std::string judge_field(const std::string& field) {
   return {};
 }
 
-std::string judge_uri(const std::string& uri) {
+std::string validate_uri(const std::string& uri) {
   if (parse_uri(uri))
     return {};
   return "'" + uri + "' is not ws://HOST[:PORT][/PATH][?QUERY] (nor is wss: spoken here)";
 }
 
-std::string judge_origin(const std::string& origin) {
+std::string validate_origin(const std::string& origin) {
   const auto is_visible = [](char c) { return c > 0x20 && c < 0x7F; };
   if (!origin.empty() && std::ranges::all_of(origin, is_visible))
     return {};
   return "an origin is visible ASCII, like https://example.org";
 }
 
-std::string judge_subprotocol(const std::string& name) {
+std::string validate_subprotocol(const std::string& name) {
   if (is_token(name))  // [6455-4.1-SUBPROTOCOL]
     return {};
   return "a subprotocol is one word of letters, digits and !#$%&'*+-.^_`|~";
@@ -92,23 +92,23 @@ void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& han
   app.add_option("uri", uri, "ws://HOST[:PORT][/PATH][?QUERY]")
       ->type_name("")
       ->required()
-      ->check(judge_uri);
+      ->check(validate_uri);
   app.add_option("-o,--origin", handshake.origin, "send an Origin field")
       ->type_name("ORIGIN")
-      ->check(judge_origin);
+      ->check(validate_origin);
   app.add_option("-H,--header", handshake.fields, "send a header field; repeatable")
       ->type_name("'NAME: VALUE'")
       ->allow_extra_args(false)
-      ->check(judge_field);
+      ->check(validate_field);
   app.add_option("-s,--subprotocol", handshake.subprotocols,
                  "offer a subprotocol; repeatable, the best first")
       ->type_name("NAME")
       ->allow_extra_args(false)
-      ->check(judge_subprotocol);
+      ->check(validate_subprotocol);
   DeflateSettings& deflate = handshake.deflate;
   app.add_flag("--deflate", deflate.is_enabled, "offer permessage-deflate (RFC 7692)");
   app.add_flag_callback(
-      "--deflate-no-takeover", [&deflate] { deflate.takes_over_context = false; },
+      "--deflate-no-takeover", [&deflate] { deflate.keeps_context = false; },
       "... and ask that neither end keeps its window");
   app.add_option("--deflate-window-bits", deflate.window_bits,
                  "... and that neither looks back at more than 2^BITS bytes")
@@ -134,14 +134,17 @@ void add_message_options(CLI::App& app, ClientOptions& options) {
 void add_limits(CLI::App& app, ClientOptions& options) {
   const auto add_seconds = [&app](const char* names, double& value, double least,
                                   const char* text) {
-    const auto judge = [least](const std::string& given) -> std::string {
+    const auto validate = [least](const std::string& given) -> std::string {
       double seconds = std::numeric_limits<double>::quiet_NaN();
       std::from_chars(given.data(), given.data() + given.size(), seconds);
       if (seconds >= least && seconds <= 86'400)
         return {};
       return given + " is not a number of seconds up to 86400";
     };
-    app.add_option(names, value, text)->type_name("SECONDS")->capture_default_str()->check(judge);
+    app.add_option(names, value, text)
+        ->type_name("SECONDS")
+        ->capture_default_str()
+        ->check(validate);
   };
   add_seconds("-w,--wait", options.wait, -1,
               "from the end of the input to our Close; -1: for ever");

@@ -94,7 +94,7 @@ ExitCode Client::run() {
   interrupts_ = catch_interrupts();
   if (options_.echoes)
     has_input_ = false;
-  take_frames(std::as_writable_bytes(std::span(early)));
+  expect_frames(std::as_writable_bytes(std::span(early)));
   while (turn()) {
   }
   return exit_code_;
@@ -135,7 +135,7 @@ std::string Client::open() {
   const ClientHandshake::Established established =
       status == HttpResponse::Status::kError
           ? ClientHandshake::Established{.error = response.error()}
-          : handshake.judge_response(response);
+          : handshake.validate_response(response);
   if (established.error == Error::kStatus)
     refuse(response, bytes);
   if (established.error != Error::kNone) {  // [6455-7.2.1-HANDSHAKE]
@@ -202,7 +202,7 @@ bool Client::turn() {
   if ((entries[2].revents & ~POLLOUT) != 0) {
     const auto received = socket_.receive(buffer_);
     if (received) {
-      take_frames(*received);
+      expect_frames(*received);
     } else {
       if (frame_log_.has_value())
         frame_log_->ended();
@@ -220,7 +220,7 @@ void Client::send_output() {
   socket_.send(out_, frame_log_.has_value() ? &*frame_log_ : nullptr);
 }
 
-void Client::take_frames(std::span<std::byte> in) {
+void Client::expect_frames(std::span<std::byte> in) {
   for (;;) {
     const bool we_began = connection_.awaits_close();
     const std::span<const std::byte> before = in;
@@ -254,14 +254,14 @@ void Client::take_frames(std::span<std::byte> in) {
         break;
       case Event::Type::kClose:
       case Event::Type::kFailed:
-        take_end(event, we_began);
+        handle_end(event, we_began);
         break;
     }
   }
 }
 
 /// Reports the server's Close, or its protocol violation. `we_began`: our Close was sent before the server's.
-void Client::take_end(const Event& event, bool we_began) {
+void Client::handle_end(const Event& event, bool we_began) {
   send_output();  // our Close, so that -v shows it before the report
   std::string text;
   if (event.type == Event::Type::kFailed) {
@@ -328,7 +328,7 @@ void Client::read_input() {
     throw Failure(ExitCode::kLost, "cannot read standard input" + because(errno));
   if (size == 0) {
     if (!line_.empty() || is_line_too_long_)
-      take_line();  // the last line may lack a line feed
+      read_line();  // the last line may lack a line feed
     end_input();
     return;
   }
@@ -341,13 +341,13 @@ void Client::read_input() {
       line_ += part;
     if (end == std::string_view::npos)
       return;
-    take_line();
+    read_line();
     rest.remove_prefix(end + 1);
   }
 }
 
 /// Sends the complete line in `line_` or runs it as a command; prints an error if that fails.
-void Client::take_line() {
+void Client::read_line() {
   const bool is_text = !options_.is_binary;
   std::string_view reason;
   if (is_line_too_long_) {
@@ -371,12 +371,12 @@ void Client::take_line() {
 /// Returns "" on success, else an error message.
 std::string_view Client::run_command(std::string_view line) {
   // Removes the next word, and the blanks after it, from `line`; returns the word.
-  const auto take_word = [&line] {
+  const auto read_word = [&line] {
     const std::string_view word = line.substr(0, line.find(' '));
     line.remove_prefix(std::min(line.find_first_not_of(' ', word.size()), line.size()));
     return word;
   };
-  const std::string_view command = take_word();
+  const std::string_view command = read_word();
   if (command == "/ping" || command == "/pong") {
     if (line.size() > kMaxControlPayload)
       return "a control frame carries at most 125 bytes";
@@ -388,7 +388,7 @@ std::string_view Client::run_command(std::string_view line) {
     return "no such command: /ping [TEXT], /pong [TEXT], /close [CODE [REASON]]";
 
   std::uint16_t code = close_code::kNormal;
-  if (const std::string_view word = take_word(); !word.empty()) {
+  if (const std::string_view word = read_word(); !word.empty()) {
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), code);
     if (error != std::errc() || end != word.data() + word.size() || !may_be_sent(code))
       return "no Close may carry that code: try 1000 to 1003, 1007 to 1014, 3000 to 4999";

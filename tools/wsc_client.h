@@ -53,15 +53,15 @@ class Client {
 
   bool turn();
   void send_output();
-  void take_frames(std::span<std::byte> in);
-  void take_end(const Event& event, bool we_began);
+  void expect_frames(std::span<std::byte> in);
+  void handle_end(const Event& event, bool we_began);
   bool pass_deadline();
   void end_input();
   void start_close(std::uint16_t code, std::string_view reason = {});
   void await_end();
 
   void read_input();
-  void take_line();
+  void read_line();
   std::string_view run_command(std::string_view line);
   void print(const Event& message);
 

@@ -81,8 +81,8 @@ std::string describe_close_code(std::uint16_t code) {
 }
 
 FrameLog::FrameLog() {
-  client_.take_frames();
-  server_.take_frames();
+  client_.expect_frames();
+  server_.expect_frames();
 }
 
 void FrameLog::show(Dissector& dissector, std::string_view prefix,

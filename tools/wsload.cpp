@@ -116,7 +116,7 @@ void add_number(CLI::App& app, const char* name, Number& field, Number least, Nu
 }
 
 /// Parses the URL. The host must be a numeric address or localhost: a name may have several addresses.
-void take_url(const std::string& text, Plan& plan) {
+void parse_url(const std::string& text, Plan& plan) {
   constexpr std::string_view kTcp = "tcp://";
   plan.is_tcp = text.starts_with(kTcp);
   const auto uri = parse_uri(plan.is_tcp ? "ws://" + text.substr(kTcp.size()) : text);
@@ -153,7 +153,7 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
 }
 
 /// Validates combinations of options, and sets the defaults that depend on other options.
-void judge(Plan& plan, const CLI::App& app) {
+void validate(Plan& plan, const CLI::App& app) {
   const auto has = [&app](const char* name) { return app.count(name) != 0; };
   const std::string path = plan.uri.resource.substr(0, plan.uri.resource.find('?'));
   if (!has("--prefix") && !plan.is_tcp)
@@ -243,14 +243,14 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   } catch (const CLI::ParseError& error) {
     refuse(escape_for_terminal(error.what()));
   }
-  take_url(url, plan);
+  parse_url(url, plan);
   refuse_meaningless(plan, app);
-  judge(plan, app);
+  validate(plan, app);
   return true;
 }
 
 /// Raises the soft limit of descriptors to the hard limit. Throws Failure if the connections need more.
-void make_room_for(const Plan& plan) {
+void raise_descriptor_limit(const Plan& plan) {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   limit.rlim_cur = limit.rlim_max;
@@ -429,7 +429,7 @@ class Run {
 };
 
 void run(const Plan& plan) {
-  make_room_for(plan);
+  raise_descriptor_limit(plan);
   Run(plan).run([&plan](const Results& results) {
     write(plan.is_json ? to_json(plan, results) : to_table(plan, results));
   });

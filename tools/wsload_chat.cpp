@@ -123,14 +123,14 @@ void ChatWorker::send(Link& link) {
 }
 
 void ChatWorker::take(Link& link, std::span<std::byte> in, Nanoseconds now) {
-  if (link.talk == nullptr && take_expected(link, in, now))
+  if (link.talk == nullptr && handle_expected(link, in, now))
     return;
-  take_parsed(link, in, now);
+  handle_parsed(link, in, now);
 }
 
 /// Fast path: compares `in` with the expected messages. Returns true if all bytes match; otherwise `in` begins at the
 /// first message or byte that does not.
-bool ChatWorker::take_expected(Link& link, std::span<std::byte>& in, Nanoseconds now) {
+bool ChatWorker::handle_expected(Link& link, std::span<std::byte>& in, Nanoseconds now) {
   const std::uint64_t size = messages().answer_size();
   const std::uint64_t tag_begin = messages().tag_begin();
   const std::uint64_t tag_end = tag_begin + Messages::kTagSize;
@@ -178,7 +178,7 @@ bool ChatWorker::take_expected(Link& link, std::span<std::byte>& in, Nanoseconds
   return true;
 }
 
-void ChatWorker::take_parsed(Link& link, std::span<std::byte> in, Nanoseconds now) {
+void ChatWorker::handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds now) {
   const std::uint64_t tag_in_payload = plan().prefix.size();
   if (link.talk == nullptr) {
     // Restore the bytes of this message that were compared already; they may end inside the tag.

@@ -49,8 +49,8 @@ class ChatWorker final : public Worker {
   bool is_done(Nanoseconds now) override;
   void give_up(Nanoseconds now) override;
 
-  bool take_expected(Link& link, std::span<std::byte>& in, Nanoseconds now);
-  void take_parsed(Link& link, std::span<std::byte> in, Nanoseconds now);
+  bool handle_expected(Link& link, std::span<std::byte>& in, Nanoseconds now);
+  void handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds now);
   void deliver(Link& link, std::uint64_t message, Nanoseconds now);
   void all_heard(std::size_t speaker);
   void refill(Link& link, Nanoseconds now);

@@ -75,14 +75,15 @@ void EchoWorker::send(Link& link) {
 
 void EchoWorker::take(Link& link, std::span<std::byte> in, Nanoseconds now) {
   if (link.talk == nullptr)
-    in = in.subspan(take_expected(link, in, now));
+    in = in.subspan(handle_expected(link, in, now));
   if (!in.empty())
-    take_parsed(link, in, now);
+    handle_parsed(link, in, now);
   refill(link, now);
 }
 
 /// Fast path: compares `in` with the expected answers. Returns the number of bytes before the first difference.
-std::size_t EchoWorker::take_expected(Link& link, std::span<const std::byte> in, Nanoseconds now) {
+std::size_t EchoWorker::handle_expected(Link& link, std::span<const std::byte> in,
+                                        Nanoseconds now) {
   const Messages::Bytes answers = messages().answers(0);
   const std::uint64_t size = messages().answer_size();
   std::size_t taken = 0;
@@ -102,7 +103,7 @@ std::size_t EchoWorker::take_expected(Link& link, std::span<const std::byte> in,
 
 /// General path: parses frames until a message ends. Needed for pings, for answers that the server fragments, and to
 /// report a wrong answer.
-void EchoWorker::take_parsed(Link& link, std::span<std::byte> in, Nanoseconds now) {
+void EchoWorker::handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds now) {
   if (plan().is_tcp)
     fail(link, ExitCode::kWrongAnswer, "what came back is not what was sent");
   if (link.talk == nullptr) {

@@ -22,8 +22,8 @@ class EchoWorker final : public Worker {
   bool is_done(Nanoseconds now) override;
   void give_up(Nanoseconds now) override;
 
-  std::size_t take_expected(Link& link, std::span<const std::byte> in, Nanoseconds now);
-  void take_parsed(Link& link, std::span<std::byte> in, Nanoseconds now);
+  std::size_t handle_expected(Link& link, std::span<const std::byte> in, Nanoseconds now);
+  void handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds now);
   void count(Link& link, std::uint64_t answers, Nanoseconds now);
   void refill(Link& link, Nanoseconds now);
   /// When message `index` of the connection was sent; open loop: when it was due.

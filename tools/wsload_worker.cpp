@@ -311,7 +311,7 @@ void Worker::read(Link& link) {
     case State::kUpgrading:
       if (is_end)
         fail(link, ExitCode::kLost, "TCP ended in the opening handshake" + how);
-      return take_head(link, in);
+      return handle_head(link, in);
     case State::kGreeting:
     case State::kOpen:
       if (is_end)
@@ -320,7 +320,7 @@ void Worker::read(Link& link) {
     case State::kClosing:
       if (is_end && !link.talk->connection.is_finished())
         fail(link, ExitCode::kLost, "the server ended TCP without answering our Close" + how);
-      return is_end ? end(link) : take_closing(link, in);
+      return is_end ? end(link) : handle_closing(link, in);
     case State::kConnecting:
     case State::kClosed:
       return;
@@ -383,7 +383,7 @@ void Worker::start_upgrade(Link& link) {
   send_talk(link);
 }
 
-void Worker::take_head(Link& link, std::span<std::byte> in) {
+void Worker::handle_head(Link& link, std::span<std::byte> in) {
   Talk& talk = *link.talk;
   talk.head += as_text(in);
   HttpResponse response;
@@ -393,7 +393,7 @@ void Worker::take_head(Link& link, std::span<std::byte> in) {
   handshake_.nonce = talk.nonce;
   const Error error = status == HttpResponse::Status::kError
                           ? response.error()
-                          : handshake_.judge_response(response).error;
+                          : handshake_.validate_response(response).error;
   if (error == Error::kStatus) {
     fail(link, ExitCode::kRefused,
          "the server refused the opening handshake: " + std::to_string(response.status()) + " " +
@@ -434,7 +434,7 @@ void Worker::become_open(Link& link, std::span<std::byte> in) {
   if (!in.empty() && link.state == State::kOpen) {
     take(link, in, monotonic_now());
   } else if (!in.empty() && link.state == State::kClosing) {
-    take_closing(link, in);
+    handle_closing(link, in);
   }
 }
 
@@ -450,7 +450,7 @@ void Worker::close(Link& link) {
   send_talk(link);
 }
 
-void Worker::take_closing(Link& link, std::span<std::byte> in) {
+void Worker::handle_closing(Link& link, std::span<std::byte> in) {
   while (!link.talk->connection.is_finished()) {
     if (link.talk->connection.next(in, link.talk->out).type == Event::Type::kNeedMore)
       return;

@@ -201,10 +201,10 @@ class Worker {
   void dispatch(Link& link, std::uint32_t events);
   void read(Link& link);
   void start_upgrade(Link& link);
-  void take_head(Link& link, std::span<std::byte> in);
+  void handle_head(Link& link, std::span<std::byte> in);
   void greet(Link& link, std::span<std::byte> in);
   void become_open(Link& link, std::span<std::byte> in);
-  void take_closing(Link& link, std::span<std::byte> in);
+  void handle_closing(Link& link, std::span<std::byte> in);
   void end(Link& link);
   bool send_talk(Link& link);
   void watch(Link& link, bool wants_write);

@@ -116,7 +116,7 @@ void stop_live_capture(int /*signal*/) {
 }
 
 /// Copies TSval and TSecr (RFC 7323 §3.2) to `row`.
-void take_timestamps(const TcpSegment& tcp, CheckedRow& row) {
+void read_timestamps(const TcpSegment& tcp, CheckedRow& row) {
   if (const auto timestamps = tcp_timestamps(tcp)) {
     row.has_timestamps = true;
     row.ts_value = timestamps->first;
@@ -143,7 +143,7 @@ class Reader {
       CheckedRow checked{.row = row};
       if (tcp.has_value()) {
         checked.is_from_client = is_from_client(*packet.tcp, *tcp);
-        take_timestamps(*packet.tcp, checked);
+        read_timestamps(*packet.tcp, checked);
       }
       if (checked_.size() <= kMaxCheckedPackets)
         checked_.push_back(checked);

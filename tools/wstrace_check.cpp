@@ -242,8 +242,8 @@ void compare_clock(const std::vector<DocumentRow>& document,
 
   // The server's delays, from request to answer, by the times of the capture.
   const Waits waits;
-  const auto judge = [&](bool (*is_answer)(const Row&), std::int64_t least, std::int64_t most,
-                         const char* what) {
+  const auto check_delay = [&](bool (*is_answer)(const Row&), std::int64_t least, std::int64_t most,
+                               const char* what) {
     for (std::size_t i = 1; i < captured.size(); ++i) {
       if (captured[i].is_from_client || !is_answer(captured[i].row))
         continue;
@@ -260,12 +260,12 @@ void compare_clock(const std::vector<DocumentRow>& document,
       return;
     }
   };
-  judge([](const Row& row) { return row.protocol == "HTTP"; }, waits.least_before_handshake,
-        waits.most_before_handshake,
-        "sooner, and the server's socket counts as interactive: row 9 rides on row 10");
-  judge([](const Row& row) { return row.protocol == "WebSocket"; }, waits.least_before_echo,
-        waits.most_before_echo,
-        "later than 40 ms, and the kernel acknowledges the Close on its own");
+  check_delay([](const Row& row) { return row.protocol == "HTTP"; }, waits.least_before_handshake,
+              waits.most_before_handshake,
+              "sooner, and the server's socket counts as interactive: row 9 rides on row 10");
+  check_delay([](const Row& row) { return row.protocol == "WebSocket"; }, waits.least_before_echo,
+              waits.most_before_echo,
+              "later than 40 ms, and the kernel acknowledges the Close on its own");
 }
 
 }  // namespace

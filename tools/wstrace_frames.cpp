@@ -104,7 +104,7 @@ void StreamFollower::deliver(Connection& connection, Stream& stream,
   if (!stream.has_begun && !stream.is_beginning_known) {
     stream.dissector.skip(stream.next - 1);
     if (may_be_frame(bytes))
-      stream.dissector.take_frames();
+      stream.dissector.expect_frames();
   }
   stream.has_begun = true;
   stream.next += bytes.size();

@@ -52,7 +52,7 @@ std::string protocol_name(unsigned number, const char* other) {
 }
 
 /// `length`: bytes of the segment on the wire. `bytes`: the captured part.
-void take_tcp(Bytes bytes, std::size_t length, Packet& packet) {
+void read_tcp(Bytes bytes, std::size_t length, Packet& packet) {
   packet.protocol = "TCP";
   bytes = bytes.first(std::min(bytes.size(), length));
   constexpr std::size_t kLeast = 20;
@@ -99,7 +99,7 @@ void take_ipv4(Bytes bytes, std::size_t length, Packet& packet) {
   if (is_fragment)
     return;
   if (protocol == IPPROTO_TCP)
-    return take_tcp(bytes.subspan(header), std::min(total, length) - header, packet);
+    return read_tcp(bytes.subspan(header), std::min(total, length) - header, packet);
   packet.protocol = protocol_name(protocol, "IPv4");
 }
 
@@ -128,11 +128,11 @@ void take_ipv6(Bytes bytes, std::size_t length, Packet& packet) {
     left -= size;
   }
   if (next == IPPROTO_TCP)
-    return take_tcp(bytes, left, packet);
+    return read_tcp(bytes, left, packet);
   packet.protocol = protocol_name(next, "IPv6");
 }
 
-void take_ether_type(std::uint32_t type, Bytes bytes, std::size_t length, Packet& packet) {
+void read_ether_type(std::uint32_t type, Bytes bytes, std::size_t length, Packet& packet) {
   constexpr std::uint32_t kVlan = 0x8100;
   constexpr std::uint32_t kProviderVlan = 0x88a8;
   while ((type == kVlan || type == kProviderVlan) && bytes.size() >= 4) {
@@ -149,7 +149,7 @@ void take_ether_type(std::uint32_t type, Bytes bytes, std::size_t length, Packet
   }
 }
 
-void take_ip(Bytes bytes, std::size_t length, Packet& packet) {
+void read_ip(Bytes bytes, std::size_t length, Packet& packet) {
   const unsigned version = bytes.empty() ? 0 : read8(bytes, 0) >> 4U;
   if (version == 4) {
     take_ipv4(bytes, length, packet);
@@ -159,10 +159,10 @@ void take_ip(Bytes bytes, std::size_t length, Packet& packet) {
 }
 
 /// Skips the BSD loopback header: an address family, in the byte order of the capturing machine.
-void take_loopback(Bytes bytes, std::size_t length, Packet& packet) {
+void read_loopback(Bytes bytes, std::size_t length, Packet& packet) {
   if (bytes.size() < 4)
     return;
-  take_ip(bytes.subspan(4), length - 4, packet);
+  read_ip(bytes.subspan(4), length - 4, packet);
 }
 
 }  // namespace
@@ -184,22 +184,22 @@ Packet dissect_packet(const CapturedPacket& captured, int link_type, std::uint64
         break;
       packet.destination = mac_address(bytes);
       packet.source = mac_address(bytes.subspan(6));
-      take_ether_type(read16(bytes, 12), bytes.subspan(14), length - 14, packet);
+      read_ether_type(read16(bytes, 12), bytes.subspan(14), length - 14, packet);
       break;
     case DLT_LINUX_SLL:  // 16 bytes; the EtherType is the last field
       if (bytes.size() >= 16)
-        take_ether_type(read16(bytes, 14), bytes.subspan(16), length - 16, packet);
+        read_ether_type(read16(bytes, 14), bytes.subspan(16), length - 16, packet);
       break;
     case DLT_LINUX_SLL2:  // 20 bytes; the EtherType is the first field
       if (bytes.size() >= 20)
-        take_ether_type(read16(bytes, 0), bytes.subspan(20), length - 20, packet);
+        read_ether_type(read16(bytes, 0), bytes.subspan(20), length - 20, packet);
       break;
     case DLT_NULL:
     case DLT_LOOP:
-      take_loopback(bytes, length, packet);
+      read_loopback(bytes, length, packet);
       break;
     default:
-      take_ip(bytes, length, packet);
+      read_ip(bytes, length, packet);
       break;
   }
   if (!packet.tcp.has_value() && bytes.size() < length)

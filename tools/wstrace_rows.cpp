@@ -44,9 +44,9 @@ Row RowWriter::take(const Packet& packet, const std::optional<TcpRow>& tcp) {
     row.info = columns.fenced + columns.info + std::string(kPacketCut);
     return row;
   }
-  take_fin(packet, *tcp, columns);
+  handle_fin(packet, *tcp, columns);
   if (!packet.tcp->payload.empty() && (packet.tcp->flags & tcp_flag::kRst) == 0)
-    take_payload(packet, *tcp, columns);
+    add_payload(packet, *tcp, columns);
   row.protocol = columns.protocol;
   row.info = columns.fenced + columns.info;
   if (row.info.size() > kMaxInfo) {
@@ -104,7 +104,7 @@ std::vector<std::byte> RowWriter::assemble(const Pdu& pdu) {
   return whole;
 }
 
-void RowWriter::take_payload(const Packet& packet, const TcpRow& tcp, Columns& columns) {
+void RowWriter::add_payload(const Packet& packet, const TcpRow& tcp, Columns& columns) {
   const TcpSegment& segment = *packet.tcp;
   if (segment.payload.size() < segment.length) {  // truncated by the capture: no reassembly
     dissect(segment.payload, packet, tcp, columns);
@@ -127,7 +127,8 @@ void RowWriter::take_payload(const Packet& packet, const TcpRow& tcp, Columns& c
     }
     pdu->last_packet = packet.number;
     const std::uint32_t size = rest.end - rest.seq;
-    const std::uint32_t taken = pdu->takes_all_of_next ? size : std::min(size, pdu->end - rest.seq);
+    const std::uint32_t taken =
+        pdu->accepts_all_of_next ? size : std::min(size, pdu->end - rest.seq);
     if (extend(*pdu, rest, taken)) {
       const std::vector<std::byte> whole = assemble(*pdu);
       pdu->looked_at += whole.size();
@@ -186,7 +187,7 @@ Wanted RowWriter::begin_pdu(Pdus& pdus, const Rest& rest, const Packet& packet, 
   if (wanted.size == 0 || rest.end - begin > kMaxPending)
     return wanted;
   Pdu pdu{.begin = begin, .last_packet = packet.number};
-  pdu.takes_all_of_next = wanted.size == Wanted::kOneMoreSegment;
+  pdu.accepts_all_of_next = wanted.size == Wanted::kOneMoreSegment;
   pdu.end = rest.end + (wanted.size == Wanted::kOneMoreSegment ? 1
                         : wanted.size == Wanted::kUntilFin     ? kFarAway
                                                                : wanted.size);
@@ -201,7 +202,7 @@ bool RowWriter::extend(Pdu& pdu, const Rest& rest, std::uint32_t taken) {
       is_before(rest.end, pdu.end)) {
     return false;
   }
-  if (std::exchange(pdu.takes_all_of_next, false) && is_before(pdu.end, rest.end))
+  if (std::exchange(pdu.accepts_all_of_next, false) && is_before(pdu.end, rest.end))
     pdu.end = rest.end;
   return true;
 }
@@ -226,7 +227,7 @@ void RowWriter::expect_more(Pdu& pdu, std::uint32_t wanted, std::uint32_t read_t
       return;
     }
     pdu.end = std::max(segment_end, pdu.end) + 1;
-    pdu.takes_all_of_next = true;
+    pdu.accepts_all_of_next = true;
   } else if (wanted == Wanted::kUntilFin) {
     pdu.end = pdu.begin + kFarAway;
   } else if (!is_before(read_to, pdu.end)) {
@@ -243,7 +244,7 @@ void RowWriter::finish(Pdu& pdu) {
 }
 
 /// Dissects a message that the FIN completes: it has no declared length.
-void RowWriter::take_fin(const Packet& packet, const TcpRow& tcp, Columns& columns) {
+void RowWriter::handle_fin(const Packet& packet, const TcpRow& tcp, Columns& columns) {
   if ((packet.tcp->flags & tcp_flag::kFin) == 0)
     return;
   Memory& memory = memories_[tcp.connection];

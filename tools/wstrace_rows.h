@@ -41,8 +41,8 @@ class RowWriter {
   /// A PDU of more than one segment. Numbers are relative sequence numbers.
   struct Pdu {
     std::uint32_t begin = 0;
-    std::uint32_t end = 0;           ///< as far as it is known
-    bool takes_all_of_next = false;  ///< the end is unknown: add the whole next segment
+    std::uint32_t end = 0;             ///< as far as it is known
+    bool accepts_all_of_next = false;  ///< the end is unknown: add the whole next segment
     bool is_done = false;
     std::uint64_t last_packet = 0;
     std::uint64_t looked_at = 0;  ///< bytes dissected, including repetitions
@@ -69,7 +69,7 @@ class RowWriter {
     }
   };
 
-  void take_payload(const Packet& packet, const TcpRow& tcp, Columns& columns);
+  void add_payload(const Packet& packet, const TcpRow& tcp, Columns& columns);
   static bool was_seen(const Pdus& pdus, const Rest& rest, std::uint64_t packet);
   static Pdu* find_pdu(Pdus& pdus, std::uint32_t seq);
   Wanted begin_pdu(Pdus& pdus, const Rest& rest, const Packet& packet, const TcpRow& tcp,
@@ -79,7 +79,7 @@ class RowWriter {
   static void expect_more(Pdu& pdu, std::uint32_t wanted, std::uint32_t read_to,
                           std::uint32_t segment_end);
   static void finish(Pdu& pdu);
-  void take_fin(const Packet& packet, const TcpRow& tcp, Columns& columns);
+  void handle_fin(const Packet& packet, const TcpRow& tcp, Columns& columns);
   Wanted dissect(std::span<const std::byte> bytes, const Packet& packet, const TcpRow& tcp,
                  Columns& columns);
   static bool add(Pdu& pdu, std::uint32_t at, std::span<const std::byte> bytes);

@@ -43,7 +43,7 @@ bool has(const TcpSegment& tcp, unsigned flags) {
 }
 
 /// Notes on windows, gaps, keep-alives and duplicate ACKs, by the rules of Wireshark.
-void judge_ack(const TcpSegment& tcp, TcpRow& row) {
+void compare_ack(const TcpSegment& tcp, TcpRow& row) {
   TcpFlow& sent = row.sent();
   const TcpFlow& answered = row.answered();
   const bool is_bare =
@@ -86,7 +86,7 @@ void judge_ack(const TcpSegment& tcp, TcpRow& row) {
 }
 
 /// Notes an ACK of bytes that the capture lacks.
-void judge_acked(const TcpSegment& tcp, TcpRow& row) {
+void compare_acked(const TcpSegment& tcp, TcpRow& row) {
   TcpFlow& answered = row.answered();
   if (answered.contiguous == 0 || !is_before(answered.contiguous, tcp.ack) ||
       !has(tcp, tcp_flag::kAck)) {
@@ -104,7 +104,7 @@ void judge_acked(const TcpSegment& tcp, TcpRow& row) {
 }
 
 /// Notes data, SYN or FIN with an old sequence number: retransmitted, or out of order.
-void judge_repeated(const TcpSegment& tcp, std::int64_t now, TcpRow& row) {
+void compare_repeated(const TcpSegment& tcp, std::int64_t now, TcpRow& row) {
   const TcpFlow& sent = row.sent();
   const TcpFlow& answered = row.answered();
   const auto length = static_cast<std::uint32_t>(tcp.length);
@@ -161,7 +161,7 @@ void remember(const TcpSegment& tcp, std::int64_t now, const TcpRow& row) {
 }
 
 /// Reads the window scale. Windows are scaled only if both SYNs have the option. RFC 7323 §2.2
-void take_window_scale(const TcpSegment& tcp, const TcpRow& row) {
+void read_window_scale(const TcpSegment& tcp, const TcpRow& row) {
   TcpFlow& sent = row.sent();
   TcpFlow& answered = row.answered();
   for_each_option(tcp.options, [&](unsigned kind, std::span<const std::byte> data) {
@@ -238,13 +238,13 @@ TcpRow TcpTracker::take(const Packet& packet) {
     answered.has_base = true;
   }
 
-  judge_ack(tcp, row);
+  compare_ack(tcp, row);
   if (tcp.ack != sent.last_ack) {
     sent.first_ack_packet = packet.number;
     sent.duplicate_acks = 0;
   }
-  judge_acked(tcp, row);
-  judge_repeated(tcp, packet.time_ns, row);
+  compare_acked(tcp, row);
+  compare_repeated(tcp, packet.time_ns, row);
   remember(tcp, packet.time_ns, row);
 
   row.seq = tcp.seq - sent.base;
@@ -260,7 +260,7 @@ TcpRow TcpTracker::take(const Packet& packet) {
       row.connection->round_trip_ns = packet.time_ns - row.connection->syn_at;
     sent.awaits_first_ack = false;
   }
-  take_window_scale(tcp, row);
+  read_window_scale(tcp, row);
   return row;
 }
 

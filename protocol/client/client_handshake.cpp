@@ -63,7 +63,8 @@ void ClientHandshake::write_request(Output& out) const {
   out.append(request);
 }
 
-ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse& response) const {
+ClientHandshake::Established ClientHandshake::validate_response(
+    const HttpResponse& response) const {
   if (response.status() != 101)
     return {Error::kStatus};  // [6455-4.1-STATUS]
   // [6455-4.1-UPGRADE] exactly the requested protocol: a list would mean that the server switched to several
@@ -85,7 +86,7 @@ ClientHandshake::Established ClientHandshake::judge_response(const HttpResponse&
   const auto extensions = parse_extensions(response.values("Sec-WebSocket-Extensions"));
   established.error = !extensions.has_value()
                           ? Error::kExtensionSyntax
-                          : judge_deflate_answer(*extensions, deflate, established.deflate);
+                          : validate_deflate_answer(*extensions, deflate, established.deflate);
   // [6455-4.1-SUBPROTOCOL-OFFERED] at most one, and only one that we offered
   const std::size_t chosen = response.count("Sec-WebSocket-Protocol");
   if (established.error == Error::kNone && chosen != 0) {

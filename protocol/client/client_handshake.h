@@ -44,7 +44,7 @@ struct ClientHandshake {
     std::optional<DeflateParameters> deflate{};  ///< nullopt: not negotiated
   };
   /// Validates a complete response.
-  [[nodiscard]] Established judge_response(const HttpResponse& response) const;
+  [[nodiscard]] Established validate_response(const HttpResponse& response) const;
 };
 
 }  // namespace ws

@@ -19,7 +19,7 @@ constexpr std::byte kTail[] = {std::byte{0x00}, std::byte{0x00}, std::byte{0xFF}
 constexpr std::byte kCompressedA[] = {std::byte{0x4A}, std::byte{0x04}, std::byte{0x00}};
 
 /// zlib's byte counts are unsigned int.
-constexpr std::size_t kMostAtOnce = std::numeric_limits<uInt>::max();
+constexpr std::size_t kMaxPerCall = std::numeric_limits<uInt>::max();
 
 // --- zlib's memory. zlib frees it only when a stream ends; the stream's charge then gives all of it back.
 
@@ -54,8 +54,8 @@ ZStream::ZStream(Budget* budget) : charge_(budget) {
 
 int ZStream::step(int (*code)(z_streamp, int), int flush, std::span<const std::byte>& in,
                   std::span<std::byte> out, std::size_t& written) {
-  const std::size_t given = std::min(in.size(), kMostAtOnce);
-  const std::size_t room = std::min(out.size() - written, kMostAtOnce);
+  const std::size_t given = std::min(in.size(), kMaxPerCall);
+  const std::size_t room = std::min(out.size() - written, kMaxPerCall);
   stream_.next_in = zlib_bytes(in);
   stream_.avail_in = static_cast<uInt>(given);
   stream_.next_out = zlib_bytes(out.subspan(written));
@@ -101,7 +101,7 @@ std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts
   return written - sizeof kTail;
 }
 
-void Deflater::start_anew() {
+void Deflater::restart() {
   deflateReset(&stream_);
 }
 
@@ -152,7 +152,7 @@ Error Inflater::end_message() {
   return is_whole ? Error::kNone : Error::kCompressedData;
 }
 
-void Inflater::start_anew() {
+void Inflater::restart() {
   inflateReset(&stream_);
 }
 
@@ -165,7 +165,7 @@ Deflater* DeflatePool::deflater(int window_bits) {
   if (deflater == nullptr)
     deflater = Deflater::make(window_bits, budget_);
   else
-    deflater->start_anew();
+    deflater->restart();
   return deflater.get();
 }
 
@@ -173,19 +173,19 @@ std::unique_ptr<Inflater> DeflatePool::borrow_inflater() {
   return spare_ != nullptr ? std::move(spare_) : Inflater::make(budget_);
 }
 
-void DeflatePool::give_back(std::unique_ptr<Inflater> inflater) {
-  inflater->start_anew();
+void DeflatePool::trim_heap(std::unique_ptr<Inflater> inflater) {
+  inflater->restart();
   spare_ = std::move(inflater);
 }
 
 std::size_t deflate_memory(const DeflateSettings& settings) {
   Budget budget(std::numeric_limits<std::size_t>::max());
-  const DeflateParameters agreed{.server_no_context_takeover = !settings.takes_over_context,
-                                 .client_no_context_takeover = !settings.takes_over_context,
+  const DeflateParameters agreed{.server_no_context_takeover = !settings.keeps_context,
+                                 .client_no_context_takeover = !settings.keeps_context,
                                  .server_max_window_bits = settings.window_bits};
   DeflatePool pool(settings, &budget);
   PermessageDeflate one(agreed, Role::kServer, pool);
-  if (settings.takes_over_context)
+  if (settings.keeps_context)
     static_cast<void>(one.deflater(settings.threshold));
   // zlib allocates the window with the first byte of output: inflate one byte.
   std::span<const std::byte> in = kCompressedA;
@@ -201,17 +201,17 @@ PermessageDeflate::PermessageDeflate(const DeflateParameters& agreed, Role role,
     : pool_(pool),
       send_bits_(role == Role::kServer ? agreed.server_max_window_bits
                                        : agreed.client_max_window_bits),
-      takes_over_sent_(role == Role::kServer ? !agreed.server_no_context_takeover
-                                             : !agreed.client_no_context_takeover),
-      takes_over_received_(role == Role::kServer ? !agreed.client_no_context_takeover
-                                                 : !agreed.server_no_context_takeover) {}
+      keeps_sent_context_(role == Role::kServer ? !agreed.server_no_context_takeover
+                                                : !agreed.client_no_context_takeover),
+      keeps_received_context_(role == Role::kServer ? !agreed.client_no_context_takeover
+                                                    : !agreed.server_no_context_takeover) {}
 
 Deflater* PermessageDeflate::deflater(std::size_t size) {
   if (size < pool_.settings().threshold)
     return nullptr;
   // [7692-7.2.1-SERVER-EMPTY], [7692-7.2.1-CLIENT-EMPTY] without takeover each message starts with an empty window, of
   // at most the negotiated size: [7692-7.2.1-WINDOW]
-  if (!takes_over_sent_)
+  if (!keeps_sent_context_)
     return pool_.deflater(send_bits_);
   // [7692-7.2.1-TAKEOVER]
   if (deflater_ == nullptr && send_bits_ != 8)
@@ -221,21 +221,21 @@ Deflater* PermessageDeflate::deflater(std::size_t size) {
 
 void PermessageDeflate::forget_sent_context() {
   if (deflater_ != nullptr)
-    deflater_->start_anew();
+    deflater_->restart();
 }
 
 Inflater* PermessageDeflate::begin_message() {
   // [7692-7.2.2-TAKEOVER] with takeover the peer may refer to earlier messages, [7692-7.2.2-EMPTY] without it may not;
   // our window is at least as large as negotiated: [7692-7.2.2-WINDOW]
   if (inflater_ == nullptr) {
-    inflater_ = takes_over_received_ ? Inflater::make(pool_.budget()) : pool_.borrow_inflater();
+    inflater_ = keeps_received_context_ ? Inflater::make(pool_.budget()) : pool_.borrow_inflater();
   }
   return inflater_.get();
 }
 
 void PermessageDeflate::end_message() {
-  if (!takes_over_received_ && inflater_ != nullptr)
-    pool_.give_back(std::move(inflater_));
+  if (!keeps_received_context_ && inflater_ != nullptr)
+    pool_.trim_heap(std::move(inflater_));
 }
 
 }  // namespace ws

@@ -54,7 +54,7 @@ class ZStream {
   Charge charge_;  ///< for the memory of `stream_`
 };
 
-/// Compresses messages. Each one may refer to earlier ones in the window, until `start_anew`.
+/// Compresses messages. Each one may refer to earlier ones in the window, until `restart`.
 class Deflater : private ZStream {
  public:
   /// `window_bits`: 9 to 15. Needs 2^(window_bits + 3) bytes plus about 6 KiB; null if there is no memory.
@@ -65,13 +65,13 @@ class Deflater : private ZStream {
   /// message must not be empty, and `out` must have at least `max_compressed` bytes for it. Returns the bytes written.
   std::size_t compress(std::span<const std::span<const std::byte>> parts, std::span<std::byte> out);
   /// Empties the window: the next message refers to no earlier one.
-  void start_anew();
+  void restart();
 
  private:
   using ZStream::ZStream;
 };
 
-/// Decompresses messages. Each one may refer to earlier ones in the window, until `start_anew`.
+/// Decompresses messages. Each one may refer to earlier ones in the window, until `restart`.
 class Inflater : private ZStream {
  public:
   /// Needs about 7 KiB, and 32 KiB for the window from the first output on; null if there is no memory. The window
@@ -89,7 +89,7 @@ class Inflater : private ZStream {
   /// Ends the message; kCompressedData if it is incomplete.
   [[nodiscard]] Error end_message();
   /// Empties the window.
-  void start_anew();
+  void restart();
 
  private:
   using ZStream::ZStream;
@@ -117,7 +117,7 @@ class DeflatePool {
   [[nodiscard]] Deflater* deflater(int window_bits);
   /// An Inflater with an empty window, for one message; null if there is no memory.
   [[nodiscard]] std::unique_ptr<Inflater> borrow_inflater();
-  void give_back(std::unique_ptr<Inflater> inflater);
+  void trim_heap(std::unique_ptr<Inflater> inflater);
 
  private:
   DeflateSettings settings_;
@@ -133,11 +133,11 @@ class PermessageDeflate {
 
   /// The Deflater for a message of `size` bytes; null: send it uncompressed.
   [[nodiscard]] Deflater* deflater(std::size_t size);
-  [[nodiscard]] bool keeps_sent_context() const { return takes_over_sent_; }
+  [[nodiscard]] bool keeps_sent_context() const { return keeps_sent_context_; }
   /// Call after sending a message that another compressor has compressed: our window no longer matches the peer's.
   void forget_sent_context();
   /// True if the peer can decompress messages that were compressed with the pool's settings and without context.
-  [[nodiscard]] bool takes_shared() const { return send_bits_ == pool_.settings().window_bits; }
+  [[nodiscard]] bool accepts_shared() const { return send_bits_ == pool_.settings().window_bits; }
 
   /// The Inflater for a received message that starts; null if there is no memory.
   [[nodiscard]] Inflater* begin_message();
@@ -148,8 +148,8 @@ class PermessageDeflate {
   std::unique_ptr<Deflater> deflater_;  ///< null without context takeover
   std::unique_ptr<Inflater> inflater_;  ///< null between messages without context takeover
   std::uint8_t send_bits_;
-  bool takes_over_sent_;
-  bool takes_over_received_;
+  bool keeps_sent_context_;
+  bool keeps_received_context_;
 };
 
 }  // namespace ws

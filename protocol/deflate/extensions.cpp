@@ -148,12 +148,12 @@ std::optional<DeflateAnswer> accept_deflate(std::span<const Extension> offers,
     DeflateParameters& agreed = answer.parameters;
     // [7692-7.1.1-SERVER-NO-TAKEOVER] if the client asks for it, [7692-7.1.1-UNASKED] or if we want it
     agreed.server_no_context_takeover =
-        asked->server_no_context_takeover || !settings.takes_over_context;
+        asked->server_no_context_takeover || !settings.keeps_context;
     if (agreed.server_no_context_takeover)
       append_flag(answer.text, kServerNoTakeover);
     // [7692-7.1.1-CLIENT-NO-TAKEOVER] saves us a window; the client must obey even if it did not offer this
     agreed.client_no_context_takeover =
-        asked->client_no_context_takeover || !settings.takes_over_context;
+        asked->client_no_context_takeover || !settings.keeps_context;
     if (agreed.client_no_context_takeover)
       append_flag(answer.text, kClientNoTakeover);
     // [7692-7.1.2-SERVER-BITS] at most as large as asked, [7692-7.1.2-UNASKED] and unasked if we want a smaller window
@@ -175,7 +175,7 @@ std::optional<DeflateAnswer> accept_deflate(std::span<const Extension> offers,
 
 std::string offer_deflate(const DeflateSettings& settings) {
   std::string text(kPermessageDeflate);  // [7692-5-OFFER]
-  if (!settings.takes_over_context) {
+  if (!settings.keeps_context) {
     append_flag(text, kServerNoTakeover);
     append_flag(text, kClientNoTakeover);
   }
@@ -189,8 +189,8 @@ std::string offer_deflate(const DeflateSettings& settings) {
   return text;
 }
 
-Error judge_deflate_answer(std::span<const Extension> answer, const DeflateSettings& settings,
-                           std::optional<DeflateParameters>& agreed) {
+Error validate_deflate_answer(std::span<const Extension> answer, const DeflateSettings& settings,
+                              std::optional<DeflateParameters>& agreed) {
   if (answer.empty())
     return Error::kNone;
   // [6455-4.1-EXTENSION] only the extension that we offered, and only once
@@ -206,7 +206,7 @@ Error judge_deflate_answer(std::span<const Extension> answer, const DeflateSetti
   if (server_bits > settings.window_bits)
     return Error::kDeflateAnswer;
   // [7692-7.1.1-SERVER-NO-TAKEOVER] if we asked for it, the answer must contain it
-  if (!settings.takes_over_context && !read->server_no_context_takeover)
+  if (!settings.keeps_context && !read->server_no_context_takeover)
     return Error::kDeflateAnswer;
   agreed = {.server_no_context_takeover = read->server_no_context_takeover,
             .client_no_context_takeover = read->client_no_context_takeover,

@@ -46,7 +46,7 @@ struct Extension {
 struct DeflateSettings {
   bool is_enabled = false;
   /// False: no window is kept between messages, and an idle session needs almost no memory.
-  bool takes_over_context = true;
+  bool keeps_context = true;
   /// 9 to 15: the windows of both sides have at most 2^n bytes.
   std::uint8_t window_bits = 15;
   /// Bytes, at least 1: shorter messages are sent uncompressed, since compression would cost more than it saves.
@@ -76,8 +76,8 @@ struct DeflateAnswer {
 [[nodiscard]] std::string offer_deflate(const DeflateSettings& settings);
 /// Validates the server's answer to the offer that `offer_deflate` made from `settings`; if they are not enabled, no
 /// offer was made. Returns kNone, kUnofferedExtension or kDeflateAnswer. Sets `agreed` if the server accepted.
-[[nodiscard]] Error judge_deflate_answer(std::span<const Extension> answer,
-                                         const DeflateSettings& settings,
-                                         std::optional<DeflateParameters>& agreed);
+[[nodiscard]] Error validate_deflate_answer(std::span<const Extension> answer,
+                                            const DeflateSettings& settings,
+                                            std::optional<DeflateParameters>& agreed);
 
 }  // namespace ws

@@ -35,8 +35,8 @@ void Connection::use_deflate(const DeflateParameters& agreed) {
   deflate_ = std::make_unique<PermessageDeflate>(agreed, settings_->role, *settings_->deflate);
 }
 
-bool Connection::takes_shared_deflate() const {
-  return deflate_ != nullptr && deflate_->takes_shared();
+bool Connection::accepts_shared_deflate() const {
+  return deflate_ != nullptr && deflate_->accepts_shared();
 }
 
 void Connection::forget_sent_context() {
@@ -54,7 +54,7 @@ void Connection::release_delivered() {
     partial_.reset();
 }
 
-Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
+Event Connection::next_general(std::span<std::byte>& in, Output& out) {
   for (;;) {
     if (state_ == State::kFinished)
       in = {};  // [6455-5.5.1-DISCARD]
@@ -62,7 +62,7 @@ Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
       return {};
 
     if (partial_ != nullptr && partial_->is_frame_open) {
-      const Event event = take_payload(in, out);
+      const Event event = read_payload(in, out);
       if (event.type != Event::Type::kNeedMore || partial_->is_frame_open)
         return event;
       continue;  // the fragment is complete, the message is not
@@ -70,7 +70,7 @@ Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
 
     // [6455-6.2-FRAMES] every byte is part of a frame or breaks a rule
     FrameHeader header;
-    const HeaderResult result = take_header(in, header);
+    const HeaderResult result = read_header(in, header);
     if (result.status == HeaderResult::Status::kError)
       return fail(result.error, out);
     if (result.status == HeaderResult::Status::kNeedMore)
@@ -81,7 +81,7 @@ Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
       const std::uint64_t limit = settings_->limits.message;
       const Error error =
           open ? partial_->message.begin_frame(header)
-               : judge_data_frame(header, false, header.rsv1 ? max_compressed(limit) : limit);
+               : validate_data_frame(header, false, header.rsv1 ? max_compressed(limit) : limit);
       if (error != Error::kNone)
         return fail(error, out);
     }
@@ -91,7 +91,7 @@ Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
     if (is_whole && (is_message || is_control(header.opcode))) {
       const auto payload = in.first(static_cast<std::size_t>(header.payload_length));
       in = in.subspan(payload.size());
-      return take_whole_frame(header, payload, out);
+      return handle_whole_frame(header, payload, out);
     }
 
     Partial& p = partial();
@@ -108,7 +108,7 @@ Event Connection::next_of_any(std::span<std::byte>& in, Output& out) {
 }
 
 /// Parses the header at the front of `in`. header_ holds its first bytes if they arrived earlier.
-HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& header) {
+HeaderResult Connection::read_header(std::span<std::byte>& in, FrameHeader& header) {
   std::span<const std::byte> bytes = in;
   const std::size_t before = header_size_;
   if (before != 0) {
@@ -132,8 +132,8 @@ HeaderResult Connection::take_header(std::span<std::byte>& in, FrameHeader& head
 
 /// Handles a frame that is complete in the input, a whole message or a control frame. The event refers to the input,
 /// without a copy.
-Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
-                                   Output& out) {
+Event Connection::handle_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
+                                     Output& out) {
   if (header.masked)
     apply_mask(payload, header.masking_key);
   if (is_control(header.opcode))
@@ -147,7 +147,7 @@ Event Connection::take_whole_frame(const FrameHeader& header, std::span<std::byt
 }
 
 /// Handles the next payload bytes of the frame in `partial_`.
-Event Connection::take_payload(std::span<std::byte>& in, Output& out) {
+Event Connection::read_payload(std::span<std::byte>& in, Output& out) {
   Partial& p = *partial_;
   const std::uint64_t lacking = p.frame.payload_length - p.received;
   const auto bytes =

@@ -42,19 +42,19 @@
 #include "protocol/output.h"
 
 #if FBF_FAST
-#include "protocol/fast/short_frame.h"
+#include "protocol/fast/small_frame.h"
 #else
 namespace ws {
 // Without the fast path: no frame counts as short, and all use the general path.
-struct ShortFrame {
+struct SmallFrame {
   std::size_t header_size = 0;
   std::size_t length = 0;
   explicit operator bool() const { return false; }
 };
-inline ShortFrame find_short_frame(std::span<const std::byte>, std::uint64_t) {
+inline SmallFrame find_small_frame(std::span<const std::byte>, std::uint64_t) {
   return {};
 }
-inline bool append_short_frame(std::byte, std::span<const std::byte>, Output&) {
+inline bool append_small_frame(std::byte, std::span<const std::byte>, Output&) {
   return false;
 }
 }  // namespace ws
@@ -111,7 +111,7 @@ class Connection {
   /// nothing after a Close was sent.
   bool send(Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, Output& out);
   /// Fast path of `send` for one part. Returns false and appends nothing if the caller must use `send`.
-  bool send_short(Opcode opcode, std::span<const std::byte> payload, Output& out);
+  bool try_send_small(Opcode opcode, std::span<const std::byte> payload, Output& out);
   /// Appends a ping or pong; `payload` has at most 125 bytes. Returns false after a Close was sent.
   bool send_control(Opcode opcode, std::span<const std::byte> payload, Output& out);
   /// Starts the closing handshake (§7.1.2). `code` must satisfy may_be_sent, or be kNoStatus for an empty Close.
@@ -131,7 +131,7 @@ class Connection {
   [[nodiscard]] bool is_mid_message() const { return header_size_ != 0 || partial_ != nullptr; }
   /// True if the peer can decompress frames that another compressor has compressed without context. After sending
   /// them, the caller must call `forget_sent_context`.
-  [[nodiscard]] bool takes_shared_deflate() const;
+  [[nodiscard]] bool accepts_shared_deflate() const;
   /// Resets the compressor: our window no longer matches the peer's.
   void forget_sent_context();
   /// Frees the memory of the last event's payload. `next` calls this first.
@@ -148,14 +148,14 @@ class Connection {
   struct Partial;  // a frame and message received in part
 
   /// Only servers use the fast path for short frames.
-  [[nodiscard]] bool has_short_way() const { return settings_->role == Role::kServer; }
-  Event take_short_frame(ShortFrame frame, std::span<std::byte>& in, Output& out);
+  [[nodiscard]] bool has_fast_path() const { return settings_->role == Role::kServer; }
+  Event handle_small(SmallFrame frame, std::span<std::byte>& in, Output& out);
   // Not inlined: the fast path would have to save registers that only this path uses.
-  [[gnu::noinline]] Event next_of_any(std::span<std::byte>& in, Output& out);
+  [[gnu::noinline]] Event next_general(std::span<std::byte>& in, Output& out);
   void release_delivered();
-  HeaderResult take_header(std::span<std::byte>& in, FrameHeader& header);
-  Event take_whole_frame(const FrameHeader& header, std::span<std::byte> payload, Output& out);
-  Event take_payload(std::span<std::byte>& in, Output& out);
+  HeaderResult read_header(std::span<std::byte>& in, FrameHeader& header);
+  Event handle_whole_frame(const FrameHeader& header, std::span<std::byte> payload, Output& out);
+  Event read_payload(std::span<std::byte>& in, Output& out);
   Event end_data_frame(bool fin, Output& out);
   Event control_event(Opcode opcode, std::span<std::byte> payload, Output& out);
   Partial& partial();
@@ -176,20 +176,20 @@ class Connection {
 // Inlined into the caller's loop: calls would be a third of the instructions for a short message.
 [[gnu::always_inline]] inline Event Connection::next(std::span<std::byte>& in, Output& out) {
   release();
-  if (!is_mid_message() && has_short_way() && state_ != State::kFinished) {
-    if (const ShortFrame frame = find_short_frame(in, settings_->limits.message))
-      return take_short_frame(frame, in, out);
+  if (!is_mid_message() && has_fast_path() && state_ != State::kFinished) {
+    if (const SmallFrame frame = find_small_frame(in, settings_->limits.message))
+      return handle_small(frame, in, out);
   }
   // Pass a copy by reference: `in` itself, and the event of the fast path, can then stay in registers.
   std::span<std::byte> rest = in;
-  const Event event = next_of_any(rest, out);
+  const Event event = next_general(rest, out);
   in = rest;
   return {.type = event.type, .error = event.error, .code = event.code, .payload = event.payload};
 }
 
-[[gnu::always_inline]] inline Event Connection::take_short_frame(ShortFrame frame,
-                                                                 std::span<std::byte>& in,
-                                                                 Output& out) {
+[[gnu::always_inline]] inline Event Connection::handle_small(SmallFrame frame,
+                                                             std::span<std::byte>& in,
+                                                             Output& out) {
   const bool is_text = in[0] == std::byte{0x81};
   MaskingKey key;
   std::memcpy(key.data(), &in[frame.header_size - key.size()], key.size());
@@ -201,12 +201,13 @@ class Connection {
   return {.type = is_text ? Event::Type::kText : Event::Type::kBinary, .payload = payload};
 }
 
-inline bool Connection::send_short(Opcode opcode, std::span<const std::byte> payload, Output& out) {
+inline bool Connection::try_send_small(Opcode opcode, std::span<const std::byte> payload,
+                                       Output& out) {
   static_assert(kLendFrom <= 0x10000);
   // [6455-5.5.1-LAST]
-  return state_ == State::kOpen && deflate_ == nullptr && has_short_way() &&
+  return state_ == State::kOpen && deflate_ == nullptr && has_fast_path() &&
          payload.size() < kLendFrom &&
-         append_short_frame(std::byte{0x80} | static_cast<std::byte>(opcode), payload, out);
+         append_small_frame(std::byte{0x80} | static_cast<std::byte>(opcode), payload, out);
 }
 
 }  // namespace ws

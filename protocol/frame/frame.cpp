@@ -19,7 +19,7 @@ consteval bool is_defined(unsigned opcode) {
 }
 
 /// Validates the first byte of a frame: FIN, RSV1-3, opcode.
-consteval Error judge_first_byte(unsigned byte0, bool deflates) {
+consteval Error validate_first_byte(unsigned byte0, bool deflates) {
   const auto opcode = static_cast<Opcode>(byte0 & 0x0FU);
   // [6455-5.2-RSV] RSV2 and RSV3 must be 0. [7692-6.1-RSV1] with permessage-deflate, RSV1 on the first frame of a
   // message marks it as compressed.
@@ -36,15 +36,15 @@ consteval Error judge_first_byte(unsigned byte0, bool deflates) {
 }
 
 /// The result for all 256 bytes, computed at compile time.
-consteval auto judge_first_bytes() {
+consteval auto make_first_bytes() {
   std::array<std::array<Error, 256>, 2> table{};
   for (unsigned byte0 = 0; byte0 < 256; ++byte0) {
-    table[0][byte0] = judge_first_byte(byte0, false);
-    table[1][byte0] = judge_first_byte(byte0, true);
+    table[0][byte0] = validate_first_byte(byte0, false);
+    table[1][byte0] = validate_first_byte(byte0, true);
   }
   return table;
 }
-constexpr auto kFirstByte = judge_first_bytes();
+constexpr auto kFirstByte = make_first_bytes();
 
 /// Network byte order: most significant byte first.
 std::uint64_t read_big_endian(std::span<const std::byte> bytes) {

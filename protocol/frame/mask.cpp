@@ -4,7 +4,7 @@ namespace ws::mask_detail {
 namespace {
 
 /// 64 bytes per step, as eight words. Inlined, so that each caller gets a copy for its own instruction set.
-[[gnu::always_inline]] inline void xor_plainly(std::byte* p, std::size_t steps,
+[[gnu::always_inline]] inline void xor_generic(std::byte* p, std::size_t steps,
                                                std::uint64_t wide) {
   for (const std::byte* const end = p + steps * 64; p != end; p += 64) {
     for (std::size_t i = 0; i < 64; i += 8)
@@ -15,7 +15,7 @@ namespace {
 #if defined(__x86_64__)
 /// The same code, compiled for AVX2 (registers of 32 bytes).
 [[gnu::target("avx2")]] void xor_avx2(std::byte* p, std::size_t steps, std::uint64_t wide) {
-  xor_plainly(p, steps, wide);
+  xor_generic(p, steps, wide);
 }
 const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;
 #endif
@@ -27,7 +27,7 @@ void xor_steps(std::byte* p, std::size_t steps, std::uint64_t wide) {
   if (steps >= 4 && has_avx2)
     return xor_avx2(p, steps, wide);
 #endif
-  xor_plainly(p, steps, wide);
+  xor_generic(p, steps, wide);
 }
 
 }  // namespace ws::mask_detail

@@ -15,7 +15,7 @@ constexpr std::size_t kInflatedAtOnce = std::size_t{16} * 1024;
 
 }  // namespace
 
-Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room) {
+Error validate_data_frame(const FrameHeader& header, bool open, std::uint64_t room) {
   // [6455-5.4-CONTINUATION] a continuation frame needs an open message
   if (header.opcode == Opcode::kContinuation && !open)
     return Error::kLoneContinuation;
@@ -39,7 +39,7 @@ void MessageAssembler::begin(const FrameHeader& header, Inflater* inflater) {
 Error MessageAssembler::begin_frame(const FrameHeader& header) {
   const std::uint64_t limit =
       inflater_ == nullptr ? limits_.message : max_compressed(limits_.message);
-  if (const Error e = judge_data_frame(header, is_open_, limit - declared_); e != Error::kNone)
+  if (const Error e = validate_data_frame(header, is_open_, limit - declared_); e != Error::kNone)
     return e;
   // [6455-10.4-FRAGMENTS] the limit is at least 1, so `begin` need not check it
   if (fragments_ >= limits_.fragments)

@@ -34,7 +34,7 @@ class MessageAssembler {
   /// `budget` may be null: only `limits` apply then.
   MessageAssembler(const Limits& limits, Budget* budget) : limits_(limits), charge_(budget) {}
 
-  /// Starts a message with the header of its first frame, which `judge_data_frame` has accepted. `inflater` is null if
+  /// Starts a message with the header of its first frame, which `validate_data_frame` has accepted. `inflater` is null if
   /// the message is not compressed; otherwise only this message may use it until it ends.
   void begin(const FrameHeader& header, Inflater* inflater);
   /// Starts a further frame of the message. Checks that the frame is allowed here and within the limits.
@@ -67,7 +67,7 @@ class MessageAssembler {
 
 /// Checks that a data frame is allowed now (§5.4), given that a message is `open` or not, and that its payload fits in
 /// `room`, the bytes left of the message limit (§10.4). For compressed messages the limit is max_compressed.
-[[nodiscard]] Error judge_data_frame(const FrameHeader& header, bool open, std::uint64_t room);
+[[nodiscard]] Error validate_data_frame(const FrameHeader& header, bool open, std::uint64_t room);
 
 /// Size of the largest frame that `write_compressed_frame` can write for a message of `size` bytes.
 [[nodiscard]] std::size_t max_compressed_frame(std::size_t size);

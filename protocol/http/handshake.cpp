@@ -68,8 +68,8 @@ std::string websocket_key(std::span<const std::byte, 16> nonce) {
   return {encoded.begin(), encoded.end() - 1};
 }
 
-Upgrade judge_upgrade(const HttpRequest& request, std::span<const std::string> supported,
-                      const DeflateSettings& deflate) {
+Upgrade validate_upgrade(const HttpRequest& request, std::span<const std::string> supported,
+                         const DeflateSettings& deflate) {
   Upgrade upgrade;
   const auto refuse = [&](Error error) {
     upgrade.error = error;

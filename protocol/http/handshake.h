@@ -46,9 +46,9 @@ struct Upgrade {
 
 /// Validates a complete request; its path must have an endpoint. Chooses the client's first subprotocol that is in
 /// `supported`, and its first valid offer of permessage-deflate: clients list them by preference.
-[[nodiscard]] Upgrade judge_upgrade(const HttpRequest& request,
-                                    std::span<const std::string> supported,
-                                    const DeflateSettings& deflate = {});
+[[nodiscard]] Upgrade validate_upgrade(const HttpRequest& request,
+                                       std::span<const std::string> supported,
+                                       const DeflateSettings& deflate = {});
 
 /// Appends the 101 response. `fields`: additional field lines, each with CRLF.
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out);

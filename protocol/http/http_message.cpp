@@ -31,7 +31,7 @@ HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
     const std::size_t lf = bytes.find('\n', scanned_);
     if (lf == std::string_view::npos) {
       scanned_ = bytes.size();
-      error_ = judge_unfinished(bytes.size() - position_, limits);
+      error_ = validate_unfinished(bytes.size() - position_, limits);
       break;
     }
     // [9112-2.2-CRLF] a line ends in CRLF and contains no other CR
@@ -39,7 +39,7 @@ HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
     const bool has_cr = !line.empty() && line.back() == '\r';
     if (has_cr)
       line.remove_suffix(1);
-    error_ = take_line(line, limits);
+    error_ = parse_line(line, limits);
     if (error_ == Error::kNone && (!has_cr || line.find('\r') != std::string_view::npos)) {
       error_ = Error::kBareControl;
     }
@@ -59,7 +59,7 @@ void HttpHead::reset() {
 }
 
 /// Checks the limits for an incomplete line of `pending` bytes; the last one may be the CR of its CRLF.
-Error HttpHead::judge_unfinished(std::size_t pending, const Limits& limits) const {
+Error HttpHead::validate_unfinished(std::size_t pending, const Limits& limits) const {
   if (!has_start_line_) {
     return pending > limits.request_line + 1 ? Error::kRequestLineTooLong : Error::kNone;
   }
@@ -71,7 +71,7 @@ Error HttpHead::judge_unfinished(std::size_t pending, const Limits& limits) cons
   return too_large ? Error::kFieldsTooLarge : Error::kNone;
 }
 
-Error HttpHead::take_line(std::string_view line, const Limits& limits) {
+Error HttpHead::parse_line(std::string_view line, const Limits& limits) {
   if (!has_start_line_) {
     // [9112-2.2-EMPTY] ignore one empty line before the request: some old clients send it
     if (line.empty() && !skipped_empty_line_) {
@@ -81,11 +81,11 @@ Error HttpHead::take_line(std::string_view line, const Limits& limits) {
     if (line.size() > limits.request_line)
       return Error::kRequestLineTooLong;
     has_start_line_ = true;
-    return take_start_line(line);
+    return parse_start_line(line);
   }
   if (line.empty()) {
     is_complete_ = true;
-    return judge();
+    return validate();
   }
   field_bytes_ += line.size() + 2;
   // [6585-5-FIELDS] limits: size of a line, size of all lines, number of lines
@@ -93,10 +93,10 @@ Error HttpHead::take_line(std::string_view line, const Limits& limits) {
       fields_.size() == limits.fields) {
     return Error::kFieldsTooLarge;
   }
-  return take_field(line);
+  return parse_field(line);
 }
 
-Error HttpHead::take_field(std::string_view line) {
+Error HttpHead::parse_field(std::string_view line) {
   // [9112-5.2-FOLD] whitespace at the start would continue the previous field
   if (is_blank(line.front()))
     return Error::kFieldFolding;
@@ -149,7 +149,7 @@ bool HttpHead::lists(std::string_view name, std::string_view element) const {
   return false;
 }
 
-Error HttpRequest::take_start_line(std::string_view line) {
+Error HttpRequest::parse_start_line(std::string_view line) {
   // [9112-3-REQUEST] method SP target SP version, with single spaces
   const std::size_t first = line.find(' ');
   const std::size_t last = line.rfind(' ');
@@ -170,10 +170,10 @@ Error HttpRequest::take_start_line(std::string_view line) {
     return Error::kHttpVersion;
   minor_version_ = version[7] == '0' ? 0 : 1;
   method_ = slice(method);
-  return take_target(target);
+  return parse_target(target);
 }
 
-Error HttpRequest::take_target(std::string_view target) {
+Error HttpRequest::parse_target(std::string_view target) {
   // [9112-3.2-TARGET] no fragment, and only visible ASCII: other characters must be percent-encoded
   if (!std::ranges::all_of(target, is_visible_ascii) ||
       target.find('#') != std::string_view::npos) {
@@ -205,7 +205,7 @@ Error HttpRequest::take_target(std::string_view target) {
   return Error::kNone;
 }
 
-Error HttpRequest::judge() const {
+Error HttpRequest::validate() const {
   // [9112-3.2-HOST]
   const std::size_t hosts = count("Host");
   if (hosts > 1 || (hosts == 0 && minor_version_ >= 1))
@@ -233,12 +233,12 @@ bool HttpRequest::has_body() const {
   return length.has_value() && length->find_first_not_of('0') != std::string_view::npos;
 }
 
-Error HttpResponse::take_start_line(std::string_view line) {
+Error HttpResponse::parse_start_line(std::string_view line) {
   // [9112-4-STATUS] version SP three digits SP reason; the reason may be missing
-  const bool is_sound = line.size() >= 12 && line.starts_with("HTTP/1.") && is_digit(line[7]) &&
+  const bool is_valid = line.size() >= 12 && line.starts_with("HTTP/1.") && is_digit(line[7]) &&
                         line[8] == ' ' && line[9] >= '1' && line[9] <= '9' && is_digit(line[10]) &&
                         is_digit(line[11]) && (line.size() == 12 || line[12] == ' ');
-  if (!is_sound)
+  if (!is_valid)
     return Error::kStatusLine;
   status_ = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
   reason_ = slice(line.substr(std::min<std::size_t>(13, line.size())));

@@ -72,12 +72,12 @@ class HttpHead {
   }
 
  private:
-  virtual Error take_start_line(std::string_view line) = 0;
+  virtual Error parse_start_line(std::string_view line) = 0;
   /// Validates the fields when the head is complete.
-  [[nodiscard]] virtual Error judge() const = 0;
-  Error take_line(std::string_view line, const Limits& limits);
-  Error take_field(std::string_view line);
-  [[nodiscard]] Error judge_unfinished(std::size_t pending, const Limits& limits) const;
+  [[nodiscard]] virtual Error validate() const = 0;
+  Error parse_line(std::string_view line, const Limits& limits);
+  Error parse_field(std::string_view line);
+  [[nodiscard]] Error validate_unfinished(std::size_t pending, const Limits& limits) const;
 
   struct Field {
     Slice name;
@@ -108,9 +108,9 @@ class HttpRequest final : public HttpHead {
   [[nodiscard]] bool has_body() const;
 
  private:
-  Error take_start_line(std::string_view line) override;
-  [[nodiscard]] Error judge() const override;
-  Error take_target(std::string_view target);
+  Error parse_start_line(std::string_view line) override;
+  [[nodiscard]] Error validate() const override;
+  Error parse_target(std::string_view target);
 
   Slice method_;
   Slice target_;
@@ -125,8 +125,8 @@ class HttpResponse final : public HttpHead {
   [[nodiscard]] std::string_view reason() const { return text(reason_); }
 
  private:
-  Error take_start_line(std::string_view line) override;
-  [[nodiscard]] Error judge() const override { return Error::kNone; }
+  Error parse_start_line(std::string_view line) override;
+  [[nodiscard]] Error validate() const override { return Error::kNone; }
 
   int status_ = 0;
   Slice reason_;

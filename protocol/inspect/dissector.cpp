@@ -49,20 +49,20 @@ std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
     return std::nullopt;
   switch (state_) {
     case State::kHead:
-      return take_head(in);
+      return read_head(in);
     case State::kFrames:
-      return take_frame(in);
+      return read_frame(in);
     case State::kBody: {
       const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left_, in.size()));
       left_ -= size;
       if (left_ == 0)
         state_ = State::kHead;
-      return take_data(in, size);
+      return read_data(in, size);
     }
     case State::kData:
       break;
   }
-  return take_data(in, in.size());
+  return read_data(in, in.size());
 }
 
 std::optional<Dissected> Dissector::cut() {
@@ -106,7 +106,7 @@ Dissected Dissector::finish(Dissected::Type type) {
   return item;
 }
 
-Dissected Dissector::take_data(std::span<const std::byte>& in, std::size_t size) {
+Dissected Dissector::read_data(std::span<const std::byte>& in, std::size_t size) {
   size_ = size;
   const auto shown = in.first(std::min(size, keep_));
   kept_.assign(shown.begin(), shown.end());
@@ -114,7 +114,7 @@ Dissected Dissector::take_data(std::span<const std::byte>& in, std::size_t size)
   return finish(Dissected::Type::kData);
 }
 
-std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
+std::optional<Dissected> Dissector::read_head(std::span<const std::byte>& in) {
   HttpHead& head = sender_ == Sender::kClient ? static_cast<HttpHead&>(request_) : response_;
   const std::size_t before = kept_.size();
   // Copy at most as many bytes as the limits allow for a head; bytes after the head are not consumed.
@@ -159,7 +159,7 @@ std::optional<Dissected> Dissector::take_head(std::span<const std::byte>& in) {
   return item;
 }
 
-std::optional<Dissected> Dissector::take_frame(std::span<const std::byte>& in) {
+std::optional<Dissected> Dissector::read_frame(std::span<const std::byte>& in) {
   if (header_size_ == 0) {
     const std::size_t before = kept_.size();
     const auto more = in.first(std::min(in.size(), kMaxHeaderSize - before));

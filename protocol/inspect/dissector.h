@@ -62,13 +62,13 @@ class Dissector {
   /// upgrade before it has received the responses to earlier requests.
   std::optional<Dissected> refused();
   /// Parses the remaining bytes as frames: for a capture that began in mid-stream.
-  void take_frames() { state_ = State::kFrames; }
+  void expect_frames() { state_ = State::kFrames; }
 
  private:
   enum class State : std::uint8_t { kHead, kBody, kFrames, kData };
-  std::optional<Dissected> take_head(std::span<const std::byte>& in);
-  std::optional<Dissected> take_frame(std::span<const std::byte>& in);
-  Dissected take_data(std::span<const std::byte>& in, std::size_t size);
+  std::optional<Dissected> read_head(std::span<const std::byte>& in);
+  std::optional<Dissected> read_frame(std::span<const std::byte>& in);
+  Dissected read_data(std::span<const std::byte>& in, std::size_t size);
   Dissected finish(Dissected::Type type);
 
   Sender sender_;

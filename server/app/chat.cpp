@@ -22,7 +22,7 @@ void Chat::message(Session& session, Opcode opcode, std::span<std::byte> payload
   std::string storage;
   const std::string_view text = message_text(opcode, payload, storage);
   log(LogLevel::kInfo, {"Received from ", session.id().text(), ": ", text});
-  if (!room_.say(session, Opcode::kText, {as_bytes(kPrefix), as_bytes(text)})) {
+  if (!room_.broadcast(session, Opcode::kText, {as_bytes(kPrefix), as_bytes(text)})) {
     session.fail(Error::kOverBudget);
   }
 }

@@ -24,7 +24,7 @@ class Chat final : public Endpoint {
   void opened(Session& session, const Opening& opening) override;
   void message(Session& session, Opcode opcode, std::span<std::byte> payload) override;
   void closed(Session& session, const Ending& ending) override;
-  void turn_ended() override { room_.end_turn(); }
+  void iteration_ended() override { room_.end_iteration(); }
 
  private:
   void count(const Session& session, std::string_view what, std::ptrdiff_t change);

@@ -18,10 +18,10 @@ constexpr std::size_t kFlushAt = 256 * 1024;
 constexpr std::size_t kMailbox = 4 * kFlushAt;
 
 /// Bytes of a batch in a mailbox.
-std::size_t cost(const Turn& turn) {
-  std::size_t bytes = turn.said.size() * sizeof(Turn::Said);
-  for (std::size_t i = 0; i < turn.editions; ++i)
-    bytes += turn.blocks[i]->size();
+std::size_t cost(const Batch& batch) {
+  std::size_t bytes = batch.entries.size() * sizeof(Batch::Entry);
+  for (std::size_t i = 0; i < batch.editions; ++i)
+    bytes += batch.blocks[i]->size();
   return bytes;
 }
 
@@ -37,10 +37,10 @@ Room::Room(RoomParts& parts, SessionContext& context, const SessionTable& sessio
 }
 
 void Room::join(Session& session) {
-  const std::size_t edition = session.takes_shared_deflate() ? 1 : 0;
+  const std::size_t edition = session.accepts_shared_deflate() ? 1 : 0;
   members_.push_back({&session, edition, parts_.ordered, kNone});
   session.member = static_cast<std::uint32_t>(members_.size() - 1);
-  parts_.takers += edition;
+  parts_.deflate_members += edition;
 }
 
 void Room::leave(Session& session) {
@@ -48,15 +48,15 @@ void Room::leave(Session& session) {
     return;
   // Move the last member into the gap.
   Member& gap = members_[session.member];
-  parts_.takers -= gap.edition;
+  parts_.deflate_members -= gap.edition;
   gap = members_.back();
   gap.session->member = session.member;
   members_.pop_back();
   session.member = Session::kNoMember;
 }
 
-bool Room::say(Session& speaker, Opcode opcode,
-               std::initializer_list<std::span<const std::byte>> parts) {
+bool Room::broadcast(Session& speaker, Opcode opcode,
+                     std::initializer_list<std::span<const std::byte>> parts) {
   FrameHeader header{.opcode = opcode};
   for (const auto part : parts)
     header.payload_length += part.size();
@@ -64,33 +64,36 @@ bool Room::say(Session& speaker, Opcode opcode,
   const auto header_bytes = std::span(bytes).first(serialize_frame_header(header, bytes));
   const auto size = static_cast<std::size_t>(header.payload_length);
 
-  if (turn_ == nullptr)
-    turn_ = std::make_shared<Turn>();
-  Turn& turn = *turn_;
+  if (batch_ == nullptr)
+    batch_ = std::make_shared<Batch>();
+  Batch& batch = *batch_;
   // The first message of a batch decides whether it has a compressed edition. Without one, all members are sent the
   // plain edition.
-  const std::size_t editions = turn.editions != 0 ? turn.editions : parts_.takers > 0 ? 2 : 1;
+  const std::size_t editions = batch.editions != 0          ? batch.editions
+                               : parts_.deflate_members > 0 ? 2
+                                                            : 1;
   const auto compressed =
       editions > 1 ? compress(opcode, parts, size) : std::span<const std::byte>{};
-  if (turn.said.size() == turn.said.capacity())
-    turn.said.reserve(2 * turn.said.size() + 16);  // so that emplace_back below cannot throw
+  if (batch.entries.size() == batch.entries.capacity())
+    batch.entries.reserve(2 * batch.entries.size() +
+                          16);  // so that emplace_back below cannot throw
   const std::array sizes = {header_bytes.size() + size,
                             compressed.empty() ? header_bytes.size() + size : compressed.size()};
   for (std::size_t i = 0; i < editions; ++i) {
-    if (turn.blocks[i] == nullptr)
-      turn.blocks[i] = std::make_shared<Block>(context_.budget);
-    if (!turn.blocks[i]->reserve(sizes[i])) {
-      if (turn.editions == 0)
-        turn_ = nullptr;  // frees what the other edition has reserved
+    if (batch.blocks[i] == nullptr)
+      batch.blocks[i] = std::make_shared<Block>(context_.budget);
+    if (!batch.blocks[i]->reserve(sizes[i])) {
+      if (batch.editions == 0)
+        batch_ = nullptr;  // frees what the other edition has reserved
       return false;
     }
   }
 
-  turn.editions = editions;
-  Turn::Said& said = turn.said.emplace_back();
-  said.speaker = speaker.token();
+  batch.editions = editions;
+  Batch::Entry& entry = batch.entries.emplace_back();
+  entry.speaker = speaker.token();
   for (std::size_t i = 0; i < editions; ++i) {
-    Block& block = *turn.blocks[i];
+    Block& block = *batch.blocks[i];
     const std::size_t begin = block.size();
     if (i == 1 && !compressed.empty()) {
       block.append(compressed);
@@ -99,11 +102,11 @@ bool Room::say(Session& speaker, Opcode opcode,
       for (const auto part : parts)
         block.append(part);
     }
-    said.ranges[i] = {begin, block.size()};
+    entry.ranges[i] = {begin, block.size()};
   }
   if (is_home())
     count_ordered(1);
-  if (turn.size() >= kFlushAt)
+  if (batch.size() >= kFlushAt)
     flush();
   if (is_behind_)
     speaker.hold();
@@ -128,21 +131,21 @@ std::span<const std::byte> Room::compress(Opcode opcode,
 }
 
 /// The ranges of the batch that are for `member`: from its join, without its own messages. Adjacent ranges are merged.
-std::span<const Range> Room::ranges_for(const Turn& turn, const Member& member) {
+std::span<const Range> Room::ranges_for(const Batch& batch, const Member& member) {
   ranges_.clear();
-  const std::size_t edition = std::min(member.edition, turn.editions - 1);
-  std::size_t end = turn.blocks[edition]->size();
+  const std::size_t edition = std::min(member.edition, batch.editions - 1);
+  std::size_t end = batch.blocks[edition]->size();
   // The entries of a member are linked from newest to oldest, so the ranges are built in reverse order.
-  for (std::uint32_t i = member.last_said; i != kNone; i = turn.said[i].previous) {
-    const Range range = turn.said[i].ranges[edition];
+  for (std::uint32_t i = member.newest_entry; i != kNone; i = batch.entries[i].previous) {
+    const Range range = batch.entries[i].ranges[edition];
     if (range.end < end)
       ranges_.push_back({range.end, end});
     end = range.begin;
   }
   std::size_t begin = 0;
-  if (member.joined_at > turn.first) {
-    const std::uint64_t missed = member.joined_at - turn.first;
-    begin = missed < turn.said.size() ? turn.said[missed].ranges[edition].begin : end;
+  if (member.joined_at > batch.first) {
+    const std::uint64_t missed = member.joined_at - batch.first;
+    begin = missed < batch.entries.size() ? batch.entries[missed].ranges[edition].begin : end;
   }
   if (begin < end)
     ranges_.push_back({begin, end});
@@ -150,18 +153,18 @@ std::span<const Range> Room::ranges_for(const Turn& turn, const Member& member) 
   return ranges_;
 }
 
-void Room::end_turn() {
+void Room::end_iteration() {
   compressed_.clear();  // frees the buffer if it is large
   if (!is_home()) {
-    mailbox_.take([this](std::shared_ptr<Turn>& turn) { deliver(*turn); });
+    mailbox_.take([this](std::shared_ptr<Batch>& batch) { deliver(*batch); });
   } else if (parts_.parts.size() > 1 && may_send()) {
-    mailbox_.take([this](std::shared_ptr<Turn>& turn) { order(turn); });
+    mailbox_.take([this](std::shared_ptr<Batch>& batch) { order(batch); });
   }
   flush();
 }
 
 void Room::flush() {
-  if (turn_ != nullptr && turn_->editions != 0) {
+  if (batch_ != nullptr && batch_->editions != 0) {
     if (!may_send()) {
       is_behind_ = true;
       return;
@@ -180,20 +183,20 @@ void Room::flush() {
 }
 
 void Room::send() {
-  Turn& turn = *turn_;
+  Batch& batch = *batch_;
   if (is_home())
-    turn.first = parts_.ordered - turn.said.size();
+    batch.first = parts_.ordered - batch.entries.size();
   for (Room* const room : receivers())
-    room->mailbox_.post(turn_, cost(turn));
+    room->mailbox_.post(batch_, cost(batch));
   if (is_home())
-    deliver(turn);
+    deliver(batch);
   if (!receivers().empty()) {
-    turn_ = nullptr;
+    batch_ = nullptr;
     return;
   }
-  turn.said.clear();
-  turn.editions = 0;
-  for (std::shared_ptr<Block>& block : turn.blocks) {
+  batch.entries.clear();
+  batch.editions = 0;
+  for (std::shared_ptr<Block>& block : batch.blocks) {
     // Members with unsent data still hold a reference to the block, so it must not be changed.
     if (block.use_count() > 1) {
       block.reset();
@@ -204,23 +207,24 @@ void Room::send() {
 }
 
 /// Sends each member of this part its ranges of the batch.
-void Room::deliver(Turn& turn) {
-  for (std::uint32_t i = 0; i < turn.said.size(); ++i) {
-    Turn::Said& said = turn.said[i];
-    const Session* const speaker = sessions_.find(said.speaker);  // null: of another loop, or ended
+void Room::deliver(Batch& batch) {
+  for (std::uint32_t i = 0; i < batch.entries.size(); ++i) {
+    Batch::Entry& entry = batch.entries[i];
+    const Session* const speaker =
+        sessions_.find(entry.speaker);  // null: of another loop, or ended
     if (speaker != nullptr && speaker->member != Session::kNoMember)
-      said.previous = std::exchange(members_[speaker->member].last_said, i);
+      entry.previous = std::exchange(members_[speaker->member].newest_entry, i);
   }
   for (Member& member : members_) {
     try {
-      const auto ranges = ranges_for(turn, member);
+      const auto ranges = ranges_for(batch, member);
       if (!ranges.empty())
-        member.session->send_shared(turn.blocks[std::min(member.edition, turn.editions - 1)],
+        member.session->send_shared(batch.blocks[std::min(member.edition, batch.editions - 1)],
                                     ranges);
     } catch (const std::bad_alloc&) {
       member.session->reset("out of memory");  // the other members are not affected
     }
-    member.last_said = kNone;
+    member.newest_entry = kNone;
   }
 }
 
@@ -235,47 +239,47 @@ std::span<Room* const> Room::receivers() const {
 /// True if the mailbox of each receiver has space. If not, the loop is woken when there is space.
 bool Room::may_send() {
   return std::ranges::all_of(receivers(),
-                             [&](Room* room) { return room->mailbox_.has_room(context_.loop); });
+                             [&](Room* room) { return room->mailbox_.has_space(context_.loop); });
 }
 
 /// At home: appends the batch of another part to the current batch.
-void Room::order(std::shared_ptr<Turn>& turn) {
-  const std::size_t messages = turn->said.size();
-  if (turn_ == nullptr || turn_->editions == 0) {
-    turn_ = std::move(turn);
-  } else if (!append(*turn)) {
+void Room::order(std::shared_ptr<Batch>& batch) {
+  const std::size_t messages = batch->entries.size();
+  if (batch_ == nullptr || batch_->editions == 0) {
+    batch_ = std::move(batch);
+  } else if (!append(*batch)) {
     send();
-    turn_ = std::move(turn);
+    batch_ = std::move(batch);
   }
   count_ordered(messages);
-  if (turn_->size() >= kFlushAt)
+  if (batch_->size() >= kFlushAt)
     send();
 }
 
 /// Appends a copy of `other` to the current batch. Returns false and copies nothing if there is no memory.
-bool Room::append(const Turn& other) {
-  Turn& turn = *turn_;
+bool Room::append(const Batch& other) {
+  Batch& batch = *batch_;
   const auto edition_of_other = [&](std::size_t i) { return std::min(i, other.editions - 1); };
   try {
-    const std::size_t messages_of_both = turn.said.size() + other.said.size();
-    if (messages_of_both > turn.said.capacity())
-      turn.said.reserve(2 * messages_of_both);
-    for (std::size_t i = 0; i < turn.editions; ++i) {
-      if (!turn.blocks[i]->reserve(other.blocks[edition_of_other(i)]->size()))
+    const std::size_t messages_of_both = batch.entries.size() + other.entries.size();
+    if (messages_of_both > batch.entries.capacity())
+      batch.entries.reserve(2 * messages_of_both);
+    for (std::size_t i = 0; i < batch.editions; ++i) {
+      if (!batch.blocks[i]->reserve(other.blocks[edition_of_other(i)]->size()))
         return false;
     }
   } catch (const std::bad_alloc&) {
     return false;
   }
-  const std::size_t messages = turn.said.size();
-  turn.said.insert(turn.said.end(), other.said.begin(), other.said.end());
-  for (std::size_t i = 0; i < turn.editions; ++i) {
+  const std::size_t messages = batch.entries.size();
+  batch.entries.insert(batch.entries.end(), other.entries.begin(), other.entries.end());
+  for (std::size_t i = 0; i < batch.editions; ++i) {
     const std::size_t j = edition_of_other(i);
-    const std::size_t base = turn.blocks[i]->size();
-    turn.blocks[i]->append(other.blocks[j]->bytes());
-    for (std::size_t k = 0; k < other.said.size(); ++k) {
-      const Range range = other.said[k].ranges[j];
-      turn.said[messages + k].ranges[i] = {base + range.begin, base + range.end};
+    const std::size_t base = batch.blocks[i]->size();
+    batch.blocks[i]->append(other.blocks[j]->bytes());
+    for (std::size_t k = 0; k < other.entries.size(); ++k) {
+      const Range range = other.entries[k].ranges[j];
+      batch.entries[messages + k].ranges[i] = {base + range.begin, base + range.end};
     }
   }
   return true;

@@ -1,4 +1,4 @@
-// A room: sessions that receive each other's messages. The messages of one loop iteration are a batch (`Turn`), which
+// A room: sessions that receive each other's messages. The messages of one loop iteration are a batch (`Batch`), which
 // is encoded once, into one block. At the end of the iteration each member is sent its ranges of it in one write.
 //
 //      block      │ A: "x" │ A: "y" │ B: "z" │ A: "w" │      one server frame each
@@ -53,12 +53,12 @@ struct RoomParts {
   std::vector<Room*> parts{};  ///< the first is the home
   /// Number of messages that the home has put in order. Only the home changes it.
   std::atomic<std::uint64_t> ordered{0};
-  std::atomic<std::size_t> takers{0};  ///< members that receive the compressed edition
+  std::atomic<std::size_t> deflate_members{0};  ///< members that receive the compressed edition
 };
 
 /// A batch: the messages of one loop iteration. When the home has sent it to other parts, only `previous` changes.
-struct Turn {
-  struct Said {
+struct Batch {
+  struct Entry {
     EventLoop::Token speaker;     ///< the sender; its generation is unique in all loops
     std::array<Range, 2> ranges;  ///< the message in the block of each edition
     std::uint32_t previous;       ///< the sender's previous entry; used only by the sender's loop
@@ -68,7 +68,7 @@ struct Turn {
 
   std::size_t editions = 0;  ///< 0: the batch is empty
   std::array<std::shared_ptr<Block>, 2> blocks{};
-  std::vector<Said> said{};
+  std::vector<Entry> entries{};
   /// Number of messages that the home put in order before this batch. Set by the home.
   std::uint64_t first = 0;
 };
@@ -85,25 +85,25 @@ class Room {
   /// change `session.member`.
   void join(Session& session);
   /// Removes `session`, if it is a member (`join` may have run out of memory). Its messages are still delivered. O(1).
-  /// Not during `say` and `end_turn`.
+  /// Not during `broadcast` and `end_iteration`.
   void leave(Session& session);
   /// Members of this part.
   [[nodiscard]] std::size_t size() const { return members_.size(); }
 
   /// Sends a message, its payload the `parts` in order, to all members except `speaker`, in the order of the calls.
   /// Returns false and sends nothing if the budget does not allow it. May hold `speaker`.
-  [[nodiscard]] bool say(Session& speaker, Opcode opcode,
-                         std::initializer_list<std::span<const std::byte>> parts);
+  [[nodiscard]] bool broadcast(Session& speaker, Opcode opcode,
+                               std::initializer_list<std::span<const std::byte>> parts);
   /// Delivers the batch, here and in other parts. The endpoint calls it at the end of the loop iteration.
-  void end_turn();
+  void end_iteration();
 
  private:
   static constexpr std::uint32_t kNone = UINT32_MAX;
   struct Member {
     Session* session;
-    std::size_t edition;      ///< 0: plain; 1: compressed
-    std::uint64_t joined_at;  ///< value of `ordered` when it joined
-    std::uint32_t last_said;  ///< its newest entry in the batch being delivered; kNone: none
+    std::size_t edition;         ///< 0: plain; 1: compressed
+    std::uint64_t joined_at;     ///< value of `ordered` when it joined
+    std::uint32_t newest_entry;  ///< its newest entry in the batch being delivered; kNone: none
   };
   [[nodiscard]] std::span<const std::byte> compress(
       Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, std::size_t size);
@@ -112,22 +112,22 @@ class Room {
   [[nodiscard]] bool may_send();
   void flush();
   void send();
-  void order(std::shared_ptr<Turn>& turn);
+  void order(std::shared_ptr<Batch>& batch);
   void count_ordered(std::size_t messages);
-  [[nodiscard]] bool append(const Turn& turn);
-  void deliver(Turn& turn);
-  [[nodiscard]] std::span<const Range> ranges_for(const Turn& turn, const Member& member);
+  [[nodiscard]] bool append(const Batch& batch);
+  void deliver(Batch& batch);
+  [[nodiscard]] std::span<const Range> ranges_for(const Batch& batch, const Member& member);
 
   RoomParts& parts_;
   std::size_t part_;  ///< index of this part
   SessionContext& context_;
   const SessionTable& sessions_;
-  Mailbox<std::shared_ptr<Turn>> mailbox_;
+  Mailbox<std::shared_ptr<Batch>> mailbox_;
   std::vector<Member> members_;
-  std::shared_ptr<Turn> turn_;  ///< null, or without editions: no messages
-  bool is_behind_ = false;      ///< `turn_` waits for space in a mailbox; senders are held
-  Output compressed_;           ///< buffer of `compress`
-  std::vector<Range> ranges_;   ///< buffer of `ranges_for`
+  std::shared_ptr<Batch> batch_;  ///< null, or without editions: no messages
+  bool is_behind_ = false;        ///< `batch_` waits for space in a mailbox; senders are held
+  Output compressed_;             ///< buffer of `compress`
+  std::vector<Range> ranges_;     ///< buffer of `ranges_for`
 };
 
 }  // namespace ws

@@ -56,7 +56,7 @@ Answer Router::answer_mapped(const HttpRequest& request, const Route& route) con
     return {.status = 200, .fields = cors.fields + "Allow: GET, OPTIONS\r\n"};
 
   Answer answer;
-  answer.upgrade = judge_upgrade(request, subprotocols_, deflate_);
+  answer.upgrade = validate_upgrade(request, subprotocols_, deflate_);
   if (answer.upgrade.error != Error::kNone) {
     Answer no = refused(answer.upgrade.error);
     if (no.status == 405)

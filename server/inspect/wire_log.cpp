@@ -71,7 +71,7 @@ void WireLog::end() noexcept {
 void WireLog::received(std::uint32_t session, std::span<const std::byte> bytes) noexcept {
   guarded(session, [&](Streams& streams) {
     Call call;
-    take(session, streams, Sender::kClient, bytes, call);
+    show(session, streams, Sender::kClient, bytes, call);
     write_rest(streams.client, call);
   });
 }
@@ -82,7 +82,7 @@ void WireLog::sent(std::uint32_t session, std::span<const iovec> pieces,
     Call call;
     for (const iovec& piece : pieces) {
       const std::size_t part = std::min(size, piece.iov_len);
-      take(session, streams, Sender::kServer, {static_cast<const std::byte*>(piece.iov_base), part},
+      show(session, streams, Sender::kServer, {static_cast<const std::byte*>(piece.iov_base), part},
            call);
       size -= part;
     }
@@ -115,7 +115,7 @@ void WireLog::lost(std::uint32_t session, std::error_code error) noexcept {
   });
 }
 
-void WireLog::take(std::uint32_t session, Streams& streams, Sender sender,
+void WireLog::show(std::uint32_t session, Streams& streams, Sender sender,
                    std::span<const std::byte> bytes, Call& call) const {
   Stream& stream = sender == Sender::kClient ? streams.client : streams.server;
   stream.next += bytes.size();

@@ -84,7 +84,7 @@ class WireLog final : public Tap {
   /// session.
   template <typename Act>
   void guarded(std::uint32_t session, Act act) noexcept;
-  void take(std::uint32_t session, Streams& streams, Sender sender,
+  void show(std::uint32_t session, Streams& streams, Sender sender,
             std::span<const std::byte> bytes, Call& call) const;
   static void write_rest(const Stream& stream, const Call& call);
   /// Logs the FIN of `sender`.

@@ -167,7 +167,7 @@ void add_deflate(CLI::App& app, DeflateSettings& deflate) {
   app.add_flag("--deflate", deflate.is_enabled, "agree to permessage-deflate (RFC 7692)")
       ->group(kCompression);
   app.add_flag_callback(
-         "--deflate-no-takeover", [&deflate] { deflate.takes_over_context = false; },
+         "--deflate-no-takeover", [&deflate] { deflate.keeps_context = false; },
          "reset the compression window after each message: less compression, and no memory for "
          "idle sessions")
       ->group(kCompression);
@@ -191,17 +191,17 @@ void add_deflate(CLI::App& app, DeflateSettings& deflate) {
       ->group(kCompression);
 }
 
-std::string judge_address(const std::string& text) {
+std::string validate_address(const std::string& text) {
   return SocketAddress::parse(text, 0).has_value()
              ? ""
              : "'" + text + "' is not a numeric address such as 127.0.0.1, 0.0.0.0 or ::1";
 }
 
-std::string judge_origin(const std::string& text) {
+std::string validate_origin(const std::string& text) {
   return is_origin(text) ? "" : "'" + text + "' is not an origin such as https://example.org:8443";
 }
 
-std::string judge_subprotocol(const std::string& text) {
+std::string validate_subprotocol(const std::string& text) {
   return is_token(text) ? "" : "'" + text + "' is not a token";
 }
 
@@ -211,7 +211,7 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
   app.add_option("--address", address, "numeric IPv4 or IPv6 address to listen on")
       ->capture_default_str()
       ->type_name("ADDRESS")
-      ->check(judge_address);
+      ->check(validate_address);
   const auto set_port = [&port](const std::string& text) {
     const auto number = parse_quantity(text, kNone);
     if (!number.has_value() || *number > UINT16_MAX)
@@ -223,9 +223,9 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
       ->type_name("PORT");
   const auto set_threads = [&options](const std::string& text) {
     const auto threads = parse_quantity(text, kNone);
-    if (!threads.has_value() || *threads < 1 || *threads > kMostLoops)
-      throw CLI::ValidationError("--threads", "'" + text + "' is not a NUMBER between 1 and " +
-                                                  std::to_string(kMostLoops));
+    if (!threads.has_value() || *threads < 1 || *threads > kMaxLoops)
+      throw CLI::ValidationError(
+          "--threads", "'" + text + "' is not a NUMBER between 1 and " + std::to_string(kMaxLoops));
     options.threads = static_cast<unsigned>(*threads);
   };
   app.add_option_function<std::string>("--threads", set_threads, "number of event-loop threads")
@@ -237,12 +237,12 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
                  "allow only this origin, repeatable; default: all origins, as in the article")
       ->type_name("ORIGIN")
       ->allow_extra_args(false)
-      ->check(judge_origin);
+      ->check(validate_origin);
   app.add_option("--subprotocol", options.subprotocols,
                  "a subprotocol that clients may ask for, repeatable")
       ->type_name("NAME")
       ->allow_extra_args(false)
-      ->check(judge_subprotocol);
+      ->check(validate_subprotocol);
 }
 
 void add_wire_log(CLI::App& app, WireDetail& wire_log) {

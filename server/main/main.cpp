@@ -74,10 +74,9 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
   }
   ws::log(ws::LogLevel::kInfo, {"Descriptors allowed: ", std::to_string(descriptors)});
   if (options.deflate.is_enabled) {
-    ws::log(
-        ws::LogLevel::kInfo,
-        {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(options.deflate)),
-         " bytes a session", options.deflate.takes_over_context ? "" : ", while it is receiving"});
+    ws::log(ws::LogLevel::kInfo,
+            {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(options.deflate)),
+             " bytes a session", options.deflate.keeps_context ? "" : ", while it is receiving"});
   }
   std::cout << "listening on " << server.address().to_string() << std::endl;
   const int status = server.run();

@@ -39,31 +39,31 @@ std::vector<int> processors() {
 }
 
 ServerOptions within_range(ServerOptions options) {
-  options.threads = std::clamp(options.threads, 1U, kMostLoops);
+  options.threads = std::clamp(options.threads, 1U, kMaxLoops);
   return options;
 }
 
 }  // namespace
 
-void Shared::ask_all(unsigned what) {
+void ServerState::ask_all(unsigned what) {
   for (const auto& worker : workers)
     worker->ask(what);
 }
 
-void Shared::ask_others(unsigned what) {
+void ServerState::ask_others(unsigned what) {
   for (std::size_t i = 1; i < workers.size(); ++i)
     workers[i]->ask(what);
 }
 
 Server::Server(ServerOptions options)
     : options_(within_range(std::move(options))),
-      shared_(std::make_unique<Shared>(options_.limits,
-                                       options_.limits.connections != 0
-                                           ? options_.limits.connections
-                                           : sessions_that_descriptors_allow(options_.threads))) {
+      shared_(std::make_unique<ServerState>(
+          options_.limits, options_.limits.connections != 0
+                               ? options_.limits.connections
+                               : sessions_that_descriptors_allow(options_.threads))) {
   for (unsigned i = 0; i < options_.threads; ++i)
     shared_->workers.push_back(std::make_unique<Worker>(*shared_, options_));
-  shared_->with_websockets = shared_->workers.size();
+  shared_->loops_with_websockets = shared_->workers.size();
 }
 
 Server::~Server() = default;

@@ -21,7 +21,7 @@
 
 namespace ws {
 
-struct Shared;
+struct ServerState;
 
 class Server {
  public:
@@ -54,7 +54,7 @@ class Server {
 
  private:
   ServerOptions options_;
-  std::unique_ptr<Shared> shared_;
+  std::unique_ptr<ServerState> shared_;
 };
 
 }  // namespace ws

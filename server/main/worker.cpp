@@ -36,7 +36,7 @@ Fd open_spare() {
 
 }  // namespace
 
-Worker::Worker(Shared& shared, const ServerOptions& options)
+Worker::Worker(ServerState& shared, const ServerOptions& options)
     : shared_(shared),
       is_first_(shared.workers.empty()),
       stop_ms_(options.limits.stop_ms),
@@ -53,7 +53,7 @@ Worker::Worker(Shared& shared, const ServerOptions& options)
 Worker::~Worker() {
   context_.loop.timers().cancel(listen_again_);
   context_.loop.timers().cancel(stop_deadline_);
-  context_.loop.timers().cancel(give_back_);
+  context_.loop.timers().cancel(trim_timer_);
 }
 
 void Worker::add_echo_and_chat() {
@@ -128,8 +128,8 @@ bool Worker::on_ready(EventLoop::Token token, std::uint32_t events) {
 void Worker::on_timer(TimerNode& node) {
   if (&node == &listen_again_)
     return listen_again();
-  if (&node == &give_back_)
-    return give_back();
+  if (&node == &trim_timer_)
+    return trim_heap();
   if (&node == &stop_deadline_) {
     if (table_.size() > 0) {
       log(LogLevel::kWarn, {"Stop timeout: ", std::to_string(table_.size()),
@@ -167,12 +167,12 @@ void Worker::on_iteration_end() {
   Cork& cork = context_.cork;
   do {
     for (const Route& route : router_.routes())
-      route.endpoint->turn_ended();
+      route.endpoint->iteration_ended();
     if (cork.owner() != nullptr)
       cork.owner()->uncork();
     erase_ended();
   } while (cork.owner() != nullptr || !context_.ended.empty());
-  watch_memory();
+  schedule_trim();
   if (asked_ != 0)
     answer(asked_.exchange(0));
   if (context_.is_stopping)
@@ -194,20 +194,20 @@ void Worker::erase_ended() {
 
 /// free() returns only the top of the heap: a block in use there keeps all free memory below it. After a peak,
 /// malloc_trim returns that too; at most once a second, because it scans the whole heap.
-void Worker::watch_memory() {
+void Worker::schedule_trim() {
   const std::size_t held = shared_.budgets.buffered.used();
-  most_sessions_ = std::max(most_sessions_, table_.size());
-  most_held_ = std::max(most_held_, held);
+  peak_sessions_ = std::max(peak_sessions_, table_.size());
+  peak_held_ = std::max(peak_held_, held);
   const bool has_passed =
-      (most_sessions_ >= kManySessions && table_.size() <= most_sessions_ / 2) ||
-      (most_held_ >= kManyBytes && held <= most_held_ / 2);
-  if (has_passed && !give_back_.is_set())
-    context_.loop.timers().set(give_back_, context_.loop.now() + kGiveBackMs);
+      (peak_sessions_ >= kManySessions && table_.size() <= peak_sessions_ / 2) ||
+      (peak_held_ >= kManyBytes && held <= peak_held_ / 2);
+  if (has_passed && !trim_timer_.is_set())
+    context_.loop.timers().set(trim_timer_, context_.loop.now() + kGiveBackMs);
 }
 
-void Worker::give_back() {
-  most_sessions_ = table_.size();
-  most_held_ = shared_.budgets.buffered.used();
+void Worker::trim_heap() {
+  peak_sessions_ = table_.size();
+  peak_held_ = shared_.budgets.buffered.used();
   ::malloc_trim(0);
 }
 
@@ -329,7 +329,7 @@ void Worker::start_stopping() {
   // [6455-7.3-STOP] Send the rooms' messages before the Close. Sessions that end here stay in the table until the
   // iteration ends.
   for (const Route& route : router_.routes())
-    route.endpoint->turn_ended();
+    route.endpoint->iteration_ended();
   for (Session* const session : table_.all()) {
     guarded(*session, [&] { session->close(close_code::kGoingAway, "the server is stopping"); });
   }
@@ -345,10 +345,10 @@ void Worker::stop_if_done() {
   const auto is_upgraded = [](const Session* session) { return session->is_upgraded(); };
   if (!is_without_websockets_ && std::ranges::none_of(table_.all(), is_upgraded)) {
     is_without_websockets_ = true;
-    if (--shared_.with_websockets == 0)
+    if (--shared_.loops_with_websockets == 0)
       shared_.ask_all(kNothing);  // makes them check again
   }
-  if (shared_.with_websockets != 0)
+  if (shared_.loops_with_websockets != 0)
     return;
   if (!listeners_.empty())
     return close_listeners();

@@ -2,7 +2,7 @@
 // session stays in its loop, so it needs no lock. The listeners have one address; the kernel distributes the
 // connections among them.
 //
-// The loops share `Shared`, and the parts of the rooms (server/app/room.h).
+// The loops share `ServerState`, and the parts of the rooms (server/app/room.h).
 #pragma once
 
 #include <atomic>
@@ -32,8 +32,8 @@ namespace ws {
 class Worker;
 
 /// State that all loops of a server share. Any loop may use it at any time, unless a comment says otherwise.
-struct Shared {
-  Shared(const Limits& limits, std::size_t most_connections)
+struct ServerState {
+  ServerState(const Limits& limits, std::size_t most_connections)
       : budgets(limits), connections(most_connections, limits.connections_per_address) {}
   /// Calls Worker::ask of all workers, or of all except the first.
   void ask_all(unsigned what);
@@ -42,7 +42,7 @@ struct Shared {
   Budgets budgets;
   ConnectionCount connections;
   ChatParts chat{};
-  std::atomic<std::size_t> with_websockets{0};  ///< loops not stopping, or with WebSockets
+  std::atomic<std::size_t> loops_with_websockets{0};  ///< loops not stopping, or with WebSockets
   int exit_status = 0;  ///< the first loop sets it; `run` reads it after all have ended
   std::vector<std::unique_ptr<Worker>> workers{};  ///< complete before the first one runs
 };
@@ -50,7 +50,7 @@ struct Shared {
 class Worker final : private EventLoop::Handler {
  public:
   /// `shared.workers` holds the workers that were created before this one.
-  Worker(Shared& shared, const ServerOptions& options);
+  Worker(ServerState& shared, const ServerOptions& options);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -93,8 +93,8 @@ class Worker final : private EventLoop::Handler {
   void stop_if_done();
   void close_listeners();
   void erase_ended();
-  void watch_memory();
-  void give_back();
+  void schedule_trim();
+  void trim_heap();
   void log_sessions() const;
   /// Calls `act` for a session; an exception ends only that session.
   template <typename Act>
@@ -103,7 +103,7 @@ class Worker final : private EventLoop::Handler {
 
   struct Timer : TimerNode {};
 
-  Shared& shared_;
+  ServerState& shared_;
   bool is_first_;
   std::uint32_t stop_ms_;
   Router router_;
@@ -114,14 +114,14 @@ class Worker final : private EventLoop::Handler {
   RawEcho raw_echo_;
   Chat chat_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints of this loop alone
-  std::size_t most_sessions_ = 0;                     ///< peak since memory was last given back
-  std::size_t most_held_ = 0;                         ///< the same for the bytes held by all loops
+  std::size_t peak_sessions_ = 0;                     ///< peak since memory was last given back
+  std::size_t peak_held_ = 0;                         ///< the same for the bytes held by all loops
   std::vector<Fd> listeners_;                         ///< the index is the generation of the token
   Fd spare_;  ///< closed for a moment when descriptors run out
   Fd signals_;
   Timer listen_again_;  ///< set while the listeners are paused
   Timer stop_deadline_;
-  Timer give_back_;                     ///< runs malloc_trim after a peak
+  Timer trim_timer_;                    ///< runs malloc_trim after a peak
   bool is_without_websockets_ = false;  ///< it stops, and no WebSocket is left
   std::atomic<unsigned> asked_{0};
 };

@@ -23,7 +23,7 @@
 namespace ws {
 
 /// Maximum number of loops in one server; a mailbox reserves memory for this many senders.
-inline constexpr unsigned kMostLoops = 64;
+inline constexpr unsigned kMaxLoops = 64;
 
 class EventLoop {
  public:

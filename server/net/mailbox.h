@@ -1,13 +1,13 @@
 // Passes work from one loop to another: a bounded list under a mutex. The reader takes the whole list at once.
 //
 //      loop A ──post──▶ │ mail │ mail │ mail │ ──take──▶ loop B
-//                       has_room false ── A does other work until take wakes it
+//                       has_space false ── A does other work until take wakes it
 //
 // Invariants:
 //  1. Posting into an empty mailbox wakes the reader: once for all mails that its next `take` returns.
-//  2. A sender that has_room refused is woken by the next `take`. No call waits for space, so two loops that fill each
+//  2. A sender that has_space refused is woken by the next `take`. No call waits for space, so two loops that fill each
 //     other's mailboxes cannot deadlock.
-//  3. After has_room returned true, a sender may post one mail of any cost: a mailbox may exceed its limit by one mail
+//  3. After has_space returned true, a sender may post one mail of any cost: a mailbox may exceed its limit by one mail
 //     per sender. A sender that forwards its own mailbox may post every mail in it.
 #pragma once
 
@@ -26,13 +26,13 @@ class Mailbox {
  public:
   /// `reader`: the loop that calls `take`. `limit`: maximum sum of the costs of the queued mails, but see invariant 3.
   Mailbox(EventLoop& reader, std::size_t limit) : reader_(reader), limit_(limit) {
-    mail_.reserve(2 * (limit / kLeastCost + kMostLoops));  // its own mails, and forwarded ones
+    mail_.reserve(2 * (limit / kMinCost + kMaxLoops));  // its own mails, and forwarded ones
     taken_.reserve(mail_.capacity());
-    waiting_.reserve(kMostLoops);
+    waiting_.reserve(kMaxLoops);
   }
 
   /// False if the mailbox is full; the next `take` then wakes `sender`.
-  [[nodiscard]] bool has_room(EventLoop& sender) {
+  [[nodiscard]] bool has_space(EventLoop& sender) {
     const std::lock_guard lock(mutex_);
     if (cost_ < limit_)
       return true;
@@ -48,7 +48,7 @@ class Mailbox {
       const std::lock_guard lock(mutex_);
       was_empty = mail_.empty();
       mail_.push_back(std::move(mail));
-      cost_ += std::max(cost, kLeastCost);
+      cost_ += std::max(cost, kMinCost);
     }
     if (was_empty)
       reader_.wake();
@@ -73,7 +73,7 @@ class Mailbox {
  private:
   // Minimum cost of a mail. It bounds the number of mails, so that all memory is reserved and `post` cannot fail: for a
   // full mailbox, plus another full one, which the home of a room may forward in one iteration.
-  static constexpr std::size_t kLeastCost = 4096;
+  static constexpr std::size_t kMinCost = 4096;
 
   EventLoop& reader_;
   std::size_t limit_;

@@ -26,7 +26,7 @@ void Timers::unlink(TimerNode& node) {
   node.next_ = node.previous_ = nullptr;
 }
 
-void Timers::take_all(TimerNode& from, TimerNode& to) {
+void Timers::move_all(TimerNode& from, TimerNode& to) {
   if (from.next_ == &from)
     return;
   from.next_->previous_ = to.previous_;
@@ -111,7 +111,7 @@ void Timers::collect_due(std::int64_t now) {
       wheels_[level].occupied &= ~(std::uint64_t{1} << slot);
       List nodes;
       nodes.next_ = nodes.previous_ = &nodes;
-      take_all(wheels_[level].slots[slot], nodes);
+      move_all(wheels_[level].slots[slot], nodes);
       while (nodes.next_ != &nodes) {
         TimerNode& node = *nodes.next_;
         unlink(node);

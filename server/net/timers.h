@@ -80,7 +80,7 @@ class Timers {
   void place(TimerNode& node);
   static void link(TimerNode& list, TimerNode& node);
   static void unlink(TimerNode& node);
-  static void take_all(TimerNode& from, TimerNode& to);
+  static void move_all(TimerNode& from, TimerNode& to);
 
   std::int64_t now_;  ///< nodes with deadlines up to this millisecond are in due_, or have fired
   std::int64_t next_ = kNever;  ///< when the next occupied slot is due; kNever: none

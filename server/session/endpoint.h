@@ -50,7 +50,7 @@ class Endpoint {
   virtual void closed(Session&, const Ending&) {}
   /// Called at the end of a loop iteration, perhaps several times, before output is flushed: send output here that was
   /// collected during the iteration.
-  virtual void turn_ended() {}
+  virtual void iteration_ended() {}
 };
 
 }  // namespace ws

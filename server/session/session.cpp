@@ -14,7 +14,7 @@ namespace {
 
 /// Bytes of messages after which the other input waits for the other ready sessions: messages may inflate to a thousand
 /// times the bytes that were read.
-constexpr std::size_t kMostInOneIteration = std::size_t{2} * 1024 * 1024;
+constexpr std::size_t kMaxBytesPerIteration = std::size_t{2} * 1024 * 1024;
 /// Bytes that an answer may add to the payload that it answers, including a Close after it.
 constexpr std::size_t kAnswerOverhead = 512;
 
@@ -134,7 +134,7 @@ void Session::read_head(std::span<std::byte> bytes) {
   const Answer& answer = result.answer;
   if (answer.upgrade.deflate.has_value())
     connection_.use_deflate(answer.upgrade.deflate->parameters);
-  take_cork();
+  acquire_cork();
   write_switching_protocols(answer.upgrade, answer.fields, context_.cork.output);
   route_ = static_cast<std::uint16_t>(answer.route - context_.router.routes().data());
   state_ = State::kOpen;
@@ -147,7 +147,7 @@ void Session::read_head(std::span<std::byte> bytes) {
 
 // [6455-7.2.2-ABORT] Sends an answer with the reason, and ends the session.
 void Session::refuse_with(const Answer& answer) {
-  take_cork();
+  acquire_cork();
   write_answer(answer, std::time(nullptr), context_.cork.output);
   start_flushing();
 }
@@ -202,18 +202,18 @@ inline void Session::deliver(const Event& message, Endpoint& to) {
 }
 
 /// Parses frames and delivers messages until `in` is empty, the session is paused (backpressure or `hold`), or
-/// kMostInOneIteration bytes were delivered. The other bytes stay in `in`, but are dropped if it leaves kOpen. True if
+/// kMaxBytesPerIteration bytes were delivered. The other bytes stay in `in`, but are dropped if it leaves kOpen. True if
 /// a message, or a control frame outside a message, ended: a partly received message then started in this call.
 inline bool Session::handle_frames(std::span<std::byte>& in) {
   Endpoint& to = endpoint();
   std::size_t delivered = 0;
   while (!in.empty() && state_ == State::kOpen && !is_paused_) {
-    if (delivered > kMostInOneIteration) {
+    if (delivered > kMaxBytesPerIteration) {
       context_.loop.make_ready(token());
       break;
     }
     if (context_.cork.owner() != this)
-      take_cork();
+      acquire_cork();
     const Event event = connection_.next(in, context_.cork.output);
     if (event.type == Event::Type::kText || event.type == Event::Type::kBinary) {
       delivered += event.payload.size() + 1;
@@ -290,7 +290,7 @@ void Session::on_timer() {
       refuse_with(refusal(Error::kHeadTimeout));
       break;
     case Deadlines::Due::kPing:
-      take_cork();
+      acquire_cork();
       connection_.send_control(Opcode::kPing, {}, context_.cork.output);
       break;
     case Deadlines::Due::kPong:

@@ -84,8 +84,8 @@ class Session final : public TimerNode {
   // --- For rooms.
 
   /// True if it accepts frames that the context's deflate pool compressed once for several sessions.
-  [[nodiscard]] bool takes_shared_deflate() const { return connection_.takes_shared_deflate(); }
-  /// Sends ranges of a shared block of whole frames; compressed ones only if takes_shared_deflate. If output was queued
+  [[nodiscard]] bool accepts_shared_deflate() const { return connection_.accepts_shared_deflate(); }
+  /// Sends ranges of a shared block of whole frames; compressed ones only if accepts_shared_deflate. If output was queued
   /// before, and the queue now costs more than `limits.chat_queue` bytes (Outbox::cost), disconnects the session with
   /// Close 1008 and returns false.
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
@@ -149,7 +149,7 @@ class Session final : public TimerNode {
 
   // --- Output
   /// Makes this session the owner of the cork, after uncorking the previous owner.
-  [[gnu::noinline]] void take_cork();
+  [[gnu::noinline]] void acquire_cork();
   SendResult after_send();
   void flush() {
     if (context_.cork.owner() == this)

@@ -10,7 +10,7 @@ namespace ws {
 void Session::close(std::uint16_t code, std::string_view reason) {
   if (!is_open())
     return;
-  take_cork();
+  acquire_cork();
   connection_.close(code, reason, context_.cork.output);
   deadlines_.sent_close(now(), limits());
   // Input is no longer answered, so reading cannot add output; it is needed to find the peer's Close.
@@ -23,7 +23,7 @@ void Session::close(std::uint16_t code, std::string_view reason) {
 void Session::fail(Error error) {
   if (state_ != State::kOpen)
     return;
-  take_cork();
+  acquire_cork();
   handle_event(connection_.fail(error, context_.cork.output));
 }
 
@@ -88,12 +88,12 @@ void Session::tell_closed(const Ending& ending) {
 void Session::on_exception(std::string_view what) {
   log(LogLevel::kError, {"Session ", id().text(), ": ", what});
   if (state_ == State::kHead) {
-    take_cork();
+    acquire_cork();
     context_.cork.output.clear();  // it may hold an incomplete head; frames are never incomplete
     refuse_with(refusal(500, "internal error"));
   } else if (state_ == State::kOpen) {
     // [6455-7.4.1-1011]
-    take_cork();
+    acquire_cork();
     connection_.close(close_code::kInternalError, "internal error", context_.cork.output);
     start_flushing();
     tell_closed({close_code::kInternalError, what, true});

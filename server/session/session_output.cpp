@@ -12,7 +12,7 @@
 
 namespace ws {
 
-void Session::take_cork() {
+void Session::acquire_cork() {
   Session* const owner = context_.cork.owner();
   if (owner != nullptr && owner != this)
     owner->uncork();
@@ -23,7 +23,7 @@ Session::SendResult Session::send(Opcode opcode,
                                   std::initializer_list<std::span<const std::byte>> parts) {
   if (!is_open())
     return SendResult::kRefused;
-  take_cork();
+  acquire_cork();
   connection_.send(opcode, parts, context_.cork.output);
   return after_send();
 }
@@ -31,7 +31,7 @@ Session::SendResult Session::send(Opcode opcode,
 Session::SendResult Session::send(Opcode opcode, std::span<const std::byte> payload) {
   // Common case: a short answer to the message that is being handled.
   if (context_.cork.owner() != this || state_ != State::kOpen ||
-      !connection_.send_short(opcode, payload, context_.cork.output)) [[unlikely]]
+      !connection_.try_send_small(opcode, payload, context_.cork.output)) [[unlikely]]
     return send(opcode, {payload});
   return after_send();
 }
@@ -107,7 +107,7 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
   flush();  // earlier output of this session goes first
   if (!is_open())
     return true;
-  if (takes_shared_deflate())
+  if (accepts_shared_deflate())
     connection_.forget_sent_context();
   const bool was_queued = queued() > 0;
   std::size_t sent = 0;

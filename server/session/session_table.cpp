@@ -15,13 +15,13 @@ void make_room(std::vector<Element>& vector, std::size_t size) {
 }  // namespace
 
 SessionTable::SessionTable(std::uint32_t first, std::uint32_t stride)
-    : first_serial_(first), stride_(stride), next_serial_(first) {}
+    : first_(first), stride_(stride), next_(first) {}
 
 SessionTable::~SessionTable() = default;
 
 EventLoop::Token SessionTable::next_token() const {
   const auto slot = free_.empty() ? static_cast<std::uint32_t>(slots_.size()) : free_.back();
-  return {slot, next_serial_};
+  return {slot, next_};
 }
 
 void SessionTable::put(std::unique_ptr<Session> session) {
@@ -35,16 +35,16 @@ void SessionTable::put(std::unique_ptr<Session> session) {
     free_.pop_back();
   }
   Slot& slot = slots_[token.slot];
-  slot.serial = token.generation;
+  slot.generation = token.generation;
   slot.dense = static_cast<std::uint32_t>(dense_.size());
   dense_.push_back(session.get());
   slot.session = std::move(session);
   // Wraps around after 2^32 numbers.
-  next_serial_ = next_serial_ > UINT32_MAX - stride_ ? first_serial_ : next_serial_ + stride_;
+  next_ = next_ > UINT32_MAX - stride_ ? first_ : next_ + stride_;
 }
 
 Session* SessionTable::find(EventLoop::Token token) const {
-  if (token.slot >= slots_.size() || slots_[token.slot].serial != token.generation)
+  if (token.slot >= slots_.size() || slots_[token.slot].generation != token.generation)
     return nullptr;
   return slots_[token.slot].session.get();
 }

@@ -41,15 +41,15 @@ class SessionTable {
  private:
   struct Slot {
     std::unique_ptr<Session> session;
-    std::uint32_t serial = 0;
+    std::uint32_t generation = 0;
     std::uint32_t dense = 0;  ///< index into dense_
   };
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;  ///< slots without a session
   std::vector<Session*> dense_;
-  std::uint32_t first_serial_;
+  std::uint32_t first_;
   std::uint32_t stride_;
-  std::uint32_t next_serial_;
+  std::uint32_t next_;
 };
 
 }  // namespace ws

@@ -164,7 +164,7 @@ void upgrade(State& state) {
       state.SkipWithError("the head is not complete");
       break;
     }
-    write_switching_protocols(judge_upgrade(request, {}), "", out);
+    write_switching_protocols(validate_upgrade(request, {}), "", out);
     benchmark::DoNotOptimize(out.size());
     out.clear();
   }
@@ -266,10 +266,10 @@ void fan_out(State& state) {
   constexpr std::string_view kText = "twenty bytes of text";
   for (auto _ : state) {
     for (std::size_t i = 0; i < speakers; ++i) {
-      if (!room.say(*members[i].session, Opcode::kText, {std::as_bytes(std::span(kText))}))
+      if (!room.broadcast(*members[i].session, Opcode::kText, {std::as_bytes(std::span(kText))}))
         return state.SkipWithError("not said");
     }
-    room.end_turn();
+    room.end_iteration();
     state.PauseTiming();
     for (const Member& member : members)
       member.drain();

@@ -154,9 +154,9 @@ class Conversation:
             elif frame_.opcode == PONG:
                 self.tell(("pong", frame_.payload))
             else:
-                self.take_data(frame_)
+                self.read_data(frame_)
 
-    def take_data(self, frame_):
+    def read_data(self, frame_):
         if frame_.opcode != CONTINUATION:
             self.message_opcode, self.message_rsv = frame_.opcode, frame_.rsv
         self.message.append(frame_.payload)

@@ -21,7 +21,7 @@ class Onlooker {
       : keep_((input.choice >> 2U) * 7),
         dissector_((input.choice & 1U) != 0 ? Sender::kServer : Sender::kClient, keep_) {
     if ((input.choice & 2U) != 0)
-      dissector_.take_frames();
+      dissector_.expect_frames();
   }
 
   /// `bytes` from a fresh copy before a guard page, which the next call's overwrite.

@@ -77,7 +77,7 @@ void check(const Input& input) {
 
   const DeflateSettings settings{
       .is_enabled = true,
-      .takes_over_context = (input.choice & 1U) == 0,
+      .keeps_context = (input.choice & 1U) == 0,
       .window_bits = static_cast<std::uint8_t>(std::max(9U, 8 + (input.choice >> 1U)))};
   // A client that leaves all to the server takes what a server answers, and for what it means.
   if (const auto answer = accept_deflate(*whole.extensions(), settings)) {
@@ -85,13 +85,13 @@ void check(const Input& input) {
     const Head answered({answer->text});
     std::optional<DeflateParameters> agreed;
     require(answered.extensions().has_value() &&
-                judge_deflate_answer(*answered.extensions(), {.is_enabled = true}, agreed) ==
+                validate_deflate_answer(*answered.extensions(), {.is_enabled = true}, agreed) ==
                     Error::kNone &&
                 agreed.has_value() && is_same(*agreed, answer->parameters),
             "an answer that means something else to the client");
   }
   std::optional<DeflateParameters> agreed;
-  const Error error = judge_deflate_answer(*whole.extensions(), settings, agreed);
+  const Error error = validate_deflate_answer(*whole.extensions(), settings, agreed);
   require(error == Error::kNone || error == Error::kUnofferedExtension ||
               error == Error::kDeflateAnswer,
           "an undocumented judgement");

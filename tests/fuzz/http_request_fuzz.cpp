@@ -6,7 +6,7 @@ namespace {
 
 std::string start_and_upgrade(const ws::HttpRequest& request) {
   const std::string supported[] = {"chat"};
-  const ws::Upgrade upgrade = ws::judge_upgrade(request, supported);
+  const ws::Upgrade upgrade = ws::validate_upgrade(request, supported);
   const std::uint16_t code = ws::describe(upgrade.error).code;
   ws::fuzz::require(code == 0 || code == 400 || code == 405 || code == 426,
                     "an undocumented answer");

@@ -12,7 +12,7 @@ std::string start_and_judgement(const ws::HttpResponse& response) {
     std::ranges::copy(ws::test::as_span("the sample nonce"), client.nonce.begin());
     return client;
   }();
-  ws::ClientHandshake::Established established = kClient.judge_response(response);
+  ws::ClientHandshake::Established established = kClient.validate_response(response);
   const std::uint16_t code = ws::describe(established.error).code;
   ws::fuzz::require(code == 0 || code == 1002 || established.error == ws::Error::kExtensionSyntax,
                     "an undocumented judgement");

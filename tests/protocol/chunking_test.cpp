@@ -64,7 +64,7 @@ Stream random_stream(Dice& dice) {
     unsigned opcode = is_text ? 0x1 : 0x2;
     if (stream.deflate.has_value() && !message.empty() && dice.one_in(2)) {
       if (!takes_over)
-        peer.start_anew();
+        peer.restart();
       payload = peer.message(message);
       opcode |= 0x40;  // RSV1
     }

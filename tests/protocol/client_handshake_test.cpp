@@ -197,7 +197,7 @@ TEST(Response, IsJudgedByEachOfItsFields) {
     HttpResponse response;
     const std::string bytes = row.bytes + "\r\n";
     parse(response, bytes);
-    const ClientHandshake::Established established = client.judge_response(response);
+    const ClientHandshake::Established established = client.validate_response(response);
     EXPECT_EQ(describe(established.error).text, describe(row.error).text);
     if (row.error == Error::kNone) {
       EXPECT_EQ(established.subprotocol, row.subprotocol);
@@ -226,7 +226,8 @@ TEST(Deflate, IsOfferedAnsweredAndAgreedOnInTheHandshake) {
 
   HttpRequest request_head;
   parse(request_head, request_bytes);
-  const Upgrade upgrade = judge_upgrade(request_head, {}, {.is_enabled = true, .window_bits = 11});
+  const Upgrade upgrade =
+      validate_upgrade(request_head, {}, {.is_enabled = true, .window_bits = 11});
   ASSERT_TRUE(upgrade.deflate.has_value());
   out.clear();
   write_switching_protocols(upgrade, "", out);
@@ -242,7 +243,7 @@ TEST(Deflate, IsOfferedAnsweredAndAgreedOnInTheHandshake) {
 
   HttpResponse answer;
   parse(answer, answer_bytes);
-  const ClientHandshake::Established established = client.judge_response(answer);
+  const ClientHandshake::Established established = client.validate_response(answer);
   EXPECT_EQ(established.error, Error::kNone);
   ASSERT_TRUE(established.deflate.has_value());
   EXPECT_EQ(established.deflate->server_max_window_bits, 11);
@@ -256,7 +257,7 @@ TEST(Response, WithAMalformedListOfExtensionsIsRefused) {
       "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
       "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Extensions: permessage-deflate;\r\n\r\n";
   parse(answer, bytes);
-  EXPECT_EQ(example_client().judge_response(answer).error, Error::kExtensionSyntax);
+  EXPECT_EQ(example_client().validate_response(answer).error, Error::kExtensionSyntax);
 }
 
 }  // namespace

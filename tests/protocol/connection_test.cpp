@@ -815,7 +815,7 @@ TEST(Sending, ByTheShortWaySaysTheSameOrNothing) {
   for (const auto& row : kRows) {
     const Bytes payload(row.size, 'x');
     roomy.clear();
-    EXPECT_EQ(Connection(server).send_short(Opcode::kBinary, as_span(payload), roomy),
+    EXPECT_EQ(Connection(server).try_send_small(Opcode::kBinary, as_span(payload), roomy),
               !row.header.empty())
         << row.size;
     EXPECT_TRUE(flatten(roomy) == (row.header.empty() ? "" : row.header + payload)) << row.size;
@@ -823,16 +823,16 @@ TEST(Sending, ByTheShortWaySaysTheSameOrNothing) {
 
   roomy.clear();
   Output none;
-  EXPECT_FALSE(Connection(server).send_short(Opcode::kText, as_span("no room"), none));
+  EXPECT_FALSE(Connection(server).try_send_small(Opcode::kText, as_span("no room"), none));
   EXPECT_TRUE(none.empty());
   const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
-  EXPECT_FALSE(Connection(client).send_short(Opcode::kText, as_span("unmasked"), roomy));
+  EXPECT_FALSE(Connection(client).try_send_small(Opcode::kText, as_span("unmasked"), roomy));
   EXPECT_TRUE(roomy.empty());
 
   // [6455-5.5.1-LAST]
   Connection closing(server);
   closing.close(1000, "", roomy);
-  EXPECT_FALSE(closing.send_short(Opcode::kText, as_span("one more thing"), roomy));
+  EXPECT_FALSE(closing.try_send_small(Opcode::kText, as_span("one more thing"), roomy));
   EXPECT_EQ(flatten(roomy), hex("88 02 03 e8"));
 }
 #endif

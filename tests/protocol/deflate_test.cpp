@@ -232,14 +232,14 @@ TEST(Limit, IsOfWhatInflates) {
   const Limits limits{.message = 1000};
   const Bytes most(1000, 'a');
   expect_events({{kCompressedText, peer.message(most)}}, {text(most)}, {}, limits);
-  peer.start_anew();
+  peer.restart();
   expect_events({{kCompressedText, peer.message(most + 'a')}}, {failed(Error::kMessageTooBig)}, {},
                 limits);
   // What comes before the limit is judged before it.
-  peer.start_anew();
+  peer.restart();
   expect_events({{kCompressedText, peer.message(Bytes(999, 'a') + "\xff" + "a")}},
                 {failed(Error::kTextNotUtf8)}, {}, limits);
-  peer.start_anew();
+  peer.restart();
   expect_events({{kCompressedText, peer.message(most + "\xff")}}, {failed(Error::kMessageTooBig)},
                 {}, limits);
 }
@@ -539,13 +539,13 @@ TEST(Sent, NothingLeavesByTheShortWayWhereCompressionWasAgreedOn) {
   Output out;
   out.extend(1000);
   out.clear();
-  EXPECT_FALSE(connection.send_short(Opcode::kText, as_span("once and again"), out));
+  EXPECT_FALSE(connection.try_send_small(Opcode::kText, as_span("once and again"), out));
   EXPECT_TRUE(out.empty());
 }
 
 TEST(Shared, HalfReceivedMessagesOfSeveralConnectionsKeepApart) {
   Budget budget(std::size_t{1} << 40U);
-  DeflatePool pool({.is_enabled = true, .takes_over_context = false}, &budget);
+  DeflatePool pool({.is_enabled = true, .keeps_context = false}, &budget);
   const ConnectionSettings settings{.budget = &budget, .deflate = &pool};
   Connection a(settings);
   Connection b(settings);
@@ -559,7 +559,7 @@ TEST(Shared, HalfReceivedMessagesOfSeveralConnectionsKeepApart) {
   };
   PeerDeflater peer;
   const Bytes one = client_frame(kCompressedText, peer.message("one, one, one, one"));
-  peer.start_anew();
+  peer.restart();
   const Bytes two = client_frame(kCompressedText, peer.message("two, two, two, two"));
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(give(a, one.substr(0, 10)), "(more)");
@@ -571,7 +571,7 @@ TEST(Shared, HalfReceivedMessagesOfSeveralConnectionsKeepApart) {
 
 TEST(Shared, WithoutContextAnIdleConnectionHoldsNoWindow) {
   Budget budget(std::size_t{1} << 40U);
-  DeflatePool pool({.is_enabled = true, .takes_over_context = false}, &budget);
+  DeflatePool pool({.is_enabled = true, .keeps_context = false}, &budget);
   const ConnectionSettings settings{.budget = &budget, .deflate = &pool};
   std::vector<std::unique_ptr<Connection>> connections;
   std::size_t used = 0;
@@ -594,7 +594,7 @@ TEST(Shared, AFrameFromElsewhereEndsOurContext) {
   Sender sender({});
   PeerInflater peer;
   EXPECT_EQ(peer.message(sender.send(Opcode::kText, {kLine}).payload), kLine);
-  ASSERT_TRUE(sender.connection().takes_shared_deflate());
+  ASSERT_TRUE(sender.connection().accepts_shared_deflate());
   // Somebody else's frame crosses the same window.
   const Bytes other = "Something else that was compressed for many, without context.";
   EXPECT_EQ(peer.message(PeerDeflater().message(other)), other);
@@ -602,14 +602,14 @@ TEST(Shared, AFrameFromElsewhereEndsOurContext) {
   EXPECT_EQ(peer.message(sender.send(Opcode::kText, {kLine}).payload), kLine);
   EXPECT_EQ(peer.message(sender.send(Opcode::kText, {kLine}).payload), kLine);
 
-  EXPECT_FALSE(Sender({.server_max_window_bits = 14}).connection().takes_shared_deflate());
+  EXPECT_FALSE(Sender({.server_max_window_bits = 14}).connection().accepts_shared_deflate());
   EXPECT_TRUE(Sender({.server_max_window_bits = 14}, {.window_bits = 14})
                   .connection()
-                  .takes_shared_deflate());
+                  .accepts_shared_deflate());
   Sender new_one({});
   new_one.connection().forget_sent_context();  // there is none yet
   const ConnectionSettings settings;
-  EXPECT_FALSE(Connection(settings).takes_shared_deflate()) << "it has not agreed to any";
+  EXPECT_FALSE(Connection(settings).accepts_shared_deflate()) << "it has not agreed to any";
 }
 
 // ------------------------------------------------------------------ memory
@@ -618,7 +618,7 @@ TEST(Memory, IsThatOfTheBudget) {
   for (const bool takes_over : {true, false}) {
     for (const std::uint8_t bits : {std::uint8_t{9}, std::uint8_t{12}, std::uint8_t{15}}) {
       const DeflateSettings settings{
-          .is_enabled = true, .takes_over_context = takes_over, .window_bits = bits};
+          .is_enabled = true, .keeps_context = takes_over, .window_bits = bits};
       const DeflateParameters agreed{.server_no_context_takeover = !takes_over,
                                      .client_no_context_takeover = !takes_over,
                                      .server_max_window_bits = bits};

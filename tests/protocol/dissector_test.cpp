@@ -81,7 +81,7 @@ std::vector<Seen> dissect(const Setup& setup, std::string_view stream,
                           const std::vector<std::size_t>& cuts) {
   Dissector dissector(setup.sender, setup.keep);
   if (setup.are_frames)
-    dissector.take_frames();
+    dissector.expect_frames();
   std::vector<Seen> items;
   std::size_t begin = 0;
   for (const std::size_t cut : cuts) {
@@ -180,7 +180,7 @@ TEST(Dissector, SeesTheArticlesSessionAtWiresharksOffsets) {
 
 TEST(Dissector, ShowsTheFieldsOfAHeader) {
   Dissector dissector(Sender::kClient, 100);
-  dissector.take_frames();
+  dissector.expect_frames();
   const Bytes bytes = hex("c2 fe 00 03 37 fa 21 3d 00 00 00");
   auto in = as_span(bytes);
   const auto item = dissector.next(in);
@@ -417,7 +417,7 @@ TEST(Dissector, TakesABodyOfNoProperLengthForOneToTheEnd) {
 TEST(Dissector, KeepsOfALongPayloadWhatItIsAskedFor) {
   const Bytes long_frame = hex("82 fe 17 70 37 fa 21 3d") + repeat(6000, "x");
   Dissector dissector(Sender::kClient, 7000);
-  dissector.take_frames();
+  dissector.expect_frames();
   std::vector<Seen> items;
   feed(dissector, long_frame + long_frame, items);
   ASSERT_EQ(items.size(), 2U);

@@ -166,7 +166,7 @@ TEST(Server, AnswersEachParameterAsItIsToBeAnswered) {
 }
 
 TEST(Server, AnnouncesWhatItWasToldToWantItself) {
-  const DeflateSettings frugal{.is_enabled = true, .takes_over_context = false, .window_bits = 11};
+  const DeflateSettings frugal{.is_enabled = true, .keeps_context = false, .window_bits = 11};
   // [7692-7.1.1-UNASKED], [7692-7.1.2-UNASKED]
   EXPECT_EQ(answer("permessage-deflate; client_max_window_bits", frugal),
             "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=11; "
@@ -236,7 +236,7 @@ TEST(Server, TakesTheFirstOfferThatIsValid) {
 TEST(Client, OffersWhatItsSettingsSay) {
   // [7692-5-OFFER], [7692-7.1.2-CLIENT-BITS]
   EXPECT_EQ(offer_deflate({.is_enabled = true}), "permessage-deflate; client_max_window_bits");
-  EXPECT_EQ(offer_deflate({.is_enabled = true, .takes_over_context = false, .window_bits = 9}),
+  EXPECT_EQ(offer_deflate({.is_enabled = true, .keeps_context = false, .window_bits = 9}),
             "permessage-deflate; server_no_context_takeover; client_no_context_takeover; "
             "server_max_window_bits=9; client_max_window_bits=9");
 }
@@ -247,7 +247,7 @@ std::string judged(const std::string& fields, DeflateSettings settings = {.is_en
   const auto extensions = parse_extensions(head.values());
   EXPECT_TRUE(extensions.has_value()) << fields;
   std::optional<DeflateParameters> agreed;
-  const Error error = judge_deflate_answer(*extensions, settings, agreed);
+  const Error error = validate_deflate_answer(*extensions, settings, agreed);
   EXPECT_TRUE(error == Error::kNone || !agreed.has_value());
   if (error != Error::kNone)
     return std::string(describe(error).tag);
@@ -266,7 +266,7 @@ TEST(Client, TakesAnAnswerToItsOffer) {
                          "client_no_context_takeover; server_max_window_bits=8; "
                          "client_max_window_bits=8")),
             "8! 8!");
-  const DeflateSettings frugal{.is_enabled = true, .takes_over_context = false, .window_bits = 10};
+  const DeflateSettings frugal{.is_enabled = true, .keeps_context = false, .window_bits = 10};
   EXPECT_EQ(judged(field("permessage-deflate; server_no_context_takeover; "
                          "server_max_window_bits=10"),
                    frugal),
@@ -292,7 +292,7 @@ TEST(Client, FailsTheConnectionOverAnyOther) {
     EXPECT_EQ(judged(field("permessage-deflate; " + parameters)), "7692-7-RESPONSE") << parameters;
   }
   // What was asked for was not promised: [7692-7.1.1-SERVER-NO-TAKEOVER], [7692-7.1.2-SERVER-BITS]
-  const DeflateSettings no_takeover{.is_enabled = true, .takes_over_context = false};
+  const DeflateSettings no_takeover{.is_enabled = true, .keeps_context = false};
   EXPECT_EQ(judged(field("permessage-deflate"), no_takeover), "7692-7-RESPONSE");
   const DeflateSettings small{.is_enabled = true, .window_bits = 10};
   EXPECT_EQ(judged(field("permessage-deflate"), small), "7692-7-RESPONSE");

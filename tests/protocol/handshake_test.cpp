@@ -32,7 +32,7 @@ struct Judgement {
 Judgement judge(const std::string& bytes, const std::vector<std::string>& supported = {}) {
   HttpRequest request;
   parse(request, bytes);
-  const Upgrade upgrade = judge_upgrade(request, supported);
+  const Upgrade upgrade = validate_upgrade(request, supported);
   return {upgrade.error, text_of(upgrade.accept), std::string(upgrade.subprotocol)};
 }
 
@@ -250,7 +250,7 @@ TEST(SwitchingProtocols, IsTheArticlesAnswerOf218Bytes) {
   EXPECT_EQ(article.size(), 227U);
   HttpRequest head;
   parse(head, article);
-  const Upgrade upgrade = judge_upgrade(head, {});
+  const Upgrade upgrade = validate_upgrade(head, {});
   ASSERT_EQ(upgrade.error, Error::kNone);
   Output out;
   write_switching_protocols(upgrade,

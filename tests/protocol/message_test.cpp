@@ -48,7 +48,7 @@ TEST(DataFrame, MayStandWhereItsOpcodeSays) {
        Error::kLoneContinuation},
   };
   for (const auto& row : kRows) {
-    EXPECT_EQ(judge_data_frame(data_frame(row.opcode, true, row.payload_length), row.open, 10),
+    EXPECT_EQ(validate_data_frame(data_frame(row.opcode, true, row.payload_length), row.open, 10),
               row.error)
         << row.rule;
   }

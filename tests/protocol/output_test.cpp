@@ -109,8 +109,8 @@ TEST(Output, GivesBackABlockThatIsLargeWhenItIsCleared) {
     const std::byte* const first = out.extend(1).data();
     return out.extend(100'000).data() == first + 1;
   };
-  EXPECT_TRUE(is_kept(Output::kMostKept));
-  EXPECT_FALSE(is_kept(Output::kMostKept + 1));
+  EXPECT_TRUE(is_kept(Output::kMaxKept));
+  EXPECT_FALSE(is_kept(Output::kMaxKept + 1));
 }
 
 }  // namespace

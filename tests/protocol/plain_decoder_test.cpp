@@ -143,7 +143,7 @@ std::vector<Event> inflated(std::string_view stream, bool takes_over = true,
                             std::uint64_t largest = 1000) {
   return decode(stream, {.is_from_client = false,
                          .largest_message = largest,
-                         .deflate = Settings::Deflate{.takes_over_context = takes_over,
+                         .deflate = Settings::Deflate{.keeps_context = takes_over,
                                                       .largest_compressed = 100}});
 }
 const std::string kHello = hex("c1 07 f2 48 cd c9 c9 07 00");

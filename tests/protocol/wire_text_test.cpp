@@ -20,7 +20,7 @@ class Item {
                 std::size_t keep = kKeep)
       : dissector_(sender, keep) {
     if (are_frames)
-      dissector_.take_frames();
+      dissector_.expect_frames();
     auto in = as_span(bytes);
     const auto item = dissector_.next(in);
     dissected_ = item.has_value() ? *item : dissector_.cut().value();

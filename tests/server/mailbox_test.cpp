@@ -77,22 +77,22 @@ TEST(Mailbox, SaysWhenItIsFullAndWakesWhoWaits) {
   EventLoop reader;
   EventLoop sender;
   Mailbox<int> mailbox(reader, 10'000);
-  EXPECT_TRUE(mailbox.has_room(sender));
+  EXPECT_TRUE(mailbox.has_space(sender));
   mailbox.post(1, 9'999);
-  EXPECT_TRUE(mailbox.has_room(sender)) << "not yet";
+  EXPECT_TRUE(mailbox.has_space(sender)) << "not yet";
   mailbox.post(2, 1'000'000);  // one is always taken, however large
-  EXPECT_FALSE(mailbox.has_room(sender));
-  EXPECT_FALSE(mailbox.has_room(sender)) << "asked again";
+  EXPECT_FALSE(mailbox.has_space(sender));
+  EXPECT_FALSE(mailbox.has_space(sender)) << "asked again";
   EXPECT_EQ(take(mailbox), (std::vector{1, 2}));
   EXPECT_EQ(Turns::of(sender), 1);
-  EXPECT_TRUE(mailbox.has_room(sender));
+  EXPECT_TRUE(mailbox.has_space(sender));
 }
 
 TEST(Mailbox, WakesNobodyWhoDoesNotWait) {
   EventLoop reader;
   EventLoop sender;
   Mailbox<int> mailbox(reader, 10'000);
-  EXPECT_TRUE(mailbox.has_room(sender));
+  EXPECT_TRUE(mailbox.has_space(sender));
   mailbox.post(1, 1);
   EXPECT_EQ(take(mailbox), std::vector{1});
   EXPECT_FALSE(Turns::were_taken(sender));
@@ -103,7 +103,7 @@ TEST(Mailbox, IsFullOfManySmallMailsToo) {
   EventLoop sender;
   Mailbox<int> mailbox(reader, 40'960);
   int posted = 0;
-  while (mailbox.has_room(sender))
+  while (mailbox.has_space(sender))
     mailbox.post(++posted, 0);
   EXPECT_EQ(posted, 10);
 }
@@ -121,7 +121,7 @@ class Sender final : public EventLoop::Handler {
   bool on_ready(EventLoop::Token, std::uint32_t) override { return true; }
   void on_timer(TimerNode&) override {}
   void on_iteration_end() override {
-    while (next_ < end_ && mailbox_.has_room(loop_))
+    while (next_ < end_ && mailbox_.has_space(loop_))
       mailbox_.post(next_++, 1);
     if (next_ == end_)
       loop_.stop();

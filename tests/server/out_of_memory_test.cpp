@@ -180,13 +180,13 @@ TEST(ServerOutOfMemory, LetsALoopHandOnAllThatLiesInItsMailbox) {
   EventLoop loop;
   Mailbox<int> from(loop, 40'960);
   Mailbox<int> to(loop, 40'960);
-  while (from.has_room(loop))
+  while (from.has_space(loop))
     from.post(1, 0);
   for (int sender = 0; sender < 64; ++sender)
     from.post(1, 0);
   for (int i = 0; i < 9; ++i)
     to.post(1, 0);
-  EXPECT_TRUE(to.has_room(loop));
+  EXPECT_TRUE(to.has_space(loop));
   EXPECT_FALSE(fails([&] { from.take([&](int mail) { to.post(mail, 0); }); }));
 }
 

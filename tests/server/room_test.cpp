@@ -101,7 +101,7 @@ class RoomTest : public testing::Test {
   }
   bool say(Member& speaker, std::string_view text) { return say(room, speaker, text); }
   static bool say(Room& room, Member& speaker, std::string_view text) {
-    return room.say(*speaker.session, Opcode::kText, {std::as_bytes(std::span(text))});
+    return room.broadcast(*speaker.session, Opcode::kText, {std::as_bytes(std::span(text))});
   }
 
   static constexpr std::uint32_t kReadable = 1;  // EPOLLIN
@@ -125,11 +125,11 @@ TEST_F(RoomTest, TellsEachWhatTheOthersSaidInOrderAndNothingOfItsOwn) {
     EXPECT_TRUE(say(*speaker, text));
   }
   EXPECT_EQ(read(c), "") << "nothing leaves before the turn ends";
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(a), frame("b1") + frame(""));
   EXPECT_EQ(read(b), frame("a1") + frame("a2") + frame("a3"));
   EXPECT_EQ(read(c), frame("a1") + frame("a2") + frame("b1") + frame("a3") + frame(""));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(c), "") << "and once";
 }
 
@@ -139,7 +139,7 @@ TEST_F(RoomTest, TellsANewcomerWhatIsSaidAfterItJoined) {
   Member& b = join();
   EXPECT_TRUE(say(a, "after"));
   EXPECT_TRUE(say(b, "hello"));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(b), frame("after"));
   EXPECT_EQ(read(a), frame("hello"));
 }
@@ -153,7 +153,7 @@ TEST_F(RoomTest, GoesOnWhenSomeoneLeaves) {
   room.leave(*a.session);  // the last one takes its place
   EXPECT_EQ(room.size(), 2U);
   EXPECT_TRUE(say(c, "c2"));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(a), "");
   EXPECT_EQ(read(b), frame("a1") + frame("c1") + frame("c2")) << "what it said is heard";
   EXPECT_EQ(read(c), frame("a1"));
@@ -168,7 +168,7 @@ TEST_F(RoomTest, LosesNobodyToOneWhoNeverJoined) {
   room.leave(*c.session);
   EXPECT_EQ(room.size(), 2U);
   EXPECT_TRUE(say(b, "b1"));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(a), frame("b1"));
   EXPECT_EQ(read(c), "");
 }
@@ -179,7 +179,7 @@ TEST_F(RoomTest, SendsEachItsOwnWordsBeforeThoseOfTheRoom) {
   constexpr std::string_view kOwn = "own";
   b.session->send(Opcode::kText, {std::as_bytes(std::span(kOwn))});
   EXPECT_TRUE(say(a, "room"));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(b), frame("own") + frame("room"));
 }
 
@@ -208,7 +208,7 @@ TEST_F(SmallQueue, PutsOutWhoIsBehindAndServesTheOthers) {
   while (slow.session->is_open() && said < 1000) {
     ASSERT_TRUE(say(a, text));
     ++said;
-    room.end_turn();
+    room.end_iteration();
     quick_heard += drain(quick);
   }
   EXPECT_EQ(quick_heard.size(), said * one.size());
@@ -225,7 +225,7 @@ TEST_F(SmallQueue, KeepsWhoWasUpToDateHoweverLargeTheMessage) {
   Member& b = join();
   const std::string large(2'000'000, 'x');
   ASSERT_TRUE(say(a, large));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_TRUE(b.session->is_open());
   EXPECT_EQ(drain(b).size(), large.size() + 10);
 }
@@ -240,7 +240,7 @@ TEST_F(SmallBudget, SaysNothingThatTheBudgetDoesNotBear) {
   Member& b = join();
   EXPECT_FALSE(say(a, std::string(10'000, 'x')));
   EXPECT_TRUE(say(a, "small"));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(b), frame("small"));
 }
 
@@ -297,7 +297,7 @@ TEST_F(Editions, ReachEachMemberInTheOneThatItTakes) {
     EXPECT_TRUE(say(plain, kLine));
     EXPECT_TRUE(say(keeper, kLine + "!"));
     EXPECT_TRUE(say(small, "short"));
-    room.end_turn();
+    room.end_iteration();
     EXPECT_EQ(read(plain), frame(kLine + "!") + frame("short"));
     EXPECT_EQ(read(small), frame(kLine) + frame(kLine + "!"));
     EXPECT_EQ(keeper_reads.frames(read(keeper)), (Lines{"*" + kLine, "short"}));
@@ -319,7 +319,7 @@ TEST_F(Editions, ABroadcastEndsTheContextOfWhatASessionIsSentAlone) {
     send(kLine);
     EXPECT_TRUE(say(a, kOther));
     send(kLine);  // before the broadcast, though said after it
-    room.end_turn();
+    room.end_iteration();
     send(kLine);
     EXPECT_EQ(reads.frames(read(keeper)),
               (Lines{"*" + kLine, "*" + kLine, "*" + kLine, "*" + kOther, "*" + kLine}));
@@ -331,7 +331,7 @@ TEST_F(Editions, WhoJoinsOrLeavesInATurnHearsItsPartOfIt) {
   EXPECT_TRUE(say(a, kLine)) << "nobody takes the other edition yet";
   Member& early = join("permessage-deflate");
   EXPECT_TRUE(say(a, kLine + "0"));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(early), frame(kLine + "0")) << "nor does this turn have one";
   room.leave(*early.session);
   Member& first = join("permessage-deflate");
@@ -340,7 +340,7 @@ TEST_F(Editions, WhoJoinsOrLeavesInATurnHearsItsPartOfIt) {
   EXPECT_TRUE(say(first, kLine + "2"));
   room.leave(*first.session);
   EXPECT_TRUE(say(a, kLine + "3"));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(a), frame(kLine + "2"));
   EXPECT_EQ(read(first), "");
   EXPECT_EQ(Reader().frames(read(second)), (Lines{"*" + kLine + "2", "*" + kLine + "3"}));
@@ -363,7 +363,7 @@ TEST_F(NoBudgetForEditions, WithoutMemoryForACompressorTheyAreAlike) {
   Member& a = join();
   Member& b = join("permessage-deflate");
   EXPECT_TRUE(say(a, kLine));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(b), frame(kLine));
 }
 
@@ -374,7 +374,7 @@ TEST_F(NoBudgetForEditions, WhatIsRefusedTakesNothingThoughOneEditionHadRoom) {
   EXPECT_EQ(budgets.buffered.used(), 0U);
   EXPECT_TRUE(say(a, kLine));
   EXPECT_FALSE(say(a, std::string(12'000, 'x')));
-  room.end_turn();
+  room.end_iteration();
   EXPECT_EQ(read(b), frame(kLine)) << "and takes nothing with it";
 }
 
@@ -389,7 +389,7 @@ class Parts : public RoomTest {
   void uncork() {
     for (int i = 0; i < 3; ++i) {
       for (const auto& part : parts)
-        part->room.end_turn();
+        part->room.end_iteration();
     }
   }
 
@@ -408,8 +408,8 @@ TEST_F(Parts, HearTheSameInTheOrderInWhichTheHomePutsIt) {
   EXPECT_TRUE(say(two.room, d, "d1"));
   EXPECT_TRUE(say(home.room, a, "a1"));
   EXPECT_TRUE(say(two.room, c, "c2"));
-  two.room.end_turn();
-  one.room.end_turn();
+  two.room.end_iteration();
+  one.room.end_iteration();
   EXPECT_EQ(read(d), "") << "nothing is heard before it has its place";
   uncork();
   // What the home said itself, then its mail in the order in which that came.
@@ -432,8 +432,8 @@ TEST_F(Parts, AreToldOfOneTurnByOneWriteAMember) {
     EXPECT_TRUE(say(home.room, a, "a"));
     EXPECT_TRUE(say(two.room, c, "c"));
   }
-  one.room.end_turn();
-  two.room.end_turn();
+  one.room.end_iteration();
+  two.room.end_iteration();
   uncork();
   std::array<char, 100> packet;
   EXPECT_EQ(::recv(d.peer.get(), packet.data(), packet.size(), 0), 27);
@@ -445,7 +445,7 @@ TEST_F(Parts, ANewcomerHearsWhatIsPutInOrderFromThenOn) {
   EXPECT_TRUE(say(home.room, a, "a1"));
   Member& early = join(two);
   EXPECT_TRUE(say(home.room, a, "a2"));
-  home.room.end_turn();
+  home.room.end_iteration();
   EXPECT_EQ(read(b), "") << "it lies in the mailbox";
   Member& late = join(two);
   EXPECT_TRUE(say(home.room, a, "a3"));
@@ -464,7 +464,7 @@ TEST_F(Parts, WhatOneSaidIsHeardWhenItHasLeftAndAnotherHasItsPlace) {
   Member& b = join(one);
   Member& c = join(one);
   EXPECT_TRUE(say(one.room, b, "last words"));
-  one.room.end_turn();
+  one.room.end_iteration();
   one.room.leave(*b.session);
   one.table.erase(b.session->token());
   Member& d = join(one);  // in the slot of b, and in its place in the room's array
@@ -480,7 +480,7 @@ TEST_F(Parts, WhatOneSaidInTwoTurnsOfItsLoopIsLeftOutForIt) {
   Member& b = join(one);
   for (const std::string_view text : {"b1", "b2", "b3"}) {
     EXPECT_TRUE(say(one.room, b, text));
-    one.room.end_turn();
+    one.room.end_iteration();
   }
   EXPECT_TRUE(say(home.room, a, "a"));
   uncork();
@@ -497,7 +497,7 @@ TEST_F(Parts, HoldTheSpeakersWhileTheHomeIsBehindAndThenLoseNothing) {
   while (!b.session->is_held()) {
     ASSERT_LT(said, 20U);
     ASSERT_TRUE(say(one.room, b, text));
-    one.room.end_turn();
+    one.room.end_iteration();
     ++said;
   }
   EXPECT_FALSE(c.session->is_held()) << "it has said nothing";
@@ -519,9 +519,9 @@ TEST_F(Parts, HoldTheHomeWhileOneIsBehindAndThroughItAllOthers) {
   Member& b = join(one);
   const std::string text(100'000, 'x');
   const auto home_and_one = [&] {
-    one.room.end_turn();
-    home.room.end_turn();
-    one.room.end_turn();
+    one.room.end_iteration();
+    home.room.end_iteration();
+    one.room.end_iteration();
   };
   for (int said = 0; !b.session->is_held(); ++said) {
     ASSERT_LT(said, 60) << "two takes nothing: home must stop, and then one";
@@ -543,13 +543,13 @@ TEST_F(Parts, ReleaseWhoWasHeldThoughTheTurnLeavesWithThatOfAnother) {
   const std::string text(300'000, 'x');
   while (!a.session->is_held()) {
     ASSERT_TRUE(say(home.room, a, text));
-    home.room.end_turn();
-    one.room.end_turn();
+    home.room.end_iteration();
+    one.room.end_iteration();
   }
   ASSERT_TRUE(say(one.room, b, text));
-  one.room.end_turn();
-  two.room.end_turn();
-  home.room.end_turn();
+  one.room.end_iteration();
+  two.room.end_iteration();
+  home.room.end_iteration();
   EXPECT_FALSE(a.session->is_held());
   EXPECT_GT(drain(a).size(), text.size());
 }
@@ -560,7 +560,7 @@ TEST_F(Parts, AGoodbyeReachesWhoIsHeld) {
   const std::string text(1'000'000, 'x');
   for (int i = 0; i < 4; ++i) {
     ASSERT_TRUE(say(one.room, b, text));
-    one.room.end_turn();
+    one.room.end_iteration();
   }
   ASSERT_TRUE(b.session->is_held());
   b.session->close(1001, "");
@@ -583,7 +583,7 @@ TEST_F(PartsOfALittle, SayNothingThatTheBudgetDoesNotBearAndSayWhatTheyCannotCop
   // Both have place for themselves, and not for a copy of the one behind the other.
   const std::string half(4'900, 'x');
   EXPECT_TRUE(say(one.room, b, half));
-  one.room.end_turn();
+  one.room.end_iteration();
   EXPECT_TRUE(say(home.room, a, half));
   uncork();
   EXPECT_EQ(read(a).size(), 4'904U);
@@ -604,7 +604,7 @@ TEST_F(PartsInEditions, ReachEachMemberInTheOneThatItTakesWhoeverMadeThem) {
   Reader reads;
   EXPECT_TRUE(say(home.room, plain, kLine));
   EXPECT_TRUE(say(two.room, speaker, kOther));
-  two.room.end_turn();
+  two.room.end_iteration();
   uncork();
   EXPECT_EQ(reads.frames(read(taker)), (Lines{"*" + kLine, "*" + kOther}));
   EXPECT_EQ(read(speaker), frame(kLine));
@@ -615,14 +615,14 @@ TEST_F(PartsInEditions, GoAsTheyAreWhereOneOfThemWasMadeBeforeAnybodyTookTheOthe
   Member& plain = join(home);
   Member& speaker = join(two);
   EXPECT_TRUE(say(two.room, speaker, kLine));  // in one edition
-  two.room.end_turn();
+  two.room.end_iteration();
   Member& taker = join(one, "permessage-deflate");
   EXPECT_TRUE(say(home.room, plain, kOther));  // in two
   uncork();
   EXPECT_EQ(Reader().frames(read(taker)), (Lines{"*" + kOther, kLine}));
   EXPECT_EQ(read(speaker), frame(kOther));
   EXPECT_TRUE(say(two.room, speaker, kLine));  // in two
-  two.room.end_turn();
+  two.room.end_iteration();
   one.room.leave(*taker.session);
   EXPECT_TRUE(say(home.room, plain, kOther));  // in one
   uncork();

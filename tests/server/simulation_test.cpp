@@ -460,7 +460,7 @@ class Relay final : public Endpoint {
       world_.fail("the relay is told twice that a session has ended");
     std::erase_if(held_, [&](const auto& held) { return held.first == &session; });
   }
-  void turn_ended() override {
+  void iteration_ended() override {
     for (auto& [session, until] : std::exchange(held_, {})) {
       if (until > world_.turns())
         held_.emplace_back(session, until);
@@ -513,9 +513,9 @@ class Simulation {
     Outcome outcome;
     {
       Relay relay(world_);
-      Shared shared(limits, 10'000);
+      ServerState shared(limits, 10'000);
       shared.workers.push_back(std::make_unique<Worker>(shared, ServerOptions{.limits = limits}));
-      shared.with_websockets = 1;
+      shared.loops_with_websockets = 1;
       Worker& worker = *shared.workers.front();
       worker.add_echo_and_chat();
       worker.add("/relay", relay);
@@ -692,9 +692,9 @@ class Visitor final : public Peer {
 TEST(Accept, ClosesAConnectionThatEpollCannotWatchAndForgetsIt) {
   World world(1);
   const Limits limits;
-  Shared shared(limits, 1);  // the second is refused if the first still counts
+  ServerState shared(limits, 1);  // the second is refused if the first still counts
   shared.workers.push_back(std::make_unique<Worker>(shared, ServerOptions{.limits = limits}));
-  shared.with_websockets = 1;
+  shared.loops_with_websockets = 1;
   Worker& worker = *shared.workers.front();
   worker.add_echo_and_chat();
   SocketAddress address;

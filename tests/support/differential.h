@@ -143,7 +143,7 @@ inline std::string difference_from_plain(const Stream& stream, const Application
   if (stream.deflate.has_value()) {
     const bool client_takes_over = !stream.deflate->client_no_context_takeover;
     const bool server_takes_over = !stream.deflate->server_no_context_takeover;
-    settings.deflate = {.takes_over_context = is_server ? client_takes_over : server_takes_over,
+    settings.deflate = {.keeps_context = is_server ? client_takes_over : server_takes_over,
                         .largest_compressed = max_compressed(stream.limits.message)};
     context.emplace(is_server ? server_takes_over : client_takes_over);
   }

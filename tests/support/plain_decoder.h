@@ -29,7 +29,7 @@ struct Settings {
   std::uint64_t most_frames = 131'072;  ///< of one message
   /// Of permessage-deflate, if that was agreed on:
   struct Deflate {
-    bool takes_over_context = true;
+    bool keeps_context = true;
     std::uint64_t largest_compressed = 32 * 1024 * 1024;
   };
   std::optional<Deflate> deflate{};
@@ -158,13 +158,13 @@ class Decoder {
  public:
   explicit Decoder(const Settings& settings)
       : settings_(settings),
-        context_(settings.deflate.has_value() && settings.deflate->takes_over_context) {}
+        context_(settings.deflate.has_value() && settings.deflate->keeps_context) {}
 
   std::vector<Event> decode(std::string_view stream) {
     Reader in(stream);
     try {
       while (!is_closed_)
-        take_frame(in);
+        read_frame(in);
     } catch (const Failed& failed) {
       events_.push_back({Event::Kind::kFailed, "", failed.code});
     } catch (const Ended&) {
@@ -173,7 +173,7 @@ class Decoder {
   }
 
  private:
-  void take_frame(Reader& in) {
+  void read_frame(Reader& in) {
     const std::uint64_t byte0 = in.number(1);
     const bool fin = byte0 >= 0x80;
     const std::uint64_t opcode = byte0 % 0x10;
@@ -212,7 +212,7 @@ class Decoder {
     }
     begin_data(opcode, rsv1, length);
     const std::string_view there = in.at_most(length);
-    take_data(unmask(there, key));
+    read_data(unmask(there, key));
     if (there.size() < length)
       throw Ended{};
     if (fin)
@@ -239,7 +239,7 @@ class Decoder {
       throw Failed{1008};  // §7.4.1
   }
 
-  void take_data(const std::string& payload) {
+  void read_data(const std::string& payload) {
     octets_ += payload;
     if (!is_compressed_) {
       judge_text(octets_);

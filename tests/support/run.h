@@ -103,7 +103,7 @@ struct Outcome {
 /// Does `sent` end where a frame of it ends?
 inline bool is_whole_frames(const Bytes& sent, Role role) {
   Dissector dissector(role == Role::kServer ? Sender::kServer : Sender::kClient, 0);
-  dissector.take_frames();
+  dissector.expect_frames();
   auto rest = as_span(sent);
   while (dissector.next(rest).has_value()) {
   }

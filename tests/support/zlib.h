@@ -37,7 +37,7 @@ class PeerDeflater {
     out.resize(out.size() - 4);
     return out;
   }
-  void start_anew() { deflateReset(&stream_); }
+  void restart() { deflateReset(&stream_); }
 
  private:
   z_stream stream_{};
@@ -73,7 +73,7 @@ class PeerInflater {
     } while (stream_.avail_out == 0);
     return out;
   }
-  void start_anew() { inflateReset(&stream_); }
+  void restart() { inflateReset(&stream_); }
 
  private:
   z_stream stream_{};

@@ -15,22 +15,22 @@
 namespace ws {
 
 /// A complete, masked text or binary frame with FIN at the front of the input.
-struct ShortFrame {
+struct SmallFrame {
   std::size_t header_size = 0;  ///< 6 or 8; 0: no such frame
   std::size_t length = 0;       ///< bytes of payload
 
   explicit operator bool() const { return header_size != 0; }
 };
 
-/// Finds a ShortFrame with at most `limit` bytes of payload at the front of `in`.
-[[gnu::always_inline]] inline ShortFrame find_short_frame(std::span<const std::byte> in,
+/// Finds a SmallFrame with at most `limit` bytes of payload at the front of `in`.
+[[gnu::always_inline]] inline SmallFrame find_small_frame(std::span<const std::byte> in,
                                                           std::uint64_t limit) {
   constexpr std::size_t kShort = 6;  // 2 bytes and a masking key
   if (in.size() < kShort + 2)
     return {};
   if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)  // FIN, text or binary
     return {};
-  ShortFrame frame{.header_size = kShort,
+  SmallFrame frame{.header_size = kShort,
                    .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // > 126 if not masked
   if (frame.length == 126) {
     frame.header_size += 2;
@@ -47,7 +47,7 @@ struct ShortFrame {
 
 /// Appends a message of less than 64 KiB as one unmasked frame that begins with `first_byte`. Returns false and appends
 /// nothing if the payload is empty or the block of `out` would have to grow.
-[[gnu::always_inline]] inline bool append_short_frame(std::byte first_byte,
+[[gnu::always_inline]] inline bool append_small_frame(std::byte first_byte,
                                                       std::span<const std::byte> payload,
                                                       Output& out) {
   const std::size_t size = payload.size();
