@@ -26,10 +26,31 @@ using Clock = std::chrono::steady_clock;
 /// thread writes, so no mutex is needed.
 class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
+  /// `pool` calls this sink. It outlives the calls.
+  explicit StderrSink(spdlog::details::thread_pool& pool) : pool_(pool) {}
   void set_deadline(Clock::time_point deadline) { deadline_ = deadline; }
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
+    // Not through the queue, where later lines could displace the report. Not while the queue is full either: then each
+    // line would have a report of its own.
+    if (pool_.queue_size() < kLogQueue / 2)
+      report_dropped();
+    write(message);
+  }
+  void flush_() override {}
+
+ private:
+  /// Writes how many lines were dropped since the last report.
+  void report_dropped() {
+    const std::size_t dropped = pool_.overrun_counter() - reported_;
+    if (dropped == 0)
+      return;
+    reported_ += dropped;
+    const std::string line = std::to_string(dropped) + " log lines were dropped";
+    write({"wsd", spdlog::level::warn, line});
+  }
+  void write(const spdlog::details::log_msg& message) {
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
     std::string_view rest(line.data(), line.size());
@@ -45,9 +66,9 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
       rest.remove_prefix(n < 0 ? 0 : static_cast<std::size_t>(n));
     }
   }
-  void flush_() override {}
 
- private:
+  spdlog::details::thread_pool& pool_;
+  std::size_t reported_ = 0;  ///< dropped lines that were reported
   std::atomic<Clock::time_point> deadline_ = Clock::time_point::max();
 };
 
@@ -56,7 +77,6 @@ struct Logger {
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
   LogFormat format = LogFormat::kText;
-  std::atomic<std::size_t> dropped = 0;  ///< dropped lines that were already reported
 };
 Logger the_log;
 
@@ -82,16 +102,6 @@ void post(LogLevel level, std::string_view line) {
   the_log.logger->log(to_spdlog(level), spdlog::string_view_t(line.data(), line.size()));
 }
 
-/// Logs how many lines were dropped since the last report.
-void report_dropped() {
-  const std::size_t dropped = the_log.pool->overrun_counter();
-  // If several threads get here, only one of them reports.
-  std::size_t reported = the_log.dropped;
-  if (dropped <= reported || !the_log.dropped.compare_exchange_strong(reported, dropped))
-    return;
-  post(LogLevel::kWarn, std::to_string(dropped - reported) + " log lines were dropped");
-}
-
 }  // namespace
 
 std::string to_log_part(std::string_view text) {
@@ -112,11 +122,10 @@ void start_log(LogLevel level, LogFormat format) {
   if (level == LogLevel::kOff)
     return;
   the_log.pool = std::make_shared<spdlog::details::thread_pool>(kLogQueue, 1);
-  the_log.sink = std::make_shared<StderrSink>();
+  the_log.sink = std::make_shared<StderrSink>(*the_log.pool);
   the_log.logger = std::make_shared<spdlog::async_logger>(
       "wsd", the_log.sink, the_log.pool, spdlog::async_overflow_policy::overrun_oldest);
   the_log.format = format;
-  the_log.dropped = 0;
   the_log.logger->set_level(spdlog::level::trace);  // is_logged has already filtered
   the_log.logger->set_pattern(
       format == LogFormat::kText
@@ -131,10 +140,6 @@ void stop_log(std::chrono::milliseconds patience) {
   if (the_log.logger == nullptr)
     return;
   the_log.sink->set_deadline(Clock::now() + patience);
-  // The last report waits for space in the queue: if it displaced a line, its own count would be wrong.
-  the_log.logger = std::make_shared<spdlog::async_logger>("wsd", the_log.sink, the_log.pool,
-                                                          spdlog::async_overflow_policy::block);
-  report_dropped();
   the_log.logger.reset();
   the_log.pool.reset();  // writes the queued lines and joins the thread
 }
@@ -152,8 +157,6 @@ void log_internal::write(LogLevel level, std::initializer_list<std::string_view>
 
 void log_internal::write_printable(LogLevel level, std::string_view line) noexcept {
   try {
-    if (the_log.pool->queue_size() < kLogQueue / 2)
-      report_dropped();
     post(level, line);
   } catch (const std::bad_alloc&) {
     return;

@@ -206,6 +206,58 @@ def test_no_frames_behind_an_upgrade_that_was_refused():
     assert [row for row in tshark(data) if "WebSocket Text" in row] == tshark(data)[-1:]
 
 
+def test_two_segments_that_are_missing_before_the_end_are_both_said():
+    sent = [frame(TEXT, b"%d" % number) for number in range(4)]
+    talk = pcap.Conversation().upgrade()
+    at = [talk.next["client"]]
+    for text in sent:
+        at.append(at[-1] + len(text))
+    talk.add("client", sent[1], seq=at[1]).add("client", sent[3], seq=at[3])
+    items = [item for item in map(json.loads, wstrace(talk.pcap(), "--frames", "--json")) if item["seq"] >= at[0]
+             and item["source"] == "127.0.0.1:40001"]
+    assert [(item["type"], item["seq"]) for item in items] == [
+        ("missing", at[0]), ("frame", at[1]), ("missing", at[2]), ("frame", at[3])]
+
+
+def test_the_body_after_a_response_to_head_is_none_and_the_next_one_is():
+    head, get = (b"%s / HTTP/1.1\r\nHost: localhost\r\n\r\n" % method for method in (b"HEAD", b"GET"))
+    talk = pcap.Conversation().add("client", head).add("server", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    talk.add("client", get).add("server", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").add("server", b"hello")
+    rows = wstrace(talk.pcap())
+    assert rows == tshark(talk.pcap())
+    assert [" HTTP " in row for row in rows[2:]] == [True, True, True, False, True]
+
+
+def test_the_first_fragment_of_a_packet_is_not_shown_as_tcp():
+    packet = pcap.Conversation().packets[0]
+    fragment = pcap.patch(packet, 20, ">H", lambda flags: flags | 0x2000)  # MF
+    (row,) = wstrace(pcap.pcap([fragment]))
+    assert " TCP " not in row and " IPv4 " in row
+    (row,) = tshark(pcap.pcap([fragment]))
+    assert "Fragmented IP protocol" in row
+
+
+def test_a_compressed_text_is_shown_as_bytes_even_if_they_are_utf8():
+    compressed = bytearray(frame(TEXT, b"J\x04\x00"))
+    compressed[0] |= 0x40  # RSV1
+    data = pcap.Conversation().upgrade().add("client", bytes(compressed)).pcap()
+    (item,) = frames_of(wstrace(data, "--frames", "--json"))
+    assert item["payload"] == "4a0400"
+    assert "text" not in item
+
+
+def test_duplicate_acks_are_counted_again_after_an_ack_of_unseen_bytes():
+    talk = pcap.Conversation().upgrade()
+    unseen = talk.next["server"]
+    talk.next["server"] += 100  # the capture lacks them
+    for _ in range(3):
+        talk.add("client", flags=pcap.ACK_FLAG)
+    rows = wstrace(talk.pcap())
+    assert rows == tshark(talk.pcap())
+    assert f"Ack={unseen + 100}" in rows[-1]
+    assert "[TCP Dup ACK 5#1]" in rows[-2] and "[TCP Dup ACK 5#2]" in rows[-1]
+
+
 def test_sequence_numbers_wrap_around():
     packets = article()
     bases = {}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import subprocess
 
 import pytest
@@ -302,3 +303,8 @@ def test_log_levels(wsd):
 def test_a_standard_stream_that_is_closed_does_not_become_a_socket(wsd, closed):
     server = wsd(prepare=lambda: os.close(closed))
     assert os.readlink(f"/proc/{server.pid}/fd/{closed}") == "/dev/null"
+
+
+def test_the_soft_limit_of_descriptors_is_raised_to_the_hard_one(wsd):
+    server = wsd(prepare=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512)))
+    server.logged("info: Descriptors allowed: 512")

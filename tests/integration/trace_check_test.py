@@ -7,6 +7,7 @@ import pytest
 
 import pcap
 from pcap import CAPTURES
+from wsd import CLOSE, frame
 
 DOCUMENT = CAPTURES / "documented-trace.tsv"
 HEADER, *ROWS = DOCUMENT.read_text().splitlines()
@@ -173,6 +174,21 @@ def test_what_is_compared_is_bounded(tmp_path):
     result = pcap.run([pcap.program("wstrace"), "--check", str(DOCUMENT)], pcap.pcap([packet] * 16385))
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr == "wstrace: more than 16384 packets: too many to compare\n"
+
+
+def test_a_data_frame_after_the_first_close_is_still_in_the_phase_close(tmp_path):
+    """An echo that was on its way when the client closed."""
+    talk = pcap.Conversation().upgrade().add("client", frame(CLOSE, b"\x03\xe8"))
+    talk.add("server", b"\x81\x02hi").add("server", b"\x88\x02\x03\xe8")
+    delays = [0, 0, 0, 193_000_000, 0, 8_000_000, 0]  # as the article's server answers
+    talk.packets = [packet._replace(time=packet.time + sum(delays[:i + 1])) for i, packet in enumerate(talk.packets)]
+    fields = ["-T", "fields", *(f"-e{name}" for name in (
+        "frame.number", "ip.src", "ip.dst", "_ws.col.Protocol", "frame.len", "_ws.col.Info"))]
+    document = []
+    for row in pcap.tshark(talk.pcap(), *fields):
+        number, *cells = row.split("\t")
+        document.append("\t".join([number, "connect" if int(number) < 5 else "close", *cells]))
+    assert check(document, talk.pcap(), tmp_path=tmp_path) == (0, ["7 of 7 rows equal"])
 
 
 # --- the 16-row form

@@ -396,6 +396,20 @@ def test_what_is_not_answered_at_an_offered_rate_counts_with_the_time_that_it_wa
     assert result["latency_us"]["min"] >= 500_000
 
 
+def test_messages_of_all_speakers_that_a_chat_does_not_deliver_are_counted(wsd):
+    server = wsd()
+    load = subprocess.Popen([program("wsload"), "chat", server.url("/chat"), "-c", "3", "--speakers", "2", "-r", "100",
+                             "--text", "ascii", "--seconds", "1", "--warm-up", "0", "--timeout", "1", "--json"],
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    server.logged(r".*Received from .*", count=10)
+    server.process.send_signal(signal.SIGSTOP)
+    output, _ = load.communicate(timeout=PATIENCE)
+    server.process.send_signal(signal.SIGCONT)
+    result = json.loads(output)
+    assert result["unanswered"] > 50
+    assert result["messages"] // 2 + result["unanswered"] == 100  # each is delivered to two
+
+
 def test_a_server_that_never_answers_is_given_up():
     def play(peer):
         greet(peer)
