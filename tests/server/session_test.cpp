@@ -78,6 +78,15 @@ TEST(Held, SessionThatIsClosedReadsThePeersClose) {
   EXPECT_EQ(server.endpoint.diary.lines(3).back(), "closed 1000");
 }
 
+TEST(Held, SessionWhoseClientResetsEndsWithAnError) {
+  LiveServer server;
+  RawClient client = server.open();
+  client.send(client_frame(kTextFrame, "hold"));
+  EXPECT_EQ(server.endpoint.diary.lines(2).back(), "message hold");
+  client.reset();
+  EXPECT_EQ(server.endpoint.diary.lines(3).back(), "closed 1006 error");
+}
+
 TEST(Flushing, GoesOnAfterThePeersFin) {
   LiveServer server({.drain_ms = kLong, .write_ms = kLong});
   RawClient client = overfull(server);
@@ -172,6 +181,25 @@ TEST(Close, ThatIsNotReadEndsInAResetWithItsOwnDeadline) {
     client.receive_all();
     EXPECT_FALSE(client.has_ended_well());
   }
+}
+
+TEST(Close, IsReadAfterDataThatCameAfterOurs) {
+  LiveServer server(
+      {.outbox_high = 100'000, .outbox_low = 50'000, .close_ms = kLong, .write_ms = kLong});
+  RawClient client = overfull(server);
+  RawClient other = server.open();
+  other.send(client_frame(kTextFrame, "dismiss"));
+  EXPECT_EQ(server.endpoint.diary.lines(5).back(), "message dismiss");
+  client.send(client_frame(kTextFrame, "late"));
+  EXPECT_TRUE(has_turned(server));
+  client.send(client_frame(kCloseFrame, "\x03\xE8"));
+  EXPECT_EQ(server.endpoint.diary.lines(6).back(), "closed 1000");
+}
+
+TEST(KeepAlive, PingsBeforeTheHandshakeTimeoutWouldHaveEnded) {
+  LiveServer server({.handshake_ms = kLong, .ping_ms = 50, .pong_ms = kLong});
+  RawClient client = server.open();
+  EXPECT_EQ(client.receive(2), "\x89\x00"s);
 }
 
 // [6455-5.5.2-PING] Its pong cannot come before it has read the ping.

@@ -92,6 +92,8 @@ class Obedient final : public Endpoint {
     }
     if (text == "dismiss")
       remembered_->close(1000, "bye");
+    if (text == "hold")
+      session.hold();
     if (text == "release")
       remembered_->release();
     if (text == "hold and close") {
