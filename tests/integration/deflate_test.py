@@ -326,6 +326,15 @@ def test_windows_leave_memory_for_those_that_do_not_compress(wsd):
         raw.close()
 
 
+@pytest.mark.parametrize("name", ["wsd", "wsc"])
+@pytest.mark.parametrize("bits", ["8", "16"])
+def test_windows_that_zlib_cannot_have_are_refused(name, bits):
+    run = subprocess.run([program(name), "--deflate", "--deflate-window-bits", bits, *["ws://localhost/"][:name == "wsc"]],
+                         capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+    assert "--deflate-window-bits" in run.stderr
+
+
 def test_options_that_mean_nothing_alone():
     for name, options in (("wsd", ["--deflate-window-bits", "9"]), ("wsd", ["--deflate-from", "1"]),
                           ("wsc", ["--deflate-no-takeover", "ws://localhost/"])):

@@ -1050,7 +1050,8 @@ def test_a_second_interrupt_ends_at_once():
         assert process.wait(PATIENCE) == -signal.SIGINT
 
 
-def test_an_interrupt_while_closing_ends_at_once():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_closing_ends_at_once(number):
     closing = threading.Event()
 
     def play(peer):
@@ -1063,8 +1064,8 @@ def test_an_interrupt_while_closing_ends_at_once():
         process.stdout.readline()
         process.stdin.close()
         assert closing.wait(PATIENCE)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(PATIENCE) == -signal.SIGINT
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == -number
 
 
 def test_two_interrupts_end_it_even_while_nobody_reads_its_output():
