@@ -147,6 +147,9 @@ TEST_F(RouterTest, CrossOriginRequestsAreAllowedByDefault) {
   EXPECT_EQ(ask(upgrade("Origin: http://localhost:8080\r\n")).fields, kVary);
   EXPECT_EQ(ask(upgrade("Origin: HTTP://LocalHost:8080\r\n")).fields, kVary);
   EXPECT_EQ(ask(upgrade()).fields, kVary);
+  EXPECT_EQ(
+      ask("GET /echo HTTP/1.1\r\nHost: example.org\r\nOrigin: http://example.org\r\n\r\n").fields,
+      std::string(kVary) + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
   // The default ports are understood.
   EXPECT_EQ(
       ask("GET /echo HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:80\r\n\r\n").fields,
