@@ -258,6 +258,30 @@ def test_duplicate_acks_are_counted_again_after_an_ack_of_unseen_bytes():
     assert "[TCP Dup ACK 5#1]" in rows[-2] and "[TCP Dup ACK 5#2]" in rows[-1]
 
 
+def test_a_segment_sent_again_after_two_duplicate_acks_is_a_fast_retransmission():
+    talk = pcap.Conversation().upgrade()
+    second = talk.next["client"] + 7
+    for text in b"a", b"b", b"c":
+        talk.add("client", frame(TEXT, text))
+    end, talk.next["client"] = talk.next["client"], second
+    for _ in range(3):
+        talk.add("server", flags=pcap.ACK_FLAG)
+    talk.next["client"] = end
+    talk.add("client", frame(TEXT, b"b"), seq=second)
+    rows = wstrace(talk.pcap())
+    assert rows == tshark(talk.pcap())
+    assert "[TCP Fast Retransmission]" in rows[-1]
+
+
+def test_the_padding_of_a_short_ethernet_frame_is_no_payload():
+    talk = pcap.Conversation().upgrade().add("client", flags=pcap.ACK_FLAG)
+    padded = [packet._replace(data=packet.data.ljust(60, b"\0"), length=max(packet.length, 60))
+              for packet in talk.packets]
+    rows = wstrace(pcap.pcap(padded))
+    assert rows == tshark(pcap.pcap(padded))
+    assert "Len=0" in rows[-1]
+
+
 def test_sequence_numbers_wrap_around():
     packets = article()
     bases = {}

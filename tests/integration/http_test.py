@@ -196,6 +196,15 @@ def test_all_origins_are_allowed_by_default(wsd, origin, allowed):
     assert found == ([allowed] if allowed else [])
 
 
+def test_a_refused_head_has_the_fields_of_its_body_alone(wsd):
+    server = wsd()
+    for path, status in (("/nope", 404), ("/echo", 405)):
+        answer = ask(server, f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert answer.status == status
+        assert int(answer.fields["content-length"][0]) > 0
+        assert answer.body == b""
+
+
 def test_preflight(wsd):
     answer = ask(wsd(), b"OPTIONS /echo HTTP/1.1\r\nHost: localhost:8080\r\nOrigin: https://other.example\r\n"
                         b"Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: x-one, x-two\r\n\r\n")
