@@ -282,6 +282,32 @@ def test_the_padding_of_a_short_ethernet_frame_is_no_payload():
     assert "Len=0" in rows[-1]
 
 
+def test_upgrade_names_websocket_in_any_case():
+    answer = pcap.SWITCHING.replace(b"Upgrade: websocket", b"Upgrade: WebSocket")
+    talk = pcap.Conversation().upgrade(answer=answer).add("client", frame(TEXT, b"a"))
+    rows = wstrace(talk.pcap())
+    assert rows == tshark(talk.pcap())
+    assert "WebSocket Text" in rows[-1]
+
+
+def test_a_close_without_a_reason_has_its_code():
+    data = pcap.Conversation().upgrade().add("client", frame(CLOSE, b"\x03\xe8")).pcap()
+    (item,) = frames_of(wstrace(data, "--frames", "--json"))
+    assert (item["status_code"], item["reason"]) == (1000, "")
+
+
+def test_a_head_in_the_syn_is_shown():
+    """TCP Fast Open, RFC 7413."""
+    talk = pcap.Conversation()
+    talk.packets.clear()
+    talk.next = {"client": 0, "server": 0}
+    talk.add("client", pcap.REQUEST, flags=pcap.SYN).add("server", flags=pcap.SYN | pcap.ACK_FLAG)
+    talk.add("server", pcap.SWITCHING).add("client", frame(TEXT, b"a"))
+    items = list(map(json.loads, wstrace(talk.pcap(), "--frames", "--json")))
+    assert [item["type"] for item in items] == ["head", "head", "frame"]
+    assert items[0]["seq"] == 1 and items[2]["seq"] == 1 + len(pcap.REQUEST)
+
+
 def test_sequence_numbers_wrap_around():
     packets = article()
     bases = {}
