@@ -34,6 +34,11 @@ TEST(HttpAnswer, IsCompleteAndTheLastOne) {
             "no such path; try /echo or /chat\n");
 }
 
+TEST(HttpAnswer, HasTwoDigitsForEachPartOfItsDate) {
+  EXPECT_NE(written(refusal(Error::kPath), 1286705410).find("Date: Sun, 10 Oct 2010 10:10:10 GMT"),
+            std::string::npos);
+}
+
 TEST(HttpAnswer, ListsUpgradeInConnectionIf426) {
   EXPECT_NE(written(refusal(Error::kNotAnUpgrade)).find("Connection: close, Upgrade\r\n"),
             std::string::npos);
