@@ -34,7 +34,7 @@ or to go on listening, use --wait.
 
 On a terminal control characters are shown as \xNN, and binary messages in hex;
 a pipe or a file gets what came, byte for byte, and a line feed. Everything else
-is said on standard error. Ctrl-C sends Close 1001 and waits for the server's;
+is printed to standard error. Ctrl-C sends Close 1001 and waits for the server's;
 pressed again, it ends wsc at once.
 
 Exit codes:
@@ -43,7 +43,7 @@ Exit codes:
      output failed
   2  bad options; or closed normally, but a line could not be sent
   3  the server refused the opening handshake, or answered it wrongly
-  4  closed with another code, by the server or because it broke a rule)";
+  4  closed with another code, by the server or for a protocol error of it)";
 
 // Validators of option values: each returns an error message, or "" for a valid value. The values become part of the
 // HTTP request, in which a line break would start another header field or request.
@@ -63,7 +63,7 @@ std::string validate_field(const std::string& field) {
   if (equals_ignoring_case(name, "Host") || equals_ignoring_case(name, "Upgrade") ||
       equals_ignoring_case(name, "Connection") ||
       equals_ignoring_case(name.substr(0, kOurs.size()), kOurs)) {
-    return "the opening handshake has a " + std::string(name) + " field of its own";
+    return "the opening handshake sets " + std::string(name) + " itself";
   }
   return {};
 }
@@ -71,7 +71,7 @@ std::string validate_field(const std::string& field) {
 std::string validate_uri(const std::string& uri) {
   if (parse_uri(uri))
     return {};
-  return "'" + uri + "' is not ws://HOST[:PORT][/PATH][?QUERY] (nor is wss: spoken here)";
+  return "'" + uri + "' is not ws://HOST[:PORT][/PATH][?QUERY] (wss: is not supported)";
 }
 
 std::string validate_origin(const std::string& origin) {
@@ -111,7 +111,7 @@ void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& han
       "--deflate-no-takeover", [&deflate] { deflate.keeps_context = false; },
       "... and ask that neither end keeps its window");
   app.add_option("--deflate-window-bits", deflate.window_bits,
-                 "... and that neither looks back at more than 2^BITS bytes")
+                 "limit the windows of both ends to 2^BITS bytes")
       ->type_name("BITS")
       ->default_str(std::to_string(deflate.window_bits))
       ->check(CLI::Range(9, 15).description(""));

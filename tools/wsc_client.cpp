@@ -33,7 +33,7 @@ Failure abnormal_closure(const std::string& why) {
 void fill_with_random(std::span<std::byte> bytes) {
   const auto size = static_cast<int>(bytes.size());
   if (RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), size) != 1) {
-    throw Failure(ExitCode::kLost, "OpenSSL has no random bytes for us");
+    throw Failure(ExitCode::kLost, "OpenSSL cannot generate random bytes");
   }
 }
 
@@ -267,7 +267,7 @@ void Client::handle_end(const Event& event, bool we_began) {
   if (event.type == Event::Type::kFailed) {
     has_failed_ = true;
     // [6455-7.1.7-REPORT]
-    text = "the server broke a rule: " + cite(event.error) + "; ";
+    text = "protocol error by the server: " + cite(event.error) + "; ";
   }
   text += we_began || has_failed_ ? "closed: " : "closed by the server: ";
   text += describe_close_code(event.code);

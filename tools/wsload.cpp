@@ -65,7 +65,7 @@ Exit codes:
   1  no connection; or one that ended without a Close; or no answer in --timeout
   2  bad options
   3  the server refused the opening handshake, or answered it wrongly
-  4  the server closed a connection, or broke a rule
+  4  the server closed a connection, or made a protocol error
   5  an answer was not the right one)";
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
@@ -135,7 +135,7 @@ void parse_url(const std::string& text, Plan& plan) {
 void refuse_meaningless(const Plan& plan, const CLI::App& app) {
   const auto only_for = [&](const char* name, std::initializer_list<Mode> modes) {
     if (app.count(name) != 0 && std::ranges::find(modes, plan.mode) == modes.end())
-      refuse(std::string(name) + " means nothing in the mode " + std::string(name_of(plan.mode)));
+      refuse(std::string(name) + " has no effect in the mode " + std::string(name_of(plan.mode)));
   };
   only_for("--speakers", {Mode::kChat});
   only_for("--hears-itself", {Mode::kChat});
@@ -149,7 +149,7 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
   if (plan.threads > plan.connections)
     refuse("there are more --threads than --connections");
   if (plan.sources > 1 && !plan.address.to_string().starts_with("127."))
-    refuse("--sources are addresses of 127.0.0.0/8, from which a server elsewhere is not reached");
+    refuse("--sources requires a server on an address of 127.0.0.0/8");
 }
 
 /// Validates combinations of options, and sets the defaults that depend on other options.
@@ -164,7 +164,7 @@ void validate(Plan& plan, const CLI::App& app) {
   }
   if (plan.mode == Mode::kChat) {
     if (plan.speakers > plan.connections || (plan.connections < 2 && !plan.hears_itself))
-      refuse("a chat needs a speaker and somebody else: --connections counts both");
+      refuse("a chat needs at least two connections, or --hears-itself");
     if (plan.size < Messages::kTagSize)
       refuse("a chat message has at least " + std::to_string(Messages::kTagSize) + " bytes");
     if (plan.is_open_loop() && !has("--outstanding"))
@@ -185,12 +185,12 @@ void validate(Plan& plan, const CLI::App& app) {
                              : plan.outstanding < UINT64_MAX ? plan.outstanding
                                                              : 1;
   if (kept > kMaxKept / plan.connections)
-    refuse("so many connections with so much between them take too much memory");
+    refuse("these options need too much memory: reduce --connections, --speakers or --outstanding");
   if (plan.is_held && plan.messages == 0)
     plan.messages = plan.connections;
   if (plan.messages != 0) {
     if (has("--seconds") || has("--warm-up"))
-      refuse("--messages are all sent and all counted: it goes without --seconds and --warm-up");
+      refuse("--messages cannot be combined with --seconds or --warm-up");
     plan.warm_up = 0;
   }
 }
@@ -206,35 +206,40 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   app.get_option("mode")->required();
   app.add_option("url", url, "ws://HOST[:PORT][/PATH][?QUERY]")->type_name("")->required();
   add_number<std::size_t>(app, "-c,--connections", plan.connections, 1, 10'000'000,
-                          "in all threads together");
-  add_number<unsigned>(app, "-t,--threads", plan.threads, 1, 256, "each with a share of them");
+                          "number of connections");
+  add_number<unsigned>(app, "-t,--threads", plan.threads, 1, 256,
+                       "number of threads, which share the connections");
   add_number<std::uint64_t>(app, "-o,--outstanding", plan.outstanding, 1, 100'000,
-                            "messages unanswered on a connection at a time");
-  add_number<std::uint64_t>(app, "-s,--size", plan.size, 0, 16 * kMiB, "bytes of payload");
+                            "maximum unanswered messages of a connection");
+  add_number<std::uint64_t>(app, "-s,--size", plan.size, 0, 16 * kMiB,
+                            "bytes of payload of a message");
   add_choice<Filling>(app, "--text", plan.filling, {Filling::kAscii, Filling::kChinese},
                       "ascii or chinese", "send text messages, not binary ones");
   app.add_option("-r,--rate", plan.rate, "messages a second to offer, of all connections together")
       ->type_name("N")
       ->check(CLI::Range(0.001, 1e9).description(""));
-  add_seconds(app, "--seconds", plan.seconds, 0.01, "to measure");
-  add_seconds(app, "--warm-up", plan.warm_up, 0, "to run before that");
-  app.add_option("-n,--messages", plan.messages, "send so many, and count them all")
+  add_seconds(app, "--seconds", plan.seconds, 0.01, "seconds to measure");
+  add_seconds(app, "--warm-up", plan.warm_up, 0, "seconds to run before the measurement");
+  app.add_option("-n,--messages", plan.messages,
+                 "number of messages to send; without it, as many as in --seconds")
       ->type_name("N")
       ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX / 2).description(""));
   app.add_flag("--hold", plan.is_held, "echo, idle: a round for each line of standard input");
   add_seconds(app, "--timeout", plan.timeout, 0.01,
-              "to open a connection, and for answers at the end");
+              "seconds to wait for a connection, and for answers at the end");
   add_number<std::size_t>(app, "--speakers", plan.speakers, 1, 1'000'000,
-                          "chat: so many of the connections speak");
-  app.add_flag("--hears-itself", plan.hears_itself, "chat: a speaker gets what it said, too");
-  app.add_option("--prefix", plan.prefix, "what the server puts before an answer")
+                          "chat: number of connections that send");
+  app.add_flag("--hears-itself", plan.hears_itself,
+               "chat: a speaker also receives its own messages");
+  app.add_option("--prefix", plan.prefix, "text that the server puts before each answer")
       ->type_name("TEXT");
-  add_number<std::size_t>(app, "--sources", plan.sources, 1, 1'000'000,
-                          "addresses to connect from, 127.0.0.1 and on: each has 28,000 ports");
+  add_number<std::size_t>(
+      app, "--sources", plan.sources, 1, 1'000'000,
+      "number of addresses to connect from, 127.0.0.1 and on; each has 28,000 ports");
   app.add_option("--server-pid", plan.server_pid, "report CPU and memory of this process")
       ->type_name("PID")
       ->check(CLI::PositiveNumber);
-  app.add_flag("--json", plan.is_json, "one line of JSON, and no progress");
+  app.add_flag("--json", plan.is_json, "print one line of JSON, and no progress");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version

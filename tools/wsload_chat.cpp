@@ -257,7 +257,7 @@ void ChatWorker::give_up(Nanoseconds now) {
     if (link.answered == link.due)
       continue;
     if (!plan().is_open_loop()) {
-      fail(link, ExitCode::kLost, "after --timeout not all have heard what it said");
+      fail(link, ExitCode::kLost, "its messages were not received by all within --timeout");
     }
     unheard += link.due - link.answered;
     for (std::uint64_t index = link.answered; index < link.due; ++index)

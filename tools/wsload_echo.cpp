@@ -133,7 +133,7 @@ void EchoWorker::handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds 
 
 void EchoWorker::count(Link& link, std::uint64_t answers, Nanoseconds now) {
   if (link.answered + answers > link.due)
-    fail(link, ExitCode::kWrongAnswer, "an answer came to nothing that was sent");
+    fail(link, ExitCode::kWrongAnswer, "received a reply that matches no request");
   for (const std::uint64_t end = link.answered + answers; link.answered < end; ++link.answered)
     record(due_at(link, link.answered), now);
   pending_ -= answers;

@@ -200,7 +200,7 @@ std::string to_table(const Plan& plan, const Results& results) {
   }
   if (results.is_own_limit()) {
     table +=
-        "wsload was the bottleneck: a thread of it was busy all the time. The server may be "
+        "wsload was the bottleneck: one of its threads was always busy. The server may be "
         "faster;\n"
         "--threads, or a core of its own, would show it. CPU time a message holds all the same.\n";
   }

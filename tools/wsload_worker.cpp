@@ -534,7 +534,7 @@ Event Worker::next_event(Link& link, std::span<std::byte>& in) {
   const Event event = link.talk->connection.next(in, link.talk->out);
   const bool is_failure = event.type == Event::Type::kFailed;
   if (is_failure || event.type == Event::Type::kClose) {
-    std::string text = is_failure ? "the server broke a rule: " + cite(event.error)
+    std::string text = is_failure ? "protocol error by the server: " + cite(event.error)
                                   : "the server closed: " + describe_close_code(event.code);
     if (!is_failure && !event.payload.empty())
       text += ", \"" + escape_for_terminal(as_text(event.payload)) + "\"";

@@ -85,13 +85,13 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
       ->capture_default_str()
       ->needs(frames)
       ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 30U).description(""));
-  const auto json = app.add_flag("--json", options.is_json, "an object a line instead of text");
+  const auto json = app.add_flag("--json", options.is_json, "print one JSON object per line");
   const auto check = app.add_option("--check", options.document,
                                     "compare the rows with a documented trace: which column of\n"
                                     "which row differs, and what that means");
   check->type_name("TABLE")->excludes(frames)->excludes(json);
   app.add_flag("--allow-piggyback", options.may_piggyback,
-               "with --check: the row may be missing whose ACK rides on the next")
+               "with --check: accept a capture without the bare ACK if the next packet carries it")
       ->needs(check);
   try {
     app.parse(argc, argv);

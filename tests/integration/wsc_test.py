@@ -297,7 +297,7 @@ def test_a_server_that_breaks_a_rule_gets_a_close_and_then_our_fin(frame, code, 
         # [6455-7.1.7-REPORT]
         assert process.wait(PATIENCE) == 4
         error = process.stderr.read().decode()
-        assert re.fullmatch(rf"wsc: the server broke a rule: {text} \[6455-\S+\]; closed: {code} \(.+\)\n", error)
+        assert re.fullmatch(rf"wsc: protocol error by the server: {text} \[6455-\S+\]; closed: {code} \(.+\)\n", error)
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -611,7 +611,7 @@ def test_verbose_shows_a_frame_that_breaks_a_rule_and_our_close_before_the_text(
     shown = verbose_frames(b"\xb3\x01x")
     assert shown[:2] == ["< FIN=1 RSV=011 opcode=0x3 (reserved) MASK=0 length=1",
                          "> FIN=1 RSV=000 opcode=0x8 (close) MASK=1 length=23 key=*"]
-    assert shown[2].startswith("wsc: the server broke a rule: ")
+    assert shown[2].startswith("wsc: protocol error by the server: ")
 
 
 def test_verbose_shows_a_frame_that_the_end_of_the_stream_has_cut():

@@ -348,7 +348,7 @@ def test_an_answer_too_many_is_found():
         peer.socket.sendall(answer(payload) + answer(payload))
     with script(play) as url:
         assert complaint("echo", url, "-n", 1, "-s", 0) == (
-            5, "connection 1: an answer came to nothing that was sent")
+            5, "connection 1: received a reply that matches no request")
 
 
 def test_an_answer_in_other_frames_is_right_and_pings_are_answered():
@@ -441,7 +441,7 @@ def test_a_server_that_never_answers_is_given_up():
     (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\x88\x05\x03\xf3low"), 10, 4,
      'the server closed: 1011 (internal error), "low"'),
     (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\xc2\x00"), 10, 4,
-     "the server broke a rule: .* [6455-5.2-RSV]"),
+     "protocol error by the server: .* [6455-5.2-RSV]"),
 ])
 def test_what_ends_a_run_is_said_in_one_line(play, timeout, code, text):
     def play_to_the_end(peer):
@@ -530,24 +530,24 @@ def test_greetings_are_passed_over_and_chat_messages_may_come_in_fragments():
     (("shout", "ws://127.0.0.1:1/"), "'shout' is not echo, chat, connect or idle"),
     (("echo", "wss://127.0.0.1/"), "'wss://127.0.0.1/' is not ws://HOST[:PORT][/PATH][?QUERY], nor tcp://HOST:PORT"),
     (("echo", "ws://example.org/"), "the host must be a numeric address, or localhost"),
-    (("echo", "ws://127.0.0.1/", "--speakers", 2), "--speakers means nothing in the mode echo"),
-    (("connect", "ws://127.0.0.1/", "-r", 2), "--rate means nothing in the mode connect"),
+    (("echo", "ws://127.0.0.1/", "--speakers", 2), "--speakers has no effect in the mode echo"),
+    (("connect", "ws://127.0.0.1/", "-r", 2), "--rate has no effect in the mode connect"),
     (("connect", "tcp://127.0.0.1:1"), "tcp:// is for the mode echo"),
     (("echo", "ws://127.0.0.1/", "-t", 2), "there are more --threads than --connections"),
     (("echo", "ws://[::1]/", "--sources", 2, "-c", 2),
-     "--sources are addresses of 127.0.0.0/8, from which a server elsewhere is not reached"),
+     "--sources requires a server on an address of 127.0.0.0/8"),
     (("echo", "ws://127.0.0.1/echo"),
      "with a prefix the answer is a text: use --text ascii or --text chinese"),
-    (("chat", "ws://127.0.0.1/"), "a chat needs a speaker and somebody else: --connections counts both"),
+    (("chat", "ws://127.0.0.1/"), "a chat needs at least two connections, or --hears-itself"),
     (("chat", "ws://127.0.0.1/", "-c", 2, "-s", 3), "a chat message has at least 4 bytes"),
     (("idle", "ws://127.0.0.1/", "-s", 126), "a ping carries at most 125 bytes"),
-    (("chat", "ws://127.0.0.1/chat", "-c", 2, "--hold"), "--hold means nothing in the mode chat"),
+    (("chat", "ws://127.0.0.1/chat", "-c", 2, "--hold"), "--hold has no effect in the mode chat"),
     (("echo", "ws://127.0.0.1/", "-n", 5, "--seconds", 1),
-     "--messages are all sent and all counted: it goes without --seconds and --warm-up"),
+     "--messages cannot be combined with --seconds or --warm-up"),
     (("chat", "ws://127.0.0.1/", "-c", 100, "--speakers", 100, "-s", 1 << 24),
      "so many speakers with so many long messages outstanding take too much memory"),
     (("echo", "ws://127.0.0.1/", "-c", 10_000, "-o", 100_000),
-     "so many connections with so much between them take too much memory"),
+     "these options need too much memory: reduce --connections, --speakers or --outstanding"),
     (("echo", "ws://127.0.0.1/", "--server-pid", 1 << 30), f"cannot read the memory of process {1 << 30}"),
 ])
 def test_options_that_make_no_sense_are_said_in_one_line(arguments, text):
