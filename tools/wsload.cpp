@@ -35,9 +35,9 @@ constexpr const char* kFooter = R"(
 Modes:
   echo     each message comes back on its connection; --outstanding of them at a
            time, or at a --rate
-  chat     --speakers of the connections speak, all others hear each message;
+  chat     --speakers of the connections send, all others receive each message;
            deliveries are counted. --outstanding: messages of a speaker that not
-           all have heard yet
+           all have received yet
   connect  --connections at a time connect, upgrade and close, again and again;
            latency is that from connect to the 101
   idle     connections are held, each pinged once a second (or at a --rate, of
@@ -46,17 +46,17 @@ Modes:
   wsload echo ws://127.0.0.1:8080/echo/raw -c 64 --server-pid $(pidof wsd)
   wsload chat ws://127.0.0.1:8080/chat -c 1001 --speakers 1 --text ascii
 
-Each answer is compared with what has to come. On /echo and /chat that is a text
-behind wsd's 'Echo: ' or 'Broadcast: '; --prefix says it for other servers. A URL
-of tcp://HOST:PORT sends the same frames, without a handshake, to a server that
+Each answer is compared with the expected one. On /echo and /chat that is a text
+with wsd's prefix, 'Echo: ' or 'Broadcast: '; for other servers, give --prefix. With
+a URL of tcp://HOST:PORT wsload sends the same frames, without a handshake, to a server that
 returns bytes.
 
-Closed loop: the next message leaves when an answer has come. With --rate messages
-leave at their time whatever the server does, and latency counts from that time.
+Closed loop: the next message is sent when an answer has come. With --rate each
+message is sent at its time, and latency counts from that time.
 
 With --hold the connections are opened, and kept until standard input ends: each
 line of it starts a round of one message on each, or of --messages, and each round
-is reported. So other programs look at a server between rounds.
+is reported. Between rounds, other programs can examine the server.
 
 Masking keys come from a fixed sequence: enough for a load, not for use.
 

@@ -186,11 +186,11 @@ void ChatWorker::handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds 
     const std::uint64_t number = listeners_[link.slot].number;
     const bool is_known = link.position >= tag_begin + Messages::kTagSize;
     const Messages::Bytes known = messages().answer(is_known ? number : 0).first(link.position);
-    std::vector<std::byte> begun(known.begin(), known.end());
+    std::vector<std::byte> received(known.begin(), known.end());
     for (std::uint64_t i = tag_begin; !is_known && i < link.position; ++i)
-      begun[i] = Messages::to_digit(number >> 6 * (link.position - 1 - i));
+      received[i] = Messages::to_digit(number >> 6 * (link.position - 1 - i));
     begin_talk(link);
-    std::span<std::byte> rest(begun);
+    std::span<std::byte> rest(received);
     next_event(link, rest);
   }
   for (;;) {

@@ -109,8 +109,8 @@ void EchoWorker::handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds 
   if (link.talk == nullptr) {
     begin_talk(link);
     const Messages::Bytes known = messages().answer(answer_number(link)).first(link.position);
-    std::vector<std::byte> begun(known.begin(), known.end());
-    std::span<std::byte> rest(begun);
+    std::vector<std::byte> received(known.begin(), known.end());
+    std::span<std::byte> rest(received);
     next_event(link, rest);
   }
   for (;;) {

@@ -29,7 +29,7 @@ std::uint64_t cycle_of(const Plan& plan, std::size_t speakers) {
       (plan.mode == Mode::kChat && cycle * speakers > std::uint64_t{1}
                                                           << 6U * Messages::kTagSize)) {
     throw Failure(ExitCode::kUsage,
-                  "so many speakers with so many long messages outstanding take too much memory");
+                  "these options need too much memory: reduce --speakers, --outstanding or --size");
   }
   return cycle;
 }

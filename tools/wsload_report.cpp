@@ -174,8 +174,8 @@ std::string to_table(const Plan& plan, const Results& results) {
                                 " MB a second came back");
   }
   if (results.unanswered != 0) {
-    table += row("unanswered",
-                 grouped(results.unanswered) + " messages: the server is behind the rate offered");
+    table += row("unanswered", grouped(results.unanswered) +
+                                   " messages: the server did not keep up with the rate");
   }
   table += row("latency, µs ", quantiles(results.latencies));
   if (plan.is_open_loop())

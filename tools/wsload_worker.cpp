@@ -198,7 +198,7 @@ void Worker::open_all() {
 
 /// Waits for the next round. With --hold, connections are read meanwhile: pings are answered, and a lost connection is
 /// a failure at once. Otherwise nothing is read: in a chat, messages from other threads may arrive before our round
-/// has begun.
+/// has started.
 std::optional<Stage::Times> Worker::await_round() {
   const unsigned round = stage_.be_ready();
   while (plan_.is_held && stage_.is_awaited(round))

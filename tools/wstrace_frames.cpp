@@ -113,8 +113,8 @@ void StreamFollower::deliver(Connection& connection, Stream& stream,
     if (item->status < 200)
       continue;
     Stream& other = connection.streams[&stream == &connection.streams[0] ? 1 : 0];
-    if (const auto begun = other.dissector.refused())
-      show(connection, other, *begun, visit);
+    if (const auto partial = other.dissector.refused())
+      show(connection, other, *partial, visit);
   }
 }
 

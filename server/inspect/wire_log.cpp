@@ -128,8 +128,8 @@ void WireLog::show(std::uint32_t session, Streams& streams, Sender sender,
       call.size += item->size;
     }
     if (item->status >= 200) {  // upgrade refused: the client sends no more frames
-      if (const auto begun = streams.client.dissector.refused())
-        write(session, streams.client, *begun);
+      if (const auto partial = streams.client.dissector.refused())
+        write(session, streams.client, *partial);
     }
   }
 }

@@ -545,7 +545,7 @@ def test_greetings_are_passed_over_and_chat_messages_may_come_in_fragments():
     (("echo", "ws://127.0.0.1/", "-n", 5, "--seconds", 1),
      "--messages cannot be combined with --seconds or --warm-up"),
     (("chat", "ws://127.0.0.1/", "-c", 100, "--speakers", 100, "-s", 1 << 24),
-     "so many speakers with so many long messages outstanding take too much memory"),
+     "these options need too much memory: reduce --speakers, --outstanding or --size"),
     (("echo", "ws://127.0.0.1/", "-c", 10_000, "-o", 100_000),
      "these options need too much memory: reduce --connections, --speakers or --outstanding"),
     (("echo", "ws://127.0.0.1/", "--server-pid", 1 << 30), f"cannot read the memory of process {1 << 30}"),

@@ -269,7 +269,7 @@ def test_p99_is_judged_by_the_spread_of_the_best_peer():
     assert latencies(wsd=[done(2), done(14.1), done(60)], best=best, other=other, raw=raw).verdict("w") == (
         "wsd's p99 is **worse** than that of the best peer, best, within the spread of that peer's rounds: "
         "14.1 > 14.0 µs, the greatest of its rounds, whose median is 10.0.")
-    assert latencies(wsd=best, raw=raw).verdict("w") == "There is nothing to judge."
+    assert latencies(wsd=best, raw=raw).verdict("w") == "There is nothing to compare."
 
 
 def test_a_figure_that_is_the_loads_own_is_remarked_on():
@@ -279,7 +279,7 @@ def test_a_figure_that_is_the_loads_own_is_remarked_on():
     assert found.remarks("w", "wsd") == []
     assert found.remarks("w", "best") == ["wsload was the bottleneck in 1 of 3 rounds",
                                           "half of p99 or more is that wsload sent late"]
-    assert found.remarks("w", "other") == ["behind the rate in 1 of 2 rounds"]
+    assert found.remarks("w", "other") == ["below the rate in 1 of 2 rounds"]
     assert found.verdict("w").endswith(" That is in doubt: see the remarks.")
 
 

@@ -26,7 +26,7 @@ class Latencies:
         self.latency = defaultdict(list)  # microseconds by quantile
         self.late = defaultdict(list)  # p99 of the delay with which wsload sent
         self.bottleneck = defaultdict(list)  # whether wsload was the bottleneck
-        self.behind = defaultdict(list)  # whether messages were still unanswered at the end
+        self.is_late = defaultdict(list)  # whether messages were still unanswered at the end
 
     def add_closed(self, work, server, done):
         self.best[work, server].append(done["messages_per_second"])
@@ -36,7 +36,7 @@ class Latencies:
         self.latency[key].append({quantile: done["latency_us"][quantile] for quantile in QUANTILES})
         self.late[key].append(done["sent_late_us"]["p99"])
         self.bottleneck[key].append(done["load_was_bottleneck"])
-        self.behind[key].append(done["unanswered"] > 0)
+        self.is_late[key].append(done["unanswered"] > 0)
 
     def answering(self, work):
         return {server for of, server in self.best if of == work}
@@ -54,7 +54,7 @@ class Latencies:
         key = work, server
         found = [f"{what} in {sum(rounds)} of {len(rounds)} rounds"
                  for what, rounds in (("wsload was the bottleneck", self.bottleneck[key]),
-                                      ("behind the rate", self.behind[key])) if any(rounds)]
+                                      ("below the rate", self.is_late[key])) if any(rounds)]
         p99 = self.values(work, server, "p99")
         if p99 and 2 * median(self.late[key]) >= median(p99):
             found.append("half of p99 or more is that wsload sent late")
@@ -65,7 +65,7 @@ class Latencies:
         ours = self.values(work, self.base, "p99")
         theirs = {peer: values for peer in self.peers if (values := self.values(work, peer, "p99"))}
         if not ours or not theirs:
-            return "There is nothing to judge."
+            return "There is nothing to compare."
         best = min(theirs, key=lambda peer: median(theirs[peer]))
         how, sign = ("worse", ">") if median(ours) > max(theirs[best]) else ("no worse", "≤")
         remarks = self.remarks(work, self.base) + self.remarks(work, best)
