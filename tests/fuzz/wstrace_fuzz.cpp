@@ -14,12 +14,12 @@
 #include <vector>
 
 #include "tests/fuzz/input.h"
-#include "tools/wstrace_check.h"
-#include "tools/wstrace_frames.h"
-#include "tools/wstrace_packet.h"
-#include "tools/wstrace_rows.h"
-#include "tools/wstrace_tcp.h"
-#include "tools/wstrace_text.h"
+#include "tools/wstrace/check.h"
+#include "tools/wstrace/frames.h"
+#include "tools/wstrace/packet.h"
+#include "tools/wstrace/rows.h"
+#include "tools/wstrace/tcp.h"
+#include "tools/wstrace/text.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr std::array kLinkTypes = {DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_NULL,

@@ -1,5 +1,5 @@
 // The histogram beside what it stands for: all values, sorted.
-#include "tools/wsload_histogram.h"
+#include "tools/wsload/histogram.h"
 
 #include <gtest/gtest.h>
 

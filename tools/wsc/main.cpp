@@ -1,0 +1,215 @@
+// wsc, a WebSocket client for the command line: options and main(). The client itself is in wsc_client.h.
+#include <algorithm>
+#include <charconv>
+#include <csignal>
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "protocol/client/client_handshake.h"
+#include "protocol/inspect/escape.h"
+#include "protocol/text.h"
+#include "server/net/fd.h"
+#include "tools/wsc/client.h"
+#include "tools/wsc/text.h"
+
+namespace ws::client {
+namespace {
+
+constexpr const char* kFooter = R"(
+Each line of standard input is sent as a message; each message that comes is
+printed as a line. At the end of the input wsc sends a Close, prints what comes
+before the server's, and ends:
+
+  printf 'a\nb\n' | wsc ws://localhost:8080/echo
+
+A server that answers in order has answered everything by then. With another,
+or to go on listening, use --wait.
+
+On a terminal control characters are shown as \xNN, and binary messages in hex;
+a pipe or a file gets what came, byte for byte, and a line feed. Everything else
+is printed to standard error. Ctrl-C sends Close 1001 and waits for the server's;
+pressed again, it ends wsc at once.
+
+Exit codes:
+  0  closed normally: 1000, 1001, or no code given (1005)
+  1  no connection; or it ended without a Close (1006); or standard input or
+     output failed
+  2  bad options; or closed normally, but a line could not be sent
+  3  the server refused the opening handshake, or answered it wrongly
+  4  closed with another code, by the server or for a protocol error of it)";
+
+// Validators of option values: each returns an error message, or "" for a valid value. The values become part of the
+// HTTP request, in which a line break would start another header field or request.
+
+std::string validate_field(const std::string& field) {
+  const std::string_view text = field;
+  const std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || !is_token(text.substr(0, colon))) {
+    return "a header field is 'Name: value'";
+  }
+  const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7F; };
+  if (std::ranges::any_of(text, is_control))
+    return "a header field holds no control characters";
+
+  const std::string_view name = text.substr(0, colon);
+  constexpr std::string_view kOurs = "Sec-WebSocket-";
+  if (equals_ignoring_case(name, "Host") || equals_ignoring_case(name, "Upgrade") ||
+      equals_ignoring_case(name, "Connection") ||
+      equals_ignoring_case(name.substr(0, kOurs.size()), kOurs)) {
+    return "the opening handshake sets " + std::string(name) + " itself";
+  }
+  return {};
+}
+
+std::string validate_uri(const std::string& uri) {
+  if (parse_uri(uri))
+    return {};
+  return "'" + uri + "' is not ws://HOST[:PORT][/PATH][?QUERY] (wss: is not supported)";
+}
+
+std::string validate_origin(const std::string& origin) {
+  const auto is_visible = [](char c) { return c > 0x20 && c < 0x7F; };
+  if (!origin.empty() && std::ranges::all_of(origin, is_visible))
+    return {};
+  return "an origin is visible ASCII, like https://example.org";
+}
+
+std::string validate_subprotocol(const std::string& name) {
+  if (is_token(name))  // [6455-4.1-SUBPROTOCOL]
+    return {};
+  return "a subprotocol is one word of letters, digits and !#$%&'*+-.^_`|~";
+}
+
+/// Options of the opening handshake.
+void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& handshake) {
+  app.add_option("uri", uri, "ws://HOST[:PORT][/PATH][?QUERY]")
+      ->type_name("")
+      ->required()
+      ->check(validate_uri);
+  app.add_option("-o,--origin", handshake.origin, "send an Origin field")
+      ->type_name("ORIGIN")
+      ->check(validate_origin);
+  app.add_option("-H,--header", handshake.fields, "send a header field; repeatable")
+      ->type_name("'NAME: VALUE'")
+      ->allow_extra_args(false)
+      ->check(validate_field);
+  app.add_option("-s,--subprotocol", handshake.subprotocols,
+                 "offer a subprotocol; repeatable, the best first")
+      ->type_name("NAME")
+      ->allow_extra_args(false)
+      ->check(validate_subprotocol);
+  DeflateSettings& deflate = handshake.deflate;
+  app.add_flag("--deflate", deflate.is_enabled, "offer permessage-deflate (RFC 7692)");
+  app.add_flag_callback(
+      "--deflate-no-takeover", [&deflate] { deflate.keeps_context = false; },
+      "... and ask that neither end keeps its window");
+  app.add_option("--deflate-window-bits", deflate.window_bits,
+                 "limit the windows of both ends to 2^BITS bytes")
+      ->type_name("BITS")
+      ->default_str(std::to_string(deflate.window_bits))
+      ->check(CLI::Range(9, 15).description(""));
+}
+
+/// Options for input lines and received messages.
+void add_message_options(CLI::App& app, ClientOptions& options) {
+  auto* binary =
+      app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
+  auto* slash = app.add_flag(
+      "--slash", options.has_commands,
+      "obey lines that begin with '/':\n/ping [TEXT], /pong [TEXT], /close [CODE [REASON]]");
+  app.add_flag(
+         "--echo", options.echoes,
+         "send each message back as it came, until the server\ncloses; read and print nothing")
+      ->excludes(binary, slash);
+}
+
+/// Timeouts and the message size limit.
+void add_limits(CLI::App& app, ClientOptions& options) {
+  const auto add_seconds = [&app](const char* names, double& value, double least,
+                                  const char* text) {
+    const auto validate = [least](const std::string& given) -> std::string {
+      double seconds = std::numeric_limits<double>::quiet_NaN();
+      std::from_chars(given.data(), given.data() + given.size(), seconds);
+      if (seconds >= least && seconds <= 86'400)
+        return {};
+      return given + " is not a number of seconds up to 86400";
+    };
+    app.add_option(names, value, text)
+        ->type_name("SECONDS")
+        ->capture_default_str()
+        ->check(validate);
+  };
+  add_seconds("-w,--wait", options.wait, -1,
+              "from the end of the input to our Close; -1: for ever");
+  add_seconds("--connect-timeout", options.connect_timeout, 0.001,
+              "for each address to accept, then for the opening handshake");
+  add_seconds("--close-timeout", options.close_timeout, 0.001,
+              "for the server's Close, then for it to end TCP");
+  app.add_option("--max-message", options.max_message, "the longest message, in either direction")
+      ->type_name("BYTES")
+      ->capture_default_str()
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U).description(""));
+}
+
+/// Parses the command line into `options`. Returns an exit code if the program must exit at once.
+std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& options) {
+  CLI::App app("A WebSocket client for the command line (RFC 6455).", "wsc");
+  app.set_version_flag("--version", "wsc " FBF_VERSION);
+  app.footer(kFooter);
+  std::string uri;
+  add_handshake_options(app, uri, options.handshake);
+  add_message_options(app, options);
+  add_limits(app, options);
+  app.add_flag("-v,--verbose", options.is_verbose,
+               "show the opening handshake, and each frame's header:\n> sent, < received");
+  try {
+    app.parse(argc, argv);
+    for (const char* const name : {"--deflate-no-takeover", "--deflate-window-bits"}) {
+      if (app.count(name) != 0 && !options.handshake.deflate.is_enabled)
+        throw CLI::ValidationError(name, "requires --deflate");
+    }
+  } catch (const CLI::Success& request) {  // --help, --version
+    app.exit(request);
+    return ExitCode::kNormal;
+  } catch (const CLI::ParseError& error) {
+    say(escape_for_terminal(error.what()));
+    return ExitCode::kUsage;
+  }
+  // [6455-4.1-SUBPROTOCOL] names must be unique
+  std::vector<std::string> names = options.handshake.subprotocols;
+  std::ranges::sort(names);
+  if (std::ranges::adjacent_find(names) != names.end()) {
+    say("no subprotocol can be offered twice");
+    return ExitCode::kUsage;
+  }
+  options.handshake.uri = *parse_uri(uri);
+  return std::nullopt;
+}
+
+}  // namespace
+}  // namespace ws::client
+
+int main(int argc, char** argv) {
+  try {
+    ws::hold_standard_descriptors();
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
+
+    ws::client::ClientOptions options;
+    if (const auto code = ws::client::parse_options(argc, argv, options))
+      return static_cast<int>(*code);
+    return static_cast<int>(ws::client::Client(options).run());
+  } catch (const ws::client::Failure& failure) {
+    ws::client::say(failure.what());
+    return static_cast<int>(failure.code);
+  } catch (const std::exception& error) {
+    ws::client::say(error.what());
+    return static_cast<int>(ws::client::ExitCode::kLost);
+  }
+}

@@ -1,0 +1,461 @@
+// wsload, a load generator for WebSocket servers: options, and the phases of a run (open, measure, close).
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "protocol/client/client_handshake.h"
+#include "protocol/inspect/escape.h"
+#include "server/net/fd.h"
+#include "tools/wsload/chat.h"
+#include "tools/wsload/connect.h"
+#include "tools/wsload/echo.h"
+#include "tools/wsload/messages.h"
+#include "tools/wsload/plan.h"
+#include "tools/wsload/report.h"
+#include "tools/wsload/worker.h"
+
+namespace ws::load {
+namespace {
+
+constexpr const char* kFooter = R"(
+Modes:
+  echo     each message comes back on its connection; --outstanding of them at a
+           time, or at a --rate
+  chat     --speakers of the connections send, all others receive each message;
+           deliveries are counted. --outstanding: messages of a speaker that not
+           all have received yet
+  connect  --connections at a time connect, upgrade and close, again and again;
+           latency is that from connect to the 101
+  idle     connections are held, each pinged once a second (or at a --rate, of
+           all together)
+
+  wsload echo ws://127.0.0.1:8080/echo/raw -c 64 --server-pid $(pidof wsd)
+  wsload chat ws://127.0.0.1:8080/chat -c 1001 --speakers 1 --text ascii
+
+Each answer is compared with the expected one. On /echo and /chat that is a text
+with wsd's prefix, 'Echo: ' or 'Broadcast: '; for other servers, give --prefix. With
+a URL of tcp://HOST:PORT wsload sends the same frames, without a handshake, to a server that
+returns bytes.
+
+Closed loop: the next message is sent when an answer has come. With --rate each
+message is sent at its time, and latency counts from that time.
+
+With --hold the connections are opened, and kept until standard input ends: each
+line of it starts a round of one message on each, or of --messages, and each round
+is reported. Between rounds, other programs can examine the server.
+
+Masking keys come from a fixed sequence: enough for a load, not for use.
+
+Exit codes:
+  0  done
+  1  no connection; or one that ended without a Close; or no answer in --timeout
+  2  bad options
+  3  the server refused the opening handshake, or answered it wrongly
+  4  the server closed a connection, or made a protocol error
+  5  an answer was not the right one)";
+
+constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
+constexpr double kForever = 1e9;  // seconds
+constexpr std::uint64_t kMaxKept = std::uint64_t{1} << 27U;
+
+void say(std::string_view text) {
+  std::cerr << "wsload: " + std::string(text) + "\n";
+}
+
+void write(const std::string& text) {
+  std::cout << text << std::flush;
+  if (!std::cout)
+    throw Failure(ExitCode::kLost, "cannot write to standard output");
+}
+
+template <typename Value>
+void add_choice(CLI::App& app, const char* name, Value& field, std::vector<Value> values,
+                const char* type, const char* help) {
+  const auto set = [&field, values, type](const std::string& text) {
+    const auto found =
+        std::ranges::find(values, text, [](Value value) { return std::string(name_of(value)); });
+    if (found == values.end())
+      throw CLI::ValidationError("'" + text + "' is not " + type);
+    field = *found;
+  };
+  app.add_option_function<std::string>(name, set, help)->type_name(type);
+}
+
+void add_seconds(CLI::App& app, const char* name, double& field, double least, const char* help) {
+  app.add_option(name, field, help)
+      ->type_name("SECONDS")
+      ->capture_default_str()
+      ->check(CLI::Range(least, 86'400.0).description(""));
+}
+
+template <typename Number>
+void add_number(CLI::App& app, const char* name, Number& field, Number least, Number most,
+                const char* help) {
+  app.add_option(name, field, help)
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(least, most).description(""));
+}
+
+[[noreturn]] void refuse(const std::string& text) {
+  throw Failure(ExitCode::kUsage, text);
+}
+
+/// Parses the URL. The host must be a numeric address or localhost: a name may have several addresses.
+void parse_url(const std::string& text, Plan& plan) {
+  constexpr std::string_view kTcp = "tcp://";
+  plan.is_tcp = text.starts_with(kTcp);
+  const auto uri = parse_uri(plan.is_tcp ? "ws://" + text.substr(kTcp.size()) : text);
+  if (!uri)
+    refuse("'" + escape_for_terminal(text) +
+           "' is not ws://HOST[:PORT][/PATH][?QUERY], nor tcp://HOST:PORT");
+  const std::string host = uri->host == "localhost" ? "127.0.0.1" : uri->host;
+  const auto address = SocketAddress::parse(host, uri->port);
+  if (!address)
+    refuse("the host must be a numeric address, or localhost");
+  plan.uri = *uri;
+  plan.address = *address;
+}
+
+/// Throws Failure for options that have no effect in this mode, or contradict each other.
+void refuse_meaningless(const Plan& plan, const CLI::App& app) {
+  const auto only_for = [&](const char* name, std::initializer_list<Mode> modes) {
+    if (app.count(name) != 0 && std::ranges::find(modes, plan.mode) == modes.end())
+      refuse(std::string(name) + " has no effect in the mode " + std::string(name_of(plan.mode)));
+  };
+  only_for("--speakers", {Mode::kChat});
+  only_for("--hears-itself", {Mode::kChat});
+  only_for("--rate", {Mode::kEcho, Mode::kChat, Mode::kIdle});
+  only_for("--outstanding", {Mode::kEcho, Mode::kChat});
+  only_for("--hold", {Mode::kEcho, Mode::kIdle});
+  only_for("--prefix", {Mode::kEcho, Mode::kChat});
+  only_for("--text", {Mode::kEcho, Mode::kChat});
+  if (plan.is_tcp && plan.mode != Mode::kEcho)
+    refuse("tcp:// is for the mode echo");
+  if (plan.threads > plan.connections)
+    refuse("there are more --threads than --connections");
+  if (plan.sources > 1 && !plan.address.to_string().starts_with("127."))
+    refuse("--sources requires a server on an address of 127.0.0.0/8");
+}
+
+/// Validates combinations of options, and sets the defaults that depend on other options.
+void validate(Plan& plan, const CLI::App& app) {
+  const auto has = [&app](const char* name) { return app.count(name) != 0; };
+  const std::string path = plan.uri.resource.substr(0, plan.uri.resource.find('?'));
+  if (!has("--prefix") && !plan.is_tcp)
+    plan.prefix = path == "/echo" ? "Echo: " : path == "/chat" ? "Broadcast: " : "";
+  if (!plan.prefix.empty() && plan.filling == Filling::kBinary && plan.mode != Mode::kIdle &&
+      plan.mode != Mode::kConnect) {
+    refuse("with a prefix the answer is a text: use --text ascii or --text chinese");
+  }
+  if (plan.mode == Mode::kChat) {
+    if (plan.speakers > plan.connections || (plan.connections < 2 && !plan.hears_itself))
+      refuse("a chat needs at least two connections, or --hears-itself");
+    if (plan.size < Messages::kTagSize)
+      refuse("a chat message has at least " + std::to_string(Messages::kTagSize) + " bytes");
+    if (plan.is_open_loop() && !has("--outstanding"))
+      plan.outstanding = 64;
+  } else if (plan.is_open_loop() && !has("--outstanding")) {
+    plan.outstanding = UINT64_MAX;
+  }
+  if (plan.mode == Mode::kIdle) {
+    plan.prefix.clear();
+    if (plan.size > kMaxControlPayload)
+      refuse("a ping carries at most 125 bytes");
+    if (!has("--rate"))
+      plan.rate = static_cast<double>(plan.connections);
+    plan.outstanding = UINT64_MAX;
+  }
+  // wsload stores a time for each outstanding message, and in a chat a position for each listener and speaker.
+  const std::uint64_t kept = plan.mode == Mode::kChat        ? plan.speakers
+                             : plan.outstanding < UINT64_MAX ? plan.outstanding
+                                                             : 1;
+  if (kept > kMaxKept / plan.connections)
+    refuse("these options need too much memory: reduce --connections, --speakers or --outstanding");
+  if (plan.is_held && plan.messages == 0)
+    plan.messages = plan.connections;
+  if (plan.messages != 0) {
+    if (has("--seconds") || has("--warm-up"))
+      refuse("--messages cannot be combined with --seconds or --warm-up");
+    plan.warm_up = 0;
+  }
+}
+
+/// Returns false after --help and --version. Throws Failure for bad options.
+bool parse_options(int argc, char** argv, Plan& plan) {
+  CLI::App app("A load generator for WebSocket servers (RFC 6455).", "wsload");
+  app.set_version_flag("--version", "wsload " FBF_VERSION);
+  app.footer(kFooter);
+  std::string url;
+  add_choice<Mode>(app, "mode", plan.mode, {Mode::kEcho, Mode::kChat, Mode::kConnect, Mode::kIdle},
+                   "echo, chat, connect or idle", "what to do, see below");
+  app.get_option("mode")->required();
+  app.add_option("url", url, "ws://HOST[:PORT][/PATH][?QUERY]")->type_name("")->required();
+  add_number<std::size_t>(app, "-c,--connections", plan.connections, 1, 10'000'000,
+                          "number of connections");
+  add_number<unsigned>(app, "-t,--threads", plan.threads, 1, 256,
+                       "number of threads, which share the connections");
+  add_number<std::uint64_t>(app, "-o,--outstanding", plan.outstanding, 1, 100'000,
+                            "maximum unanswered messages of a connection");
+  add_number<std::uint64_t>(app, "-s,--size", plan.size, 0, 16 * kMiB,
+                            "bytes of payload of a message");
+  add_choice<Filling>(app, "--text", plan.filling, {Filling::kAscii, Filling::kChinese},
+                      "ascii or chinese", "send text messages, not binary ones");
+  app.add_option("-r,--rate", plan.rate, "messages a second to offer, of all connections together")
+      ->type_name("N")
+      ->check(CLI::Range(0.001, 1e9).description(""));
+  add_seconds(app, "--seconds", plan.seconds, 0.01, "seconds to measure");
+  add_seconds(app, "--warm-up", plan.warm_up, 0, "seconds to run before the measurement");
+  app.add_option("-n,--messages", plan.messages,
+                 "number of messages to send; without it, as many as in --seconds")
+      ->type_name("N")
+      ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX / 2).description(""));
+  app.add_flag("--hold", plan.is_held, "echo, idle: a round for each line of standard input");
+  add_seconds(app, "--timeout", plan.timeout, 0.01,
+              "seconds to wait for a connection, and for answers at the end");
+  add_number<std::size_t>(app, "--speakers", plan.speakers, 1, 1'000'000,
+                          "chat: number of connections that send");
+  app.add_flag("--hears-itself", plan.hears_itself,
+               "chat: a speaker also receives its own messages");
+  app.add_option("--prefix", plan.prefix, "text that the server puts before each answer")
+      ->type_name("TEXT");
+  add_number<std::size_t>(
+      app, "--sources", plan.sources, 1, 1'000'000,
+      "number of addresses to connect from, 127.0.0.1 and on; each has 28,000 ports");
+  app.add_option("--server-pid", plan.server_pid, "report CPU and memory of this process")
+      ->type_name("PID")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--json", plan.is_json, "print one line of JSON, and no progress");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& request) {  // --help, --version
+    app.exit(request);
+    return false;
+  } catch (const CLI::ParseError& error) {
+    refuse(escape_for_terminal(error.what()));
+  }
+  parse_url(url, plan);
+  refuse_meaningless(plan, app);
+  validate(plan, app);
+  return true;
+}
+
+/// Raises the soft limit of descriptors to the hard limit. Throws Failure if the connections need more.
+void raise_descriptor_limit(const Plan& plan) {
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+  const std::size_t others = 16 + 2 * std::size_t{plan.threads};
+  if (limit.rlim_max != RLIM_INFINITY && plan.connections + others > limit.rlim_max) {
+    refuse(grouped(plan.connections) + " connections need as many descriptors, and " +
+           grouped(limit.rlim_max) + " are allowed (ulimit -Hn): run several wsload");
+  }
+}
+
+class Run {
+ public:
+  explicit Run(const Plan& plan)
+      : plan_(plan), messages_(plan), board_(plan, messages_), progress_(plan.is_json) {
+    for (unsigned number = 0; number < plan.threads; ++number)
+      workers_.push_back(make_worker(number));
+  }
+
+  /// Opens the connections, measures, closes. Calls `report` with the results: once, or with --hold after each round.
+  template <typename Report>
+  void run(Report report) {
+    Results results;
+    if (plan_.server_pid != 0)
+      results.memory_before = read_memory(plan_.server_pid);
+    std::vector<std::jthread> threads;  // joined when an exception leaves this function
+    for (const auto& worker : workers_)
+      threads.emplace_back([&worker] { worker->run(); });
+    try {
+      open(results);
+      if (plan_.is_held) {
+        while (next_line()) {
+          Results of_round = results;
+          measure(of_round);
+          report(of_round);
+          if (of_round.unanswered != 0)
+            throw Failure(ExitCode::kLost, grouped(of_round.unanswered) +
+                                               " messages are unanswered after --timeout");
+        }
+      } else {
+        measure(results);
+      }
+      stage_.let_close();
+    } catch (const Failure& failure) {
+      stage_.fail(failure);
+      throw;
+    }
+    threads.clear();
+    stage_.throw_failure();
+    if (!plan_.is_held)
+      report(results);
+  }
+
+ private:
+  struct Moment {
+    Nanoseconds at = monotonic_now();
+    std::uint64_t answers = 0;
+    std::uint64_t heard = 0;
+    CpuTime server;
+  };
+
+  std::unique_ptr<Worker> make_worker(unsigned number) {
+    if (plan_.mode == Mode::kConnect)
+      return std::make_unique<ConnectWorker>(plan_, messages_, stage_, number);
+    if (plan_.mode != Mode::kChat)
+      return std::make_unique<EchoWorker>(plan_, messages_, stage_, number);
+    auto worker = std::make_unique<ChatWorker>(plan_, messages_, stage_, board_, number);
+    return worker;
+  }
+
+  Moment look() {
+    Moment moment;
+    for (const auto& worker : workers_)
+      moment.answers += worker->answers();
+    if (plan_.mode == Mode::kChat) {
+      for (const ChatWorker* worker : board_.workers)
+        moment.heard += worker->heard();
+    }
+    if (plan_.server_pid != 0)
+      moment.server = read_cpu(plan_.server_pid);
+    return moment;
+  }
+
+  void open(Results& results) {
+    stage_.await_ready(plan_.threads, [this] {
+      progress_.show("opening: " + grouped(stage_.open()) + " of " + grouped(plan_.connections) +
+                     " connections");
+    });
+    if (plan_.server_pid != 0 && plan_.mode != Mode::kConnect)
+      results.memory_after = read_memory(plan_.server_pid);
+    if (plan_.is_held)
+      write(plan_.is_json ? "{\"open\": " + std::to_string(plan_.connections) + "}\n"
+                          : grouped(plan_.connections) + " connections are open\n");
+  }
+
+  /// Waits for a line. Returns false at the end of standard input. Throws Failure if a connection is lost meanwhile.
+  bool next_line() {
+    for (char character = 0; character != '\n';) {
+      pollfd input{STDIN_FILENO, POLLIN, 0};
+      const int ready = ::poll(&input, 1, 100);
+      stage_.throw_failure();
+      if (ready > 0 && ::read(STDIN_FILENO, &character, 1) != 1)
+        return false;
+    }
+    return true;
+  }
+
+  void measure(Results& results) {
+    const auto nanoseconds = [](double seconds) { return static_cast<Nanoseconds>(seconds * 1e9); };
+    Stage::Times times;
+    times.start = monotonic_now();
+    times.begin = times.start + nanoseconds(plan_.warm_up);
+    times.end = times.begin + nanoseconds(plan_.seconds);
+    if (plan_.messages != 0) {
+      // Open loop: all messages are due before this time. Closed loop: the duration depends on the server.
+      const double most = static_cast<double>(plan_.messages) +
+                          static_cast<double>(plan_.speakers + 2 * std::size_t{plan_.threads});
+      times.end = plan_.is_open_loop()
+                      ? times.begin + nanoseconds(std::min(most / plan_.rate, kForever))
+                      : INT64_MAX;
+    }
+    const Moment start = look();
+    stage_.start(times);
+    for (const auto& worker : workers_)
+      worker->wake();
+    wait(times.begin, "warm-up");
+    const Moment before = plan_.warm_up > 0 ? look() : start;
+    wait(plan_.messages != 0 ? INT64_MAX : times.end, "measuring");
+    const Moment after = look();
+    wait(INT64_MAX, "the last answers");
+    if (plan_.server_pid != 0 && plan_.mode == Mode::kConnect)
+      results.memory_after = read_memory(plan_.server_pid);
+
+    results.seconds = static_cast<double>(after.at - before.at) / 1e9;
+    results.messages = after.answers - before.answers;
+    results.heard = after.heard - before.heard;
+    if (plan_.server_pid != 0) {
+      results.server = CpuTime{after.server.user - before.server.user,
+                               after.server.system - before.server.system};
+    }
+    for (const auto& worker : workers_) {
+      const double cpu = static_cast<double>(worker->cpu()) / 1e9;
+      results.latencies.add(worker->latencies());
+      results.lateness.add(worker->lateness());
+      results.unanswered += worker->unanswered();
+      results.cpu += cpu;
+      results.busiest_cpu = std::max(results.busiest_cpu, cpu);
+    }
+  }
+
+  void wait(Nanoseconds until, std::string_view what) {
+    std::uint64_t seen = look().answers;
+    Nanoseconds seen_at = monotonic_now();
+    stage_.wait(until, plan_.threads, [&] {
+      const Nanoseconds now = monotonic_now();
+      if (now - seen_at < kSecond / 5)
+        return;
+      std::uint64_t answers = 0;
+      for (const auto& worker : workers_)
+        answers += worker->answers();
+      const double rate =
+          static_cast<double>(answers - seen) * 1e9 / static_cast<double>(now - seen_at);
+      progress_.show(std::string(what) + ": " + grouped(answers) + " so far, " +
+                     grouped(static_cast<std::uint64_t>(rate)) + " a second");
+      seen = answers;
+      seen_at = now;
+    });
+  }
+
+  const Plan& plan_;
+  Messages messages_;
+  Stage stage_;
+  ChatBoard board_;
+  Progress progress_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+void run(const Plan& plan) {
+  raise_descriptor_limit(plan);
+  Run(plan).run([&plan](const Results& results) {
+    write(plan.is_json ? to_json(plan, results) : to_table(plan, results));
+  });
+}
+
+}  // namespace
+}  // namespace ws::load
+
+int main(int argc, char** argv) {
+  try {
+    ws::hold_standard_descriptors();
+    ws::load::Plan plan;
+    if (!ws::load::parse_options(argc, argv, plan))
+      return static_cast<int>(ws::load::ExitCode::kNormal);
+    ws::load::run(plan);
+    return static_cast<int>(ws::load::ExitCode::kNormal);
+  } catch (const ws::load::Failure& failure) {
+    ws::load::say(failure.what());
+    return static_cast<int>(failure.code);
+  } catch (const std::exception& error) {
+    ws::load::say(error.what());
+    return static_cast<int>(ws::load::ExitCode::kLost);
+  }
+}
