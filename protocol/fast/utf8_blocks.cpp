@@ -73,7 +73,7 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   return low_nibbles(_mm256_srli_epi16(bytes, 4));  // AVX2 cannot shift single bytes
 }
 
-/// True if each of the 32 bytes at `p` is valid after the three bytes before it.
+/// True if the 32 bytes at `p` are valid UTF-8, given the three bytes before `p`. The last character may be incomplete.
 [[gnu::target("avx2")]] inline bool is_valid(const std::byte* p) {
   const __m256i bytes = load(p);
   const __m256i before = load(p - 1);  // for each byte, the previous one

@@ -108,7 +108,7 @@ Upgrade validate_upgrade(const HttpRequest& request, std::span<const std::string
 }
 
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out) {
-  // [6455-4.2.2-SWITCH] Lower-case names, like the server of the article (Reactor Netty).
+  // [6455-4.2.2-SWITCH] Field names are in lower case, as the article's server (Reactor Netty) writes them.
   out.append("HTTP/1.1 101 Switching Protocols\r\n");
   out.append(fields);
   out.append("upgrade: websocket\r\nconnection: upgrade\r\n");

@@ -44,7 +44,7 @@ Dissector::Dissector(Sender sender, std::size_t keep) : sender_(sender), keep_(k
 
 std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
   if (shown_.capacity() > kSmall && shown_.capacity() / 2 > keep_)
-    std::vector<std::byte>().swap(shown_);  // the last item was a head
+    std::vector<std::byte>().swap(shown_);  // frees the large buffer of a long head
   if (in.empty())
     return std::nullopt;
   switch (state_) {

@@ -17,11 +17,11 @@
 //
 // Invariants:
 //  1. Every member receives each message of the other members once, in the order of the home.
-//  2. A new member receives the messages that the home orders after the join: none that another member has already
-//     received, and every message whose sender knows of the join.
-//  3. If a part cannot send its batch because a mailbox is full, it holds each member that sends a message, so
-//     mailboxes and batches are bounded. Only the home delays emptying its mailbox until others have space; the others
-//     always empty theirs: no two loops wait for each other.
+//  2. A new member receives exactly the messages that the home orders after the join. No member has received one of
+//     them before the join.
+//  3. Mailboxes and batches are bounded. A part that cannot post its batch because a mailbox is full stops reading from
+//     each member that sends a message (Session::hold). Only the home may leave its mailbox unread until the others have
+//     space; the others always read theirs. So no two loops wait for each other.
 #pragma once
 
 #include <array>

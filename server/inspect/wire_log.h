@@ -65,7 +65,7 @@ class WireLog final : public Tap {
     Stream(Sender sender, std::string stream_prefix)
         : dissector(sender, kKeptOfPayload), prefix(std::move(stream_prefix)) {}
     Dissector dissector;
-    std::string prefix;      ///< start of each line, up to the receiver
+    std::string prefix;      ///< start of each line: wire SESSION SENDER → RECEIVER
     std::uint64_t next = 1;  ///< the offset of the next byte
   };
   struct Streams {

@@ -104,9 +104,10 @@ constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kDeadlines, "--drain-timeout", &Limits::drain_ms, kTime, 1, kDay,
      "time for the peer's FIN after ours; then close"},
     {kDeadlines, "--read-timeout", &Limits::read_ms, kTime, 1, kDay,
-     "time for --outbox-low more bytes, or the end, of a started message; then Close 1008"},
+     "time in which a started message must bring as many bytes as --outbox-low, or end; then Close "
+     "1008"},
     {kDeadlines, "--write-timeout", &Limits::write_ms, kTime, 1, kDay,
-     "time for the peer to read --outbox-low queued bytes, or all; then a reset"},
+     "time in which the peer must read as many queued bytes as --outbox-low, or all; then a reset"},
     {kDeadlines, "--ping-interval", &Limits::ping_ms, kTime, 0, kDay,
      "silence before a ping is sent, 0: never"},
     {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay,

@@ -42,7 +42,8 @@ struct ServerState {
   Budgets budgets;
   ConnectionCount connections;
   ChatParts chat{};
-  std::atomic<std::size_t> loops_with_websockets{0};  ///< loops not stopping, or with WebSockets
+  std::atomic<std::size_t> loops_with_websockets{
+      0};               ///< and loops that are not stopping; at 0 listeners close
   int exit_status = 0;  ///< the first loop sets it; `run` reads it after all have ended
   std::vector<std::unique_ptr<Worker>> workers{};  ///< complete before the first one runs
 };
@@ -68,9 +69,9 @@ class Worker final : private EventLoop::Handler {
   void keep_to(int processor);
   void run();
 
-  static constexpr unsigned kNothing = 0;      ///< runs one iteration
-  static constexpr unsigned kStop = 1;         ///< starts to stop: 503 and Close 1001
-  static constexpr unsigned kEnd = 2;          ///< makes run return after this iteration
+  static constexpr unsigned kNothing = 0;  ///< runs one iteration
+  static constexpr unsigned kStop = 1;  ///< answers requests with 503, sends Close 1001 to sessions
+  static constexpr unsigned kEnd = 2;   ///< makes run return after this iteration
   static constexpr unsigned kLogSessions = 4;  ///< logs the number of sessions, and each on a line
   /// Requests one of these actions. From any thread.
   void ask(unsigned what);

@@ -12,8 +12,8 @@
 
 namespace ws {
 
-/// Input that is handled later: when backpressure ends, after Session::release, or after the other ready sessions.
-/// Charged even over the budget: the bytes are already in memory.
+/// Input that is handled later: when backpressure ends, when the session is released, or when the other ready sessions
+/// were handled. It counts in the budget even if it exceeds the limit, because the bytes are already in memory.
 class HeldInput {
  public:
   explicit HeldInput(Budget& budget) : charge_(&budget) {}

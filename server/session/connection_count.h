@@ -47,8 +47,9 @@ class ConnectionCount {
 
   [[nodiscard]] Address find_or_add(std::string_view host);
 
-  std::mutex mutex_;                                ///< guards the members below
-  std::unordered_map<std::string, Address> index_;  ///< of each address with connections
+  std::mutex mutex_;  ///< guards the members below
+  /// Client host to index into `counts_`, for hosts with connections.
+  std::unordered_map<std::string, Address> index_;
   struct Count {
     const std::string* host;    ///< its key in `index_`
     std::uint32_t connections;  ///< 0: the entry is free

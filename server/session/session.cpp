@@ -311,11 +311,11 @@ void Session::on_timer() {
       fail(Error::kMessageTimeout);
       break;
     case Deadlines::Due::kStalledWrite:
-      reset("write timeout: the peer is not reading");
+      reset("write timeout: the peer reads too slowly or not at all");
       break;
   }
   flush();
-  update();  // always, because the timer must be armed again
+  update();  // even if is_quiet: the timer has fired and must be armed again
 }
 
 /// After each event, unless is_quiet: sends FIN if the session is flushing and its output was sent, frees an empty

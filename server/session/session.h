@@ -110,8 +110,8 @@ class Session final : public TimerNode {
     if (!is_quiet())
       update();
   }
-  /// Handling this session threw `what`: answers 500 before the 101, sends Close 1011 while it is open, and later only
-  /// logs it. May throw; the caller then ends the session.
+  /// To be called if handling this session threw an exception with the text `what`. Logs it; before the 101 also answers
+  /// 500, and while the session is open sends Close 1011. May throw: the caller then ends the session.
   void on_exception(std::string_view what);
   /// Ends the session. It is erased at the end of the loop iteration.
   [[gnu::cold]] void end(std::error_code error = {}, std::string_view why = {});

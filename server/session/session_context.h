@@ -28,8 +28,8 @@ struct Budgets {
   Budget windows;
 };
 
-/// A session that ended in this loop iteration, and why: an error of the system, or a text of ours; neither after a
-/// normal end.
+/// A session that ended in this loop iteration. `error` is set if a system call failed, `why` if the server ended it;
+/// both are empty after a normal end.
 struct EndedSession {
   EventLoop::Token token;
   std::error_code error{};

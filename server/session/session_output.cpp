@@ -65,7 +65,7 @@ void Session::queue_unsent(const Output& out, IoResult sent) {
   try {
     // If the unsent bytes cannot be queued, a frame is cut: nothing can be sent after it.
     if (!backlog().output.append(out, sent.size()))
-      return reset("the server's buffers are full");
+      return reset("the memory for all sessions is used up (--max-buffered)");
   } catch (const std::bad_alloc&) {
     return reset("out of memory");
   }
@@ -127,7 +127,7 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
     const std::size_t part = std::min(sent, range.size());
     sent -= part;
     if (part < range.size() && !backlog().output.append(block, range, part))
-      reset("the server's buffers are full");
+      reset("the memory for all sessions is used up (--max-buffered)");
   }
   // One large message is no reason to disconnect a reader that had nothing queued.
   const bool is_too_slow = was_queued && backlog_->output.cost() > limits().chat_queue && is_open();
