@@ -38,7 +38,7 @@ struct Limits {
   std::uint32_t write_ms = 30'000;      ///< to send `outbox_low` bytes, or all, of the queue
   std::uint32_t ping_ms = 0;            ///< silence before we send a ping; 0: never
   std::uint32_t pong_ms = 10'000;       ///< our ping to the peer's pong
-  std::uint32_t stop_ms = 10'000;       ///< SIGTERM to exit, even if sessions are still open
+  std::uint32_t stop_ms = 10'000;  ///< SIGTERM or SIGINT to the exit; open sessions are dropped
 };
 
 }  // namespace ws

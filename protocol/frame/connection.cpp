@@ -130,8 +130,8 @@ HeaderResult Connection::read_header(std::span<std::byte>& in, FrameHeader& head
   return result;
 }
 
-/// Handles a frame that is complete in the input, a whole message or a control frame. The event refers to the input,
-/// without a copy.
+/// Handles a control frame, or an uncompressed message of one frame, that is complete in the input. The event's payload
+/// is a view of the input, not a copy.
 Event Connection::handle_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
                                      Output& out) {
   if (header.masked)
@@ -253,8 +253,9 @@ bool Connection::close(std::uint16_t code, std::string_view reason, Output& out)
   return true;
 }
 
-/// [7692-6.1-COMPRESSED] Appends a compressed message. Returns false and appends nothing if it must or should be sent
-/// uncompressed: [7692-6.1-PLAIN]
+/// [7692-6.1-COMPRESSED] Appends the message compressed. Returns false and appends nothing if it must be sent
+/// uncompressed: it is below the threshold, there is no memory for a compressor, or it becomes no smaller.
+/// [7692-6.1-PLAIN]
 bool Connection::append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                                    Output& out) {
   std::size_t size = 0;

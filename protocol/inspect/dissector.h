@@ -46,11 +46,11 @@ enum class Sender : std::uint8_t { kClient, kServer };
 
 class Dissector {
  public:
-  /// `keep`: bytes of a payload, or of data, to keep in `Dissected::bytes`. Heads are kept completely.
+  /// `keep`: maximum bytes of a frame's payload, or of a kData item, in `Dissected::bytes`. Heads are kept completely.
   Dissector(Sender sender, std::size_t keep);
 
-  /// Consumes bytes from the front of `in`, at most to the end of the next item. Returns the item, or nullopt if it is
-  /// incomplete. Data is returned as it arrives, as one item per call.
+  /// Consumes bytes from the front of `in`, at most to the end of the next item. Returns the item, or nullopt if more
+  /// bytes are needed. A kData item is never incomplete: each call returns the bytes that are there as one item.
   std::optional<Dissected> next(std::span<const std::byte>& in);
   /// Call when the stream ends or bytes of it are missing. Returns the incomplete item, if there is one.
   std::optional<Dissected> cut();

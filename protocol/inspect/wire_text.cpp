@@ -84,7 +84,7 @@ class Lines {
   }
   /// A note without offset and hex, about the lines above or below it.
   void add_note(const std::string& text) { push("      " + text); }
-  /// `bytes`, eight per line, then the unmasked bytes in hex, if `masked`, and as text.
+  /// Adds `bytes`, eight per line: in hex, then, if `masked`, the unmasked bytes in hex, then these as text.
   void add_rows(std::size_t offset, std::span<const std::byte> bytes,
                 std::span<const std::byte> unmasked, bool masked) {
     for (std::size_t at = 0; at < bytes.size(); at += kRow) {

@@ -90,8 +90,8 @@ class Room {
   /// Members of this part.
   [[nodiscard]] std::size_t size() const { return members_.size(); }
 
-  /// Sends a message, its payload the `parts` in order, to all members except `speaker`, in the order of the calls.
-  /// Returns false and sends nothing if the budget does not allow it. May hold `speaker`.
+  /// Adds a message to the batch, for all members except `speaker`. Its payload is the concatenated `parts`. Returns
+  /// false and adds nothing if the budget does not allow it. If batches cannot be sent for now, calls `speaker.hold()`.
   [[nodiscard]] bool broadcast(Session& speaker, Opcode opcode,
                                std::initializer_list<std::span<const std::byte>> parts);
   /// Delivers the batch, here and in other parts. The endpoint calls it at the end of the loop iteration.

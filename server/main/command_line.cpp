@@ -235,7 +235,7 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
   app.add_flag("--affinity", options.has_affinity,
                "pin each loop to one processor and give it the connections that arrive there");
   app.add_option("--allowed-origin", options.allowed_origins,
-                 "allow only this origin, repeatable; default: all origins, as in the article")
+                 "an origin whose pages may connect, repeatable; default: every origin")
       ->type_name("ORIGIN")
       ->allow_extra_args(false)
       ->check(validate_origin);

@@ -46,8 +46,8 @@ void block_signals() {
   ::sigaction(SIGPIPE, &ignore, nullptr);
 }
 
-/// glibc raises these thresholds when large blocks are freed, and then keeps the memory of a peak. Setting them
-/// disables that: large blocks are returned to the system when they are freed.
+/// By default glibc raises its mmap and trim thresholds when large blocks are freed, and then keeps memory after a
+/// peak. Explicit thresholds stay: freed large blocks return to the system.
 void return_memory_when_freed() {
   // NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet
   ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
@@ -76,7 +76,8 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
   if (options.deflate.is_enabled) {
     ws::log(ws::LogLevel::kInfo,
             {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(options.deflate)),
-             " bytes a session", options.deflate.keeps_context ? "" : ", while it is receiving"});
+             " bytes of memory a session",
+             options.deflate.keeps_context ? "" : ", while it receives a compressed message"});
   }
   std::cout << "listening on " << server.address().to_string() << std::endl;
   const int status = server.run();

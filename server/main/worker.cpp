@@ -281,7 +281,8 @@ void Worker::admit(Fd fd, const SocketAddress& peer) {
       context_.ended.reserve(2 * (table_.size() + 1));
     table_.put(std::make_unique<Session>(context_, std::move(fd), token, entry.address));
   } catch (const std::bad_alloc&) {
-    log(LogLevel::kWarn, {"Out of memory: a connection was closed"});
+    log(LogLevel::kWarn,
+        {"Out of memory: a new connection was closed; lower --max-connections or --max-buffered"});
     if (entry.verdict != ConnectionCount::Verdict::kTooMany)
       shared_.connections.leave(entry.address);
     return;

@@ -24,7 +24,7 @@ class Outbox {
 
   /// Bytes to be sent.
   [[nodiscard]] std::size_t queued() const { return queued_; }
-  /// The same plus the memory for managing them: many small messages cost more than their bytes.
+  /// queued() plus the memory of the segments: many small messages cost more than their bytes.
   [[nodiscard]] std::size_t cost() const {
     return queued_ + (segments_.size() - first_) * kSegmentCost;
   }

@@ -103,8 +103,8 @@ class Session final : public TimerNode {
   /// Returns false if there was nothing to do.
   bool on_ready(std::uint32_t events);
   void on_timer();
-  /// Flushes the cork if it is ours, and calls `update` unless is_quiet. Without it, output of send, close and fail
-  /// stays corked until the end of the loop iteration at the latest.
+  /// Flushes the cork if this session owns it, and calls `update` unless is_quiet. Until then the output of send, close
+  /// and fail stays corked, at most to the end of the loop iteration.
   [[gnu::always_inline]] void uncork() {
     flush();
     if (!is_quiet())
@@ -162,9 +162,8 @@ class Session final : public TimerNode {
   void watch_output(std::size_t sent);
   void disconnect_slow_reader();
 
-  // --- The end
-  /// Enters kFlushing. Before tell_closed: the endpoint may send to other sessions, which uncorks this one, and
-  /// `update` must already see the new state.
+  /// Enters kFlushing. Call it before tell_closed: there the endpoint may send to other sessions, which uncorks this
+  /// one, and `update` must see the new state.
   void start_flushing();
   void half_close_if_flushed();
   void tell_closed(const Ending& ending);

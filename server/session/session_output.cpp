@@ -70,7 +70,7 @@ void Session::queue_unsent(const Output& out, IoResult sent) {
     return reset("out of memory");
   }
   watch_output(0);
-  context_.cork.set_owner(this);  // so that the end of the iteration adds EPOLLOUT to its interest
+  context_.cork.set_owner(this);  // the end of the iteration updates the owner's epoll interest
 }
 
 Backlog& Session::backlog() {

@@ -270,7 +270,7 @@ def test_damage_is_answered_1007(wsd):
 
 def test_a_session_costs_what_was_said_and_gives_it_back(wsd):
     server = wsd("--deflate")
-    most = int(server.logged(r"permessage-deflate: at most (\d+) bytes a session")[0][1])
+    most = int(server.logged(r"permessage-deflate: at most (\d+) bytes of memory a session")[0][1])
 
     def held():
         before = len(re.findall(r"bytes held: (\d+)", server.log()))
