@@ -1,4 +1,4 @@
-// Parses host and port, the authority of a ws:// URI, a Host field or an Origin: RFC 3986 §3.2.
+// Parses an authority: the host and optional port in a ws:// URI, a Host field or an Origin. RFC 3986 §3.2
 //
 //      host [ ":" port ]      example.com   localhost:8080   [::1]:8080
 #pragma once
@@ -11,14 +11,15 @@ namespace ws {
 
 struct Authority {
   std::string_view host;              ///< never empty; an IPv6 address keeps its brackets
-  std::optional<std::uint16_t> port;  ///< nullopt: no port, or an empty one
+  std::optional<std::uint16_t> port;  ///< nullopt if the port is missing or empty
 };
 
-/// Splits at the colon after the brackets, or without brackets at the first colon. Returns nullopt if the host is empty
-/// or the port is not a number up to 65535. Does not check the characters of the host.
+/// Splits `text` into host and port. Colons inside the brackets of an IPv6 address belong to the host. Returns nullopt
+/// if the host is empty or the port is not a number up to 65535. Does not check the characters of the host.
 [[nodiscard]] std::optional<Authority> parse_authority(std::string_view text);
 
-/// True if every character is allowed in a host or a port (RFC 3986 §3.2). '@' is not: user information is refused.
+/// True if every character of `text` is allowed in a host or a port (RFC 3986 §3.2). Refuses '@', since user
+/// information is not supported.
 [[nodiscard]] bool has_authority_characters(std::string_view text);
 
 }  // namespace ws

@@ -9,16 +9,18 @@
 
 namespace ws {
 
-/// Counts the bytes that the sessions of all loops hold: the only object of protocol/ that several threads share. A
-/// plain counter: relaxed ordering is enough. A message received in one read and sent in one write does not use it.
+/// Counts the bytes that the sessions hold, and enforces a limit. No other class of protocol/ is used by several
+/// threads at once. Relaxed ordering is enough, since no other data depends on the counter. A message that is received
+/// in one read and sent in one write is not charged.
 class Budget {
  public:
-  /// Bytes taken from this budget are also taken from `whole`, unless it is null.
+  /// `limit` is in bytes. Bytes taken from this budget are also taken from `whole`, if `whole` is not null.
   explicit Budget(std::size_t limit, Budget* whole = nullptr) : limit_(limit), whole_(whole) {}
   Budget(const Budget&) = delete;
   Budget& operator=(const Budget&) = delete;
 
-  /// Takes `bytes`. Returns false and takes nothing if that would exceed a limit.
+  /// Takes `bytes` from this budget and from `whole`. Returns false and takes nothing if either limit would be
+  /// exceeded.
   [[nodiscard]] bool take(std::size_t bytes) {
     std::size_t used = used_.load(std::memory_order_relaxed);
     do {
@@ -30,19 +32,21 @@ class Budget {
     used_.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }
-  /// Takes `bytes` even over the limit: they are already in memory. `take` fails until enough is given back.
+  /// Takes `bytes` even if that exceeds the limit, since the bytes are already in memory. `take` then fails until
+  /// enough bytes are given back.
   void force(std::size_t bytes) {
     used_.fetch_add(bytes, std::memory_order_relaxed);
     if (whole_ != nullptr)
       whole_->force(bytes);
   }
+  /// Gives back `bytes` that `take` or `force` has taken.
   void give(std::size_t bytes) {
     [[maybe_unused]] const std::size_t used = used_.fetch_sub(bytes, std::memory_order_relaxed);
     assert(bytes <= used);
     if (whole_ != nullptr)
       whole_->give(bytes);
   }
-  /// Bytes left in this budget, without regard to `whole`.
+  /// Bytes left in this budget. Ignores the limit of `whole`.
   [[nodiscard]] std::size_t room() const {
     const std::size_t held = used();
     return held < limit_ ? limit_ - held : 0;
@@ -55,10 +59,10 @@ class Budget {
   std::atomic<std::size_t> used_{0};
 };
 
-/// One holder's part of a budget; the destructor gives it back.
+/// The bytes that one holder has taken from a budget. The destructor gives them back.
 class Charge {
  public:
-  /// `budget` must outlive the charge. It may be null: no limit.
+  /// `budget` must outlive the charge. If `budget` is null, there is no limit.
   explicit Charge(Budget* budget) : budget_(budget) {}
   ~Charge() { shrink_to(0); }
   Charge(const Charge&) = delete;
@@ -77,7 +81,7 @@ class Charge {
     size_ = size;
     return true;
   }
-  /// Grows the charge to `size` bytes even over the limit: they are already in memory.
+  /// Grows the charge to `size` bytes even if that exceeds the limit, since the bytes are already in memory.
   void force_to(std::size_t size) {
     if (size <= size_)
       return;

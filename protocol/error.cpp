@@ -89,7 +89,7 @@ constexpr Row kTable[] = {
     {Error::kOutOfMemory, {"6455-7.4.1-1011", 1011, "out of memory"}},
 };
 
-// Each row is at the index of its enumerator, and its text fits in a Close frame (125 - 2 bytes).
+// Checks that each row is at the index of its enumerator, and that each text fits in a Close frame (125 - 2 bytes).
 consteval bool table_is_valid() {
   for (std::size_t i = 0; i < std::size(kTable); ++i) {
     if (static_cast<std::size_t>(kTable[i].error) != i || kTable[i].info.text.size() > 123)

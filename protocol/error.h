@@ -1,5 +1,6 @@
-// Errors that end a handshake or a connection. Each has the tag of the broken rule, the HTTP status or close code to
-// answer with, and a text. They are returned as values: a peer cannot cause an exception by breaking a rule.
+// Errors that end a handshake or a connection. Each error has the tag of the broken rule, the HTTP status or close code
+// to answer with, and a text. Errors are returned as values, so that a peer cannot cause an exception by breaking a
+// rule.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ enum class Error : std::uint8_t {
   kBodyLength,
   kStatusLine,
 
-  // The opening handshake, found by a server: RFC 6455 §4.2.
+  // The opening handshake, errors that a server detects: RFC 6455 §4.2.
   kMethod,
   kPath,
   kOrigin,
@@ -38,7 +39,7 @@ enum class Error : std::uint8_t {
   kHeadTimeout,
   kUnavailable,
 
-  // The opening handshake, found by a client: RFC 6455 §4.1.
+  // The opening handshake, errors that a client detects: RFC 6455 §4.1.
   kStatus,
   kUpgradeField,
   kConnectionField,
@@ -79,7 +80,7 @@ struct ErrorInfo {
 };
 
 const ErrorInfo& describe(Error error);
-/// For logs: "text [tag]".
+/// Returns "text [tag]", for logs.
 [[nodiscard]] std::string cite(Error error);
 
 }  // namespace ws

@@ -1,12 +1,12 @@
-// Output buffer: collects bytes in order, to send them with one write.
+// An output buffer: collects bytes in order, so that one write sends all of them.
 //
-// Small parts are copied into one block. Large parts may be lent: the Output stores a reference, and the socket
-// reads the payload without a copy.
+// Small parts are copied into one block. A large part can be lent instead: the Output stores a reference and makes no
+// copy.
 //
 // Invariants:
 //  1. Lent bytes must stay valid and unchanged until `clear`.
-//  2. `clear` keeps the block, so that an Output in steady use does not allocate. It frees a block of more than
-//     `kMaxKept` bytes, so that one large message does not keep its memory.
+//  2. `clear` keeps the block for the next output, so that an Output in steady use does not allocate. It frees a block
+//     of more than `kMaxKept` bytes, so that the memory of one large message is not kept.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,8 @@ class Output {
  public:
   using Bytes = std::span<const std::byte>;
 
-  /// Appends `size` uninitialized bytes to the block and returns them. The caller must fill them before it appends
-  /// more. Inline, as part of the fast path (protocol/fast/small_frame.h); growing is rare and not inlined.
+  /// Appends `size` uninitialized bytes to the block and returns them. The caller must fill them before the next
+  /// append. Inlined for the fast path (protocol/fast/small_frame.h); `grow` is rarely called and not inlined.
   [[gnu::always_inline]] std::span<std::byte> extend(std::size_t size) {
     if (size > room()) [[unlikely]]
       grow(size);
@@ -32,25 +32,25 @@ class Output {
   }
   /// Bytes that `extend` can return without an allocation.
   [[nodiscard]] std::size_t room() const { return capacity_ - used_; }
-  /// Reserves space, so that appending up to `size` bytes and lending up to `lends` parts cannot throw. A frame is
-  /// then appended whole, or std::bad_alloc is thrown here and nothing is appended.
+  /// Reserves space, so that appending up to `size` bytes and lending up to `lends` parts cannot throw. If this call
+  /// throws std::bad_alloc, no part of the frame was appended.
   void reserve(std::size_t size, std::size_t lends) {
     if (size > room())
       grow(size);
     if (lends != 0)
       pieces_.reserve(pieces_.size() + lends);
   }
-  /// Removes the last `size` bytes, which `extend` returned and the caller did not need.
+  /// Removes the last `size` bytes of the block: bytes that `extend` returned and the caller does not need.
   void shrink(std::size_t size) { used_ -= size; }
-  /// Copies `bytes`.
+  /// Appends a copy of `bytes`.
   void append(Bytes bytes);
   void append(std::string_view text) { append(std::as_bytes(std::span(text))); }
-  /// Appends `bytes` by reference.
+  /// Appends a reference to `bytes`, which must stay valid and unchanged until `clear`.
   void lend(Bytes bytes);
 
   [[nodiscard]] std::size_t size() const { return used_ + lent_; }
   [[nodiscard]] bool empty() const { return size() == 0; }
-  /// True if any part is lent: it must be sent before the caller reuses its bytes.
+  /// True if any part is lent. The caller must send the output before it changes the lent bytes.
   [[nodiscard]] bool lends() const { return lent_ != 0; }
 
   /// Calls `visit(Bytes)` for each contiguous piece, in order.
@@ -67,7 +67,7 @@ class Output {
       visit(Bytes{block_.get() + begin, used_ - begin});
   }
 
-  /// All bytes as one piece, if none are lent.
+  /// All bytes as one piece. Call this only if no part is lent.
   [[nodiscard]] Bytes block() const { return {block_.get(), used_}; }
 
   void clear() {
@@ -85,15 +85,15 @@ class Output {
 
  private:
   struct Piece {
-    std::size_t block_end;  ///< the block's bytes up to here precede `lent`
+    std::size_t block_end;  ///< the first `block_end` bytes of the block precede `lent`
     Bytes lent;
   };
   [[gnu::cold]] void grow(std::size_t size);
 
   std::unique_ptr<std::byte[]> block_;
   std::size_t capacity_ = 0;
-  std::size_t used_ = 0;  ///< bytes in the block
-  std::size_t lent_ = 0;  ///< bytes by reference
+  std::size_t used_ = 0;  ///< used bytes of the block
+  std::size_t lent_ = 0;  ///< total size of the lent parts
   std::vector<Piece> pieces_;
 };
 

@@ -16,30 +16,30 @@ constexpr bool is_digit(char c) {
 constexpr bool is_alpha(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
-/// The characters of OWS, optional whitespace: RFC 9110 §5.6.3.
+/// True for space and tab, the characters of optional whitespace (OWS): RFC 9110 §5.6.3.
 constexpr bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 constexpr char to_lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
-/// A character of a token: RFC 9110 §5.6.2.
+/// True if `c` is allowed in a token: RFC 9110 §5.6.2.
 constexpr bool is_tchar(char c) {
   return is_digit(c) || is_alpha(c) ||
          std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
-/// One or more tchar: RFC 9110 §5.6.2.
+/// True if `text` is a token, one or more tchar: RFC 9110 §5.6.2.
 [[nodiscard]] bool is_token(std::string_view text);
-/// Ignores the case of ASCII letters only.
+/// Compares `a` and `b`, ignoring the case of ASCII letters.
 [[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
 /// Removes spaces and tabs at both ends.
 [[nodiscard]] std::string_view trim(std::string_view text);
-/// Removes the first element from `list`, a comma-separated list (RFC 9110 §5.6.1), and returns it trimmed. Skips empty
-/// elements; nullopt at the end.
+/// Removes the first element from `list`, a comma-separated list (RFC 9110 §5.6.1). Returns the element without
+/// surrounding spaces and tabs, or nullopt at the end. Skips empty elements.
 std::optional<std::string_view> next_list_element(std::string_view& list);
 
-/// Reinterprets bytes as characters. They need not be UTF-8.
+/// Views `bytes` as characters. The bytes need not be UTF-8.
 [[nodiscard]] inline std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -47,9 +47,10 @@ std::optional<std::string_view> next_list_element(std::string_view& list);
   return std::as_bytes(std::span(text));
 }
 
-/// Two lower-case digits for each byte, with `between` as separator.
+/// Writes each byte as two lower-case hex digits, separated by `between`.
 [[nodiscard]] std::string to_hex(std::span<const std::byte> bytes, std::string_view between = "");
-/// Lower-case, padded with zeros to at least `digits` digits: (0x2a, 4) is "002a", (0x12345, 4) is "12345".
+/// Writes `number` in lower-case hex, padded with zeros to at least `digits` digits: (0x2a, 4) gives "002a", (0x12345,
+/// 4) gives "12345".
 [[nodiscard]] std::string to_hex(std::uint64_t number, std::size_t digits);
 
 }  // namespace ws

@@ -67,7 +67,8 @@ ClientHandshake::Established ClientHandshake::validate_response(
     const HttpResponse& response) const {
   if (response.status() != 101)
     return {Error::kStatus};  // [6455-4.1-STATUS]
-  // [6455-4.1-UPGRADE] exactly the requested protocol: a list would mean that the server switched to several
+  // [6455-4.1-UPGRADE] the value must be exactly "websocket", since a list would mean that the server switched to
+  // several protocols
   if (response.count("Upgrade") != 1 ||
       !equals_ignoring_case(*response.find("Upgrade"), "websocket")) {
     return {Error::kUpgradeField};

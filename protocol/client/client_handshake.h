@@ -1,5 +1,5 @@
-// The opening handshake, the client's part: RFC 6455 §3 and §4.1. Parses the URI, writes the request, validates the
-// response.
+// The client's part of the opening handshake: RFC 6455 §3 and §4.1. Parses the URI, writes the request and validates
+// the response.
 #pragma once
 
 #include <array>
@@ -24,10 +24,11 @@ struct Uri {
   std::string authority;  ///< for the Host field; includes the port unless it is 80
   std::string resource;   ///< path and query, at least "/"
 };
-/// Returns nullopt if `uri` is malformed, has a fragment, or is not ws: (wss: is not supported).
+/// Parses a ws:// URI. Returns nullopt if `uri` is malformed, has a fragment, or has another scheme (wss: is not
+/// supported).
 [[nodiscard]] std::optional<Uri> parse_uri(std::string_view uri);
 
-/// A client's handshake: the parameters of the request, and the validation of the response. §4.1
+/// Writes the request of a client and validates the response. The fields are the parameters of the request. §4.1
 struct ClientHandshake {
   Uri uri;
   std::array<std::byte, 16> nonce{};  ///< random, new for each connection
@@ -36,11 +37,11 @@ struct ClientHandshake {
   std::vector<std::string> fields;  ///< additional field lines, "Name: value"
   DeflateSettings deflate{};
 
-  /// Appends the request.
+  /// Appends the request to `out`.
   void write_request(Output& out) const;
   struct Established {
     Error error = Error::kNone;                  ///< if not kNone, the handshake failed
-    std::string subprotocol{};                   ///< the chosen one; empty: none
+    std::string subprotocol{};                   ///< chosen by the server; empty: none
     std::optional<DeflateParameters> deflate{};  ///< nullopt: not negotiated
   };
   /// Validates a complete response.

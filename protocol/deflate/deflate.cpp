@@ -8,20 +8,21 @@
 namespace ws {
 namespace {
 
-/// zlib's default, 6, needs two to four times as long and makes the output only a seventh smaller: see
-/// docs/13-compression.md.
+/// The compression level. zlib's default, 6, takes two to four times as long, and its output is only a seventh smaller:
+/// see docs/13-compression.md.
 constexpr int kLevel = 1;
 
-/// [7692-7.2.1-TAIL] the end of a compressed message, which is not sent
+/// [7692-7.2.1-TAIL] every compressed message ends with these bytes, which are not sent
 constexpr std::byte kTail[] = {std::byte{0x00}, std::byte{0x00}, std::byte{0xFF}, std::byte{0xFF}};
 
-/// RFC 1951 §3.2.6: "a" and the end of the block, in fixed Huffman codes.
+/// The text "a" as a DEFLATE block with fixed Huffman codes: RFC 1951 §3.2.6.
 constexpr std::byte kCompressedA[] = {std::byte{0x4A}, std::byte{0x04}, std::byte{0x00}};
 
-/// zlib's byte counts are unsigned int.
+/// Maximum bytes for one call of zlib, whose byte counts are unsigned int.
 constexpr std::size_t kMaxPerCall = std::numeric_limits<uInt>::max();
 
-// --- zlib's memory. zlib frees it only when a stream ends; the stream's charge then gives all of it back.
+// --- Memory functions for zlib. zlib frees memory only when a stream ends, so `deallocate` leaves the charge as it is:
+// the destructor of the stream's Charge gives all bytes back.
 
 voidpf allocate(voidpf charge_of_stream, uInt items, uInt size) {
   Charge& charge = *static_cast<Charge*>(charge_of_stream);
@@ -39,7 +40,7 @@ void deallocate(voidpf /*charge*/, voidpf memory) {
   ::operator delete(memory);
 }
 
-/// zlib only reads its input, but its interface lacks `const`.
+/// Casts `const` away, since zlib's interface lacks it. zlib does not write to its input.
 Bytef* zlib_bytes(std::span<const std::byte> bytes) {
   return reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));
 }
@@ -70,8 +71,8 @@ int ZStream::step(int (*code)(z_streamp, int), int flush, std::span<const std::b
 
 std::unique_ptr<Deflater> Deflater::make(int window_bits, Budget* budget) {
   std::unique_ptr<Deflater> deflater(new (std::nothrow) Deflater(budget));
-  // Negative bits: raw DEFLATE, without zlib's header and checksum. The memory level is zlib's default, 8, for the
-  // largest window, and lower for smaller ones.
+  // Negative window bits select raw DEFLATE, without zlib's header and checksum. The memory level is zlib's default, 8,
+  // for the largest window, and lower for smaller ones.
   const int memory_level = window_bits - 7;
   if (deflater == nullptr || deflateInit2(&deflater->stream_, kLevel, Z_DEFLATED, -window_bits,
                                           memory_level, Z_DEFAULT_STRATEGY) != Z_OK)
@@ -135,7 +136,7 @@ Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::by
     // zlib's stream, but not the message: keep the window, since later blocks may refer to it.
     if (status == Z_STREAM_END)
       inflateResetKeep(&stream_);
-    // Z_BUF_ERROR is not an error: zlib had nothing to do.
+    // Z_BUF_ERROR is not an error: zlib had no input or no space for output.
     if (written == out.size() || in.empty())
       return {Error::kNone, written};
   }
@@ -144,8 +145,8 @@ Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::by
 Error Inflater::end_message() {
   std::span<const std::byte> tail = kTail;
   std::byte nothing[1];
-  // Z_BLOCK stops at the end of a block. data_type then has bit 128 set, bit 64 if the block has BFINAL, and in the low
-  // bits the number of unused bits in the last byte, which must be 0.
+  // With Z_BLOCK zlib stops at the end of a block. data_type is then 128, plus 64 if the block has BFINAL, plus the
+  // number of unused bits in the last byte, which must be 0.
   const Result result = run(tail, nothing, Z_BLOCK);
   const bool is_at_end = (stream_.data_type & 0xBF) == 128;
   const bool is_whole = result.error == Error::kNone && result.written == 0 && is_at_end;
@@ -187,7 +188,7 @@ std::size_t deflate_memory(const DeflateSettings& settings) {
   PermessageDeflate one(agreed, Role::kServer, pool);
   if (settings.keeps_context)
     static_cast<void>(one.deflater(settings.threshold));
-  // zlib allocates the window with the first byte of output: inflate one byte.
+  // zlib allocates the window at the first byte of output, so inflate one byte.
   std::span<const std::byte> in = kCompressedA;
   std::byte out[2];
   if (Inflater* const inflater = one.begin_message())
@@ -213,7 +214,7 @@ Deflater* PermessageDeflate::deflater(std::size_t size) {
   // at most the negotiated size: [7692-7.2.1-WINDOW]
   if (!keeps_sent_context_)
     return pool_.deflater(send_bits_);
-  // [7692-7.2.1-TAKEOVER]
+  // [7692-7.2.1-TAKEOVER] with takeover the connection keeps its own Deflater
   if (deflater_ == nullptr && send_bits_ != 8)
     deflater_ = Deflater::make(send_bits_, pool_.budget());
   return deflater_.get();
@@ -225,8 +226,8 @@ void PermessageDeflate::forget_sent_context() {
 }
 
 Inflater* PermessageDeflate::begin_message() {
-  // [7692-7.2.2-TAKEOVER] with takeover the peer may refer to earlier messages, [7692-7.2.2-EMPTY] without it may not;
-  // our window is at least as large as negotiated: [7692-7.2.2-WINDOW]
+  // [7692-7.2.2-TAKEOVER] With takeover a message may refer to earlier messages. [7692-7.2.2-EMPTY] Without takeover it
+  // may not. [7692-7.2.2-WINDOW] Our window is at least as large as negotiated.
   if (inflater_ == nullptr) {
     inflater_ = keeps_received_context_ ? Inflater::make(pool_.budget()) : pool_.borrow_inflater();
   }

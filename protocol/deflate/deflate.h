@@ -1,22 +1,24 @@
-// permessage-deflate: compresses and decompresses messages with zlib. RFC 7692 §6, §7.2. extensions.h negotiates it.
+// permessage-deflate: compresses and decompresses messages with zlib. RFC 7692 §6, §7.2. extensions.h contains the
+// negotiation.
 //
 //      payload ──▶ DEFLATE blocks, the last one empty ──▶ payload of the frames, without the last four bytes
 //
 //      "Hello"     f2 48 cd c9 c9 07 00 [00 00 ff ff]      c1 07 f2 48 cd c9 c9 07 00
 //
-// The empty block aligns the end of the message to a byte. Its last four bytes are always the same, so they are not
-// sent. RSV1 on the first frame of a message marks it as compressed; any message may also be sent uncompressed. With
-// context takeover the window is kept from message to message, and repeated content costs almost nothing. Without it
-// one compressor serves all connections.
+// The empty block makes the message end on a byte boundary. The last four bytes of this block are always the same, so
+// they are not sent. RSV1 on the first frame of a message marks it as compressed; any message may also be sent
+// uncompressed. With context takeover the window is kept between messages, so that repeated content takes almost no
+// bytes. Without context takeover one compressor serves all connections of a thread.
 //
 // Invariants:
-//  1. Messages are inflated in pieces, each validated before the next: a decompression bomb is never in memory.
+//  1. Messages are inflated in pieces, and each piece is validated before the next is inflated. So a decompression bomb
+//     is never in memory as a whole.
 //  2. zlib's memory is charged to the budget. If the budget does not allow a compressor, messages are sent
 //     uncompressed.
 //  3. A connection owns a window only with context takeover, or while a compressed message is received in part.
 //
-// zlib cannot compress with a window of 2^8 bytes. An endpoint limited to that sends its messages uncompressed, which
-// is always allowed.
+// zlib cannot compress with a window of 2^8 bytes. If the negotiated window is that small, messages are sent
+// uncompressed, which is always allowed.
 #pragma once
 
 #include <array>
@@ -54,39 +56,41 @@ class ZStream {
   Charge charge_;  ///< for the memory of `stream_`
 };
 
-/// Compresses messages. Each one may refer to earlier ones in the window, until `restart`.
+/// Compresses messages. A message may refer to earlier messages in the window, until `restart` empties the window.
 class Deflater : private ZStream {
  public:
-  /// `window_bits`: 9 to 15. Needs 2^(window_bits + 3) bytes plus about 6 KiB; null if there is no memory.
+  /// `window_bits`: 9 to 15. Allocates 2^(window_bits + 3) bytes plus about 6 KiB. Returns null if there is not enough
+  /// memory.
   [[nodiscard]] static std::unique_ptr<Deflater> make(int window_bits, Budget* budget);
   ~Deflater();
 
-  /// Compresses a message, the concatenated `parts`, to the start of `out`, for the payload of a frame with RSV1. The
-  /// message must not be empty, and `out` must have at least `max_compressed` bytes for it. Returns the bytes written.
+  /// Compresses a message to the start of `out`, as the payload of a frame with RSV1. The message is the concatenation
+  /// of `parts` and must not be empty. `out` must have at least `max_compressed` bytes for the message. Returns the
+  /// number of bytes written.
   std::size_t compress(std::span<const std::span<const std::byte>> parts, std::span<std::byte> out);
-  /// Empties the window: the next message refers to no earlier one.
+  /// Empties the window, so that the next message refers to no earlier message.
   void restart();
 
  private:
   using ZStream::ZStream;
 };
 
-/// Decompresses messages. Each one may refer to earlier ones in the window, until `restart`.
+/// Decompresses messages. A message may refer to earlier messages in the window, until `restart` empties the window.
 class Inflater : private ZStream {
  public:
-  /// Needs about 7 KiB, and 32 KiB for the window from the first output on; null if there is no memory. The window
-  /// always has the maximum size. With a smaller one, zlib's check for references beyond it would depend on how the
-  /// input is split.
+  /// Allocates about 7 KiB, and 32 KiB more for the window at the first output. Returns null if there is not enough
+  /// memory. The window always has the maximum size: whether zlib detects a reference beyond a smaller window depends
+  /// on how the input is split.
   [[nodiscard]] static std::unique_ptr<Inflater> make(Budget* budget);
   ~Inflater();
 
   struct Result {
     Error error;          ///< kNone, kCompressedData or kOverBudget; the bytes written are valid
-    std::size_t written;  ///< if `out` is not full, all of `in` was consumed or `error` is set
+    std::size_t written;  ///< if less than `out`'s size, all of `in` was consumed or `error` is set
   };
-  /// Decompresses from `in` to the start of `out`. Removes the consumed bytes from `in`.
+  /// Decompresses from `in` to the start of `out`, until `out` is full. Removes the consumed bytes from `in`.
   Result inflate(std::span<const std::byte>& in, std::span<std::byte> out);
-  /// Ends the message; kCompressedData if it is incomplete.
+  /// Ends the message. Returns kCompressedData if the message is incomplete.
   [[nodiscard]] Error end_message();
   /// Empties the window.
   void restart();
@@ -104,25 +108,27 @@ class Inflater : private ZStream {
 /// Maximum memory of permessage-deflate for one connection, in bytes. Measured, since it depends on zlib's version.
 [[nodiscard]] std::size_t deflate_memory(const DeflateSettings& settings);
 
-/// Shared by the connections of one thread; must outlive them.
+/// Deflaters and Inflaters that the connections of one thread share. The pool must outlive these connections.
 class DeflatePool {
  public:
-  /// `budget` may be null: no limit.
+  /// If `budget` is null, there is no limit.
   DeflatePool(const DeflateSettings& settings, Budget* budget)
       : settings_(settings), budget_(budget) {}
 
   [[nodiscard]] const DeflateSettings& settings() const { return settings_; }
   [[nodiscard]] Budget* budget() const { return budget_; }
-  /// The shared Deflater, with an empty window, for one message. Null for 8 bits, or if there is no memory.
+  /// Returns the shared Deflater with an empty window, for one message. Returns null if `window_bits` is 8 or there is
+  /// not enough memory.
   [[nodiscard]] Deflater* deflater(int window_bits);
-  /// An Inflater with an empty window, for one message; null if there is no memory.
+  /// Returns an Inflater with an empty window, for one message, or null if there is not enough memory.
   [[nodiscard]] std::unique_ptr<Inflater> borrow_inflater();
+  /// Empties the window of `inflater` and keeps it for the next `borrow_inflater`.
   void trim_heap(std::unique_ptr<Inflater> inflater);
 
  private:
   DeflateSettings settings_;
   Budget* budget_;
-  std::array<std::unique_ptr<Deflater>, 16> deflaters_;  ///< by window bits
+  std::array<std::unique_ptr<Deflater>, 16> deflaters_;  ///< the index is `window_bits`
   std::unique_ptr<Inflater> spare_;
 };
 
@@ -131,16 +137,18 @@ class PermessageDeflate {
  public:
   PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool);
 
-  /// The Deflater for a message of `size` bytes; null: send it uncompressed.
+  /// Returns the Deflater for a message of `size` bytes, or null if the message must be sent uncompressed.
   [[nodiscard]] Deflater* deflater(std::size_t size);
   [[nodiscard]] bool keeps_sent_context() const { return keeps_sent_context_; }
-  /// Call after sending a message that another compressor has compressed: our window no longer matches the peer's.
+  /// Empties our Deflater's window. Call this after sending a message that another Deflater compressed, since the
+  /// peer's window then differs from ours.
   void forget_sent_context();
   /// True if the peer can decompress messages that were compressed with the pool's settings and without context.
   [[nodiscard]] bool accepts_shared() const { return send_bits_ == pool_.settings().window_bits; }
 
-  /// The Inflater for a received message that starts; null if there is no memory.
+  /// Returns the Inflater for a received message that starts, or null if there is not enough memory.
   [[nodiscard]] Inflater* begin_message();
+  /// Ends the received message. Without context takeover gives the Inflater back to the pool.
   void end_message();
 
  private:

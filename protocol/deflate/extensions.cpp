@@ -16,7 +16,7 @@ constexpr std::string_view kClientBits = "client_max_window_bits";
 
 constexpr std::uint8_t kLargestWindow = 15;
 
-/// Parses a value, with or without quotes. Returns nullopt if the unquoted value is not a token.
+/// Parses a parameter's value, with or without quotes. Returns nullopt if the value without quotes is not a token.
 std::optional<std::string> read_value(std::string_view text) {
   std::string value(text);
   if (text.starts_with('"')) {
@@ -26,7 +26,7 @@ std::optional<std::string> read_value(std::string_view text) {
     text = text.substr(1, text.size() - 2);
     for (std::size_t i = 0; i < text.size(); ++i) {
       if (text[i] == '\\')
-        ++i;  // escaped character; at the end of `text`, the quote below makes the value invalid
+        ++i;  // escaped character; if it is missing, the '"' below makes the value invalid
       value += i < text.size() ? text[i] : '"';
     }
   }
@@ -35,8 +35,8 @@ std::optional<std::string> read_value(std::string_view text) {
   return value;
 }
 
-/// [6455-9.1-SYNTAX] token *( ";" token [ "=" ( token | quoted-string ) ] )
-/// Splitting at every comma and semicolon is safe, even in quotes: a value that contains one is not a token.
+/// [6455-9.1-SYNTAX] Parses token *( ";" token [ "=" ( token | quoted-string ) ] ). Splitting at every comma and
+/// semicolon is safe, even in quotes, since a value with a comma or semicolon is not a token and thus invalid.
 std::optional<Extension> parse_extension(std::string_view text) {
   std::size_t end = std::min(text.find(';'), text.size());
   Extension extension{trim(text.substr(0, end)), {}};
@@ -64,10 +64,10 @@ struct Parameters {
   bool client_no_context_takeover = false;
   bool has_client_bits = false;
   std::optional<std::uint8_t> server_bits;
-  std::optional<std::uint8_t> client_bits;  ///< nullopt: absent or, in an offer, without value
+  std::optional<std::uint8_t> client_bits;  ///< nullopt if absent or, in an offer, without value
 };
 
-/// [7692-7.1.2-VALUE] 8 to 15, decimal, without leading zeros
+/// [7692-7.1.2-VALUE] Parses a number from 8 to 15, decimal, without leading zeros.
 std::optional<std::uint8_t> read_bits(const std::string& value) {
   if (value == "8" || value == "9")
     return static_cast<std::uint8_t>(value[0] - '0');
@@ -143,20 +143,23 @@ std::optional<DeflateAnswer> accept_deflate(std::span<const Extension> offers,
     if (!asked.has_value())
       continue;
 
-    // [7692-5-ACCEPT] the answer binds both sides
+    // [7692-5-ACCEPT] the parameters in the answer bind both sides
     DeflateAnswer answer{std::string(kPermessageDeflate), {}};
     DeflateParameters& agreed = answer.parameters;
-    // [7692-7.1.1-SERVER-NO-TAKEOVER] if the client asks for it, [7692-7.1.1-UNASKED] or if we want it
+    // [7692-7.1.1-SERVER-NO-TAKEOVER] the client may ask for this parameter; [7692-7.1.1-UNASKED] we may also send it
+    // unasked
     agreed.server_no_context_takeover =
         asked->server_no_context_takeover || !settings.keeps_context;
     if (agreed.server_no_context_takeover)
       append_flag(answer.text, kServerNoTakeover);
-    // [7692-7.1.1-CLIENT-NO-TAKEOVER] saves us a window; the client must obey even if it did not offer this
+    // [7692-7.1.1-CLIENT-NO-TAKEOVER] saves the memory of a window; the client must obey even if it did not offer this
+    // parameter
     agreed.client_no_context_takeover =
         asked->client_no_context_takeover || !settings.keeps_context;
     if (agreed.client_no_context_takeover)
       append_flag(answer.text, kClientNoTakeover);
-    // [7692-7.1.2-SERVER-BITS] at most as large as asked, [7692-7.1.2-UNASKED] and unasked if we want a smaller window
+    // [7692-7.1.2-SERVER-BITS] our window is at most as large as the client asks; [7692-7.1.2-UNASKED] we may also
+    // limit our window unasked
     agreed.server_max_window_bits =
         std::min(settings.window_bits, asked->server_bits.value_or(kLargestWindow));
     if (asked->server_bits.has_value() || agreed.server_max_window_bits < kLargestWindow)
@@ -200,12 +203,12 @@ Error validate_deflate_answer(std::span<const Extension> answer, const DeflateSe
   // [7692-7.1.2-CLIENT-BITS] in an answer the parameter must have a value
   if (!read.has_value() || read->has_client_bits != read->client_bits.has_value())
     return Error::kDeflateAnswer;
-  // [7692-7.1.2-SERVER-BITS] if we asked for a limit, the answer must contain one, at most as large
+  // [7692-7.1.2-SERVER-BITS] if we asked for a limit, the answer must contain a limit that is not larger
   const std::uint8_t server_bits = read->server_bits.value_or(kLargestWindow);
   const std::uint8_t client_bits = read->client_bits.value_or(kLargestWindow);
   if (server_bits > settings.window_bits)
     return Error::kDeflateAnswer;
-  // [7692-7.1.1-SERVER-NO-TAKEOVER] if we asked for it, the answer must contain it
+  // [7692-7.1.1-SERVER-NO-TAKEOVER] if we asked for this parameter, the answer must contain it
   if (!settings.keeps_context && !read->server_no_context_takeover)
     return Error::kDeflateAnswer;
   agreed = {.server_no_context_takeover = read->server_no_context_takeover,

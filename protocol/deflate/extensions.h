@@ -37,19 +37,21 @@ struct Extension {
   std::vector<ExtensionParameter> parameters;
 };
 
-/// Parses the values of all Sec-WebSocket-Extensions fields of one head, in order. The result contains views into them.
-/// Returns nullopt if a value does not match the grammar of RFC 6455 §9.1.
+/// Parses the values of all Sec-WebSocket-Extensions fields of one head, in order. The result contains views into
+/// `values`. Returns nullopt if a value does not match the grammar of RFC 6455 §9.1.
 [[nodiscard]] std::optional<std::vector<Extension>> parse_extensions(
     std::span<const std::string_view> values);
 
 /// Our configuration of permessage-deflate.
 struct DeflateSettings {
   bool is_enabled = false;
-  /// False: no window is kept between messages, and an idle session needs almost no memory.
+  /// Whether context takeover is allowed. If false, no window is kept between messages, and an idle session needs
+  /// almost no memory.
   bool keeps_context = true;
-  /// 9 to 15: the windows of both sides have at most 2^n bytes.
+  /// 9 to 15. We limit the windows of both sides to 2^window_bits bytes, where the negotiation allows it.
   std::uint8_t window_bits = 15;
-  /// Bytes, at least 1: shorter messages are sent uncompressed, since compression would cost more than it saves.
+  /// Messages shorter than this number of bytes (at least 1) are sent uncompressed, since compression would cost more
+  /// than it saves.
   std::size_t threshold = 64;
 };
 
@@ -67,15 +69,16 @@ struct DeflateAnswer {
   DeflateParameters parameters;
 };
 
-/// Accepts the first valid offer, since clients list them by preference. Returns nullopt if none is valid or
-/// permessage-deflate is disabled.
+/// Accepts the first valid offer, since clients list offers in order of preference. Returns nullopt if no offer is
+/// valid or permessage-deflate is disabled.
 [[nodiscard]] std::optional<DeflateAnswer> accept_deflate(std::span<const Extension> offers,
                                                           const DeflateSettings& settings);
 
-/// The client's offer: the value of Sec-WebSocket-Extensions.
+/// Returns the client's offer, the value of Sec-WebSocket-Extensions.
 [[nodiscard]] std::string offer_deflate(const DeflateSettings& settings);
-/// Validates the server's answer to the offer that `offer_deflate` made from `settings`; if they are not enabled, no
-/// offer was made. Returns kNone, kUnofferedExtension or kDeflateAnswer. Sets `agreed` if the server accepted.
+/// Validates the server's answer to the offer that `offer_deflate` made from `settings`. If permessage-deflate is
+/// disabled in `settings`, no offer was made. Sets `agreed` if the server accepted the offer. Returns kNone,
+/// kUnofferedExtension or kDeflateAnswer.
 [[nodiscard]] Error validate_deflate_answer(std::span<const Extension> answer,
                                             const DeflateSettings& settings,
                                             std::optional<DeflateParameters>& agreed);

@@ -1,8 +1,9 @@
 // Fast path for the common message: complete, in one frame of less than 64 KiB, not compressed. RFC 6455 §5.2
 //
-// Optional: without this file `Connection` gives the same result on the general path (frame, message and connection in
-// protocol/frame/, to be read first). Here are the same rules for this one kind of frame; all others are left to the
-// general path. Always inlined, since for short messages a call costs as much as the work.
+// This file is optional: without it `Connection` gives the same result on the general path (frame, message and
+// connection in protocol/frame/; read these first). The code here applies the same rules to one kind of frame; the
+// general path handles all other frames. The functions are inlined, since for short messages a call costs as much as
+// the work.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,7 @@ struct SmallFrame {
   if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)  // FIN, text or binary
     return {};
   SmallFrame frame{.header_size = kShort,
-                   .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // > 126 if not masked
+                   .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // wraps if not masked
   if (frame.length == 126) {
     frame.header_size += 2;
     frame.length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);

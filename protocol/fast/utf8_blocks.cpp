@@ -38,7 +38,7 @@ constexpr WrongPair kWrongPairs[] = {
     {7, kContinuation, kAny, kContinuation},     // 80..BF 80..BF, see is_valid
 };
 
-/// The lookup table of one column: for each nibble the bits of all rows that contain it.
+/// The lookup table of one column: for each nibble the bits of all rows that contain the nibble.
 consteval std::array<std::uint8_t, 16> bits_by_nibble(Range WrongPair::*column) {
   std::array<std::uint8_t, 16> bits{};
   for (const WrongPair& pair : kWrongPairs) {
@@ -59,7 +59,8 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   return _mm256_set1_epi8(static_cast<char>(byte));
 }
 
-/// The table entries for 32 nibbles. The instruction needs a copy of the table in each half of its register.
+/// Returns the table entries for 32 nibbles. The shuffle instruction works on each half of the register separately, so
+/// each half needs a copy of the table.
 [[gnu::target("avx2")]] inline __m256i look_up(const std::array<std::uint8_t, 16>& table,
                                                __m256i nibbles) {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table.data()));
@@ -76,13 +77,13 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
 /// True if the 32 bytes at `p` are valid UTF-8, given the three bytes before `p`. The last character may be incomplete.
 [[gnu::target("avx2")]] inline bool is_valid(const std::byte* p) {
   const __m256i bytes = load(p);
-  const __m256i before = load(p - 1);  // for each byte, the previous one
+  const __m256i before = load(p - 1);  // for each byte, the byte before it
   if (_mm256_movemask_epi8(bytes | before) == 0)
-    return true;  // ASCII after ASCII: no top bit
+    return true;  // all bytes are ASCII: no top bit is set
   const __m256i wrong = look_up(kHigh, high_nibbles(before)) & look_up(kLow, low_nibbles(before)) &
                         look_up(kNext, high_nibbles(bytes));
-  // Bit 7 marks two continuation bytes in a row. It must be set exactly where a third byte (two after E0..FF) or a
-  // fourth (three after F0..FF) is expected. The saturating subtraction keeps the top bit only of E0..FF, or F0..FF.
+  // Bit 7 marks two continuation bytes in a row. Bit 7 must be set exactly at a third byte (two after E0..FF) and at a
+  // fourth byte (three after F0..FF). The saturating subtraction leaves the top bit only in E0..FF (or F0..FF).
   const __m256i third = _mm256_subs_epu8(load(p - 2), all_bytes(0xE0 - 0x80));
   const __m256i fourth = _mm256_subs_epu8(load(p - 3), all_bytes(0xF0 - 0x80));
   const __m256i unexpected = wrong ^ ((third | fourth) & all_bytes(0x80));
@@ -99,7 +100,7 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
   const std::byte* p = begin + kUtf8Block;
   while (end - p >= kUtf8Block && is_valid(p))
     p += kUtf8Block;
-  // Validate an incomplete block at the end as part of the last 32 bytes.
+  // If the last block is incomplete, validate the last 32 bytes of the text instead.
   if (end - p < kUtf8Block && end - begin >= 3 + kUtf8Block && is_valid(end - kUtf8Block))
     p = end;
   // The last character may continue after `p`: return its first byte.

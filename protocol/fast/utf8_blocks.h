@@ -1,8 +1,8 @@
 // Fast path of protocol/frame/utf8, for text that is not all ASCII: validates 32 bytes per step with AVX2.
 //
-// It only skips valid characters. Where it stops, at an invalid byte or near the end of the input, the general path
-// continues, reports errors and keeps the state of an incomplete character. Optional: the result is the same without
-// this file.
+// The fast path only skips valid characters. It stops at an invalid byte or near the end of the input. The general path
+// continues there, reports errors and keeps the state of an incomplete character. This file is optional: the result is
+// the same without it.
 //
 // To validate 32 bytes in parallel, look at pairs of adjacent bytes. Some pairs are invalid by RFC 3629's table. Three
 // nibbles (halves of bytes) identify such a pair: both nibbles of the first byte and the high nibble of the second.
@@ -30,9 +30,9 @@ namespace ws {
 
 inline constexpr std::ptrdiff_t kUtf8Block = 32;
 
-/// Skips valid characters from `p`, the start of a character, and returns the start of the first one not skipped. At
-/// the end of valid text one character is left, and up to two bytes more if the text is shorter than kUtf8Block + 3
-/// bytes. Without AVX2 it skips nothing. Reads only from `p` to `end`, at least kUtf8Block bytes.
+/// Skips valid characters from `p`, which must be the start of a character. Returns the start of the first character
+/// not skipped. Of a valid text it leaves the last character, and up to two bytes more if the text is shorter than
+/// kUtf8Block + 3 bytes. Without AVX2 it skips nothing. There must be at least kUtf8Block bytes from `p` to `end`.
 [[nodiscard]] const std::byte* skip_utf8_blocks(const std::byte* p, const std::byte* end);
 
 }  // namespace ws

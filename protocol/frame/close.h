@@ -23,7 +23,7 @@
 
 namespace ws {
 
-/// The codes that this project uses by name.
+/// The codes that this project uses.
 namespace close_code {
 inline constexpr std::uint16_t kNormal = 1000;
 inline constexpr std::uint16_t kGoingAway = 1001;
@@ -37,7 +37,7 @@ inline constexpr std::uint16_t kInternalError = 1011;
 inline constexpr std::uint16_t kTryAgainLater = 1013;
 }  // namespace close_code
 
-/// Maximum size of a reason in bytes: a control frame's payload without the code. §5.5
+/// Maximum size of a Close reason in bytes: 125 bytes for the payload of a control frame, minus 2 for the code. §5.5
 inline constexpr std::size_t kMaxCloseReason = 123;
 
 /// True if a Close frame may contain `code`. §7.4
@@ -47,7 +47,7 @@ inline constexpr std::size_t kMaxCloseReason = 123;
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
 }
 
-/// A short description of `code`, such as "going away": from RFC 6455 §7.4.1 and the IANA registry.
+/// A short description of `code`, such as "going away", after RFC 6455 §7.4.1 and the IANA registry.
 [[nodiscard]] std::string_view close_code_meaning(std::uint16_t code);
 /// The name that Wireshark 4.0 shows for `code`, such as "Going Away", or "Unknown".
 [[nodiscard]] std::string_view wireshark_close_code_name(std::uint16_t code);
@@ -55,13 +55,13 @@ inline constexpr std::size_t kMaxCloseReason = 123;
 struct ClosePayload {
   Error error = Error::kNone;
   std::uint16_t code = close_code::kNoStatus;
-  std::span<const std::byte> reason;  ///< a view into the parsed payload; UTF-8 if no error
+  std::span<const std::byte> reason;  ///< view into the payload; valid UTF-8 if `error` is kNone
 };
 
 /// Parses and validates the payload of a received Close frame (0 to 125 bytes).
 [[nodiscard]] ClosePayload parse_close_payload(std::span<const std::byte> payload);
 
-/// Shortens `reason` to at most kMaxCloseReason bytes, at the end of a character.
+/// Shortens `reason` to at most kMaxCloseReason bytes, without splitting a UTF-8 character.
 [[nodiscard]] std::string_view fit_close_reason(std::string_view reason);
 
 }  // namespace ws

@@ -12,7 +12,7 @@
 
 namespace ws {
 
-/// Exists while a message, or a control frame, has been received in part.
+/// The state of a message or control frame that was received in part.
 struct Connection::Partial {
   explicit Partial(const ConnectionSettings& settings)
       : message(settings.limits, settings.budget) {}
@@ -20,7 +20,7 @@ struct Connection::Partial {
   MessageAssembler message;
   FrameHeader frame;           ///< header of the current frame
   bool is_frame_open = false;  ///< the current frame's payload is incomplete
-  bool is_delivered = false;   ///< its event was returned: free this on the next call
+  bool is_delivered = false;   ///< its event was returned; the next call frees this object
   std::uint64_t received = 0;  ///< bytes of the current frame's payload so far
   std::array<std::byte, kMaxControlPayload> control;  ///< payload of a control frame
 };
@@ -31,7 +31,7 @@ Connection::Connection(const ConnectionSettings& settings) : settings_(&settings
 Connection::~Connection() = default;
 
 void Connection::use_deflate(const DeflateParameters& agreed) {
-  // [7692-5-AGREED] applies to both directions
+  // [7692-5-AGREED] the parameters apply to both directions
   deflate_ = std::make_unique<PermessageDeflate>(agreed, settings_->role, *settings_->deflate);
 }
 
@@ -65,10 +65,10 @@ Event Connection::next_general(std::span<std::byte>& in, Output& out) {
       const Event event = read_payload(in, out);
       if (event.type != Event::Type::kNeedMore || partial_->is_frame_open)
         return event;
-      continue;  // the fragment is complete, the message is not
+      continue;  // the fragment has ended, but not the message
     }
 
-    // [6455-6.2-FRAMES] every byte is part of a frame or breaks a rule
+    // [6455-6.2-FRAMES] all received bytes are parsed as frames
     FrameHeader header;
     const HeaderResult result = read_header(in, header);
     if (result.status == HeaderResult::Status::kError)
@@ -86,7 +86,8 @@ Event Connection::next_general(std::span<std::byte>& in, Output& out) {
         return fail(error, out);
     }
     const bool is_whole = in.size() >= header.payload_length;
-    // [6455-5.2-FIN]; [7692-6.2-PLAIN] a message without RSV1 is not compressed, even if deflate_ is set
+    // [6455-5.2-FIN] a first frame with FIN is a whole message; [7692-6.2-PLAIN] without RSV1 the message is not
+    // compressed, even if permessage-deflate was negotiated
     const bool is_message = header.fin && partial_ == nullptr && !header.rsv1;
     if (is_whole && (is_message || is_control(header.opcode))) {
       const auto payload = in.first(static_cast<std::size_t>(header.payload_length));
@@ -107,7 +108,7 @@ Event Connection::next_general(std::span<std::byte>& in, Output& out) {
   }
 }
 
-/// Parses the header at the front of `in`. header_ holds its first bytes if they arrived earlier.
+/// Parses the header at the front of `in`. If its first bytes arrived earlier, they are in header_.
 HeaderResult Connection::read_header(std::span<std::byte>& in, FrameHeader& header) {
   std::span<const std::byte> bytes = in;
   const std::size_t before = header_size_;
@@ -130,8 +131,8 @@ HeaderResult Connection::read_header(std::span<std::byte>& in, FrameHeader& head
   return result;
 }
 
-/// Handles a control frame, or an uncompressed message of one frame, that is complete in the input. The event's payload
-/// is a view of the input, not a copy.
+/// Handles a frame that is completely in the input: a control frame, or an uncompressed message of one frame. The
+/// event's payload is a view of the input, not a copy.
 Event Connection::handle_whole_frame(const FrameHeader& header, std::span<std::byte> payload,
                                      Output& out) {
   if (header.masked)
@@ -168,7 +169,7 @@ Event Connection::read_payload(std::span<std::byte>& in, Output& out) {
   p.is_frame_open = false;
   if (!is_control(p.frame.opcode))
     return end_data_frame(p.frame.fin, out);
-  // [6455-5.4-CONTROL] between fragments, keep the message
+  // [6455-5.4-CONTROL] a control frame may come between fragments: keep the message for the later ones
   p.is_delivered = !p.message.is_open();
   return control_event(p.frame.opcode,
                        std::span(p.control).first(static_cast<std::size_t>(p.received)), out);
@@ -204,7 +205,7 @@ Event Connection::control_event(Opcode opcode, std::span<std::byte> payload, Out
   close(received.code, {}, out);
   state_ = State::kFinished;
   if (partial_ != nullptr)
-    partial_->is_delivered = true;  // frees an unfinished message too
+    partial_->is_delivered = true;  // `release` then frees an unfinished message too
   deflate_.reset();
   const std::size_t reason_size = received.reason.size();
   return {.type = Event::Type::kClose, .code = received.code, .payload = payload.last(reason_size)};
@@ -253,9 +254,9 @@ bool Connection::close(std::uint16_t code, std::string_view reason, Output& out)
   return true;
 }
 
-/// [7692-6.1-COMPRESSED] Appends the message compressed. Returns false and appends nothing if it must be sent
-/// uncompressed: it is below the threshold, there is no memory for a compressor, or it becomes no smaller.
-/// [7692-6.1-PLAIN]
+/// [7692-6.1-COMPRESSED] Compresses the message and appends it as one frame. Returns false and appends nothing if the
+/// message must be sent uncompressed: it is shorter than the threshold, no compressor is available, or compression does
+/// not make it smaller. [7692-6.1-PLAIN]
 bool Connection::append_compressed(Opcode opcode, std::span<const std::span<const std::byte>> parts,
                                    Output& out) {
   std::size_t size = 0;
@@ -270,8 +271,8 @@ bool Connection::append_compressed(Opcode opcode, std::span<const std::span<cons
     header.masking_key = settings_->new_masking_key();  // [6455-5.3-KEY]
   const std::span<std::byte> room = out.extend(max_compressed_frame(size));
   const auto frame = room.first(write_compressed_frame(*deflater, header, parts, room));
-  // Send uncompressed if compression gains nothing, except with context takeover: then the peer's window must receive
-  // the same data as ours.
+  // Send the message uncompressed if compression does not make it smaller. With context takeover send it compressed
+  // anyway, since the peer's window must receive the same data as ours.
   if (header.payload_length >= size && !deflate_->keeps_sent_context()) {
     out.shrink(room.size());
     return false;
@@ -307,7 +308,7 @@ void Connection::append_frame(Opcode opcode, std::span<const std::span<const std
     apply_mask(room.subspan(header_size, size), header.masking_key);
 }
 
-/// Appends a frame whose large parts are lent. Only for servers: a client masks, and needs a copy for that.
+/// Appends a frame and lends its large parts. Only for servers: a client must copy the payload to mask it.
 void Connection::append_lent(const FrameHeader& header,
                              std::span<const std::span<const std::byte>> parts, Output& out) {
   out.reserve(kMaxHeaderSize + static_cast<std::size_t>(header.payload_length), parts.size());

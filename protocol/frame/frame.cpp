@@ -35,7 +35,7 @@ consteval Error validate_first_byte(unsigned byte0, bool deflates) {
   return Error::kNone;
 }
 
-/// The result for all 256 bytes, computed at compile time.
+/// Computes validate_first_byte for all 256 bytes, without (index 0) and with permessage-deflate (index 1).
 consteval auto make_first_bytes() {
   std::array<std::array<Error, 256>, 2> table{};
   for (unsigned byte0 = 0; byte0 < 256; ++byte0) {

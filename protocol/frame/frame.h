@@ -13,8 +13,8 @@
 //
 // Invariants:
 //  1. A header has 2 to 14 bytes; parsing reads no byte after it.
-//  2. Rules are checked in the order of the bytes, and an error is reported as soon as its byte has arrived: the result
-//     does not depend on how the stream is split into reads.
+//  2. Rules are checked in the order of the bytes, and an error is reported as soon as the wrong byte has arrived. The
+//     result does not depend on how the stream is split into reads.
 //  3. Parsing an incomplete header consumes nothing.
 #pragma once
 
@@ -28,7 +28,7 @@
 
 namespace ws {
 
-/// §5.2, §11.8. 3-7 and 0xB-0xF are reserved.
+/// The opcodes of §5.2 and §11.8. The values 3-7 and 0xB-0xF are reserved.
 enum class Opcode : std::uint8_t {
   kContinuation = 0x0,
   kText = 0x1,
@@ -38,15 +38,16 @@ enum class Opcode : std::uint8_t {
   kPong = 0xA,
 };
 
-/// Control frames have an opcode with the top bit set, and may come between the fragments of a message. §5.5
+/// True for the opcodes of control frames: their top bit is set. Control frames may come between the fragments of a
+/// message. §5.5
 constexpr bool is_control(Opcode opcode) {
   return (static_cast<unsigned>(opcode) & 0x8U) != 0;
 }
 
-/// The four bytes in wire order. §5.3
+/// The four bytes of a masking key in wire order. §5.3
 using MaskingKey = std::array<std::byte, 4>;
 
-inline constexpr std::size_t kMaxHeaderSize = 14;       ///< 2 + 8 + 4
+inline constexpr std::size_t kMaxHeaderSize = 14;       ///< 2 bytes, 64-bit length, masking key
 inline constexpr std::size_t kMaxControlPayload = 125;  ///< §5.5
 
 struct FrameHeader {
@@ -67,18 +68,18 @@ struct HeaderResult {
   std::size_t size;  ///< bytes of the header (2 to 14), if kHeader
 };
 
-/// Parses one header at the start of `in`, as received in `role`: a server requires a mask, a client refuses it. On
-/// kHeader all of `header` is set, on kError the fields before the error. Reserved bits must be 0, except RSV1 on the
-/// first frame of a message if `deflates` (permessage-deflate was negotiated).
+/// Parses one header at the start of `in`. `role` is the receiver's: a server requires masked frames, a client refuses
+/// them. `deflates`: permessage-deflate was negotiated, so that RSV1 may be 1 on the first frame of a message; all
+/// other reserved bits must be 0. Sets all of `header` on kHeader, and only the fields before the error on kError.
 HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header,
                                 bool deflates = false);
 
-/// Reads the fields without validating them: a dissector must also show frames that break the rules. Returns the size
-/// of the header, or 0 if `in` does not contain all of it.
+/// Reads a header without validating it, for the dissector, which also shows frames that break the rules. Returns the
+/// size of the header in bytes, or 0 if `in` does not contain the whole header.
 std::size_t read_frame_header(std::span<const std::byte> in, FrameHeader& header);
 
-/// Writes `header` in its shortest form to the start of `out`; returns its size (2 to 14 bytes). Inline, so that the
-/// compiler folds constants at the call site.
+/// Writes `header` to the start of `out`, with the length in its shortest form. Returns the size of the header (2 to 14
+/// bytes). Inline, so that the compiler folds constants at the call site.
 inline std::size_t serialize_frame_header(const FrameHeader& header,
                                           std::span<std::byte, kMaxHeaderSize> out) {
   const unsigned byte0 = (header.fin ? 0x80U : 0U) | (header.rsv1 ? 0x40U : 0U) |

@@ -3,7 +3,7 @@
 namespace ws::mask_detail {
 namespace {
 
-/// 64 bytes per step, as eight words. Inlined, so that each caller gets a copy for its own instruction set.
+/// XORs 64 bytes per step, as eight words. Inlined, so that each caller compiles it for its own instruction set.
 [[gnu::always_inline]] inline void xor_generic(std::byte* p, std::size_t steps,
                                                std::uint64_t wide) {
   for (const std::byte* const end = p + steps * 64; p != end; p += 64) {
@@ -13,7 +13,7 @@ namespace {
 }
 
 #if defined(__x86_64__)
-/// The same code, compiled for AVX2 (registers of 32 bytes).
+/// xor_generic, compiled for AVX2 (registers of 32 bytes).
 [[gnu::target("avx2")]] void xor_avx2(std::byte* p, std::size_t steps, std::uint64_t wide) {
   xor_generic(p, steps, wide);
 }

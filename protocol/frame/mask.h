@@ -2,9 +2,9 @@
 // choose the bytes on the wire (§10.3). The server unmasks with the same key.
 //
 // Invariants:
-//  1. Applying a key twice restores the input: one function masks and unmasks.
-//  2. Payload byte i is XORed with key byte i mod 4, where i counts from the start of the frame's payload. A caller
-//     with a part of a payload passes its offset.
+//  1. Applying a key twice restores the input, so that one function masks and unmasks.
+//  2. Payload byte i is XORed with key byte i mod 4, where i counts from the start of the frame's payload. For a part
+//     of a payload the caller passes the offset of the part.
 //  3. No byte outside `payload` is read or written.
 #pragma once
 
@@ -20,7 +20,7 @@ namespace ws {
 
 namespace mask_detail {
 
-/// memcpy is a portable unaligned load; it compiles to one instruction.
+/// XORs the word at `p` with `key`. memcpy is a portable unaligned access and compiles to one instruction.
 template <typename Word>
 void xor_at(std::byte* p, Word key) {
   Word bytes;
@@ -29,10 +29,11 @@ void xor_at(std::byte* p, Word key) {
   std::memcpy(p, &bytes, sizeof bytes);
 }
 
-/// Bits to rotate a key right to move it by one byte in memory; negative on big-endian machines.
+/// Rotating a key right by this number of bits makes its second byte in memory the first. Negative on big-endian
+/// machines.
 inline constexpr int kByte = std::endian::native == std::endian::little ? 8 : -8;
 
-/// XORs `steps` blocks of 64 bytes at `p` with `wide`, the key twice.
+/// XORs `steps` blocks of 64 bytes at `p` with `wide`, which contains the key twice.
 void xor_steps(std::byte* p, std::size_t steps, std::uint64_t wide);
 
 }  // namespace mask_detail

@@ -10,7 +10,7 @@
 namespace ws {
 namespace {
 
-/// Size in bytes of the output buffer for `inflate`, on the stack.
+/// Size in bytes of the stack buffer into which `inflate` decompresses.
 constexpr std::size_t kInflatedAtOnce = std::size_t{16} * 1024;
 
 }  // namespace
@@ -53,8 +53,8 @@ Error MessageAssembler::append(std::span<const std::byte> payload) {
   return inflater_ == nullptr ? add(payload) : inflate(payload);
 }
 
-/// [7692-6.2-INFLATE] The payloads of all fragments are one DEFLATE stream. [6455-10.4-MESSAGE] Inflates it in pieces,
-/// and at most one byte over the limit.
+/// [7692-6.2-INFLATE] Inflates the next bytes of the message; the payloads of all fragments form one DEFLATE stream.
+/// [6455-10.4-MESSAGE] Works in pieces, and inflates at most one byte over the message limit.
 Error MessageAssembler::inflate(std::span<const std::byte> compressed) {
   std::array<std::byte, kInflatedAtOnce> piece;
   for (;;) {
@@ -73,7 +73,7 @@ Error MessageAssembler::inflate(std::span<const std::byte> compressed) {
 }
 
 Error MessageAssembler::add(std::span<const std::byte> bytes) {
-  // [6455-8.1-UTF8] the validator continues across pieces; check before allocating
+  // [6455-8.1-UTF8] the validator keeps its state between pieces; validate before allocating
   if (opcode_ == Opcode::kText && !utf8_.accept(bytes))
     return Error::kTextNotUtf8;
   const std::size_t size = payload_.size() + bytes.size();
@@ -83,7 +83,7 @@ Error MessageAssembler::add(std::span<const std::byte> bytes) {
       return Error::kOverBudget;
     payload_.reserve(capacity);
   }
-  // [6455-5.4-ORDER]
+  // [6455-5.4-ORDER] fragments are joined in the order of arrival
   payload_.insert(payload_.end(), bytes.begin(), bytes.end());
   return Error::kNone;
 }
@@ -109,7 +109,8 @@ std::size_t max_compressed_frame(std::size_t size) {
 std::size_t write_compressed_frame(Deflater& deflater, FrameHeader& header,
                                    std::span<const std::span<const std::byte>> parts,
                                    std::span<std::byte> out) {
-  // The header's size depends on the compressed size: leave space for the longest, then move the payload to the header.
+  // The size of the header depends on the compressed size. So leave space for the longest header, compress, and then
+  // move the payload to the end of the header.
   const std::size_t size = deflater.compress(parts, out.subspan(kMaxHeaderSize));
   header.rsv1 = true;  // [7692-6.1-COMPRESSED]
   header.payload_length = size;

@@ -1,16 +1,17 @@
 // Assembles messages from fragments: RFC 6455 §5.4, §5.6.
 //
-// A message is one data frame with FIN, or a first frame without FIN, continuation frames, and a last one with FIN.
-// Only messages that are split, by fragments or by reads, are assembled here. A frame with a complete uncompressed
-// message in the receive buffer is delivered from there.
+// A message is one data frame with FIN, or a data frame without FIN followed by continuation frames, of which the last
+// has FIN. An uncompressed message that is one frame and arrives in one read is delivered from the receive buffer. All
+// other messages are assembled here.
 //
 // Invariants:
-//  1. A declared length allocates nothing. Memory grows with the bytes received, to at most twice their size.
+//  1. No memory is allocated for a declared length. Memory grows with the bytes received, to at most twice their size.
 //  2. Memory is charged to the budget before it is allocated, and given back with the message.
-//  3. Text is validated as it arrives: it fails at its first invalid byte, not at the end of the message.
-//  4. Empty fragments count as fragments: a peer cannot keep a message open forever with them.
-//  5. Compressed data is inflated in pieces, and 1 to 3 hold for each piece. One byte over the message limit is
-//     inflated to detect the excess; it is not kept.
+//  3. Text is validated as it arrives, so that the connection fails at the first invalid byte, not at the end of the
+//     message.
+//  4. Empty fragments count toward the limit of fragments, so that a peer cannot keep a message open forever.
+//  5. Compressed data is inflated in pieces, and 1 to 3 hold for each piece. To detect a message over the limit, one
+//     byte more is inflated, but not stored.
 #pragma once
 
 #include <cstddef>
@@ -31,17 +32,19 @@ class Inflater;
 
 class MessageAssembler {
  public:
-  /// `budget` may be null: only `limits` apply then.
+  /// If `budget` is null, only `limits` apply.
   MessageAssembler(const Limits& limits, Budget* budget) : limits_(limits), charge_(budget) {}
 
-  /// Starts a message with the header of its first frame, which `validate_data_frame` has accepted. `inflater` is null if
-  /// the message is not compressed; otherwise only this message may use it until it ends.
+  /// Starts a message. `validate_data_frame` must have accepted `header`, the header of the first frame. `inflater` is
+  /// null if the message is not compressed; otherwise no other message may use `inflater` until this message ends.
   void begin(const FrameHeader& header, Inflater* inflater);
-  /// Starts a further frame of the message. Checks that the frame is allowed here and within the limits.
+  /// Starts the second or a later frame of the message. Returns an error if the frame is not allowed here or exceeds a
+  /// limit.
   [[nodiscard]] Error begin_frame(const FrameHeader& header);
-  /// Appends the next bytes of the frame's payload, unmasked. Inflates them if the message is compressed.
+  /// Appends the next bytes of the frame's payload. The caller has unmasked them. Inflates them if the message is
+  /// compressed.
   [[nodiscard]] Error append(std::span<const std::byte> payload);
-  /// Ends the frame, and with `fin` the message.
+  /// Ends the current frame and, if `fin` is true, the message.
   [[nodiscard]] Error end_frame(bool fin);
 
   /// True from `begin` to the end of the last frame.
@@ -65,16 +68,16 @@ class MessageAssembler {
   Utf8Validator utf8_;
 };
 
-/// Checks that a data frame is allowed now (§5.4), given that a message is `open` or not, and that its payload fits in
-/// `room`, the bytes left of the message limit (§10.4). For compressed messages the limit is max_compressed.
+/// Checks that a data frame is allowed now (§5.4) and within the message limit (§10.4). `open`: a message has started
+/// and not ended. `room`: bytes left of the message limit, or of the limit's `max_compressed` for a compressed message.
 [[nodiscard]] Error validate_data_frame(const FrameHeader& header, bool open, std::uint64_t room);
 
 /// Size of the largest frame that `write_compressed_frame` can write for a message of `size` bytes.
 [[nodiscard]] std::size_t max_compressed_frame(std::size_t size);
 
-/// Compresses a message, the concatenated `parts`, into one frame at the start of `out`. The message must not be empty,
-/// and `out` must have at least `max_compressed_frame` bytes for it. `header` gives opcode and masking; RSV1 and the
-/// length are set here. Returns the size of the frame in bytes.
+/// Compresses a message into one frame at the start of `out`. The message is the concatenation of `parts` and must not
+/// be empty. `out` must have at least `max_compressed_frame` bytes for the message. The caller sets opcode and masking
+/// in `header`; this function sets RSV1 and the length. Returns the size of the frame in bytes.
 std::size_t write_compressed_frame(Deflater& deflater, FrameHeader& header,
                                    std::span<const std::span<const std::byte>> parts,
                                    std::span<std::byte> out);

@@ -46,8 +46,8 @@ const std::byte* skip_ascii(const std::byte* p, const std::byte* end) {
   return p;
 }
 
-/// Size in bytes of the non-ASCII character at `p`; 0 if it is invalid or incomplete. Compares its bytes as one
-/// big-endian number, which grows with the code point among characters of the same size.
+/// Size in bytes of the non-ASCII character at `p`; 0 if the character is invalid or incomplete. Compares its bytes as
+/// one big-endian number: for characters of the same size, a larger number means a larger code point.
 std::ptrdiff_t size_of_character(const std::byte* p, const std::byte* end) {
   const auto byte = [&](std::ptrdiff_t i) { return std::to_integer<std::uint32_t>(p[i]); };
   const std::ptrdiff_t left = end - p;
@@ -69,11 +69,11 @@ std::ptrdiff_t size_of_character(const std::byte* p, const std::byte* end) {
   return left >= 2 && byte(0) >= 0xC2 && is_continuation(p[1]) ? 2 : 0;
 }
 
-/// Skips valid, complete characters from `p`, the start of a character, and returns the start of the first one not
-/// skipped. It may stop early. The bytes from `begin` to `p` are already known to be valid.
+/// Skips valid, complete characters from `p`, which must be the start of a character. Returns the start of the first
+/// character not skipped, which may be valid too. The bytes from `begin` to `p` must already be validated.
 const std::byte* skip_characters(const std::byte* begin, const std::byte* p, const std::byte* end) {
   p = skip_ascii(p, end);
-  // With fewer than eight bytes left, check the last eight of the text instead, some of them a second time.
+  // If fewer than eight bytes are left, test the last eight bytes of the text, some of them a second time.
   if (end - p < 8 && end - begin >= 8 && is_ascii(eight_at(end - 8)))
     return end;
   if (end - p >= kUtf8Block)

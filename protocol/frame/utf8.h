@@ -23,18 +23,18 @@ namespace ws {
 
 class Utf8Validator {
  public:
-  /// Validates the next byte of the text. After false the validator must not be used again.
+  /// Validates the next byte of the text. After it has returned false, the validator must not be used again.
   [[nodiscard]] bool accept(std::byte next);
 
-  /// Validates the next bytes of the text, many at a time where possible.
+  /// Validates the next bytes of the text. Faster than one byte at a time.
   [[nodiscard]] bool accept(std::span<const std::byte> bytes);
 
-  /// True if the text may end here: the last character is complete.
+  /// True if the last character is complete, so that the text may end here.
   [[nodiscard]] bool is_complete() const { return lacking_ == 0; }
 
  private:
   std::uint8_t lacking_ = 0;  ///< continuation bytes that the current character still needs
-  std::uint8_t low_ = 0x80;   ///< the next of them must be in low_..high_
+  std::uint8_t low_ = 0x80;   ///< the next continuation byte must be in low_..high_
   std::uint8_t high_ = 0xBF;
 };
 

@@ -10,11 +10,11 @@
 namespace ws {
 namespace {
 
-/// [6455-4.2.2-GUID] only a WebSocket server appends this constant
+/// [6455-4.2.2-GUID] the constant that a server appends to the key
 constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// [6455-4.2.1-KEY] 16 bytes in Base64 are 22 characters and two of padding. Does not check the unused bits of the
-/// 22nd character: RFC 4648 §3.5 leaves that open.
+/// [6455-4.2.1-KEY] True if `key` is 16 bytes in Base64: 22 characters and two of padding. Does not check the unused
+/// bits of the 22nd character, since RFC 4648 §3.5 leaves that check open.
 bool is_key(std::string_view key) {
   return key.size() == 24 && key.ends_with("==") &&
          std::ranges::all_of(key.substr(0, 22), [](char c) {
@@ -23,7 +23,8 @@ bool is_key(std::string_view key) {
          });
 }
 
-/// [6455-4.1-SUBPROTOCOL] All fields together must list distinct tokens. Sets `chosen` to the first that is supported.
+/// [6455-4.1-SUBPROTOCOL] Sets `chosen` to the client's first subprotocol that is in `supported`. Returns an error if
+/// the fields together do not list distinct tokens.
 Error choose_subprotocol(const HttpRequest& request, std::span<const std::string> supported,
                          std::string_view& chosen) {
   std::vector<std::string_view> asked;
@@ -78,12 +79,12 @@ Upgrade validate_upgrade(const HttpRequest& request, std::span<const std::string
   // [6455-4.2.1-GET]
   if (request.method() != "GET")
     return refuse(Error::kMethod);
-  // [6455-4.2.1-UPGRADE] HTTP/1.0 has no Upgrade; both fields are lists, and their tokens ignore case
+  // [6455-4.2.1-UPGRADE] HTTP/1.0 has no Upgrade; both fields are lists of tokens, compared without case
   if (request.minor_version() < 1 || !request.lists("Upgrade", "websocket") ||
       !request.lists("Connection", "Upgrade")) {
     return refuse(Error::kNotAnUpgrade);
   }
-  // [6455-4.2.2-VERSION] the response names the supported version
+  // [6455-4.2.2-VERSION] the error response contains the supported version
   if (request.count("Sec-WebSocket-Version") != 1 ||
       request.find("Sec-WebSocket-Version") != "13") {
     return refuse(Error::kVersion);
@@ -108,7 +109,8 @@ Upgrade validate_upgrade(const HttpRequest& request, std::span<const std::string
 }
 
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out) {
-  // [6455-4.2.2-SWITCH] Field names are in lower case, as the article's server (Reactor Netty) writes them.
+  // [6455-4.2.2-SWITCH] The field names are in lower case, as Reactor Netty, the server of the article (README.md),
+  // writes them; case has no meaning.
   out.append("HTTP/1.1 101 Switching Protocols\r\n");
   out.append(fields);
   out.append("upgrade: websocket\r\nconnection: upgrade\r\n");

@@ -1,4 +1,4 @@
-// The opening handshake, the server's part: RFC 6455 §4.2. Validates the upgrade request and writes the 101.
+// The server's part of the opening handshake: RFC 6455 §4.2. Validates the upgrade request and writes the 101 response.
 // The client's part is in protocol/client/client_handshake.h.
 //
 //      client                                   server
@@ -9,8 +9,8 @@
 //      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 //      Sec-WebSocket-Version: 13
 //
-// The key does not authenticate the client. Its hash in the response proves that the server understands WebSocket:
-// no cache and no other protocol returns it.
+// The key does not authenticate the client. The response contains a hash of the key, which proves that the server
+// understands WebSocket: a cache or a server of another protocol cannot return it.
 #pragma once
 
 #include <array>
@@ -29,23 +29,25 @@
 
 namespace ws {
 
-/// Base64 of the SHA-1 of the key and the GUID: always 28 characters. §4.2.2, step 5.4
+/// The value of Sec-WebSocket-Accept: Base64 of the SHA-1 of the key and the GUID, always 28 characters. §4.2.2, step
+/// 5.4
 using AcceptKey = std::array<char, 28>;
 [[nodiscard]] AcceptKey accept_key(std::string_view key);
 
-/// A value for Sec-WebSocket-Key: the Base64 of `nonce`, 16 random bytes. §4.1, item 7
+/// Returns the value of Sec-WebSocket-Key: the Base64 of `nonce`, which must be random. §4.1, item 7
 [[nodiscard]] std::string websocket_key(std::span<const std::byte, 16> nonce);
 
-/// The result of an upgrade request. §4.2.1
+/// The result of validating an upgrade request. §4.2.1
 struct Upgrade {
   Error error = Error::kNone;  ///< if not kNone, the request is refused
   AcceptKey accept{};
-  std::string_view subprotocol;            ///< the chosen one, a view into `supported`; empty: none
+  std::string_view subprotocol;            ///< view into `supported`; empty: none chosen
   std::optional<DeflateAnswer> deflate{};  ///< nullopt: not negotiated
 };
 
-/// Validates a complete request; its path must have an endpoint. Chooses the client's first subprotocol that is in
-/// `supported`, and its first valid offer of permessage-deflate: clients list them by preference.
+/// Validates a complete upgrade request. The caller has already found an endpoint for the path. Chooses the client's
+/// first subprotocol that is in `supported`, and the client's first valid offer of permessage-deflate, since clients
+/// list both in order of preference.
 [[nodiscard]] Upgrade validate_upgrade(const HttpRequest& request,
                                        std::span<const std::string> supported,
                                        const DeflateSettings& deflate = {});

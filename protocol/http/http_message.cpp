@@ -8,7 +8,7 @@
 namespace ws {
 namespace {
 
-/// RFC 9110 §5.5: visible characters, spaces, tabs, and bytes above ASCII.
+/// True if `c` is allowed in a field value (RFC 9110 §5.5): visible characters, spaces, tabs, and non-ASCII bytes.
 constexpr bool is_field_char(char c) {
   const auto u = static_cast<unsigned char>(c);
   return is_blank(c) || (u > 0x20 && u != 0x7F);
@@ -22,7 +22,7 @@ constexpr bool is_visible_ascii(char c) {
 HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
   bytes_ = bytes;
   while (error_ == Error::kNone && !is_complete_) {
-    // No method starts with this byte. The usual cause is a TLS client.
+    // No method can start with this byte. Usually the sender is a TLS client.
     if (!has_start_line_ && position_ < bytes.size() && bytes[position_] != '\r' &&
         !is_tchar(bytes[position_])) {
       error_ = Error::kNotHttp;
@@ -58,12 +58,13 @@ void HttpHead::reset() {
   has_start_line_ = skipped_empty_line_ = is_complete_ = false;
 }
 
-/// Checks the limits for an incomplete line of `pending` bytes; the last one may be the CR of its CRLF.
+/// Checks the limits for an incomplete line, of which `pending` bytes have arrived. The last byte may be the CR of its
+/// CRLF.
 Error HttpHead::validate_unfinished(std::size_t pending, const Limits& limits) const {
   if (!has_start_line_) {
     return pending > limits.request_line + 1 ? Error::kRequestLineTooLong : Error::kNone;
   }
-  // One byte may be the CR of the empty line at the end; two or more are a field line.
+  // A single byte may be the CR of the empty line that ends the head; two or more bytes are a field line.
   const bool too_large =
       pending > limits.field_line + 1 ||
       (pending > 1 && (field_bytes_ + pending + 1 > limits.field_bytes ||  // at least an LF follows
@@ -97,7 +98,7 @@ Error HttpHead::parse_line(std::string_view line, const Limits& limits) {
 }
 
 Error HttpHead::parse_field(std::string_view line) {
-  // [9112-5.2-FOLD] whitespace at the start would continue the previous field
+  // [9112-5.2-FOLD] a line that starts with whitespace would continue the previous field
   if (is_blank(line.front()))
     return Error::kFieldFolding;
   const std::size_t colon = line.find(':');
@@ -105,7 +106,7 @@ Error HttpHead::parse_field(std::string_view line) {
     return Error::kFieldSyntax;
   const std::string_view name = line.substr(0, colon);
   const std::string_view value = trim(line.substr(colon + 1));
-  // [9112-5-FIELD] no whitespace before the colon either: proxies have interpreted it differently
+  // [9112-5-FIELD] whitespace before the colon is refused, since proxies have interpreted it in different ways
   if (!is_token(name))
     return Error::kFieldSyntax;
   if (!std::ranges::all_of(value, is_field_char))
@@ -182,7 +183,8 @@ Error HttpRequest::parse_target(std::string_view target) {
   target_ = slice(target);
   std::string_view path = target;
   if (target.front() != '/' && target != "*") {
-    // Absolute-form, as for proxies: scheme "://" authority [path]. Or authority-form, for CONNECT only.
+    // The target is in absolute-form, as for proxies: scheme "://" authority [path], or in authority-form, only for
+    // CONNECT.
     const std::size_t scheme = target.find("://");
     if (scheme == std::string_view::npos) {
       if (text(method_) != "CONNECT" || !has_authority_characters(target))
@@ -196,7 +198,7 @@ Error HttpRequest::parse_target(std::string_view target) {
       if (end == 0 || !has_authority_characters(path.substr(0, end)))
         return Error::kTarget;
       path.remove_prefix(end);
-      // An empty path means "/" (RFC 9110 §4.2.3). The view must be into bytes_: use a slash of "://".
+      // An empty path means "/" (RFC 9110 §4.2.3). `slice` requires a view into bytes_: use a slash of "://".
       if (!path.starts_with('/'))
         path = target.substr(scheme + 1, 1);
     }

@@ -5,15 +5,16 @@
 //      Upgrade: websocket CRLF
 //      CRLF                                an empty line ends the head
 //
-// Strict where leniency has been exploited (request smuggling): refuses a bare CR or LF, a NUL, folding, whitespace
-// before the colon and contradictory lengths. Lenient where RFC 9112 asks for it: one empty line before the request,
-// absolute-form targets, any case in field names.
+// The parser is strict where lenient parsers have been exploited (request smuggling): it refuses a bare CR or LF, a
+// NUL, folding, whitespace before the colon and contradictory lengths. It is lenient where RFC 9112 asks for it: it
+// accepts one empty line before the request, absolute-form targets, and any case in field names.
 //
 // Invariants:
 //  1. The caller stores the bytes and passes all of them, from the start of the head, to each call of `parse`. Parsing
-//     resumes where it stopped: the total time is linear even if the head arrives in single bytes.
-//  2. Limits are checked as early as possible and in the order of the bytes: the result does not depend on how they are
-//     split into calls. The caller never has to store more than the limits allow (about 40 KiB by default).
+//     resumes where it stopped, so that the total time is linear even if the head arrives byte by byte.
+//  2. Limits are checked as early as possible and in the order of the bytes, so that the result does not depend on how
+//     the bytes are split into calls. The caller never has to store more than the limits allow (about 40 KiB by
+//     default).
 //  3. Names and values are views into the bytes of the last call of `parse`.
 #pragma once
 
@@ -32,7 +33,7 @@ class HttpHead {
  public:
   enum class Status : std::uint8_t { kNeedMore, kComplete, kError };
 
-  /// `bytes`: everything received since the start of the head; bytes after the head may follow. After kComplete or
+  /// `bytes`: all bytes received since the start of the head, possibly also bytes after the head. After kComplete or
   /// kError, call `reset` before parsing another head.
   Status parse(std::string_view bytes, const Limits& limits);
   /// Prepares for another head; keeps the allocated memory.
@@ -46,14 +47,14 @@ class HttpHead {
   [[nodiscard]] std::string_view field_name(std::size_t i) const { return text(fields_[i].name); }
   [[nodiscard]] std::string_view field_value(std::size_t i) const { return text(fields_[i].value); }
 
-  // Lookup by name, ignoring the case of `name`.
+  // The following functions look fields up by name and ignore the case of `name`.
   /// The number of field lines with this name.
   [[nodiscard]] std::size_t count(std::string_view name) const;
   /// The value of the first field line with this name, or nullopt.
   [[nodiscard]] std::optional<std::string_view> find(std::string_view name) const;
   /// The values of all field lines with this name, in order.
   [[nodiscard]] std::vector<std::string_view> values(std::string_view name) const;
-  /// True if one of the fields with this name lists `element`, ignoring case. Each value is a comma-separated list.
+  /// True if a field with this name has `element` in its comma-separated list. Ignores the case of `element`.
   [[nodiscard]] bool lists(std::string_view name, std::string_view element) const;
 
  protected:
@@ -98,7 +99,7 @@ class HttpHead {
 class HttpRequest final : public HttpHead {
  public:
   [[nodiscard]] std::string_view method() const { return text(method_); }
-  /// As received: origin-form, absolute-form, authority-form or "*".
+  /// The target as received: origin-form, absolute-form, authority-form or "*".
   [[nodiscard]] std::string_view target() const { return text(target_); }
   /// The path of the target without the query; "*" for the target "*"; empty for authority-form.
   [[nodiscard]] std::string_view path() const { return text(path_); }

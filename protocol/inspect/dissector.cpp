@@ -10,13 +10,13 @@
 namespace ws {
 namespace {
 
-/// Enough for the bytes of a head that no limit counts: the CRLF of the start line, an empty line before and one after
-/// the head, and one byte over a limit.
+/// Upper bound for the bytes of a head that `Limits` does not count: the CRLF of the start line, an empty line before
+/// and one after the head, and one byte over a limit.
 constexpr std::size_t kEmptyLines = 8;
-/// Bytes. Buffers up to this size, or up to twice `keep`, are not freed between items.
+/// Buffers up to this size in bytes, or up to twice `keep`, are not freed between items.
 constexpr std::size_t kSmall = 4096;
 
-/// Size of the body, or nullopt: until the end of the stream. Simplified from RFC 9112 §6.3.
+/// Size of the body in bytes, or nullopt if the body extends to the end of the stream. Simplified from RFC 9112 §6.3.
 std::optional<std::uint64_t> body_size(const HttpHead& head) {
   if (head.count("Transfer-Encoding") != 0)
     return std::nullopt;
@@ -44,7 +44,7 @@ Dissector::Dissector(Sender sender, std::size_t keep) : sender_(sender), keep_(k
 
 std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
   if (shown_.capacity() > kSmall && shown_.capacity() / 2 > keep_)
-    std::vector<std::byte>().swap(shown_);  // frees the large buffer of a long head
+    std::vector<std::byte>().swap(shown_);  // frees the large buffer that a long head has left
   if (in.empty())
     return std::nullopt;
   switch (state_) {
@@ -143,7 +143,7 @@ std::optional<Dissected> Dissector::read_head(std::span<const std::byte>& in) {
       state_ = left_ == 0 ? State::kHead : State::kBody;
     }
   } else {
-    // Parse again, byte by byte: the item ends at the byte that shows the error, however `in` is split.
+    // Parse again byte by byte, so that the item ends at the byte that shows the error, however `in` is split.
     head.reset();
     size_ = before + 1;
     while (head.parse(bytes.substr(0, static_cast<std::size_t>(size_)), limits_) ==

@@ -6,8 +6,8 @@
 //
 // Invariants:
 //  1. Heads and frames do not depend on how the bytes are split into calls.
-//  2. Memory: of a frame the header and `keep` bytes, of a head at most HttpHead's limits. The call after a head frees
-//     the head's memory.
+//  2. A Dissector stores the header of a frame and at most `keep` bytes of its payload, and a head up to the limits of
+//     HttpHead. The call after a head frees the memory of the head.
 //  3. Every byte is in exactly one item. Bytes that belong to no head and no frame are data.
 #pragma once
 
@@ -27,7 +27,7 @@ namespace ws {
 /// One item of the stream.
 struct Dissected {
   enum class Type : std::uint8_t {
-    kHead,   ///< of an HTTP message; with an `error` it ends at the byte that shows the error
+    kHead,   ///< head of an HTTP message; if `error` is set, ends at the byte that shows the error
     kFrame,  ///< `bytes`: the frame header and the kept bytes of the payload
     kData,   ///< other bytes: the body of an HTTP message, or bytes after an invalid head
   };
@@ -36,9 +36,9 @@ struct Dissected {
   bool is_whole = true;                ///< false: cut by the end of the stream or by a gap
   FrameHeader header{};                ///< if kFrame
   std::size_t header_size = 0;         ///< bytes of the frame header; 0 if the header is cut
-  std::uint64_t offset = 0;            ///< of the first byte in the stream
+  std::uint64_t offset = 0;            ///< position of the first byte in the stream
   std::uint64_t size = 0;              ///< bytes received, header and payload
-  std::uint16_t status = 0;            ///< of a response head without error
+  std::uint16_t status = 0;            ///< HTTP status of a response head; 0 otherwise
   std::span<const std::byte> bytes{};  ///< the kept bytes, as received; valid until the next call
 };
 
@@ -50,18 +50,20 @@ class Dissector {
   Dissector(Sender sender, std::size_t keep);
 
   /// Consumes bytes from the front of `in`, at most to the end of the next item. Returns the item, or nullopt if more
-  /// bytes are needed. A kData item is never incomplete: each call returns the bytes that are there as one item.
+  /// bytes are needed. A kData item is never incomplete: each call returns all available data bytes as one item.
   std::optional<Dissected> next(std::span<const std::byte>& in);
-  /// Call when the stream ends or bytes of it are missing. Returns the incomplete item, if there is one.
+  /// Call this when the stream ends or when bytes of the stream are missing. Returns the incomplete item, or nullopt if
+  /// there is none.
   std::optional<Dissected> cut();
-  /// Call after `cut`, if `size` bytes are missing. If frames had started, the next byte must be the start of a frame.
+  /// Advances the offset by `size` missing bytes. Call `cut` first. If frames have started, the next byte must be the
+  /// start of a frame.
   void skip(std::uint64_t size) { offset_ += size; }
 
-  /// Call on the client's stream when the server has refused an upgrade (a final status other than 101): the stream is
-  /// parsed as HTTP again. Returns the incomplete item, if there is one. Gives wrong results if the client sends an
+  /// Parses the client's stream as HTTP again. Call this when the server has refused an upgrade (a final status other
+  /// than 101). Returns the incomplete item, or nullopt if there is none. Gives wrong results if the client sends an
   /// upgrade before it has received the responses to earlier requests.
   std::optional<Dissected> refused();
-  /// Parses the remaining bytes as frames: for a capture that began in mid-stream.
+  /// Parses the remaining bytes as frames, for a capture that began in mid-stream.
   void expect_frames() { state_ = State::kFrames; }
 
  private:
@@ -78,7 +80,7 @@ class Dissector {
   HttpRequest request_;
   HttpResponse response_;
   FrameHeader header_{};
-  std::size_t header_size_ = 0;   ///< 0: frame header incomplete
+  std::size_t header_size_ = 0;   ///< 0: the frame header is incomplete
   std::uint64_t left_ = 0;        ///< remaining bytes of the body
   std::uint64_t offset_ = 1;      ///< of the current item
   std::uint64_t size_ = 0;        ///< bytes received of the current item

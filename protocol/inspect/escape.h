@@ -14,8 +14,8 @@ namespace ws {
 /// U+009B as \x9b. If `text` is not valid UTF-8, escapes all non-ASCII bytes, since some may look like UTF-8 by chance.
 [[nodiscard]] std::string escape_for_terminal(std::string_view text);
 
-/// `escape` for the first bytes of a text of `size` bytes. If they are not the whole text, drops an incomplete
-/// character at their end and appends "… (N bytes)" with the size.
+/// Escapes `beginning`, the first bytes of a text of `size` bytes, like `escape`. If `beginning` is not the whole text,
+/// drops an incomplete character at the end and appends "… (N bytes)", where N is `size`.
 [[nodiscard]] std::string escape_beginning(std::string_view beginning, std::uint64_t size);
 
 }  // namespace ws

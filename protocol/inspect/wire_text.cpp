@@ -24,7 +24,7 @@ std::string to_ascii(std::span<const std::byte> bytes) {
   return text;
 }
 
-/// 1234567 is "1,234,567".
+/// Formats a number with commas: 1234567 gives "1,234,567".
 std::string with_commas(std::uint64_t number) {
   std::string text = std::to_string(number);
   for (std::size_t i = text.size(); i > 3; i -= 3)
@@ -37,7 +37,7 @@ bool is_unknown(Opcode opcode) {
   return number > 10 || (number > 2 && number < 8);
 }
 
-/// The kept bytes of a frame: header and payload. The header must be complete.
+/// The header and the kept payload bytes of a frame. The frame's header must be complete.
 std::span<const std::byte> header_bytes(const Dissected& item) {
   return item.bytes.first(item.header_size);
 }
@@ -53,12 +53,13 @@ std::string_view extended_length_bits(const Dissected& item) {
   return short_length(item) == 126 ? "(16 bits)" : "(64 bits)";
 }
 
-/// The text of a payload from byte `begin` on, escaped. `length`: the full size of the payload.
+/// Returns the payload from byte `begin` on as escaped text. `length`: size of the whole payload in bytes, which may be
+/// more than `payload` contains.
 std::string text_of(std::span<const std::byte> payload, std::uint64_t length, std::size_t begin) {
   return escape_beginning(as_text(payload.subspan(begin)).substr(0, kWireText), length - begin);
 }
 
-/// With RSV1 the payload is compressed or the frame invalid: it is not readable as text. RFC 7692 §6
+/// True if the payload is readable text. With RSV1 the payload is compressed, or the frame is invalid. RFC 7692 §6
 bool holds_text(const Dissected& item) {
   return item.header.opcode == Opcode::kText && !item.header.rsv1;
 }
@@ -72,19 +73,19 @@ std::string cut_payload(const Dissected& item) {
 /// Builds the lines of a hex dump: offset, hex, description.
 class Lines {
  public:
-  /// "0002  37 fa 21 3d              Masking-Key: 37fa213d"
+  /// Adds a line with bytes: "0002  37 fa 21 3d              Masking-Key: 37fa213d".
   void add(std::size_t offset, std::span<const std::byte> bytes, const std::string& what) {
     push(to_hex(offset, 4) + "  " + padded(to_hex(bytes, " ")) + what);
   }
-  /// A description without bytes: of the same bytes as the line above, or of several lines.
+  /// Adds a line with a description only, for the bytes of the line above or of several lines.
   void add(const std::string& what) { push("      " + padded("") + what); }
-  /// "0000  GET /echo HTTP/1.1\r\n"
+  /// Adds a line of text: "0000  GET /echo HTTP/1.1\r\n".
   void add_text(std::size_t offset, const std::string& text) {
     push(to_hex(offset, 4) + "  " + text);
   }
-  /// A note without offset and hex, about the lines above or below it.
+  /// Adds a note about the lines above or below, without offset and hex.
   void add_note(const std::string& text) { push("      " + text); }
-  /// Adds `bytes`, eight per line: in hex, then, if `masked`, the unmasked bytes in hex, then these as text.
+  /// Adds a line for every eight bytes: `bytes` in hex, `unmasked` in hex (only if `masked`), and `unmasked` as ASCII.
   void add_rows(std::size_t offset, std::span<const std::byte> bytes,
                 std::span<const std::byte> unmasked, bool masked) {
     for (std::size_t at = 0; at < bytes.size(); at += kRow) {
@@ -109,7 +110,7 @@ class Lines {
   std::vector<std::string> lines_;
 };
 
-/// The bits of `byte` that the mask `field` selects, the others as dots: "1... .... = ".
+/// Shows the bits of `byte` that the mask `field` selects, and dots for the other bits: "1... .... = ".
 std::string bits(std::byte byte, unsigned field) {
   const auto number = std::to_integer<unsigned>(byte);
   std::string text;

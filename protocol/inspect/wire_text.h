@@ -16,7 +16,7 @@
 
 namespace ws {
 
-/// Maximum bytes shown of a text or of a line of a head. Longer ones are cut, and their length is added.
+/// Maximum bytes shown of a text or of a line of a head. Longer texts are cut, and their length in bytes is shown.
 inline constexpr std::size_t kWireText = 1024;
 
 /// RSV1 to RSV3 as one number; their values are 4, 2 and 1.
@@ -26,20 +26,21 @@ inline constexpr std::size_t kWireText = 1024;
 /// The code in a Close frame's payload, which must have at least two bytes.
 [[nodiscard]] std::uint16_t close_code_of(std::span<const std::byte> payload);
 
-/// "Text", "Connection Close", …; "Unknown Opcode" for reserved opcodes (RFC 6455 §5.2).
+/// Wireshark's name for `opcode`: "Text", "Connection Close", …; "Unknown Opcode" for reserved opcodes (RFC 6455 §5.2).
 [[nodiscard]] std::string wire_opcode(Opcode opcode);
-/// "Normal Closure (1000)", …; "Unknown (4000)" if Wireshark has no name for the code.
+/// Wireshark's name for `code`, with the number: "Normal Closure (1000)", …; "Unknown (4000)" if Wireshark has no name
+/// for the code.
 [[nodiscard]] std::string wire_close_code(std::uint16_t code);
 
 /// Wireshark's Info column for a frame, with the same spacing: "WebSocket Text [FIN] ".
 [[nodiscard]] std::string wire_frame_info(const FrameHeader& header);
-/// For a frame the Info column without trailing spaces, "WebSocket Text [FIN] [MASKED]"; for a head its first line; for
-/// data "data".
+/// A short description of an item. Frame: the Info column without trailing spaces, "WebSocket Text [FIN] [MASKED]".
+/// Head: its first line. Data: "data".
 [[nodiscard]] std::string wire_summary(const Dissected& item);
 /// The fields of a frame on one line:
 /// Fin=1 Reserved=0x0 Opcode=1 Mask=1 Payload length=12 Masking-Key=37fa213d Text="hello world!"
-/// Untrusted text comes last, so that a quotation mark in it cannot imitate another field. A cut frame also has
-/// "cut: 5 of 12 bytes" (of the payload). For a head: its error, or "cut: …". Otherwise empty.
+/// Untrusted text comes last, so that a quotation mark in it cannot imitate another field. For a cut frame it adds the
+/// received part of the payload, "cut: 5 of 12 bytes". Returns a head's error or "cut: …"; otherwise an empty string.
 [[nodiscard]] std::string wire_fields(const Dissected& item);
 
 /// A hex dump of the item, one line per field or per eight bytes of payload: offset in the item, hex, description.
