@@ -1,5 +1,5 @@
-// The payload of a message as text, like `getPayloadAsText` of the article's server: any payload is decoded as UTF-8,
-// and malformed bytes are replaced by U+FFFD as Java does:
+// Converts the payload of a message to text, like `getPayloadAsText` of the article's server. The payload is decoded as
+// UTF-8, and malformed bytes are replaced by U+FFFD as Java does:
 //
 //      bytes            result         reason
 //      FF FE            two U+FFFD     neither byte can start a character
@@ -17,11 +17,11 @@
 
 namespace ws {
 
-/// Decodes `payload` and encodes it again; valid UTF-8 is unchanged.
+/// Returns `payload` as UTF-8, with malformed bytes replaced by U+FFFD.
 [[nodiscard]] std::string payload_text(std::span<const std::byte> payload);
 
-/// The payload itself if it is valid UTF-8, as a text message always is; else its payload_text, which is put into
-/// `storage`.
+/// Returns a view of `payload` if it is valid UTF-8 (text messages always are). Otherwise stores its payload_text in
+/// `storage` and returns a view of that.
 [[nodiscard]] std::string_view message_text(Opcode opcode, std::span<const std::byte> payload,
                                             std::string& storage);
 

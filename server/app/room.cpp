@@ -12,7 +12,8 @@
 namespace ws {
 namespace {
 
-/// A batch of this size is sent before the end of the iteration. Blocks up to this capacity are kept for reuse.
+/// A batch of at least this many bytes is sent before the end of the iteration. Blocks up to this capacity are kept for
+/// reuse.
 constexpr std::size_t kFlushAt = 256 * 1024;
 /// Limit of the mailbox of a part, in bytes.
 constexpr std::size_t kMailbox = 4 * kFlushAt;
@@ -67,16 +68,16 @@ bool Room::broadcast(Session& speaker, Opcode opcode,
   if (batch_ == nullptr)
     batch_ = std::make_shared<Batch>();
   Batch& batch = *batch_;
-  // The first message of a batch decides whether it has a compressed edition. Without one, all members are sent the
+  // The first message of a batch decides whether the batch has a compressed edition. If not, all members are sent the
   // plain edition.
   const std::size_t editions = batch.editions != 0          ? batch.editions
                                : parts_.deflate_members > 0 ? 2
                                                             : 1;
   const auto compressed =
       editions > 1 ? compress(opcode, parts, size) : std::span<const std::byte>{};
+  // Reserve space, so that emplace_back below cannot throw.
   if (batch.entries.size() == batch.entries.capacity())
-    batch.entries.reserve(2 * batch.entries.size() +
-                          16);  // so that emplace_back below cannot throw
+    batch.entries.reserve(2 * batch.entries.size() + 16);
   const std::array sizes = {header_bytes.size() + size,
                             compressed.empty() ? header_bytes.size() + size : compressed.size()};
   for (std::size_t i = 0; i < editions; ++i) {
@@ -84,7 +85,7 @@ bool Room::broadcast(Session& speaker, Opcode opcode,
       batch.blocks[i] = std::make_shared<Block>(context_.budget);
     if (!batch.blocks[i]->reserve(sizes[i])) {
       if (batch.editions == 0)
-        batch_ = nullptr;  // frees what the other edition has reserved
+        batch_ = nullptr;  // frees the memory that the other edition has reserved
       return false;
     }
   }
@@ -113,8 +114,8 @@ bool Room::broadcast(Session& speaker, Opcode opcode,
   return true;
 }
 
-/// The message as a compressed frame, valid until the next call; empty if the plain frame should be sent. Compressed
-/// without context, so that the frame is the same for all members.
+/// Returns the message as a compressed frame, which is valid until the next call; empty if the plain frame should be
+/// sent. Compresses without context, so that the frame is the same for all members.
 std::span<const std::byte> Room::compress(Opcode opcode,
                                           std::initializer_list<std::span<const std::byte>> parts,
                                           std::size_t size) {
@@ -130,7 +131,8 @@ std::span<const std::byte> Room::compress(Opcode opcode,
   return header.payload_length < size ? room.first(frame_size) : std::span<const std::byte>{};
 }
 
-/// The ranges of the batch that are for `member`: from its join, without its own messages. Adjacent ranges are merged.
+/// Returns the ranges of the batch that `member` receives: all messages since its join, except its own. Adjacent ranges
+/// are merged.
 std::span<const Range> Room::ranges_for(const Batch& batch, const Member& member) {
   ranges_.clear();
   const std::size_t edition = std::min(member.edition, batch.editions - 1);
@@ -211,7 +213,7 @@ void Room::deliver(Batch& batch) {
   for (std::uint32_t i = 0; i < batch.entries.size(); ++i) {
     Batch::Entry& entry = batch.entries[i];
     const Session* const speaker =
-        sessions_.find(entry.speaker);  // null: of another loop, or ended
+        sessions_.find(entry.speaker);  // null: in another loop, or ended
     if (speaker != nullptr && speaker->member != Session::kNoMember)
       entry.previous = std::exchange(members_[speaker->member].newest_entry, i);
   }

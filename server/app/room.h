@@ -1,15 +1,17 @@
-// A room: sessions that receive each other's messages. The messages of one loop iteration are a batch (`Batch`), which
-// is encoded once, into one block. At the end of the iteration each member is sent its ranges of it in one write.
+// A room: sessions that receive each other's messages. The messages of one loop iteration form a batch (`Batch`), which
+// is encoded once, into one block. At the end of the iteration each member is sent its ranges of the block in one
+// write.
 //
 //      block      │ A: "x" │ A: "y" │ B: "z" │ A: "w" │      one server frame each
 //      for A                        └────────┘               without its own messages
 //      for C      └──────────────────────────────────┘
 //
-// Members that accept it get a second edition, compressed without context: once for all of them.
+// Members that accept shared compression get a second edition, which is compressed once for all of them, without
+// context.
 //
-// With several loops, each has a part of the room, whose members are its sessions. The loop of the first part is the
-// home, which puts all messages in one order: the other parts send it their batches, and it sends its batch to all of
-// them:
+// With several loops, each loop has a part of the room, whose members are sessions of this loop. The loop of the first
+// part is the home, which puts all messages in one order. The other parts send their batches to the home, and the home
+// sends the ordered batch to all of them:
 //
 //      part 1 ──"B: z"──▶ home: │ A: "x" │ B: "z" │ ──▶ its members
 //      part 1 ◀───────────────── the same batch
@@ -17,11 +19,11 @@
 //
 // Invariants:
 //  1. Every member receives each message of the other members once, in the order of the home.
-//  2. A new member receives exactly the messages that the home orders after the join. No member has received one of
-//     them before the join.
+//  2. A new member receives exactly the messages that the home orders after the join. No other member received any of
+//     these messages before the join.
 //  3. Mailboxes and batches are bounded. A part that cannot post its batch because a mailbox is full stops reading from
-//     each member that sends a message (Session::hold). Only the home may leave its mailbox unread until the others have
-//     space; the others always read theirs. So no two loops wait for each other.
+//     each member that sends a message (Session::hold). The home reads its mailbox only when the other mailboxes have
+//     space; the other parts always read theirs. So no two loops wait for each other.
 #pragma once
 
 #include <array>
@@ -56,27 +58,28 @@ struct RoomParts {
   std::atomic<std::size_t> deflate_members{0};  ///< members that receive the compressed edition
 };
 
-/// A batch: the messages of one loop iteration. When the home has sent it to other parts, only `previous` changes.
+/// A batch: the messages of one loop iteration. After the home has sent a batch to other parts, only Entry::previous
+/// may change.
 struct Batch {
   struct Entry {
-    EventLoop::Token speaker;     ///< the sender; its generation is unique in all loops
+    EventLoop::Token speaker;     ///< the sender; generations are unique in all loops
     std::array<Range, 2> ranges;  ///< the message in the block of each edition
     std::uint32_t previous;       ///< the sender's previous entry; used only by the sender's loop
   };
 
   [[nodiscard]] std::size_t size() const { return editions == 0 ? 0 : blocks[0]->size(); }
 
-  std::size_t editions = 0;  ///< 0: the batch is empty
+  std::size_t editions = 0;  ///< 1 or 2; 0: the batch is empty
   std::array<std::shared_ptr<Block>, 2> blocks{};
   std::vector<Entry> entries{};
-  /// Number of messages that the home put in order before this batch. Set by the home.
+  /// Number of messages that the home put in order before this batch. The home sets it.
   std::uint64_t first = 0;
 };
 
 /// The part of a room that belongs to one loop; with one loop, the whole room.
 class Room {
  public:
-  /// Adds itself to `parts`. The deflate pool of `context` makes the compressed edition.
+  /// Adds itself to `parts`. The deflate pool of `context` compresses the second edition.
   Room(RoomParts& parts, SessionContext& context, const SessionTable& sessions);
   Room(const Room&) = delete;
   Room& operator=(const Room&) = delete;
@@ -84,17 +87,19 @@ class Room {
   /// Adds `session`, which receives the messages that are sent from now on. O(1). Until `leave`, only the room may
   /// change `session.member`.
   void join(Session& session);
-  /// Removes `session`, if it is a member (`join` may have run out of memory). Its messages are still delivered. O(1).
-  /// Not during `broadcast` and `end_iteration`.
+  /// Removes `session`, if it is a member (`join` may have run out of memory). Messages that it has sent are still
+  /// delivered. O(1). Must not be called during `broadcast` or `end_iteration`.
   void leave(Session& session);
-  /// Members of this part.
+  /// Number of members of this part.
   [[nodiscard]] std::size_t size() const { return members_.size(); }
 
   /// Adds a message to the batch, for all members except `speaker`. Its payload is the concatenated `parts`. Returns
-  /// false and adds nothing if the budget does not allow it. If batches cannot be sent for now, calls `speaker.hold()`.
+  /// false and adds nothing if the budget does not allow it. Calls `speaker.hold()` if the batch waits for space in a
+  /// mailbox.
   [[nodiscard]] bool broadcast(Session& speaker, Opcode opcode,
                                std::initializer_list<std::span<const std::byte>> parts);
-  /// Delivers the batch, here and in other parts. The endpoint calls it at the end of the loop iteration.
+  /// Delivers the batch to the members of this part and sends it to other parts; handles the batches that other parts
+  /// sent. The endpoint calls this function at the end of the loop iteration.
   void end_iteration();
 
  private:
@@ -102,8 +107,8 @@ class Room {
   struct Member {
     Session* session;
     std::size_t edition;         ///< 0: plain; 1: compressed
-    std::uint64_t joined_at;     ///< value of `ordered` when it joined
-    std::uint32_t newest_entry;  ///< its newest entry in the batch being delivered; kNone: none
+    std::uint64_t joined_at;     ///< RoomParts::ordered at the join
+    std::uint32_t newest_entry;  ///< its newest entry in the batch being delivered, or kNone
   };
   [[nodiscard]] std::span<const std::byte> compress(
       Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, std::size_t size);
@@ -124,10 +129,10 @@ class Room {
   const SessionTable& sessions_;
   Mailbox<std::shared_ptr<Batch>> mailbox_;
   std::vector<Member> members_;
-  std::shared_ptr<Batch> batch_;  ///< null, or without editions: no messages
+  std::shared_ptr<Batch> batch_;  ///< empty if null or without editions
   bool is_behind_ = false;        ///< `batch_` waits for space in a mailbox; senders are held
-  Output compressed_;             ///< buffer of `compress`
-  std::vector<Range> ranges_;     ///< buffer of `ranges_for`
+  Output compressed_;             ///< reused by `compress`
+  std::vector<Range> ranges_;     ///< reused by `ranges_for`
 };
 
 }  // namespace ws

@@ -9,7 +9,8 @@
 namespace ws {
 namespace {
 
-/// The order and case of the article's server: 89 of the 218 bytes of its answer (docs/12-reading-the-trace.md, row 6).
+/// The Vary fields in the order and case of the article's server. They are 89 of the 218 bytes of its answer
+/// (docs/12-reading-the-trace.md, row 6).
 constexpr std::string_view kVary =
     "Vary: Origin\r\n"
     "Vary: Access-Control-Request-Method\r\n"
@@ -22,7 +23,7 @@ bool is_cors_method(std::string_view method) {
   return std::ranges::find(kCorsMethods, method) != kCorsMethods.end();
 }
 
-/// True if `origin` is one of `allowed_origins`, or if that is empty.
+/// True if `origin` is one of `allowed_origins`, or if `allowed_origins` is empty.
 bool is_allowed(const Origin& origin, std::span<const std::string> allowed_origins) {
   return allowed_origins.empty() ||
          std::ranges::any_of(allowed_origins, [&](const std::string& text) {
@@ -47,9 +48,9 @@ CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> a
   if (request.count("Origin") != 1 || !origin.has_value())
     return refused();
 
-  // A request whose origin equals its Host comes from the server's own page. This is certain only for an address or
-  // localhost: with DNS rebinding, an attacker's name points to this address and is in Host as well. Such a name must
-  // be in the list, if there is one.
+  // If the origin of a request equals its Host, the request comes from the server's own page. This is certain only for
+  // an IP address or localhost: with DNS rebinding, an attacker's name resolves to this server and is in both fields.
+  // Other names must therefore be in the list of allowed origins, unless the list is empty.
   const auto own = own_origin(request.find("Host").value_or(""));
   const bool is_own = own.has_value() && are_same(*origin, *own);
   const bool is_own_for_sure = is_own && is_fixed_name(origin->host);

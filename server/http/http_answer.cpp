@@ -40,7 +40,7 @@ std::string_view reason_phrase(int status) {
   }
 }
 
-/// RFC 9110 §5.6.7, e.g. "Sun, 06 Nov 1994 08:49:37 GMT": in English, independent of the locale.
+/// Formats a date in English, independent of the locale, e.g. "Sun, 06 Nov 1994 08:49:37 GMT". RFC 9110 §5.6.7
 std::string http_date(std::time_t now) {
   constexpr std::array kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   constexpr std::array kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",

@@ -28,7 +28,7 @@ struct Answer {
 [[nodiscard]] Answer refusal(Error error);
 [[nodiscard]] Answer refusal(int status, std::string_view text);
 
-/// Appends `answer`, which is not a 101, with `Connection: close`.
+/// Appends `answer`, which must not be a 101, to `out`, with the fields `Date` (`now`) and `Connection: close`.
 void write_answer(const Answer& answer, std::time_t now, Output& out);
 
 }  // namespace ws

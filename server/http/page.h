@@ -7,7 +7,7 @@
 namespace ws {
 
 struct PageFile {
-  std::string_view path;  ///< of the request, such as "/page.css"
+  std::string_view path;  ///< request path, such as "/page.css"
   std::string_view content_type;
   std::string_view body;  ///< UTF-8
 };

@@ -1,7 +1,7 @@
 // Maps a request to an endpoint, or to an answer other than 101, like the article's handler mapping. Origins are in
 // origin.h, cross-origin requests in cors.h, the format of answers in http_answer.h.
 //
-// Takes a request and returns an answer, without I/O. It checks, in this order:
+// The router does no I/O. It checks, in this order:
 //
 //      is the server stopping?     503      (malformed requests were refused before)
 //      does the path exist?        404
@@ -30,11 +30,11 @@ struct Route {
 
 class Router {
  public:
-  /// `allowed_origins`: empty allows all. `subprotocols`: the supported ones.
+  /// `allowed_origins`: empty allows all. `subprotocols`: those that the server supports.
   Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols,
          const DeflateSettings& deflate = {});
 
-  /// Maps `path` (exact match) to `endpoint`, which must outlive the router. Only before the first request.
+  /// Maps `path` (exact match) to `endpoint`, which must outlive the router. Must be called before the first request.
   void add(std::string path, Endpoint& endpoint) {
     routes_.push_back({std::move(path), &endpoint});
     endpoints_.push_back(&endpoint);
@@ -50,7 +50,7 @@ class Router {
   [[nodiscard]] Answer answer_mapped(const HttpRequest& request, const Route& route) const;
 
   std::vector<Route> routes_;
-  std::vector<Endpoint*> endpoints_;  ///< the endpoints of `routes_`, dense for the cache
+  std::vector<Endpoint*> endpoints_;  ///< of routes_, in a dense array for the CPU cache
   std::vector<std::string> allowed_origins_;
   std::vector<std::string> subprotocols_;
   DeflateSettings deflate_;

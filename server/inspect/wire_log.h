@@ -4,18 +4,18 @@
 //          session  sender            receiver       offset of the item in the sender's stream: Wireshark's
 //                                                    relative sequence number; SYN is byte 0
 //
-// A tap at the socket: it gets the bytes that were read and those that the socket accepted. A tap inside Connection
-// would not see handshakes, bytes after a protocol error, or the receivers of a broadcast, but would see queued frames
-// that are dropped later.
+// WireLog is a tap at the socket: it sees the bytes that were read and the bytes that the socket accepted. A tap inside
+// Connection would not see handshakes, bytes after a protocol error, or the receivers of a broadcast, but would see
+// queued frames that are dropped later.
 //
 // Invariants:
 //  1. A line describes one item, and is logged after the last byte of the item. An incomplete item at the end of its
 //     stream is logged as cut.
-//  2. It does no harm. If the memory for a session runs out, it stops logging that session, with a warning. After
-//     kLinesOfACall lines for one read or write, items are only counted: a read full of empty frames would otherwise
-//     occupy the loop for a second, for lines of which the log keeps less than a tenth.
-//  3. Of a frame, the header and kKeptOfPayload bytes are kept in memory; of an incomplete head, as much as Limits
-//     allow. After the handshake this is at most 8 KiB per session. It is not counted in --max-buffered.
+//  2. The wire log does not disturb the server. If memory runs out, it stops logging the session, with a warning.
+//     After kLinesOfACall lines for one read or write, it only counts items. Otherwise a read full of empty frames
+//     would occupy the loop for a second, and the log would drop more than nine tenths of the lines.
+//  3. Memory is bounded: WireLog keeps the header and kKeptOfPayload bytes of a frame, and an incomplete head as long
+//     as Limits allow. After the handshake this is at most 8 KiB per session. It is not counted in --max-buffered.
 //
 // The log is asynchronous and bounded (kLogQueue lines): on a busy server the oldest lines are dropped and counted. The
 // time of a line is that of the system call, not of the packet.
@@ -48,7 +48,7 @@ class WireLog final : public Tap {
   void opened(std::uint32_t session, const SocketAddress& client,
               const SocketAddress& server) noexcept override;
   void closed(std::uint32_t session) noexcept override;
-  /// Ends the logs of all sessions, when the loop has ended.
+  /// Ends the logs of all sessions. Call it when the loop has ended.
   void end() noexcept;
 
   void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept override;
@@ -72,7 +72,8 @@ class WireLog final : public Tap {
     Stream client;
     Stream server;
   };
-  /// The lines logged for one `received` or `sent`, and the items that were only counted.
+  /// Counts for one call of `received` or `sent`: the `lines` that it logged, and the `items` that were not logged,
+  /// with the `offset` of the first and their `size` in bytes.
   struct Call {
     std::size_t lines = 0;
     std::uint64_t items = 0;

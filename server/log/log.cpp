@@ -22,18 +22,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Writes to standard error until a deadline: lines that a slow reader has not read by then are dropped. Only the log's
+/// Writes lines to standard error until a deadline, and drops the lines that are not written by then. Only the log's
 /// thread writes, so no mutex is needed.
 class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
-  /// `pool` calls this sink. It outlives the calls.
+  /// `pool` is the thread pool that calls this sink.
   explicit StderrSink(spdlog::details::thread_pool& pool) : pool_(pool) {}
   void set_deadline(Clock::time_point deadline) { deadline_ = deadline; }
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    // Not through the queue, where later lines could displace the report. Not while the queue is full either: then each
-    // line would have a report of its own.
+    // Write the report directly: in the queue, later lines could displace it. Do not write it while the queue is almost
+    // full: each line would then be followed by a report.
     if (pool_.queue_size() < kLogQueue / 2)
       report_dropped();
     write(message);
@@ -58,7 +58,7 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
       pollfd entry{STDERR_FILENO, POLLOUT, 0};
       if (::poll(&entry, 1, 100) <= 0)
         continue;
-      // A pipe that polls writable has space for PIPE_BUF bytes: this write does not block.
+      // If poll reports a pipe as writable, it has space for PIPE_BUF bytes, so this write does not block.
       const ssize_t n =
           ::write(STDERR_FILENO, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF));
       if (n < 0 && errno != EINTR && errno != EAGAIN)

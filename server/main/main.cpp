@@ -32,8 +32,8 @@ rlim_t raise_descriptor_limit() {
   return limit.rlim_cur;
 }
 
-/// Blocks the signals that the server handles, before other threads start, which inherit the mask. The server reads
-/// them from a descriptor.
+/// Blocks the signals that the server reads from a descriptor, and ignores SIGPIPE. Call it before other threads start,
+/// because threads inherit the mask.
 void block_signals() {
   sigset_t signals;
   ::sigemptyset(&signals);
@@ -46,8 +46,8 @@ void block_signals() {
   ::sigaction(SIGPIPE, &ignore, nullptr);
 }
 
-/// By default glibc raises its mmap and trim thresholds when large blocks are freed, and then keeps memory after a
-/// peak. Explicit thresholds stay: freed large blocks return to the system.
+/// Sets constant mmap and trim thresholds in glibc, so that freed large blocks return to the system. By default glibc
+/// raises both thresholds when large blocks are freed, and then keeps memory after a peak.
 void return_memory_when_freed() {
   // NOLINTBEGIN(concurrency-mt-unsafe): there is no other thread yet
   ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);

@@ -15,7 +15,7 @@ namespace ws {
 enum class WireDetail : std::uint8_t {
   kOff,
   kFields,  ///< one line per item: a head, a frame or data
-  kHex,     ///< the same, then its bytes, one line per field
+  kHex,     ///< like kFields, then the bytes of the item, one line per field
 };
 
 struct ServerOptions {

@@ -13,7 +13,7 @@
 namespace ws {
 namespace {
 
-/// Descriptors that are reserved for the log, for libraries and for each loop, not for sessions.
+/// Descriptors that sessions must not use: kDescriptorReserve for the log and for libraries, and some for each loop.
 constexpr std::size_t kDescriptorReserve = 60;
 constexpr std::size_t kDescriptorsOfALoop = 4;
 
@@ -99,7 +99,7 @@ std::error_code Server::handle_signals() {
 
 int Server::run() {
   const std::vector<int> all = options_.has_affinity ? processors() : std::vector<int>{};
-  // For each loop, the exception of a failed epoll_wait.
+  // The exception that ended each loop (epoll_wait failed); null if there was none.
   std::vector<std::exception_ptr> failures(shared_->workers.size());
   const auto run_loop = [&](std::size_t i) {
     Worker& worker = *shared_->workers[i];
@@ -133,7 +133,7 @@ int Server::run() {
 }
 
 void Server::stop() {
-  shared_->workers.front()->ask(Worker::kStop);  // it tells the other loops
+  shared_->workers.front()->ask(Worker::kStop);  // the first worker tells the others
 }
 
 }  // namespace ws

@@ -5,8 +5,8 @@
 //      if (const auto error = server.listen()) ...
 //      server.run();
 //
-// Stopping: each new request is answered 503, each open session is sent Close 1001, and `run` returns when all sessions
-// have ended or after `stop_ms`.
+// While the server stops, it answers new requests with 503 and sends Close 1001 to open sessions. `run` returns when
+// all sessions have ended, or after `stop_ms`.
 #pragma once
 
 #include <functional>
@@ -30,26 +30,29 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Maps `path` to `endpoint`, which must outlive the server. Before `listen`. Sessions call it in the threads of
-  /// their loops: with `threads` > 1, several threads at the same time.
+  /// Maps `path` to `endpoint`, which must outlive the server. Call it before `listen`. Sessions call the endpoint in
+  /// the threads of their loops. With `threads` > 1, several threads may call it at the same time.
   void add(const std::string& path, Endpoint& endpoint);
-  /// The same with one endpoint per loop, created by `make` and called only in the thread of that loop.
+  /// Maps `path` to one endpoint per loop, which `make` creates. Each endpoint is called only in the thread of its
+  /// loop. Call it before `listen`.
   void add(const std::string& path, const std::function<std::unique_ptr<Endpoint>()>& make);
-  /// Adds the endpoints of wsd: /echo, /echo/raw and /chat. Before `listen`.
+  /// Adds the endpoints of wsd: /echo, /echo/raw and /chat. Call it before `listen`.
   void add_echo_and_chat();
   /// Binds and listens; returns EADDRINUSE, EACCES, … on failure.
   [[nodiscard]] std::error_code listen();
-  /// The address that it listens on, with the port that the kernel chose if the option was 0.
+  /// The address that the server listens on. If the port in the options was 0, contains the port that the kernel chose.
   [[nodiscard]] const SocketAddress& address() const { return options_.address; }
   /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions. The caller must have blocked all three.
   [[nodiscard]] std::error_code handle_signals();
 
   /// Serves until it is stopped; the first loop runs in the thread of the caller. Returns 0, or 128 + n if a second
-  /// signal n ended it at once. With `has_affinity`, each thread, the caller's included, stays on one of the processors
-  /// that the caller may use, and gets the connections whose packets that processor handles. Throws std::system_error
-  /// if a thread cannot be started or epoll_wait fails: all loops then end at once.
+  /// signal, with number n, ended the server immediately. With `has_affinity`, each thread, the caller's included,
+  /// stays on one of the processors that the caller may use, and gets the connections whose packets that processor
+  /// handles. Throws std::system_error if a thread cannot be started or epoll_wait fails: all loops then end
+  /// immediately.
   int run();
-  /// Stops the server as described above, without waiting for it. From any thread.
+  /// Starts to stop the server as described at the top of this file, and returns immediately. May be called from any
+  /// thread.
   void stop();
 
  private:

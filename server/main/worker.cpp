@@ -20,7 +20,8 @@ namespace {
 
 constexpr int kAcceptsAtOnce = 64;
 constexpr std::int64_t kListenPauseMs = 100;
-/// After a peak of at least this many sessions, or bytes that they hold, malloc_trim runs when half of it is gone.
+/// malloc_trim runs after a peak of at least kManySessions sessions or kManyBytes held bytes, when at most half of the
+/// peak remains.
 constexpr std::size_t kManySessions = 1024;
 constexpr std::size_t kManyBytes = std::size_t{256} * 1024;
 constexpr std::int64_t kGiveBackMs = 1000;
@@ -102,7 +103,7 @@ void Worker::keep_to(int processor) {
 void Worker::run() {
   context_.loop.run(*this);
   if (wire_log_ != nullptr)
-    wire_log_->end();  // now, because the caller stops the log before it destroys us
+    wire_log_->end();  // now, because the log is stopped before the worker is destroyed
 }
 
 void Worker::ask(unsigned what) {
@@ -121,7 +122,7 @@ bool Worker::on_ready(EventLoop::Token token, std::uint32_t events) {
   }
   Session* const session = table_.find(token);
   if (session == nullptr)
-    return true;  // stale: it ended after it was put on the ready list
+    return true;  // stale: the session has ended since
   return guarded(*session, [&] { return session->on_ready(events); });
 }
 
@@ -192,8 +193,8 @@ void Worker::erase_ended() {
   context_.ended.clear();
 }
 
-/// free() returns only the top of the heap: a block in use there keeps all free memory below it. After a peak,
-/// malloc_trim returns that too; at most once a second, because it scans the whole heap.
+/// Schedules malloc_trim after a peak, at most once a second, because it scans the whole heap. free() alone returns
+/// only the top of the heap to the system; a block in use there keeps all free memory below it.
 void Worker::schedule_trim() {
   const std::size_t held = shared_.budgets.buffered.used();
   peak_sessions_ = std::max(peak_sessions_, table_.size());
@@ -222,7 +223,7 @@ void Worker::on_busy_wait(EventLoop::Token token) {
 
 bool Worker::accept_waiting(std::uint32_t listener) {
   if (listener >= listeners_.size())
-    return true;  // stale: it was closed in this iteration
+    return true;  // stale: the listener was closed in this iteration
   for (int i = 0; i < kAcceptsAtOnce; ++i) {
     SocketAddress peer;
     std::error_code error;
@@ -233,7 +234,7 @@ bool Worker::accept_waiting(std::uint32_t listener) {
     }
     if (error == std::errc::operation_would_block)
       return i > 0;
-    // Other errors are those of a connection that ended in the queue; see accept(2).
+    // Any other error means that the connection ended in the queue; see accept(2).
     if (is_out_of_resources(error)) {
       on_out_of_descriptors(listeners_[listener], error);
       return true;
@@ -265,7 +266,7 @@ void Worker::watch_listeners(std::uint32_t events) {
 
 void Worker::listen_again() {
   if (!spare_.is_open())
-    spare_ = open_spare();  // another loop got the one that we closed
+    spare_ = open_spare();  // another loop got the descriptor that we closed
   watch_listeners(EPOLLIN);
 }
 

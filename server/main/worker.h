@@ -1,5 +1,5 @@
 // One loop of the server, with its listener, its sessions and their endpoints. Each loop runs in its own thread and a
-// session stays in its loop, so it needs no lock. The listeners have one address; the kernel distributes the
+// session stays in its loop, so sessions need no locks. All listeners have the same address; the kernel distributes the
 // connections among them.
 //
 // The loops share `ServerState`, and the parts of the rooms (server/app/room.h).
@@ -35,17 +35,17 @@ class Worker;
 struct ServerState {
   ServerState(const Limits& limits, std::size_t most_connections)
       : budgets(limits), connections(most_connections, limits.connections_per_address) {}
-  /// Calls Worker::ask of all workers, or of all except the first.
+  /// Both functions call Worker::ask: ask_all of all workers, ask_others of all except the first.
   void ask_all(unsigned what);
   void ask_others(unsigned what);
 
   Budgets budgets;
   ConnectionCount connections;
   ChatParts chat{};
-  std::atomic<std::size_t> loops_with_websockets{
-      0};               ///< and loops that are not stopping; at 0 listeners close
+  /// Number of loops that are not stopping or still have a WebSocket. When it is 0, the listeners are closed.
+  std::atomic<std::size_t> loops_with_websockets{0};
   int exit_status = 0;  ///< the first loop sets it; `run` reads it after all have ended
-  std::vector<std::unique_ptr<Worker>> workers{};  ///< complete before the first one runs
+  std::vector<std::unique_ptr<Worker>> workers{};  ///< complete before a worker runs
 };
 
 class Worker final : private EventLoop::Handler {
@@ -73,7 +73,7 @@ class Worker final : private EventLoop::Handler {
   static constexpr unsigned kStop = 1;  ///< answers requests with 503, sends Close 1001 to sessions
   static constexpr unsigned kEnd = 2;   ///< makes run return after this iteration
   static constexpr unsigned kLogSessions = 4;  ///< logs the number of sessions, and each on a line
-  /// Requests one of these actions. From any thread.
+  /// Requests one of these actions. May be called from any thread.
   void ask(unsigned what);
 
  private:
@@ -82,7 +82,7 @@ class Worker final : private EventLoop::Handler {
   void on_iteration_end() override;
   void on_busy_wait(EventLoop::Token token) override;
 
-  /// Not inlined, because it is not on the path of a message.
+  /// Accepts waiting connections; returns false if there was none. Not inlined, because messages do not need it.
   [[gnu::noinline]] bool accept_waiting(std::uint32_t listener);
   void admit(Fd fd, const SocketAddress& peer);
   void on_out_of_descriptors(const Fd& listener, std::error_code error);
@@ -97,7 +97,7 @@ class Worker final : private EventLoop::Handler {
   void schedule_trim();
   void trim_heap();
   void log_sessions() const;
-  /// Calls `act` for a session; an exception ends only that session.
+  /// Returns the result of `act`. If `act` throws, ends only `session`.
   template <typename Act>
   auto guarded(Session& session, Act act) -> decltype(act());
   static void end_after_exception(Session& session, std::string_view why);
@@ -115,15 +115,15 @@ class Worker final : private EventLoop::Handler {
   RawEcho raw_echo_;
   Chat chat_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints of this loop alone
-  std::size_t peak_sessions_ = 0;                     ///< peak since memory was last given back
-  std::size_t peak_held_ = 0;                         ///< the same for the bytes held by all loops
+  std::size_t peak_sessions_ = 0;                     ///< peak since the last trim_heap
+  std::size_t peak_held_ = 0;                         ///< peak of the bytes held by all loops
   std::vector<Fd> listeners_;                         ///< the index is the generation of the token
-  Fd spare_;  ///< closed for a moment when descriptors run out
+  Fd spare_;  ///< closed when descriptors run out: see on_out_of_descriptors
   Fd signals_;
   Timer listen_again_;  ///< set while the listeners are paused
   Timer stop_deadline_;
   Timer trim_timer_;                    ///< runs malloc_trim after a peak
-  bool is_without_websockets_ = false;  ///< it stops, and no WebSocket is left
+  bool is_without_websockets_ = false;  ///< the loop is stopping and has no WebSocket
   std::atomic<unsigned> asked_{0};
 };
 

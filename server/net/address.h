@@ -1,5 +1,5 @@
-// An IPv4 or IPv6 address with a port, in the form that the socket calls expect. Makes no system calls: local_address
-// and peer_address are in socket.h.
+// An IPv4 or IPv6 address with a port, in the form that the socket calls expect. This class makes no system calls;
+// local_address and peer_address in socket.h do.
 #pragma once
 
 #include <sys/socket.h>
@@ -19,7 +19,7 @@ class SocketAddress {
 
   /// "127.0.0.1:8080" or "[::1]:8080".
   [[nodiscard]] std::string to_string() const;
-  /// The address without the port, in network byte order: 4 or 16 bytes. A view into this object.
+  /// The address without the port, in network byte order: 4 or 16 bytes. The result is a view into this object.
   [[nodiscard]] std::string_view host_bytes() const;
 
   [[nodiscard]] int family() const { return storage_.ss_family; }

@@ -1,14 +1,14 @@
 // The epoll loop: waits for events and calls a handler. One loop per thread; each descriptor belongs to one loop.
 //
-// Level-triggered: a handler may read one buffer and return, and epoll reports the remaining bytes in the next
-// iteration. Edge-triggered would save no call (a session reads once per iteration), and would need a list of the
-// sessions that were not read until EAGAIN.
+// The watches are level-triggered: a handler may read one buffer and return, and epoll reports the remaining bytes in
+// the next iteration. Edge-triggered watches would save no system call, because a session reads once per iteration
+// anyway. They would also need a list of the sessions that were not read until EAGAIN.
 //
 // An iteration: 1. wait; 2. read the clock; 3. dispatch the events and the ready list; 4. run the timers that are due;
 // 5. end: flush the cork, erase ended sessions.
 //
-// An event carries a token (slot and generation), not a pointer: a token may outlive its session, for example on the
-// ready list, and its generation then shows that it is stale.
+// An event carries a token (slot and generation) instead of a pointer, because it may outlive its session, for example
+// on the ready list. The generation then shows that the token is stale.
 #pragma once
 
 #include <cassert>
@@ -31,14 +31,14 @@ class EventLoop {
     std::uint32_t slot;
     std::uint32_t generation;
   };
-  /// Reserved slots, never used for sessions: all from kFirstReserved up.
-  static constexpr std::uint32_t kWakeSlot = UINT32_MAX;          ///< wakes the loop
+  /// Slots for events that do not belong to a session. All slots from kFirstReserved up are reserved.
+  static constexpr std::uint32_t kWakeSlot = UINT32_MAX;          ///< the eventfd of `wake`
   static constexpr std::uint32_t kListenerSlot = UINT32_MAX - 1;  ///< generation: listener index
   static constexpr std::uint32_t kSignalSlot = UINT32_MAX - 2;
   static constexpr std::uint32_t kFirstReserved = kSignalSlot;
 
-  /// Handles the events of a loop. `on_ready` returns false if there was nothing to do: a thousand such calls in a row
-  /// are a busy wait and are reported to `on_busy_wait`.
+  /// Handles the events of a loop. `on_ready` returns false if there was nothing to do. After a thousand such calls in
+  /// a row, the loop reports a busy wait with `on_busy_wait`.
   class Handler {
    public:
     /// `events`: EPOLLIN, …, or 0 for a token from the ready list.
@@ -53,16 +53,17 @@ class EventLoop {
 
   EventLoop();
 
-  /// Set if the epoll instance or the eventfd could not be created: then the loop must not run.
+  /// The error if the epoll instance or the eventfd could not be created. A loop with an error must not run.
   [[nodiscard]] std::error_code error() const { return error_; }
 
-  /// Watches `fd` for `events`: EPOLLIN, EPOLLOUT, both, or 0 (only errors and hang-ups). Fails with ENOSPC if there
-  /// are too many watches, or with ENOMEM. Closing `fd` removes the watch.
+  /// Watches `fd` for `events`: EPOLLIN, EPOLLOUT, both, or 0 (only errors and hang-ups). Its events are reported with
+  /// `token`. Returns ENOSPC if there are too many watches, or ENOMEM. Closing `fd` removes the watch.
   std::error_code add(const Fd& fd, std::uint32_t events, Token token);
   std::error_code change(const Fd& fd, std::uint32_t events, Token token);
 
-  /// Puts `token` on the ready list: it is dispatched with events 0, in this iteration if that is still dispatching
-  /// events, else in the next one, which does not wait. For input in memory, which epoll does not report.
+  /// Puts `token` on the ready list, for input that is already in memory and that epoll therefore does not report. The
+  /// token is dispatched with events 0: in this iteration if epoll events are still being dispatched, otherwise in the
+  /// next iteration, which then does not wait.
   void make_ready(Token token) {
     assert(is_in_own_thread());
     ready_.push_back(token);
@@ -74,18 +75,19 @@ class EventLoop {
 
   /// Runs iterations until `stop` is called.
   void run(Handler& handler);
-  /// Runs one iteration, always in the same thread. Throws std::system_error if epoll_wait fails.
+  /// Runs one iteration. Must always be called in the same thread. Throws std::system_error if epoll_wait fails.
   void run_once(Handler& handler);
-  /// Makes `run` return after this iteration. Only in the loop's own thread.
+  /// Makes `run` return after this iteration. Call it only in the loop's own thread.
   void stop() { is_stopped_ = true; }
-  /// Makes the loop run an iteration even if nothing is ready. From any thread.
+  /// Makes the loop run an iteration even if nothing is ready. May be called from any thread.
   void wake();
 
  private:
   static constexpr int kMaxEvents = 512;
   static constexpr int kBusyWait = 1000;
   [[gnu::always_inline]] void dispatch(Handler& handler, Token token, std::uint32_t events);
-  /// Before the first iteration, any thread may set up the loop.
+  /// True in the thread that runs the loop. Before the first iteration true in any thread, so that any thread can set
+  /// up the loop.
   [[nodiscard]] bool is_in_own_thread() const {
     return thread_ == std::thread::id() || thread_ == std::this_thread::get_id();
   }

@@ -1,4 +1,4 @@
-// An owning file descriptor. Only system calls and close_descriptor handle the bare int.
+// An owning file descriptor. Only system calls and close_descriptor use the descriptor as a bare int.
 #pragma once
 
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 
 namespace ws {
 
-/// Closes `fd`. Linux frees the descriptor even if close() fails: there is nothing to retry. In a .cpp file, like every
-/// system call on a socket, so that a program can link another definition (see socket.h).
+/// Closes `fd`. Linux frees the descriptor even if close() fails, so there is nothing to retry. Defined in fd.cpp, so
+/// that a simulated network can replace it (see socket.h).
 void close_descriptor(int fd);
 
 class Fd {
@@ -41,8 +41,8 @@ class Fd {
   int fd_ = -1;
 };
 
-/// Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed. Otherwise a socket could get one of these
-/// numbers and receive our output.
+/// If descriptor 0, 1 or 2 is closed, opens /dev/null in its place. Otherwise a socket could get this number and
+/// receive our output.
 inline void hold_standard_descriptors() {
   int fd = ::open("/dev/null", O_RDWR);
   while (fd >= 0 && fd <= STDERR_FILENO)

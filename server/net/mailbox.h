@@ -1,14 +1,14 @@
-// Passes work from one loop to another: a bounded list under a mutex. The reader takes the whole list at once.
+// Passes work from one loop to another, through a bounded list under a mutex. The reader takes the whole list at once.
 //
 //      loop A ──post──▶ │ mail │ mail │ mail │ ──take──▶ loop B
-//                       has_space false ── A does other work until take wakes it
+//                       if has_space returns false, A does other work until B's take wakes it
 //
 // Invariants:
-//  1. Posting into an empty mailbox wakes the reader: once for all mails that its next `take` returns.
-//  2. A sender that has_space refused is woken by the next `take`. No call waits for space, so two loops that fill each
-//     other's mailboxes cannot deadlock.
-//  3. After has_space returned true, a sender may post one mail of any cost: a mailbox may exceed its limit by one mail
-//     per sender. A sender that forwards its own mailbox may post every mail in it.
+//  1. Only a post into an empty mailbox wakes the reader, so the reader is woken once for all mails of its next `take`.
+//  2. If has_space returned false, the next `take` wakes the sender. No call waits for space, so two loops that fill
+//     each other's mailboxes cannot deadlock.
+//  3. If has_space returned true, a sender may post one mail of any cost, so a mailbox may exceed its limit by one mail
+//     per sender. A sender that forwards the mails of its own mailbox may post all of them.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ class Mailbox {
  public:
   /// `reader`: the loop that calls `take`. `limit`: maximum sum of the costs of the queued mails, but see invariant 3.
   Mailbox(EventLoop& reader, std::size_t limit) : reader_(reader), limit_(limit) {
-    mail_.reserve(2 * (limit / kMinCost + kMaxLoops));  // its own mails, and forwarded ones
+    mail_.reserve(2 * (limit / kMinCost + kMaxLoops));  // twice: see kMinCost
     taken_.reserve(mail_.capacity());
     waiting_.reserve(kMaxLoops);
   }
@@ -71,8 +71,9 @@ class Mailbox {
   }
 
  private:
-  // Minimum cost of a mail. It bounds the number of mails, so that all memory is reserved and `post` cannot fail: for a
-  // full mailbox, plus another full one, which the home of a room may forward in one iteration.
+  // Minimum cost of a mail. It bounds the number of mails, so that the constructor can reserve all memory and `post`
+  // cannot fail. The memory is enough for two full mailboxes, because the home of a room may forward a full mailbox in
+  // one iteration.
   static constexpr std::size_t kMinCost = 4096;
 
   EventLoop& reader_;
@@ -81,7 +82,7 @@ class Mailbox {
   std::vector<Mail> mail_;
   std::size_t cost_ = 0;
   std::vector<EventLoop*> waiting_;
-  std::vector<Mail> taken_;  ///< used only by the reader
+  std::vector<Mail> taken_;  ///< the mails that `take` handles; used only by the reader
 };
 
 }  // namespace ws

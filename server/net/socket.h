@@ -2,9 +2,9 @@
 //
 // Sessions read and write only through Transport, where TLS would be added.
 //
-// All system calls of a session and its loop are in fd.cpp, socket.cpp and event_loop.cpp. A program that defines their
-// functions itself, and links fbf_server for all others, runs the server on a simulated network and clock
-// (tests/support/simulated_net.h). This needs no virtual calls and no macros.
+// All system calls of a session and its loop are in fd.cpp, socket.cpp and event_loop.cpp. A test program can define
+// the functions of these files itself and link fbf_server for the others. It then runs the server on a simulated
+// network and clock (tests/support/simulated_net.h), without virtual calls or macros.
 #pragma once
 
 #include <sys/uio.h>
@@ -24,7 +24,7 @@ namespace ws {
 /// among them by a hash of both addresses and ports.
 enum class PortSharing : std::uint8_t {
   kNone,
-  kFirst,    ///< fails with EADDRINUSE if any socket listens there, even one that shares
+  kFirst,    ///< fails with EADDRINUSE if any other socket listens on the address
   kFurther,  ///< joins the socket that was opened with kFirst
 };
 
@@ -33,15 +33,15 @@ enum class PortSharing : std::uint8_t {
 Fd listen_on(const SocketAddress& address, std::error_code& error,
              PortSharing sharing = PortSharing::kNone);
 
-/// Among sockets that share a port, lets `listener` get the connections whose packets `processor` handles. Kernels
-/// before 6.2 ignore this and use the hash.
+/// Makes the kernel prefer `listener`, among the sockets that share its port, for the connections whose packets
+/// `processor` handles. Kernels before 6.2 ignore this and use the hash.
 void prefer_processor(const Fd& listener, int processor);
 
-/// Accepts a waiting connection, non-blocking, and sets `peer`; else returns an invalid Fd and sets `error`: EAGAIN if
-/// none waits.
+/// Accepts a waiting connection: returns its non-blocking socket and sets `peer`. On failure returns an invalid Fd and
+/// sets `error`, which is EAGAIN if no connection waits.
 Fd accept_connection(const Fd& listener, SocketAddress& peer, std::error_code& error);
 
-/// The result of a read or a write. Stored as one number, so that it is returned in a register.
+/// The result of a read or a write. Stored as one number, so that functions return it in a register.
 class IoResult {
  public:
   enum class Status : std::uint8_t {
@@ -58,7 +58,7 @@ class IoResult {
       return Status::kDone;
     if (value_ == 0)
       return Status::kEnd;
-    // EINTR: interrupted by a signal. ENOBUFS: the kernel has no memory for it at the moment.
+    // EINTR: interrupted by a signal. ENOBUFS: the kernel has no memory for the call at the moment.
     const bool may_try_again = value_ == -EAGAIN || value_ == -EINTR || value_ == -ENOBUFS;
     return may_try_again ? Status::kWouldBlock : Status::kError;  // ECONNRESET, EPIPE, ETIMEDOUT, …
   }
@@ -68,7 +68,7 @@ class IoResult {
   [[nodiscard]] bool is_all_of(std::size_t size) const {
     return value_ == static_cast<std::int64_t>(size);
   }
-  /// Only for kError.
+  /// Call it only if the status is kError.
   [[nodiscard]] std::error_code error() const {
     return {static_cast<int>(-value_), std::system_category()};
   }
@@ -78,9 +78,9 @@ class IoResult {
 };
 
 IoResult receive(const Fd& fd, std::span<std::byte> buffer);
-/// Writes `bytes`, at least one. A short count means that the send buffer is full.
+/// Writes `bytes`, which must not be empty. If only a part is written, the send buffer is full.
 IoResult send_bytes(const Fd& fd, std::span<const std::byte> bytes);
-/// Writes `pieces` in order with one call.
+/// Writes `pieces` in order with one system call.
 IoResult send_pieces(const Fd& fd, std::span<const iovec> pieces);
 /// Sends FIN after the data written so far. Reading remains possible.
 void finish_writing(const Fd& fd);

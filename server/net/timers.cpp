@@ -54,8 +54,8 @@ void Timers::place(TimerNode& node) {
     link(due_, node);
     return;
   }
-  // The finest wheel that reaches the deadline within one revolution. The last wheel accepts every deadline: a node
-  // beyond its revolution is due early and is placed again.
+  // Choose the finest wheel that reaches the deadline within one revolution. The last wheel accepts every deadline; a
+  // node beyond its revolution is due too early and is then placed again.
   unsigned level = 0;
   while (level + 1 < kLevels &&
          (node.deadline_ >> (kBits * level)) - (now_ >> (kBits * level)) >= kSlots) {
@@ -85,7 +85,7 @@ std::int64_t Timers::next_occupied() {
         next = std::min(next, (tick + 1 + ahead) << (kBits * level));
         break;
       }
-      wheel.occupied &= ~(std::uint64_t{1} << slot);  // its nodes were cancelled
+      wheel.occupied &= ~(std::uint64_t{1} << slot);  // all nodes of the slot were cancelled
     }
   }
   return next;
@@ -100,7 +100,7 @@ int Timers::wait_ms(std::int64_t now) {
 }
 
 void Timers::collect_due(std::int64_t now) {
-  // Jump to the next occupied slot of any wheel; empty milliseconds are skipped.
+  // Jump from one occupied slot to the next, in any wheel, and skip empty milliseconds.
   for (; next_ <= now; next_ = next_occupied()) {
     now_ = next_;
     for (unsigned level = 0; level < kLevels; ++level) {

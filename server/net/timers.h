@@ -1,11 +1,12 @@
 // Timers that are set and cancelled in O(1): a hierarchical timing wheel of intrusive nodes.
 //
-// Four wheels of 64 slots; one slot covers 1 ms, 64 ms, 4 s or 262 s (4.6 hours for the last wheel; later deadlines
-// wait in its last slot). A node is in the finest wheel that reaches its deadline. When a coarse slot is due, its nodes
-// move to finer wheels, so that each fires in its own millisecond, never early.
+// There are four wheels of 64 slots. A slot covers 1 ms, 64 ms, 4 s or 262 s. The last wheel covers 4.6 hours; later
+// deadlines wait in its last slot. A node is in the finest wheel that reaches its deadline. When a slot of a coarser
+// wheel is due, its nodes move to finer wheels, so that each node fires in the millisecond of its deadline, never
+// early.
 //
-// Owners re-arm lazily: an owner whose deadline moves later leaves its node where it is, and sets it again when it
-// fires before the new deadline. So a message needs no timer operation.
+// When a deadline moves to a later time, the owner leaves its node in place, and sets the node again when it fires too
+// early. So a message needs no timer operation.
 #pragma once
 
 #include <algorithm>
@@ -40,8 +41,8 @@ class Timers {
   Timers(const Timers&) = delete;
   Timers& operator=(const Timers&) = delete;
 
-  /// Makes `node` fire at `deadline`, instead of an earlier setting. One in the past fires in the `advance` that is
-  /// running, or else in the next one.
+  /// Makes `node` fire at `deadline`; replaces an earlier setting. If the deadline is in the past, the node fires in
+  /// the `advance` that is running, or in the next one.
   void set(TimerNode& node, std::int64_t deadline);
   void cancel(TimerNode& node);
   /// The time at which `node`, which must be set, fires.
@@ -62,7 +63,7 @@ class Timers {
     }
   }
 
-  /// Milliseconds from `now` until `advance` has work, at the latest at the next deadline; -1: no work.
+  /// Milliseconds from `now` until `advance` must be called, at the latest at the next deadline; -1 if no node is set.
   [[nodiscard]] int wait_ms(std::int64_t now);
 
  private:

@@ -1,6 +1,6 @@
-// The socket of a session. Only Transport reads it, writes it or shuts it down, so the tap sees everything.
+// The socket of a session. All reads, writes and shutdowns go through Transport, so that the tap sees them.
 //
-// The calls are not virtual. TLS would be added here, as a pointer that is null for a plain socket.
+// The functions are not virtual. TLS would be added here, as a pointer to its state, which is null for a plain socket.
 #pragma once
 
 #include <sys/uio.h>
@@ -19,14 +19,14 @@
 
 namespace ws {
 
-/// Observes the bytes on the sockets of sessions. `session` is the generation of the session's token. Session calls
+/// Sees the bytes that cross the sockets of sessions. `session` is the generation of the session's token. Session calls
 /// `opened`, `closed` and `lost`; Transport calls the others.
 class Tap {
  public:
   virtual void opened(std::uint32_t session, const SocketAddress& client,
                       const SocketAddress& server) noexcept = 0;
   virtual void closed(std::uint32_t session) noexcept = 0;
-  /// Bytes that were read, still masked.
+  /// `bytes` were read; they are still masked.
   virtual void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept = 0;
   /// The first `size` bytes of `pieces` were written; 0: the socket accepted nothing.
   virtual void sent(std::uint32_t session, std::span<const iovec> pieces,
@@ -35,7 +35,7 @@ class Tap {
   virtual void received_fin(std::uint32_t session) noexcept = 0;
   /// Our FIN was sent.
   virtual void sent_fin(std::uint32_t session) noexcept = 0;
-  /// close() will send RST.
+  /// We reset the connection: close() will send RST.
   virtual void reset(std::uint32_t session) noexcept = 0;
   /// The connection was lost: the peer reset it, or another error occurred.
   virtual void lost(std::uint32_t session, std::error_code error) noexcept = 0;
@@ -74,7 +74,7 @@ class Transport {
       return write_pieces(out, tap);
     return send_bytes(fd_, out.block());
   }
-  /// The same for `pieces`, at least one, in order.
+  /// Writes as much of `pieces` as one system call accepts. `pieces` must not be empty.
   IoResult write(std::span<const iovec> pieces, Tap* tap) const;
   /// Sends FIN after the data written so far. Reading remains possible.
   void half_close(Tap* tap) const;

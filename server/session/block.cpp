@@ -9,8 +9,8 @@ bool Block::reserve(std::size_t size) {
   const std::size_t before = charge_.size();
   if (needed <= before)
     return true;
-  // Double the capacity, so that many small appends take linear time. Near the end of the budget, grow by half of what
-  // remains: growing only by `size` would copy everything with each append.
+  // Double the capacity, so that many small appends take linear time. If little of the budget remains, grow by half of
+  // the remainder, because growing only by `size` would copy all bytes with each append.
   const std::size_t capacity = std::max(needed, before + std::min(before, charge_.room() / 2));
   if (!charge_.grow_to(capacity))
     return false;

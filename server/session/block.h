@@ -9,7 +9,7 @@
 
 namespace ws {
 
-/// Read-only once it is shared. Its capacity is charged to the budget.
+/// Must not be changed while it is shared. The budget is charged for its capacity.
 class Block {
  public:
   explicit Block(Budget& budget) : charge_(&budget) {}

@@ -5,7 +5,7 @@ namespace {
 
 /// Maximum number of connections over the limit that are being refused with 503; further ones are closed at once.
 constexpr std::size_t kRefusalsAtATime = 32;
-/// The same per client address, so that one address cannot use up the refusals of all others.
+/// Maximum number of such connections per client address, so that one address cannot use up the refusals of the others.
 constexpr std::size_t kRefusalsOfAnAddress = 4;
 
 }  // namespace

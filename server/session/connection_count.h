@@ -1,8 +1,8 @@
 // Counts the connections of all loops, in total and per client address, and enforces --max-connections and
 // --max-connections-per-address. All functions may be called from any thread.
 //
-// A connection over a limit is refused with 503, and counts until TCP has ended. Only a few refusals may be in progress
-// at a time; further connections are closed without an answer.
+// A connection over a limit is refused with 503, and is counted until it is closed. Only a few refusals may be in
+// progress at a time; further connections are closed without an answer.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@ namespace ws {
 
 class ConnectionCount {
  public:
-  /// `most_of_address`: 0 means no limit per address; addresses are then not counted.
+  /// `most`: maximum number of connections. `most_of_address`: the same per client address; 0: no limit.
   ConnectionCount(std::size_t most, std::size_t most_of_address)
       : most_(most), most_of_address_(most_of_address) {}
 
@@ -37,7 +37,7 @@ class ConnectionCount {
 
   /// Counts a connection from `host`, an address of 4 or 16 bytes.
   [[nodiscard]] Entry enter(std::string_view host);
-  /// Counts the end of a connection.
+  /// Counts the end of a connection. `address`: from `enter`.
   void leave(Address address);
 
  private:
@@ -48,10 +48,10 @@ class ConnectionCount {
   [[nodiscard]] Address find_or_add(std::string_view host);
 
   std::mutex mutex_;  ///< guards the members below
-  /// Client host to index into `counts_`, for hosts with connections.
+  /// Maps the address of a client to its index in `counts_`. Contains only clients with connections.
   std::unordered_map<std::string, Address> index_;
   struct Count {
-    const std::string* host;    ///< its key in `index_`
+    const std::string* host;    ///< the key of this entry in `index_`
     std::uint32_t connections;  ///< 0: the entry is free
   };
   std::vector<Count> counts_;

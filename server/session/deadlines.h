@@ -1,5 +1,5 @@
-// The event that a session waits for, and until when. A value without a clock or a socket, so that tests can try every
-// state with every deadline.
+// The event that a session waits for, and its deadline. This class uses no clock and no socket, so that tests can try
+// every state with every deadline.
 //
 //      Wait       starts at         ends at                  timeout        on timeout
 //      kHead      accept            the request head         handshake_ms   408
@@ -9,10 +9,10 @@
 //      kClose     our Close         the peer's Close         close_ms       FIN; a reset if output is still queued
 //      kDrain     our FIN           the peer's FIN           drain_ms       close()
 //
-// In addition, two stall watches run: a partly received message must make progress, and queued output must be sent.
+// In addition there are two stall watches: one runs while a message is partly received, one while output is queued.
 //
-// Invariant: a peer that sends or reads a few bytes at a time extends no deadline except kSilence's, which only leads
-// to a ping. A stall watch requires `outbox_low` bytes in each window.
+// Invariant: a peer that sends or reads a few bytes at a time extends no deadline except that of kSilence, whose
+// timeout only sends a ping. A stall watch requires `outbox_low` bytes in each window.
 //
 // Times are milliseconds of the loop's monotonic clock.
 #pragma once
@@ -31,18 +31,19 @@ struct StallRule {
   std::size_t bytes;
 };
 
-/// Checks in windows of time that enough bytes are transferred.
+/// Checks that enough bytes are transferred in each window of time.
 class StallWatch {
  public:
   [[nodiscard]] bool is_running() const { return deadline_ != Timers::kNever; }
   [[nodiscard]] std::int64_t deadline() const { return deadline_; }
-  /// `moved` bytes were read or written. If more `is_pending`, counts them in the current window, or starts one if none
-  /// runs; else stops.
+  /// Call it when `moved` bytes were read or written. `is_pending`: more bytes are expected. Then counts `moved` in the
+  /// current window; if no window runs, starts one without counting `moved`. If not `is_pending`, stops the watch.
   void update(bool is_pending, std::size_t moved, std::int64_t now, StallRule rule);
   void stop() { deadline_ = Timers::kNever; }
-  /// Starts a new window, also if one is running.
+  /// Starts a new window, even if a window is running.
   void restart(std::int64_t now, StallRule rule);
-  /// True if the window is over and too few bytes were transferred. If enough were, starts the next window.
+  /// True if the window is over and too few bytes were transferred. If it is over and enough bytes were transferred,
+  /// starts the next window.
   [[nodiscard]] bool is_stalled(std::int64_t now, StallRule rule);
 
  private:
@@ -52,21 +53,21 @@ class StallWatch {
 
 class Deadlines {
  public:
-  /// What is due; the session acts on it.
+  /// The event that is due. The session must act on it.
   enum class Due : std::uint8_t {
     kNothing,
     kHead,          ///< the request head is not complete
-    kPing,          ///< the peer was silent: send a ping now; kPong has started
+    kPing,          ///< the peer was silent: send a ping; the wait for its pong has started
     kPong,          ///< no pong was received
     kClose,         ///< our Close was not answered
     kDrain,         ///< our FIN was not answered
-    kStalledRead,   ///< a message makes no progress
-    kStalledWrite,  ///< the peer does not read
+    kStalledRead,   ///< a partly received message makes too little progress
+    kStalledWrite,  ///< the peer reads too slowly or not at all
   };
   /// The state of the session that `due` depends on.
   struct Situation {
     bool may_read;    ///< false: the session does not read from the peer
-    bool has_queued;  ///< output is queued, perhaps with our ping in it
+    bool has_queued;  ///< output is queued, which may include our ping
   };
 
   // --- Events. `limits` sets the length of the next wait.
@@ -75,30 +76,30 @@ class Deadlines {
   }
   /// The 101 was sent. Starts keep-alive, unless `ping_ms` is 0.
   void opened(std::int64_t now, const Limits& limits);
-  /// Bytes were received, of any kind.
+  /// Any bytes were received.
   void received(std::int64_t now, const Limits& limits) {
     if (wait_ == Wait::kSilence)
       deadline_ = now + limits.ping_ms;
   }
-  /// Returns false if no ping of ours is unanswered.
+  /// A pong was received. Returns false if we were not waiting for a pong.
   bool received_pong(std::int64_t now, const Limits& limits);
   /// No message is partly received.
   void message_ended() { stalled_read_.stop(); }
-  /// A message is partly received, and this read brought `size` bytes, control frames included. `is_new`: it started in
-  /// this read; then a new window starts, and `size` does not count.
+  /// A message is partly received, and this read brought `size` bytes, including control frames. `is_new`: the message
+  /// started in this read. A new window then starts, in which `size` is not counted.
   void message_continued(std::size_t size, bool is_new, std::int64_t now, const Limits& limits);
   void sent_close(std::int64_t now, const Limits& limits);
-  /// Only queued output remains, which has its own stall watch.
+  /// The session is flushing. No wait applies; the queued output has its own stall watch.
   void flushing();
   void sent_fin(std::int64_t now, const Limits& limits) {
     await(Wait::kDrain, now + limits.drain_ms);
   }
 
-  /// The first thing that is due at `now`; call again for further ones. `stalled_write`: the watch of the queued
-  /// output, or null if there is no backlog.
+  /// Returns the first event that is due at `now`; call it again for the next event. `stalled_write`: the stall watch
+  /// of the queued output; null if there is no backlog.
   [[nodiscard]] Due due(std::int64_t now, const Limits& limits, Situation situation,
                         StallWatch* stalled_write);
-  /// When to call `due` next, not counting `stalled_write`; kNever if there is no deadline.
+  /// The earliest deadline, without that of `stalled_write`; kNever if there is no deadline.
   [[nodiscard]] std::int64_t next() const;
   /// True if no deadline runs except kSilence, which any byte restarts.
   [[nodiscard]] bool is_quiet() const {
@@ -119,7 +120,7 @@ class Deadlines {
     deadline_ = deadline;
   }
 
-  std::int64_t deadline_ = Timers::kNever;         ///< of `wait_`
+  std::int64_t deadline_ = Timers::kNever;         ///< deadline of `wait_`
   [[no_unique_address]] StallWatch stalled_read_;  ///< runs while a message is partly received
   Wait wait_ = Wait::kNone;
 };

@@ -19,20 +19,23 @@ class Session;
 /// A client's opening request. Valid during the call that it is passed to.
 struct Opening {
   const HttpRequest& request;    ///< target and fields
-  std::string_view subprotocol;  ///< the one that the server chose; empty: none
-  const Fd& socket;              ///< for `peer`
-  /// The address of the client. Asks the kernel only when called: most endpoints do not need it.
+  std::string_view subprotocol;  ///< chosen by the server; empty: none
+  const Fd& socket;              ///< used by `peer`
+  /// The address of the client. Makes a system call.
   [[nodiscard]] SocketAddress peer() const { return peer_address(socket); }
 };
 
 /// How a session ended.
 struct Ending {
-  /// The peer's close code (1005: its Close had none); 1006 if no Close was received (FIN, reset, or a timeout of
-  /// ours); the code of our Close if we failed the connection; 1011 if the endpoint threw. RFC 6455 §7.1.5
+  /// The close code (RFC 6455 §7.1.5):
+  ///  - if a Close was received: its code, or 1005 if it had none
+  ///  - if no Close was received (FIN, reset, or a timeout of ours): 1006
+  ///  - if we failed the connection: the code of our Close
+  ///  - if the endpoint threw: 1011
   std::uint16_t code;
   std::string_view reason;  ///< from the peer, or our description; valid during the call
-  /// True if the connection failed or was reset, or the endpoint threw. False after a Close, a FIN without Close, or no
-  /// answer to our Close.
+  /// True if the connection failed or was reset, or the endpoint threw. False after a Close, after a FIN without a
+  /// Close, and if the peer did not answer our Close.
   bool is_error;
 };
 

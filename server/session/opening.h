@@ -14,14 +14,14 @@
 
 namespace ws {
 
-/// Collects a request head that arrives in several reads. Most arrive in one read and need none.
+/// Collects a request head that arrives in several reads. Most heads arrive in one read and need no PartialHead.
 struct PartialHead {
   explicit PartialHead(Budget& budget) : bytes(budget) {}
   HttpRequest request;
   Block bytes;
 };
 
-/// The result of the bytes read so far.
+/// The result of the opening handshake after the bytes that were read so far.
 struct OpeningResult {
   enum class Status : std::uint8_t {
     kNeedMore,
@@ -34,8 +34,8 @@ struct OpeningResult {
   std::span<std::byte> rest{};           ///< bytes after the head
 };
 
-/// Reads `bytes`, the continuation of `head` (null for a new one). Passes a complete head to the router, then to
-/// `admit` of its endpoint. The result refers to memory of `bytes`, `head` and `context`.
+/// Parses `bytes`, which continue `head` (null: a new head). Passes a complete request to the router, then to `admit`
+/// of the endpoint. The result refers to memory of `bytes`, `head` and `context`.
 OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::byte> bytes,
                            const Fd& socket, SessionContext& context);
 

@@ -23,7 +23,7 @@ bool Outbox::append(const Output& out, std::size_t sent) {
   const std::size_t size = out.size() - sent;
   if (size == 0)
     return true;
-  // Extend the tail only while none of it was sent: otherwise sent bytes would stay in memory.
+  // Extend the tail only if none of it was sent. Otherwise the sent bytes would stay in memory.
   const bool extends = tail_ != nullptr && segments_.back().begin == 0;
   const std::shared_ptr<Block> block = extends ? tail_ : std::make_shared<Block>(budget_);
   if ((!extends && !reserve_segment()) || !block->reserve(size))

@@ -1,7 +1,7 @@
 // The output that the socket of a session has not accepted yet: a queue of ranges of blocks.
 //
-// A block is either the session's own (the tail, with bytes copied from the cork) or shared with other outboxes, so
-// that a broadcast is encoded once.
+// A block is either used by this outbox only (the tail, to which bytes of the cork are copied) or shared with other
+// outboxes, so that a broadcast is encoded once.
 #pragma once
 
 #include <sys/uio.h>
@@ -22,19 +22,19 @@ class Outbox {
  public:
   explicit Outbox(Budget& budget) : budget_(budget), charge_(&budget) {}
 
-  /// Bytes to be sent.
+  /// Number of bytes that are not sent yet.
   [[nodiscard]] std::size_t queued() const { return queued_; }
-  /// queued() plus the memory of the segments: many small messages cost more than their bytes.
+  /// queued() plus the memory of the segments, because many small messages need more memory than their bytes.
   [[nodiscard]] std::size_t cost() const {
     return queued_ + (segments_.size() - first_) * kSegmentCost;
   }
 
-  /// Queues a copy of `out` without its first `sent` bytes. Returns false and queues nothing if the budget does not
-  /// allow it.
+  /// Queues a copy of `out` without its first `sent` bytes, which were sent already. Returns false and queues nothing
+  /// if the budget does not allow it.
   [[nodiscard]] bool append(const Output& out, std::size_t sent);
-  /// Queues `range` of `block`, whole frames, of which `sent` bytes were sent already. Shares the block if the range is
-  /// at least half of it; else copies the range, which must not keep a large block in memory. Returns false and queues
-  /// nothing if the budget does not allow it.
+  /// Queues `range` of `block` without its first `sent` bytes, which were sent already. The range must contain whole
+  /// frames. Shares the block if the range is at least half of it. Otherwise copies the range, so that a small range
+  /// does not keep a large block in memory. Returns false and queues nothing if the budget does not allow it.
   [[nodiscard]] bool append(const std::shared_ptr<const Block>& block, Range range,
                             std::size_t sent);
   /// Drops all queued broadcasts, except the unsent bytes of a frame that was sent in part.
@@ -48,7 +48,7 @@ class Outbox {
  private:
   struct Segment {
     std::shared_ptr<const Block> block;
-    std::size_t start;  ///< where its first frame starts, if is_broadcast
+    std::size_t start;  ///< if is_broadcast: where the first frame starts
     std::size_t begin;  ///< the first byte that was not sent
     std::size_t end;
     bool is_broadcast;
@@ -61,7 +61,7 @@ class Outbox {
   Charge charge_;  ///< for the capacity of `segments_`
   std::vector<Segment> segments_;
   std::size_t first_ = 0;        ///< index of the first segment that is not sent completely
-  std::shared_ptr<Block> tail_;  ///< the last segment's block, if it is the tail
+  std::shared_ptr<Block> tail_;  ///< last segment's block if output can be appended; else null
   std::size_t queued_ = 0;
 };
 

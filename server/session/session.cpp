@@ -12,10 +12,10 @@
 namespace ws {
 namespace {
 
-/// Bytes of messages after which the other input waits for the other ready sessions: messages may inflate to a thousand
-/// times the bytes that were read.
+/// After this many bytes of messages, a session holds its other input until the other ready sessions were handled.
+/// Messages may inflate to a thousand times the bytes that were read.
 constexpr std::size_t kMaxBytesPerIteration = std::size_t{2} * 1024 * 1024;
-/// Bytes that an answer may add to the payload that it answers, including a Close after it.
+/// Bytes that an answer may need in addition to the payload of the message, including a Close after the answer.
 constexpr std::size_t kAnswerOverhead = 512;
 
 }  // namespace
@@ -67,8 +67,8 @@ bool Session::on_ready(std::uint32_t events) {
   } else if (events == 0) {
     did_something = resume();
   } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
-    // epoll always reports these events. For a session that does not read they mean that the connection was reset;
-    // ignoring them would spin.
+    // epoll always reports these events. For a session that does not read they mean that the connection was reset. If
+    // they were ignored, the loop would spin.
     end(transport_.pending_error());
     did_something = true;
   }
@@ -102,11 +102,11 @@ bool Session::read() {
     read_head(bytes);
   } else if (state_ == State::kOpen) {
     handle_input(bytes);
-  }  // else: discard it, because close() with unread input sends RST [6455-7.1.1-DRAIN]
+  }  // else: discard the bytes, because close() with unread input sends RST [6455-7.1.1-DRAIN]
   return true;
 }
 
-/// The peer sends nothing more, but may still read.
+/// Handles the FIN of the peer, which sends nothing more but may still read.
 void Session::handle_fin() {
   is_fin_received_ = true;
   if (state_ == State::kOpen) {
@@ -120,7 +120,7 @@ void Session::handle_fin() {
 // --- The opening handshake
 
 void Session::read_head(std::span<std::byte> bytes) {
-  std::unique_ptr<PartialHead> head = std::move(head_);  // the result refers to its memory
+  std::unique_ptr<PartialHead> head = std::move(head_);  // `result` refers to its memory
   const OpeningResult result = read_opening(head, bytes, transport_.fd(), context_);
   switch (result.status) {
     case OpeningResult::Status::kNeedMore:
@@ -145,7 +145,7 @@ void Session::read_head(std::span<std::byte> bytes) {
   handle_input(result.rest);
 }
 
-// [6455-7.2.2-ABORT] Sends an answer with the reason, and ends the session.
+// [6455-7.2.2-ABORT] Sends `answer`, which refuses the request, and ends the session.
 void Session::refuse_with(const Answer& answer) {
   acquire_cork();
   write_answer(answer, std::time(nullptr), context_.cork.output);
@@ -175,7 +175,7 @@ void Session::watch_message(std::size_t received, bool is_new) {
     deadlines_.message_continued(received, is_new, now(), limits());
 }
 
-/// Handles input that was held back. epoll reports no event for it, because it is already in memory.
+/// Handles held input. epoll reports no event for this input, because it is already in memory.
 bool Session::resume() {
   if (state_ != State::kOpen || is_paused_ || backlog_ == nullptr || backlog_->input.empty())
     return false;
@@ -192,8 +192,8 @@ bool Session::resume() {
 
 inline void Session::deliver(const Event& message, Endpoint& to) {
   if (!connection_.is_open())
-    return;  // our Close was sent
-  // [6455-10.4-BUDGET] When the budget is used up, a slow reader gets no more answers.
+    return;  // no messages are delivered after our Close
+  // [6455-10.4-BUDGET] If the budget may not suffice for the answer, fail a session that already has queued output.
   if (queued() > 0 && context_.budget.room() <
                           context_.cork.output.size() + message.payload.size() + kAnswerOverhead)
     return fail(Error::kOverBudget);
@@ -201,9 +201,9 @@ inline void Session::deliver(const Event& message, Endpoint& to) {
              message.payload);
 }
 
-/// Parses frames and delivers messages until `in` is empty, the session is paused (backpressure or `hold`), or
-/// kMaxBytesPerIteration bytes were delivered. The other bytes stay in `in`, but are dropped if it leaves kOpen. True if
-/// a message, or a control frame outside a message, ended: a partly received message then started in this call.
+/// Parses frames until `in` is empty, the session is paused, or kMaxBytesPerIteration bytes of messages were delivered.
+/// Other bytes stay in `in`, but are dropped if the session leaves kOpen. True if a message, or a control frame outside
+/// a message, ended: if a message is now partly received, it started in this call.
 inline bool Session::handle_frames(std::span<std::byte>& in) {
   Endpoint& to = endpoint();
   std::size_t delivered = 0;
@@ -223,7 +223,7 @@ inline bool Session::handle_frames(std::span<std::byte>& in) {
       connection_.release();
       if (!connection_.is_mid_message())
         ++delivered;                // a control frame outside a message
-      if (context_.cork.is_full())  // many pongs
+      if (context_.cork.is_full())  // after many pongs
         flush();
     }
     if (backlog_ != nullptr) {
@@ -318,8 +318,8 @@ void Session::on_timer() {
   update();  // even if is_quiet: the timer has fired and must be armed again
 }
 
-/// After each event, unless is_quiet: sends FIN if the session is flushing and its output was sent, frees an empty
-/// backlog, updates the epoll interest and arms the timer.
+/// Called after each event unless is_quiet. Sends FIN if the session is flushing and all output was sent. Frees an
+/// empty backlog, updates the epoll interest and arms the timer.
 void Session::update() {
   half_close_if_flushed();
   if (state_ == State::kEnded)

@@ -11,15 +11,17 @@
 //                 send RST, and the peer might drop our last frame before its application has read it. §7.1.1
 //      kEnded     erased at the end of the loop iteration; until then it stays in the table
 //
-// Its parts do not call it; each has its own file: transport (the socket), opening (the request head), deadlines, cork
-// (collects the answers to one read), backlog (unsent output, and input that is handled later).
+// A session has these parts, which do not call the session and have a file each: transport (the socket), opening (the
+// request head), deadlines, cork (collects the answers to one read), backlog (unsent output, and input that is handled
+// later).
 //
-// handle_input, handle_frames and uncork, the fast path of short messages, are always_inline. Rare cases are noinline
-// or cold, so that the compiler saves no registers for them on that path.
+// handle_input, handle_frames and uncork are the fast path of short messages, and always_inline. Functions for rare
+// cases are noinline or cold, so that the compiler saves no registers for them on the fast path.
 //
 // Invariants:
-//  1. Backpressure: when a frame leaves more than `outbox_high` bytes queued, the session stops reading until fewer
-//     than `outbox_low` are. Input that was already read waits in the backlog. After our Close it reads in any case.
+//  1. Backpressure: if more than `outbox_high` bytes are queued after a frame, the session stops reading until fewer
+//     than `outbox_low` bytes are queued. Input that was already read waits in the backlog. After our Close the session
+//     always reads.
 //  2. The epoll interest contains only events that can be handled: unread input of a paused session does not wake the
 //     loop.
 //  3. A peer cannot postpone a deadline by sending or reading a few bytes at a time (deadlines.h).
@@ -53,7 +55,7 @@ class Session final : public TimerNode {
   enum class State : std::uint8_t { kHead, kOpen, kFlushing, kDraining, kEnded };
   enum class SendResult : std::uint8_t {
     kQueued,    ///< queued, or sent already
-    kOverHigh,  ///< the same, but more than `limits.outbox_high` bytes are queued: wait
+    kOverHigh,  ///< like kQueued, but more than `limits.outbox_high` bytes are queued: wait
     kRefused,   ///< the session is not open, or was lost during this call
   };
 
@@ -66,10 +68,10 @@ class Session final : public TimerNode {
   // --- For endpoints.
 
   [[nodiscard]] SessionId id() const { return SessionId(token().generation); }
-  /// Sends one message whose payload is the `parts` in order. Text must be UTF-8.
+  /// Sends one message. Its payload is the concatenated `parts`. Text must be UTF-8.
   [[gnu::noinline]] SendResult send(Opcode opcode,
                                     std::initializer_list<std::span<const std::byte>> parts);
-  /// The same for a payload in one part; faster for a short answer to the message that is being handled.
+  /// Sends one message. Faster than the overload above for a short answer to the message that is being handled.
   SendResult send(Opcode opcode, std::span<const std::byte> payload);
   /// Stops reading from the peer until `release`.
   void hold();
@@ -83,11 +85,11 @@ class Session final : public TimerNode {
 
   // --- For rooms.
 
-  /// True if it accepts frames that the context's deflate pool compressed once for several sessions.
+  /// True if the session accepts frames that the deflate pool of its context compressed once for several sessions.
   [[nodiscard]] bool accepts_shared_deflate() const { return connection_.accepts_shared_deflate(); }
-  /// Sends ranges of a shared block of whole frames; compressed ones only if accepts_shared_deflate. If output was queued
-  /// before, and the queue now costs more than `limits.chat_queue` bytes (Outbox::cost), disconnects the session with
-  /// Close 1008 and returns false.
+  /// Sends `ranges` of `block`, which contain whole frames. The frames may be compressed only if
+  /// accepts_shared_deflate. If output was queued before this call, and the queue now costs more than
+  /// `limits.chat_queue` bytes (Outbox::cost), disconnects the session with Close 1008 and returns false.
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
   /// Ends the session with a TCP reset, so that a truncated stream cannot look complete.
   [[gnu::cold]] void reset(std::string_view why);
@@ -96,26 +98,27 @@ class Session final : public TimerNode {
 
   // --- For the server.
 
-  /// Starts to watch the socket; returns the error of epoll if that fails.
+  /// Watches the socket and starts the deadline of the request head. Returns an error if epoll cannot watch the socket.
   std::error_code start();
-  /// Answers with an error before a request was read (the server is full or stopping), and ends.
+  /// Answers with an error before a complete request was read, because the server is full or stopping. Then ends.
   void refuse(Error error);
-  /// Returns false if there was nothing to do.
+  /// Handles `events` of epoll, or held input if `events` is 0. Returns false if there was nothing to do.
   bool on_ready(std::uint32_t events);
   void on_timer();
-  /// Flushes the cork if this session owns it, and calls `update` unless is_quiet. Until then the output of send, close
-  /// and fail stays corked, at most to the end of the loop iteration.
+  /// Flushes the cork if this session owns it, and calls `update` unless is_quiet. The output of send, close and fail
+  /// may stay in the cork until this call, at the latest until the end of the loop iteration.
   [[gnu::always_inline]] void uncork() {
     flush();
     if (!is_quiet())
       update();
   }
-  /// To be called if handling this session threw an exception with the text `what`. Logs it; before the 101 also answers
-  /// 500, and while the session is open sends Close 1011. May throw: the caller then ends the session.
+  /// Call it if handling this session threw an exception with the text `what`. Logs the text. Before the 101, also
+  /// answers 500; while the session is open, also sends Close 1011. If this function throws, the caller must end the
+  /// session.
   void on_exception(std::string_view what);
   /// Ends the session. It is erased at the end of the loop iteration.
   [[gnu::cold]] void end(std::error_code error = {}, std::string_view why = {});
-  /// Tells the endpoint that the connection ended, unless it was told of an end before.
+  /// Calls `closed` of the endpoint, unless it was called before.
   void report_end(const EndedSession& ended);
 
   [[nodiscard]] EventLoop::Token token() const { return transport_.token(); }
@@ -162,14 +165,14 @@ class Session final : public TimerNode {
   void watch_output(std::size_t sent);
   void disconnect_slow_reader();
 
-  /// Enters kFlushing. Call it before tell_closed: there the endpoint may send to other sessions, which uncorks this
-  /// one, and `update` must see the new state.
+  /// Enters kFlushing. Call it before tell_closed: `closed` of the endpoint may send to other sessions, which uncorks
+  /// this session, and `update` must then see the new state.
   void start_flushing();
   void half_close_if_flushed();
   void tell_closed(const Ending& ending);
 
   // --- Epoll interest and timer
-  /// Common case: nothing is queued, the epoll interest is unchanged, and no deadline runs except keep-alive's.
+  /// Common case: nothing is queued, the epoll interest is unchanged, and no deadline runs except that of keep-alive.
   [[nodiscard]] bool is_quiet() const {
     return state_ == State::kOpen && backlog_ == nullptr && !is_paused_ &&
            transport_.interest() == EPOLLIN && deadlines_.is_quiet();
@@ -189,9 +192,9 @@ class Session final : public TimerNode {
   [[no_unique_address]] Deadlines deadlines_;
   State state_ = State::kHead;
   bool is_paused_ : 1 = false;  ///< reading is paused, by backpressure or `hold`
-  bool is_held_ : 1 = false;    ///< paused by its endpoint
+  bool is_held_ : 1 = false;    ///< `hold` was called, but not `release`
   bool is_fin_received_ : 1 = false;
-  bool is_told_closed_ : 1 = false;  ///< its endpoint was told that it ended
+  bool is_told_closed_ : 1 = false;  ///< `closed` of the endpoint was called
   [[no_unique_address]] Transport transport_;
   std::uint16_t route_ = kNoRoute;  ///< index into the router's routes; kNoRoute until the 101
 };

@@ -13,7 +13,7 @@ void Session::close(std::uint16_t code, std::string_view reason) {
   acquire_cork();
   connection_.close(code, reason, context_.cork.output);
   deadlines_.sent_close(now(), limits());
-  // Input is no longer answered, so reading cannot add output; it is needed to find the peer's Close.
+  // Continue reading, to find the peer's Close. Input is no longer answered, so reading adds no output.
   is_paused_ = false;
   is_held_ = false;
   if (backlog_ != nullptr && !backlog_->input.empty())
@@ -33,8 +33,8 @@ void Session::start_flushing() {
   head_.reset();
 }
 
-/// When all output was sent: sends FIN before the client does [6455-7.1.1-FIRST] and reads until the client's FIN, or
-/// ends if that was received.
+/// If the session is flushing and all output was sent: sends FIN, before the client does [6455-7.1.1-FIRST], and then
+/// reads until the client's FIN. If the client's FIN was already received, ends the session.
 void Session::half_close_if_flushed() {
   if (state_ != State::kFlushing || queued() > 0)
     return;
@@ -72,7 +72,7 @@ void Session::report_end(const EndedSession& ended) {
     try {
       why = message = ended.error.message();
     } catch (const std::bad_alloc&) {
-      why = "out of memory";  // the endpoint must be told: the session is about to be erased
+      why = "out of memory";  // `closed` must be called: the session is erased next
     }
   }
   tell_closed({close_code::kAbnormal, why, !why.empty()});
@@ -89,7 +89,7 @@ void Session::on_exception(std::string_view what) {
   log(LogLevel::kError, {"Session ", id().text(), ": ", what});
   if (state_ == State::kHead) {
     acquire_cork();
-    context_.cork.output.clear();  // it may hold an incomplete head; frames are never incomplete
+    context_.cork.output.clear();  // may hold an incomplete head, but no incomplete frame
     refuse_with(refusal(500, "internal error"));
   } else if (state_ == State::kOpen) {
     // [6455-7.4.1-1011]

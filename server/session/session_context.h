@@ -1,4 +1,4 @@
-// State that all sessions of one loop share.
+// The state that the sessions of one loop share, and the memory budgets of all loops.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,8 @@ struct Budgets {
   explicit Budgets(const Limits& limits)
       : buffered(limits.buffered), windows(limits.buffered / 2, &buffered) {}
   Budget buffered;
-  /// The part of `buffered` for permessage-deflate windows, which idle sessions keep: half, so that memory remains for
-  /// messages.
+  /// The part of `buffered` for permessage-deflate windows. Only half of `buffered`, because idle sessions keep their
+  /// windows, and memory must remain for messages.
   Budget windows;
 };
 
@@ -36,7 +36,7 @@ struct EndedSession {
   std::string_view why{};
 };
 
-/// Must outlive the sessions.
+/// The state that the sessions of one loop share. Must outlive the sessions.
 struct SessionContext {
   SessionContext(const Limits& limits, const Router& router_to_use, Budgets& budgets,
                  const DeflateSettings& deflate_settings = {});
@@ -50,7 +50,7 @@ struct SessionContext {
   Cork cork;
   HttpRequest request;              ///< for heads that arrive in one read
   std::vector<EndedSession> ended;  ///< to be erased at the end of the loop iteration
-  bool is_stopping = false;         ///< requests are answered 503
+  bool is_stopping = false;         ///< new requests are answered with 503
   Tap* tap = nullptr;               ///< null: no tap
 };
 

@@ -63,7 +63,7 @@ void Session::queue_unsent(const Output& out, IoResult sent) {
   if (sent.status() == IoResult::Status::kError)
     return end(sent.error());
   try {
-    // If the unsent bytes cannot be queued, a frame is cut: nothing can be sent after it.
+    // If the unsent bytes cannot be queued, a frame is cut, and nothing can be sent after it.
     if (!backlog().output.append(out, sent.size()))
       return reset("the memory for all sessions is used up (--max-buffered)");
   } catch (const std::bad_alloc&) {
@@ -96,7 +96,7 @@ void Session::flush_backlog() {
   }
 }
 
-/// Updates the write timeout: `sent` bytes of the queue were sent, or bytes were queued.
+/// Updates the stall watch of the output. `sent`: bytes of the queue that were sent; 0 after bytes were queued.
 void Session::watch_output(std::size_t sent) {
   if (backlog_ != nullptr)
     backlog_->stalled_write.update(queued() > 0, sent, now(), Deadlines::write_rule(limits()));
@@ -139,7 +139,7 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
 }
 
 /// Drops the queued broadcasts, except a frame that was sent in part [6455-5.5.1-DELAY], and sends a Close with a
-/// deadline: a slow reader neither delays other members nor uses unlimited memory.
+/// deadline, so that a slow reader does not delay other members or use unlimited memory.
 void Session::disconnect_slow_reader() {
   log(LogLevel::kWarn,
       {"Session ", id().text(), " disconnected: the peer reads too slowly (queued ",

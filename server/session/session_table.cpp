@@ -5,7 +5,8 @@
 namespace ws {
 namespace {
 
-/// Reserves space for `size` elements. Doubled, because reserve() alone adds only what is requested.
+/// Reserves space for at least `size` elements. Doubles the capacity, because reserve() alone adds only the requested
+/// space.
 template <typename Element>
 void make_room(std::vector<Element>& vector, std::size_t size) {
   if (size > vector.capacity())
@@ -39,7 +40,7 @@ void SessionTable::put(std::unique_ptr<Session> session) {
   slot.dense = static_cast<std::uint32_t>(dense_.size());
   dense_.push_back(session.get());
   slot.session = std::move(session);
-  // Wraps around after 2^32 numbers.
+  // After UINT32_MAX, start again with `first_`.
   next_ = next_ > UINT32_MAX - stride_ ? first_ : next_ + stride_;
 }
 

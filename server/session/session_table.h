@@ -27,7 +27,7 @@ class SessionTable {
 
   /// The token of the next session that is inserted.
   [[nodiscard]] EventLoop::Token next_token() const;
-  /// Inserts a session that was created with `next_token`. If it throws, nothing has changed.
+  /// Inserts a session that was created with `next_token`. If `put` throws, the table is unchanged.
   void put(std::unique_ptr<Session> session);
   /// The session with this slot and generation; null if it was erased.
   [[nodiscard]] Session* find(EventLoop::Token token) const;
