@@ -174,7 +174,7 @@ std::unique_ptr<Inflater> DeflatePool::borrow_inflater() {
   return spare_ != nullptr ? std::move(spare_) : Inflater::make(budget_);
 }
 
-void DeflatePool::trim_heap(std::unique_ptr<Inflater> inflater) {
+void DeflatePool::return_inflater(std::unique_ptr<Inflater> inflater) {
   inflater->restart();
   spare_ = std::move(inflater);
 }
@@ -236,7 +236,7 @@ Inflater* PermessageDeflate::begin_message() {
 
 void PermessageDeflate::end_message() {
   if (!keeps_received_context_ && inflater_ != nullptr)
-    pool_.trim_heap(std::move(inflater_));
+    pool_.return_inflater(std::move(inflater_));
 }
 
 }  // namespace ws

@@ -123,7 +123,7 @@ class DeflatePool {
   /// Returns an Inflater with an empty window, for one message, or null if there is not enough memory.
   [[nodiscard]] std::unique_ptr<Inflater> borrow_inflater();
   /// Empties the window of `inflater` and keeps it for the next `borrow_inflater`.
-  void trim_heap(std::unique_ptr<Inflater> inflater);
+  void return_inflater(std::unique_ptr<Inflater> inflater);
 
  private:
   DeflateSettings settings_;
