@@ -29,7 +29,8 @@ struct SmallFrame {
   constexpr std::size_t kShort = 6;  // 2 bytes and a masking key
   if (in.size() < kShort + 2)
     return {};
-  if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)  // FIN, text or binary
+  // Not FIN with text (0x81) or binary (0x82): smaller values wrap.
+  if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)
     return {};
   SmallFrame frame{.header_size = kShort,
                    .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // wraps if not masked

@@ -37,10 +37,11 @@ bool is_unknown(Opcode opcode) {
   return number > 10 || (number > 2 && number < 8);
 }
 
-/// The header and the kept payload bytes of a frame. The frame's header must be complete.
+/// The header of a frame, which must be complete.
 std::span<const std::byte> header_bytes(const Dissected& item) {
   return item.bytes.first(item.header_size);
 }
+/// The kept payload bytes of a frame, whose header must be complete.
 std::span<const std::byte> payload_bytes(const Dissected& item) {
   return item.bytes.subspan(item.header_size);
 }

@@ -14,8 +14,8 @@ struct Character {
   bool is_valid;
 };
 
-/// The longest prefix of `bytes` that may be one character. A surrogate is parsed like a character, so that one U+FFFD
-/// replaces its three bytes.
+/// The character at the start of `bytes`, or else the malformed bytes there that one U+FFFD replaces: the longest
+/// beginning of a character, or one byte. The three bytes of a surrogate count as one such sequence.
 Character first_character(std::span<const std::byte> bytes) {
   const auto first = std::to_integer<std::uint8_t>(bytes[0]);
   if (first < 0x80)

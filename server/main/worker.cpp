@@ -234,11 +234,11 @@ bool Worker::accept_waiting(std::uint32_t listener) {
     }
     if (error == std::errc::operation_would_block)
       return i > 0;
-    // Any other error means that the connection ended in the queue; see accept(2).
     if (is_out_of_resources(error)) {
       on_out_of_descriptors(listeners_[listener], error);
       return true;
     }
+    // Otherwise the connection ended while it waited in the queue, see accept(2): accept the next one.
   }
   return true;
 }

@@ -117,8 +117,8 @@ class Worker final : private EventLoop::Handler {
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints of this loop alone
   std::size_t peak_sessions_ = 0;                     ///< peak since the last trim_heap
   std::size_t peak_held_ = 0;                         ///< peak of the bytes held by all loops
-  std::vector<Fd> listeners_;                         ///< the index is the generation of the token
-  Fd spare_;  ///< closed when descriptors run out: see on_out_of_descriptors
+  std::vector<Fd> listeners_;  ///< epoll reports number i with {kListenerSlot, i}
+  Fd spare_;                   ///< closed when descriptors run out: see on_out_of_descriptors
   Fd signals_;
   Timer listen_again_;  ///< set while the listeners are paused
   Timer stop_deadline_;

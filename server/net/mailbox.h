@@ -72,8 +72,7 @@ class Mailbox {
 
  private:
   // Minimum cost of a mail. It bounds the number of mails, so that the constructor can reserve all memory and `post`
-  // cannot fail. The memory is enough for two full mailboxes, because the home of a room may forward a full mailbox in
-  // one iteration.
+  // cannot fail. Twice the limit is reserved: a sender that saw space may forward all mails of its own mailbox.
   static constexpr std::size_t kMinCost = 4096;
 
   EventLoop& reader_;
