@@ -24,7 +24,7 @@ constexpr std::int64_t kListenPauseMs = 100;
 /// peak remains.
 constexpr std::size_t kManySessions = 1024;
 constexpr std::size_t kManyBytes = std::size_t{256} * 1024;
-constexpr std::int64_t kGiveBackMs = 1000;
+constexpr std::int64_t kTrimDelayMs = 1000;
 
 bool is_out_of_resources(std::error_code error) {
   return error == std::errc::too_many_files_open || error == std::errc::not_enough_memory ||
@@ -203,7 +203,7 @@ void Worker::schedule_trim() {
       (peak_sessions_ >= kManySessions && table_.size() <= peak_sessions_ / 2) ||
       (peak_held_ >= kManyBytes && held <= peak_held_ / 2);
   if (has_passed && !trim_timer_.is_set())
-    context_.loop.timers().set(trim_timer_, context_.loop.now() + kGiveBackMs);
+    context_.loop.timers().set(trim_timer_, context_.loop.now() + kTrimDelayMs);
 }
 
 void Worker::trim_heap() {

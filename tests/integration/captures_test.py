@@ -248,14 +248,13 @@ def test_a_compressed_text_is_shown_as_bytes_even_if_they_are_utf8():
 
 def test_duplicate_acks_are_counted_again_after_an_ack_of_unseen_bytes():
     talk = pcap.Conversation().upgrade()
-    unseen = talk.next["server"]
     talk.next["server"] += 100  # the capture lacks them
-    for _ in range(3):
-        talk.add("client", flags=pcap.ACK_FLAG)
+    talk.add("client", flags=pcap.ACK_FLAG)  # acknowledges them
+    for _ in range(4):
+        talk.add("server", flags=pcap.ACK_FLAG)
     rows = wstrace(talk.pcap())
     assert rows == tshark(talk.pcap())
-    assert f"Ack={unseen + 100}" in rows[-1]
-    assert "[TCP Dup ACK 5#1]" in rows[-2] and "[TCP Dup ACK 5#2]" in rows[-1]
+    assert "#1]" in rows[-3] and "#2]" in rows[-2] and "#3]" in rows[-1]
 
 
 def test_a_segment_sent_again_after_two_duplicate_acks_is_a_fast_retransmission():
