@@ -1,4 +1,4 @@
-"""What tools/coverage makes of an export: a branch that is never taken has to be argued, and one that is must not."""
+"""What tools/test --part coverage makes of an export: a branch that is never taken has to be argued, and one that is must not."""
 
 import json
 import os

@@ -41,12 +41,16 @@ def test_files_are_found_at_any_depth_and_none_is_an_error(tmp_path):
 FAULT = "= {name}: a fault\n{file}\n- int a;\n+ int b;\ntest protocol_frame\n\n"
 
 
+def test_each_named_fault_applies_once():
+    status, said = run([sys.executable, "tools/lib/parts/mutants", "--check"], ROOT)
+    assert status == 0, said
+
+
 def test_mutants_wants_a_fault_in_each_source(tmp_path):
     write(tmp_path, {"protocol/frame/frame.cpp": "int a;\n", "server/deep/in/session.cpp": "int a;\n",
                      "tests/faults/all.txt": FAULT.format(name="one", file="protocol/frame/frame.cpp")})
     shutil.copytree(ROOT / "tools" / "lib", tmp_path / "tools" / "lib")
-    shutil.copy(ROOT / "tools" / "mutants", tmp_path / "tools")
-    command = [sys.executable, "tools/mutants", "--check"]
+    command = [sys.executable, "tools/lib/parts/mutants", "--check"]
     assert run(command, tmp_path) == (1, "mutants: server/deep/in/session.cpp: has no fault\n")
     with open(tmp_path / "tests/faults/all.txt", "a") as faults:
         faults.write(FAULT.format(name="two", file="server/deep/in/session.cpp"))

@@ -26,7 +26,7 @@ WORD = re.compile(r"(?<![\w-])(" + "|".join(AVOIDED) + r")(?![\w-])", re.IGNOREC
 # file: a part of the line in which the word is right, and why.
 ALLOWED = {
     "tools/test": [("nobody", "the system's user of this name")],
-    "tools/make-captures": [("", "its texts are those of captures/*.md, which come with the captures")],
+    "tools/captures": [("", "its texts are those of captures/*.md, which come with the captures")],
 }
 # Right where they stand: Wireshark's and Linux' names, parts of words in tests, and names of ours.
 SPELLED = "filp,hel,kown,keep-alives,ment,nd,worl"

@@ -14,7 +14,7 @@ from serving import HERE, Served, play_cases
 
 KNOWN = read_results(HERE / "ws-results.tsv")
 
-# Of sections 12 and 13 one case a group; all of them are for tools/conformance.
+# Of sections 12 and 13 one case a group; all of them are for tools/test --part conformance.
 CASES = "1-7,9,10,12.*.4,13.*.4,12.1.11,13.3.11"
 
 

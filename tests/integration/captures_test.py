@@ -1,7 +1,7 @@
 """wstrace against Wireshark: on each capture of captures/, on what becomes of one when packets are lost, doubled or out
 of order, on other link layers and file formats, and on what is no capture.
 
-For each captures/NAME.pcap tshark 4.0 has written NAME.rows and NAME.frames (tools/make-captures). wstrace must say the
+For each captures/NAME.pcap tshark 4.0 has written NAME.rows and NAME.frames (tools/captures). wstrace must say the
 same; so must tshark today, or this system's Wireshark is another one than the captures were documented with."""
 
 import contextlib
@@ -33,7 +33,7 @@ def article():
 
 
 def shorten(payload):
-    """As make-captures does with long ones."""
+    """As tools/captures does with long ones."""
     return payload if len(payload) <= 256 else "sha256:" + hashlib.sha256(bytes.fromhex(payload)).hexdigest()
 
 

@@ -19,7 +19,7 @@ ETHERNET, NULL, LOOP, RAW, COOKED, COOKED2, IPV4, IPV6 = 1, 0, 108, 101, 113, 27
 
 
 def read(path):
-    """The packets of a pcap file of Ethernet, as make-captures writes them: little-endian, microseconds."""
+    """The packets of a pcap file of Ethernet, as tools/captures writes them: little-endian, microseconds."""
     data = Path(path).read_bytes()
     magic, _, _, _, _, _, link = struct.unpack("<IHHiIII", data[:24])
     assert (magic, link) == (0xA1B2C3D4, ETHERNET)

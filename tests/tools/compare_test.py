@@ -1,4 +1,4 @@
-"""tools/compare: with servers and a load that only pretend, so that each figure is known; and once with the real ones.
+"""tools/bench compare: with servers and a load that only pretend, so that each figure is known; and once with the real ones.
 No time is judged."""
 
 import asyncio
@@ -19,14 +19,14 @@ import websockets
 
 ROOT = Path(os.environ["FBF_SOURCE_DIR"])
 BUILD = Path(os.environ["FBF_BUILD_DIR"])
-sys.path.insert(0, str(ROOT / "tools" / "lib"))
-import compare_latency  # noqa: E402
-import compare_report  # noqa: E402
-import compare_servers  # noqa: E402
-import compare_steady  # noqa: E402
-import compare_turns  # noqa: E402
-import compare_two_loops  # noqa: E402
-import compare_works  # noqa: E402
+sys.path.insert(0, str(ROOT / "tools" / "lib" / "bench"))
+import latency  # noqa: E402
+import report  # noqa: E402
+import servers  # noqa: E402
+import steady  # noqa: E402
+import turns  # noqa: E402
+import two_loops  # noqa: E402
+import works  # noqa: E402
 
 # A server that accepts, and tells the load by a file which one it is. The last argument is the port. The file is written
 # before the server listens: a load that can connect finds it whole.
@@ -73,7 +73,7 @@ print(json.dumps({"messages": 10, "messages_per_second": 1000 / time, "load_was_
 
 @pytest.fixture
 def pretended(tmp_path):
-    """A build of things that pretend; returns how to run tools/compare on it, and what its load was asked for."""
+    """A build of things that pretend; returns how to run tools/bench compare on it, and what its load was asked for."""
     (tmp_path / "bin").mkdir()
     for name, text in (("wsload", LOAD), ("server", SERVER)):
         (tmp_path / "bin" / name).write_text(text)
@@ -88,7 +88,7 @@ def pretended(tmp_path):
 
 
 def compare(*arguments):
-    return subprocess.run([ROOT / "tools" / "compare", *arguments], capture_output=True, text=True, timeout=300,
+    return subprocess.run([ROOT / "tools" / "bench", "compare", *arguments], capture_output=True, text=True, timeout=300,
                           check=False)
 
 
@@ -112,7 +112,7 @@ def test_a_ratio_is_that_of_a_round_and_the_median_that_of_ratios(pretended):
 
 
 def test_a_round_without_a_cost_is_left_out():
-    rounds = compare_report.Rounds("a")
+    rounds = report.Rounds("a")
     for server, times in {"a": (1, 0, 2, 2), "b": (3, 3, 0, 5)}.items():
         for number, time in enumerate(times):
             rounds.add("w", server, number, time, 1000, False)
@@ -121,11 +121,11 @@ def test_a_round_without_a_cost_is_left_out():
 
 def test_a_server_is_run_in_once_a_mode(pretended, tmp_path):
     server, failures = str(tmp_path / "bin" / "server"), []
-    kinds = [compare_servers.Kind("a", [server, "1"]), compare_servers.Kind("b", [server, "2"], run_in=5)]
-    with compare_turns.Turns(kinds, "a", tmp_path / "bin" / "wsload", failures) as turns:
-        for work in (work for work in compare_works.all_works() if work.name in ("echo-20", "echo-1k", "connect")):
-            taken = [(number, name) for number, name, _ in turns.take(work, 1, ("--seconds", "1"))]
-            assert taken == [(1, "a"), (1, "b")]
+    kinds = [servers.Kind("a", [server, "1"]), servers.Kind("b", [server, "2"], run_in=5)]
+    with turns.Turns(kinds, "a", tmp_path / "bin" / "wsload", failures) as taken:
+        for work in (work for work in works.all_works() if work.name in ("echo-20", "echo-1k", "connect")):
+            order = [(number, name) for number, name, _ in taken.take(work, 1, ("--seconds", "1"))]
+            assert order == [(1, "a"), (1, "b")]
     assert failures == []
     assert [re.search(r" --seconds (\S+)", call)[1] for call in pretended.calls()] == list("15111" "1111" "15111")
 
@@ -153,7 +153,7 @@ def test_a_server_that_dies_is_named_and_the_others_go_on(pretended):
 
 
 def test_no_server_outlives_the_tool(tmp_path, pretended):
-    command = [ROOT / "tools" / "compare", "--build", tmp_path, "--servers", "raw_tcp", "--works", "echo-20",
+    command = [ROOT / "tools" / "bench", "compare", "--build", tmp_path, "--servers", "raw_tcp", "--works", "echo-20",
                "--base", "a", "--peer", f"a={shlex.quote(str(tmp_path / 'bin' / 'server'))} stay"]
     tool = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     while "round 0" not in tool.stderr.readline():
@@ -222,7 +222,7 @@ def test_table_and_plot_are_written(pretended, tmp_path):
     run = pretended("--base", "a", "--rounds", "2", "--works", "echo-20", "--write", tmp_path, a="1", b="3")
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "speed-table.md").read_text() == "# Speed, measured\n\n" + run.stdout
-    assert run.stdout.startswith("Made by `tools/compare --build ")
+    assert run.stdout.startswith("Made by `tools/bench compare --build ")
     from xml.etree import ElementTree
     plot = ElementTree.parse(tmp_path / "speed.svg")
     titles = [title.text for title in plot.iter("{http://www.w3.org/2000/svg}title")]
@@ -253,7 +253,7 @@ def done(p99, late=1.0, was_bottleneck=False, unanswered=0):
 
 
 def latencies(**rounds):
-    found = compare_latency.Latencies("wsd", {"best", "other"})
+    found = latency.Latencies("wsd", {"best", "other"})
     for server, measured in rounds.items():
         for one in measured:
             found.add_open("w", server, one)
@@ -284,7 +284,7 @@ def test_a_figure_that_is_the_loads_own_is_remarked_on():
 
 
 def test_the_offered_rate_is_the_slowest_ones():
-    found = compare_latency.Latencies("wsd", {"peer"})
+    found = latency.Latencies("wsd", {"peer"})
     assert found.offered("w") is None
     for server, speeds in {"wsd": (900, 1000, 5000), "peer": (1, 500, 600)}.items():
         for speed in speeds:
@@ -324,8 +324,8 @@ def test_two_loops_are_two_loads_on_one_server(pretended):
 
 
 def test_two_loops_are_asked_of_the_server_by_its_options():
-    kind = compare_servers.Kind("wsd", ["wsd", "--port"])
-    two = compare_two_loops.with_loops(kind, 2)
+    kind = servers.Kind("wsd", ["wsd", "--port"])
+    two = two_loops.with_loops(kind, 2)
     assert two.name == "wsd --threads 2 --affinity"
     assert two.command == ["wsd", "--threads", "2", "--affinity", "--port"]
 
@@ -335,13 +335,13 @@ def test_what_two_loads_saw_of_one_server_is_put_together():
     loads = [{"messages": messages, "messages_per_second": speed,
               "server": {"user_seconds": user, "system_seconds": 0.5}}
              for messages, speed, user in ((60_000, 30_000, 0.25), (40_000, 20_000, 0.75))]
-    assert compare_two_loops.together(loads) == compare_two_loops.Outcome(50_000, 10)
+    assert two_loops.together(loads) == two_loops.Outcome(50_000, 10)
 
 
 @pytest.mark.parametrize("speed, cpu, verdict", [(160, 11, "yes"), (159, 11, "no"), (160, 11.1, "no")])
 def test_two_loops_are_judged(speed, cpu, verdict):
-    loops = compare_two_loops.TwoLoops()
-    loops.add("w", compare_two_loops.Outcome(100, 10), compare_two_loops.Outcome(speed, cpu))
+    loops = two_loops.TwoLoops()
+    loops.add("w", two_loops.Outcome(100, 10), two_loops.Outcome(speed, cpu))
     assert loops.verdict("w") == verdict
 
 
@@ -367,19 +367,19 @@ async def sent_at(work):
 @pytest.mark.parametrize("name", ["echo", "pipelined"])
 @pytest.mark.parametrize("bytes_said, size", [("20", 20), ("1k", 1024)])
 def test_works_of_text_say_what_they_claim(name, bytes_said, size):
-    works = {work.name: work for work in compare_works.all_works()}
+    named = {work.name: work for work in works.all_works()}
     ideographs = re.compile(f"[\u4e00-\u9fff]{{{size // 3}}}[!-~]{{{size % 3}}}")
     for text, is_right in (("ascii", str.isascii), ("chinese", ideographs.fullmatch)):
-        texts = asyncio.run(sent_at(works[f"{name}-{bytes_said}-{text}"]))
+        texts = asyncio.run(sent_at(named[f"{name}-{bytes_said}-{text}"]))
         assert len(texts) == 200
         assert all(len(text.encode()) == size and is_right(text) for text in texts)
 
 
 def test_a_server_is_asked_whether_it_judges_text():
-    (wsd,) = (kind for kind in compare_servers.known(BUILD) if kind.name == "wsd")
-    server = compare_servers.Server(wsd)
+    (wsd,) = (kind for kind in servers.known(BUILD) if kind.name == "wsd")
+    server = servers.Server(wsd)
     try:
-        assert compare_servers.judges_text(server) is True
+        assert servers.judges_text(server) is True
     finally:
         server.end()
 
@@ -402,37 +402,37 @@ def test_what_a_server_answers_shows_whether_it_judges_text(answer, judges):
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve_once, args=(listener,), daemon=True).start()
-        server = SimpleNamespace(kind=compare_servers.Kind("some", []), port=listener.getsockname()[1])
-        assert compare_servers.judges_text(server) is judges
+        server = SimpleNamespace(kind=servers.Kind("some", []), port=listener.getsockname()[1])
+        assert servers.judges_text(server) is judges
 
 
 def test_a_slope_leaves_out_what_every_run_has():
-    assert compare_steady.slope((1_000 + 7 * 10, 1_000 + 7 * 30), (10, 30)) == 7
+    assert steady.slope((1_000 + 7 * 10, 1_000 + 7 * 30), (10, 30)) == 7
 
 
 def test_counts_are_read(tmp_path):
     file = tmp_path / "counted"
     file.write_text("version: 1\nevents: Ir\nfn=(1)\n0 5\nsummary: 12345\ntotals: 12345\n")
-    assert compare_steady.read_callgrind(file) == 12345
+    assert steady.read_callgrind(file) == 12345
     file.write_text("% time     seconds  usecs/call     calls    errors syscall\n"
                     "------ ----------- ----------- --------- --------- ----------------\n"
                     " 60.00    0.000010           2         5         1 recvfrom\n"
                     "------ ----------- ----------- --------- --------- ----------------\n"
                     "100.00    0.000015           1        11         1 total\n")
-    assert compare_steady.read_strace(file) == 11
+    assert steady.read_strace(file) == 11
     file.write_text("")
-    assert compare_steady.read_strace(file) is None
+    assert steady.read_strace(file) is None
 
 
 def test_system_calls_of_wsd_are_counted():
     """With one message outstanding a recv and a send each, and a share of an epoll_wait."""
-    (wsd,) = (kind for kind in compare_servers.known(BUILD) if kind.name == "wsd")
-    work = compare_works.Work("few", "few", "echo", ("-c", "16"), 800)
-    assert 2 < compare_steady.count("system calls", wsd, work, BUILD / "bin" / "wsload") < 3
+    (wsd,) = (kind for kind in servers.known(BUILD) if kind.name == "wsd")
+    work = works.Work("few", "few", "echo", ("-c", "16"), 800)
+    assert 2 < steady.count("system calls", wsd, work, BUILD / "bin" / "wsload") < 3
 
 
 def test_numbers_have_three_digits():
-    assert [compare_report.significant(number) for number in (0, 0.01234, 1.234, 12.34, 123.4, 1234567.8)] == [
+    assert [report.significant(number) for number in (0, 0.01234, 1.234, 12.34, 123.4, 1234567.8)] == [
         "0", "0.0123", "1.23", "12.3", "123", "1,234,568"]
 
 

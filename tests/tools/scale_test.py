@@ -1,4 +1,4 @@
-"""tools/scale: once with few connections, and what it says where something is missing. Bytes are judged where enough
+"""tools/bench scale: once with few connections, and what it says where something is missing. Bytes are judged where enough
 connections are measured: integration_endurance."""
 
 import json
@@ -14,10 +14,10 @@ import pytest
 
 ROOT = Path(os.environ["FBF_SOURCE_DIR"])
 BUILD = Path(os.environ["FBF_BUILD_DIR"])
-sys.path.insert(0, str(ROOT / "tools" / "lib"))
-import scale_measure  # noqa: E402
+sys.path.insert(0, str(ROOT / "tools" / "lib" / "bench"))
+import measure  # noqa: E402
 
-SCALE = [ROOT / "tools" / "scale", "--build", BUILD]
+SCALE = [ROOT / "tools" / "bench", "scale", "--build", BUILD]
 FEW = ("--few", "20", "--many", "200", "--connections", "301", "--processes", "3", "--members", "30",
        "--settle", "0.1")
 
@@ -111,17 +111,17 @@ def test_it_stops_what_it_started_when_it_is_interrupted(ending):
     ({"memory": 1 << 30}, "bytes of memory that are available: 1,073,741,824, and 1,228,800,000 are needed; fewer"),
 ])
 def test_a_limit_that_is_too_low_is_said_with_what_to_change(found, line):
-    (said,) = scale_measure.lacking(found, 100_000, 10)
+    (said,) = measure.lacking(found, 100_000, 10)
     assert said.startswith(line)
 
 
 def test_limits_that_suffice_or_are_not_there_are_not_mentioned():
-    assert scale_measure.lacking({"descriptors": 10_200, "backlog": 128}, 100_000, 10) == []
+    assert measure.lacking({"descriptors": 10_200, "backlog": 128}, 100_000, 10) == []
 
 
 def test_what_a_machine_does_not_allow_ends_the_run_before_it_begins():
     run = scale("--part", "many", "--connections", "100000", "--processes", "1", "--members", "20")
-    most = scale_measure.limits()["descriptors"]
+    most = measure.limits()["descriptors"]
     if most >= 100_220:  # a machine that does
         run = scale("--part", "many", "--connections", str(most), "--processes", "1", "--members", "20")
     assert run.returncode == 2
@@ -147,4 +147,4 @@ def test_slabs_leave_out_what_a_monitor_of_proc_makes():
                 "TCP                  2     10   2368   13    8 : tunables    0    0    0\n"
                 "proc_inode_cache    10    100    680   12    2 : tunables    0    0    0\n"
                 "dentry             900   1100    192   21    1 : tunables    0    0    0\n")
-    assert scale_measure.slabs(slabinfo) == {"TCP": 23_680, "dentry": 192_000}
+    assert measure.slabs(slabinfo) == {"TCP": 23_680, "dentry": 192_000}

@@ -1,4 +1,4 @@
-"""Shared by tools/reproduce-trace and tools/make-captures: runs server, client and capture in a network namespace with
+"""Shared by tools/reproduce-trace and tools/captures: runs server, client and capture in a network namespace with
 the settings of the machine on which the documented trace was captured."""
 
 import contextlib

@@ -6,8 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from compare_servers import Failed, Server
-from compare_works import load
+from servers import Failed, Server
+from works import load
 
 
 def slope(count, messages):

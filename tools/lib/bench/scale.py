@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""tools/scale: how much an idle connection costs, and how many can be held.
+"""tools/bench scale: how much an idle connection costs, and how many can be held.
 
 memory  One server. The anonymous memory of its process is read with --few and with --many connections that are upgraded
         and idle: the slope between the two is what each costs, without what the server has of its own. Then each sends
@@ -22,11 +21,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
-from compare_servers import Failed, Server, TOP, end_children, given, known  # noqa: E402
-from compare_works import Work, load  # noqa: E402
-from scale_measure import Load, RESERVE, SOCKET, answers, anonymous_memory, kernel, lacking, limits  # noqa: E402
+from servers import Failed, Server, TOP, end_children, given, known
+from works import Work, load
+from measure import Load, RESERVE, SOCKET, answers, anonymous_memory, kernel, lacking, limits
 
 SETUP = f"source {shlex.quote(str(TOP / 'tools' / 'lib' / 'setup.sh'))}; set -euo pipefail; "
 BUILD = 'configure_release -- "${build_packages[@]}"; build release wsd wsload'
@@ -39,8 +36,8 @@ def say(text):
     print(f"scale: {text}", file=sys.stderr, flush=True)
 
 
-def options():
-    parser = argparse.ArgumentParser(prog="tools/scale", description=__doc__, allow_abbrev=False,
+def options(arguments):
+    parser = argparse.ArgumentParser(prog="tools/bench scale", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", action="append", choices=("memory", "many"), help="only this; may be repeated")
     parser.add_argument("--peer", action="append", default=[], metavar="'NAME=COMMAND'", help="may be repeated")
@@ -54,7 +51,7 @@ def options():
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     parser.add_argument("--build", type=Path, metavar="DIRECTORY",
                         help="a build that has wsd and wsload (build/release, which is brought up to date)")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def expect(what, got, wanted):
@@ -189,8 +186,8 @@ def validate(arguments, parts):
         sys.exit(2)
 
 
-def main():
-    arguments = options()
+def main(arguments):
+    arguments = options(arguments)
     parts = arguments.part or ["memory", "many"]
     try:
         peers = [given(option) for option in arguments.peer]
@@ -224,12 +221,3 @@ def main():
     for failure in failures:
         say(failure)
     return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    finally:
-        end_children()

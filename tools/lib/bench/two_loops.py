@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from statistics import median
 
-from compare_report import spread, table
-from compare_servers import Failed, Server
-from compare_turns import cores, on
-from compare_works import load
+from report import spread, table
+from servers import Failed, Server
+from turns import cores, on
+from works import load
 
 LOOP_WORKS = ("echo-20", "pipelined-20")
 WANTED_SPEED, WANTED_CPU = 1.6, 1.1

@@ -1,4 +1,4 @@
-"""The servers that tools/compare compares: their commands, their missing dependencies, and starting them."""
+"""The servers that tools/bench compare compares: their commands, their missing dependencies, and starting them."""
 
 import os
 import shlex
@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 PEERS = TOP / "tests" / "bench" / "peers"
 NETTY = [f"/usr/share/java/netty-{part}.jar"
          for part in ("buffer", "codec", "codec-http", "common", "handler", "resolver", "transport")]

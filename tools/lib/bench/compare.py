@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""tools/compare: wsd beside other servers, end to end, in one run.
+"""tools/bench compare: wsd beside other servers, end to end, in one run.
 
 Server and load have a core each, and the servers take turns: a round of a work is each of them once, and what counts
 is the CPU time of the server's process for a message, as a ratio to wsd's in the same round. Machines are faster in
@@ -21,15 +20,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parent / "lib"))
-from compare_latency import CLOSED_ROUNDS, LATENCY_WORKS, Latencies, latency_to_markdown  # noqa: E402
-from compare_report import Rounds, to_markdown, to_svg  # noqa: E402
-from compare_servers import Failed, TOP, end_children, given, known, missing, version  # noqa: E402
-from compare_steady import TOOLS, count  # noqa: E402
-from compare_turns import Turns, say  # noqa: E402
-from compare_two_loops import LOOP_WORKS, TwoLoops, loops_to_markdown, one_and_two  # noqa: E402
-from compare_works import all_works  # noqa: E402
+from latency import CLOSED_ROUNDS, LATENCY_WORKS, Latencies, latency_to_markdown
+from report import Rounds, to_markdown, to_svg
+from servers import Failed, TOP, end_children, given, known, missing, version
+from steady import TOOLS, count
+from turns import Turns, say
+from two_loops import LOOP_WORKS, TwoLoops, loops_to_markdown, one_and_two
+from works import all_works
 
 SETUP = f"source {shlex.quote(str(TOP / 'tools' / 'lib' / 'setup.sh'))}; set -euo pipefail; "
 # The probes look for programs and files, not for Debian packages: they may have been installed in another way.
@@ -56,8 +53,8 @@ def shell(script):
         sys.exit(1)
 
 
-def options():
-    parser = argparse.ArgumentParser(prog="tools/compare", description=__doc__, allow_abbrev=False,
+def options(arguments):
+    parser = argparse.ArgumentParser(prog="tools/bench compare", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog="works: " + ", ".join(work.name for work in all_works()))
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="turns of each server at each work (9)")
@@ -82,7 +79,7 @@ def options():
     parser.add_argument("--build", type=Path, metavar="DIRECTORY",
                         help="a build that has all already (build/compare, which is brought up to date)")
     parser.add_argument("--install", action="store_true", help="install, by apt and npm, what is missing of all this")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def chosen(names, things, what):
@@ -226,9 +223,10 @@ def conditions(arguments, kinds, made_by, judging_text):
     return "\n".join(lines) + "\n"
 
 
-def main():
+def main(arguments):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends servers and loads, too
-    arguments = options()
+    made_by = shlex.join(["tools/bench", "compare", *arguments])
+    arguments = options(arguments)
     if min(arguments.rounds, arguments.latency, arguments.two_loops, arguments.warm_up) < 0 or arguments.seconds <= 0:
         sys.exit("compare: numbers of rounds and --warm-up cannot be negative, --seconds must be more than 0")
     works = chosen(arguments.works, all_works(), "work")
@@ -261,7 +259,6 @@ def main():
             latency = latency_to_markdown(latency_works, names, latencies)
     loops = measure_two_loops(arguments, loop_works, kinds[names.index(arguments.base)], failures)
     steady = count_steadily(arguments, works, kinds, failures) if arguments.steady else {}
-    made_by = shlex.join(["tools/compare", *sys.argv[1:]])
     parts = [conditions(arguments, kinds, made_by, judging_text), to_markdown(works, names, rounds, steady), latency,
              loops_to_markdown(loop_works, loops)]
     report = "\n".join(filter(None, parts))
@@ -274,10 +271,3 @@ def main():
     for failure in failures:
         say(failure)
     return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    finally:
-        end_children()

@@ -1,10 +1,10 @@
-"""The works (kinds of load) of tools/compare, and running wsload for one of them."""
+"""The works (kinds of load) of tools/bench compare, and running wsload for one of them."""
 
 import json
 import subprocess
 from dataclasses import dataclass
 
-from compare_servers import Failed, how
+from servers import Failed, how
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Tools for tools/scale: loads that hold connections, the memory of processes and of the kernel, and the limits of the
+"""Tools for tools/bench scale: loads that hold connections, the memory of processes and of the kernel, and the limits of the
 system."""
 
 import json
@@ -7,7 +7,7 @@ import resource
 import subprocess
 from pathlib import Path
 
-from compare_servers import Failed, how
+from servers import Failed, how
 
 PATIENCE = 60  # seconds, for one connection and for one answer
 SOURCES = 64   # addresses that a load connects from

@@ -1,10 +1,10 @@
-"""Rounds of tools/compare: in a round, each server does a work once."""
+"""Rounds of tools/bench compare: in a round, each server does a work once."""
 
 import os
 import sys
 
-from compare_servers import Failed, Server, judges_text
-from compare_works import load
+from servers import Failed, Server, judges_text
+from works import load
 
 
 def say(text):

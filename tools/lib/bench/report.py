@@ -1,4 +1,4 @@
-"""The results of tools/compare as tables and as a plot."""
+"""The results of tools/bench compare as tables and as a plot."""
 
 import math
 import statistics

@@ -8,7 +8,7 @@ it includes the time that messages wait for a stalled server.
 from collections import defaultdict
 from statistics import median
 
-from compare_report import significant, spread, table
+from report import significant, spread, table
 
 LATENCY_WORKS = ("echo-20", "echo-1k")
 SHARE = 0.8
