@@ -39,10 +39,11 @@ def test_files_are_found_at_any_depth_and_none_is_an_error(tmp_path):
 
 
 FAULT = "= {name}: a fault\n{file}\n- int a;\n+ int b;\ntest protocol_frame\n\n"
+MUTANTS = "tools/lib/parts/mutants"
 
 
 def test_each_named_fault_applies_once():
-    status, said = run([sys.executable, "tools/lib/parts/mutants", "--check"], ROOT)
+    status, said = run([sys.executable, MUTANTS, "--check"], ROOT)
     assert status == 0, said
 
 
@@ -50,10 +51,16 @@ def test_mutants_wants_a_fault_in_each_source(tmp_path):
     write(tmp_path, {"protocol/frame/frame.cpp": "int a;\n", "server/deep/in/session.cpp": "int a;\n",
                      "tests/faults/all.txt": FAULT.format(name="one", file="protocol/frame/frame.cpp")})
     shutil.copytree(ROOT / "tools" / "lib", tmp_path / "tools" / "lib")
-    command = [sys.executable, "tools/lib/parts/mutants", "--check"]
+    command = [sys.executable, MUTANTS, "--check"]
     assert run(command, tmp_path) == (1, "mutants: server/deep/in/session.cpp: has no fault\n")
     with open(tmp_path / "tests/faults/all.txt", "a") as faults:
         faults.write(FAULT.format(name="two", file="server/deep/in/session.cpp"))
+    assert run(command, tmp_path) == (0, "mutants: 2 faults, each applies once; each source file has one\n")
+    write(tmp_path, {"server/deep/in/session.cpp": "int f() {\n  int /* not */\n      a;\n}\nint a;\n"})
+    assert run(command, tmp_path) == (
+        1, "mutants: two: its expression is 2 times in server/deep/in/session.cpp, and should be once\n")
+    faults = tmp_path / "tests/faults/all.txt"
+    faults.write_text(faults.read_text().replace("session.cpp", "session.cpp f"))
     assert run(command, tmp_path) == (0, "mutants: 2 faults, each applies once; each source file has one\n")
     shutil.rmtree(tmp_path / "server")
     write(tmp_path, {"server/README.md": ""})
