@@ -4,8 +4,8 @@ Plays the cases of the Autobahn testsuite's fuzzing client, number for number, a
 back unchanged. Prints a table by section, and a line for each case that is not plainly OK: its verdict on the
 behaviour, its verdict on the close, and why.
 
-It ends with 0 if every case has OK or INFORMATIONAL twice; with --against, if every verdict is the one in the file.
-Else it ends with 1.
+Exits with 0 if every case has OK or INFORMATIONAL twice; with --against, if every case has OK twice, or the verdicts
+that the file lists for it. Otherwise it exits with 1.
 """
 
 import argparse
@@ -91,19 +91,34 @@ def read_results(path):
     return results
 
 
-def differences(results, recorded, known):
-    """Better or worse, missing or new: all of it. `recorded` may hold cases that were not played, if they are known."""
-    recorded = {result.id: result for result in recorded}
+def read_exceptions(path):
+    """The results of a server that differ from OK / close OK, each with its reason, by case."""
+    exceptions = {result.id: result for result in read_results(path)}
+    if plain := [id for id, result in exceptions.items() if result.is_plain_ok]:
+        raise ValueError(f"{path}: OK is no exception: {', '.join(plain)}")
+    if unknown := sorted(exceptions.keys() - {case.id for case in all_cases()}):
+        raise ValueError(f"{path}: no such case: {', '.join(unknown)}")
+    return exceptions
+
+
+def differences(results, exceptions, wanted):
+    """A line for each result that is not OK and OK, or not that of its exception; and one for the `wanted` cases that
+    were not played."""
     lines = []
     for result in results:
-        before = recorded.get(result.id)
-        if before is None:
-            lines.append(f"{result.id}: not in the file; now {result.verdict} / close {result.close}")
-        elif (before.verdict, before.close) != (result.verdict, result.close):
-            lines.append(f"{result.id}: was {before.verdict} / close {before.close}; "
-                         f"now {result.verdict} / close {result.close}"
+        expected = exceptions.get(result.id, Result(result.id, OK, OK))
+        if result.id not in wanted:
+            lines.append(f"{result.id}: is no case of the suite")
+        elif (expected.verdict, expected.close) != (result.verdict, result.close):
+            lines.append(f"{result.id}: expected {expected.verdict} / close {expected.close}, "
+                         f"got {result.verdict} / close {result.close}"
                          + (f": {result.reason}" if result.reason else ""))
-    return lines + [f"{id}: in the file, but no such case" for id in recorded if id not in known]
+    played = {result.id for result in results}
+    missing = [id for id in wanted if id not in played]
+    if missing:
+        lines.append(f"{len(missing)} of {len(wanted)} cases were not played: {' '.join(missing[:20])}"
+                     + (" …" if len(missing) > 20 else ""))
+    return lines
 
 
 # --- what it prints
@@ -142,14 +157,13 @@ def main():
     parser.add_argument("--patience", type=float, default=1, metavar="FACTOR",
                         help="wait so many times as long as the suite would, on a slow machine")
     parser.add_argument("--results", metavar="FILE", help="write the verdicts to a file")
-    parser.add_argument("--against", metavar="FILE", help="compare them with such a file")
+    parser.add_argument("--against", metavar="FILE", help="the exceptions: the cases that are not OK, each with its verdicts and a reason")
     parser.add_argument("--list", action="store_true", help="only say what each case is")
-    parser.add_argument("-q", "--quiet", action="store_true", help="only what differs from the file, or is not clean")
+    parser.add_argument("-q", "--quiet", action="store_true", help="only what differs from the file")
     arguments = parser.parse_args()
-    everything = all_cases()
     try:
-        cases = choose(everything, arguments.cases)
-        recorded = read_results(arguments.against) if arguments.against else None
+        cases = choose(all_cases(), arguments.cases)
+        exceptions = read_exceptions(arguments.against) if arguments.against else None
     except (ValueError, OSError) as error:
         parser.error(str(error))
     if arguments.list:
@@ -167,9 +181,9 @@ def main():
         for result in results:
             if not result.is_plain_ok:
                 print(show(result))
-    if recorded is None:
+    if exceptions is None:
         return 0 if is_clean(results) else 1
-    lines = differences(results, recorded, {case.id for case in everything})
+    lines = differences(results, exceptions, [case.id for case in cases])
     for line in lines:
         print(f"DIFFERS  {line}")
     return 1 if lines else 0
