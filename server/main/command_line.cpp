@@ -1,8 +1,6 @@
 #include "server/main/command_line.h"
 
 #include <algorithm>
-#include <charconv>
-#include <span>
 #include <string_view>
 #include <utility>
 
@@ -10,44 +8,12 @@
 
 #include "protocol/text.h"
 #include "server/http/origin.h"
+#include "server/main/quantity.h"
 #include "server/net/address.h"
 #include "server/net/event_loop.h"
 
 namespace ws {
 namespace {
-
-struct Unit {
-  std::string_view name;
-  std::uint64_t factor;
-};
-constexpr Unit kNone[] = {{"", 1}};
-constexpr Unit kBytes[] = {{"", 1}, {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-constexpr Unit kTime[] = {{"ms", 1}, {"s", 1000}, {"min", 60'000}, {"h", 3'600'000}};
-
-/// Parses a number with a unit: "64KiB" with kBytes is 65536. nullopt if it is malformed or too large.
-std::optional<std::uint64_t> parse_quantity(std::string_view text, std::span<const Unit> units) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number);
-  const auto unit = std::ranges::find(units, std::string_view(rest, end), &Unit::name);
-  if (error == std::errc() && number == 0 && rest == end)
-    return 0;  // 0 needs no unit
-  if (error != std::errc() || unit == units.end() || number > UINT64_MAX / unit->factor)
-    return std::nullopt;
-  return number * unit->factor;
-}
-
-/// Formats `number` in the largest unit that divides it: 65536 with kBytes is "64KiB".
-std::string to_text(std::uint64_t number, std::span<const Unit> units) {
-  if (number == 0)
-    return "0";
-  const Unit* best = &units[0];
-  for (const Unit& unit : units) {
-    if (number % unit.factor == 0 && !unit.name.empty())
-      best = &unit;
-  }
-  return std::to_string(number / best->factor) + std::string(best->name);
-}
 
 /// An option for one number of Limits.
 template <typename Number>
@@ -55,7 +21,7 @@ struct LimitOption {
   const char* group;
   const char* name;
   Number Limits::*field;
-  std::span<const Unit> units;
+  const QuantityType& type;
   std::uint64_t least;
   std::uint64_t most;
   const char* help;
@@ -68,48 +34,48 @@ constexpr const char* kMemory = "Memory";
 constexpr const char* kConnections = "Connections";
 constexpr const char* kDeadlines = "Deadlines";
 constexpr std::uint64_t kGiB = 1 << 30;
-constexpr std::uint64_t kDay = 86'400'000;
 
 constexpr LimitOption<std::size_t> kSizes[] = {
-    {kHandshake, "--max-request-line", &Limits::request_line, kBytes, 16, kGiB,
+    {kHandshake, "--max-request-line", &Limits::request_line, kSize, 16, kGiB,
      "maximum bytes of the request line; beyond: 414"},
-    {kHandshake, "--max-field-line", &Limits::field_line, kBytes, 16, kGiB,
+    {kHandshake, "--max-field-line", &Limits::field_line, kSize, 16, kGiB,
      "maximum bytes of one header field; beyond: 431"},
-    {kHandshake, "--max-fields", &Limits::fields, kNone, 1, 10'000,
+    {kHandshake, "--max-fields", &Limits::fields, kNumber, 1, 10'000,
      "maximum number of header fields; beyond: 431"},
-    {kHandshake, "--max-field-bytes", &Limits::field_bytes, kBytes, 16, kGiB,
+    {kHandshake, "--max-field-bytes", &Limits::field_bytes, kSize, 16, kGiB,
      "maximum bytes of all header fields; beyond: 431"},
-    {kMessages, "--max-message", &Limits::message, kBytes, 1, 4 * kGiB,
+    {kMessages, "--max-message", &Limits::message, kSize, 1, 4 * kGiB,
      "maximum bytes of one message; beyond: Close 1009"},
-    {kMemory, "--outbox-high", &Limits::outbox_high, kBytes, 1, kGiB,
+    {kMemory, "--outbox-high", &Limits::outbox_high, kSize, 1, kGiB,
      "stop reading from a session when more bytes than this are queued for it"},
-    {kMemory, "--outbox-low", &Limits::outbox_low, kBytes, 1, kGiB,
+    {kMemory, "--outbox-low", &Limits::outbox_low, kSize, 1, kGiB,
      "resume reading when fewer bytes than this are queued"},
-    {kMemory, "--chat-queue", &Limits::chat_queue, kBytes, 1, kGiB,
+    {kMemory, "--chat-queue", &Limits::chat_queue, kSize, 1, kGiB,
      "maximum bytes queued for a chat member; beyond: Close 1008"},
-    {kMemory, "--max-buffered", &Limits::buffered, kBytes, 64 << 10, 1024 * kGiB,
+    {kMemory, "--max-buffered", &Limits::buffered, kSize, 64 << 10, 1024 * kGiB,
      "maximum bytes held for all sessions together; beyond: Close 1013"},
-    {kConnections, "--max-connections", &Limits::connections, kNone, 0, 10'000'000,
-     "maximum connections, 0: as descriptors allow; beyond: 503"},
-    {kConnections, "--max-connections-per-address", &Limits::connections_per_address, kNone, 0,
-     10'000'000, "maximum connections of one client address, 0: no limit; beyond: 503"},
+    {kConnections, "--max-connections", &Limits::connections, kNumber, 0, 10'000'000,
+     "maximum connections; 0: as many as the limit of descriptors allows; beyond: 503"},
+    {kConnections, "--max-connections-per-address", &Limits::connections_per_address, kNumber, 0,
+     10'000'000, "maximum connections of one client address; 0: no limit; beyond: 503"},
 };
 constexpr LimitOption<std::uint32_t> kNumbers[] = {
-    {kMessages, "--max-fragments", &Limits::fragments, kNone, 1, UINT32_MAX,
+    {kMessages, "--max-fragments", &Limits::fragments, kNumber, 1, UINT32_MAX,
      "maximum frames of one message; beyond: Close 1008"},
     {kDeadlines, "--handshake-timeout", &Limits::handshake_ms, kTime, 1, kDay,
      "time for the request head; then 408"},
     {kDeadlines, "--close-timeout", &Limits::close_ms, kTime, 1, kDay,
      "time for the answer to our Close; then FIN"},
     {kDeadlines, "--drain-timeout", &Limits::drain_ms, kTime, 1, kDay,
-     "time for the peer's FIN after ours; then close"},
+     "time for the peer's FIN after ours; then the socket is closed"},
     {kDeadlines, "--read-timeout", &Limits::read_ms, kTime, 1, kDay,
-     "time in which a started message must bring as many bytes as --outbox-low, or end; then Close "
-     "1008"},
+     "time in which an unfinished message must bring --outbox-low bytes or its end; otherwise "
+     "Close 1008"},
     {kDeadlines, "--write-timeout", &Limits::write_ms, kTime, 1, kDay,
-     "time in which the peer must read as many queued bytes as --outbox-low, or all; then a reset"},
+     "time in which the peer must read --outbox-low of the queued bytes, or all; otherwise a "
+     "reset"},
     {kDeadlines, "--ping-interval", &Limits::ping_ms, kTime, 0, kDay,
-     "silence before a ping is sent, 0: never"},
+     "time without input before a ping is sent; 0: never"},
     {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay,
      "time for the answer to our ping; then a reset"},
     {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
@@ -118,21 +84,11 @@ constexpr LimitOption<std::uint32_t> kNumbers[] = {
 
 template <typename Number>
 void add_limit(CLI::App& app, Limits& limits, const LimitOption<Number>& option) {
-  const std::string type = option.units.data() == kBytes  ? "SIZE"
-                           : option.units.data() == kTime ? "TIME"
-                                                          : "NUMBER";
-  const auto set = [&limits, &option, type](const std::string& text) {
-    const auto value = parse_quantity(text, option.units);
-    if (!value.has_value() || *value < option.least || *value > option.most) {
-      throw CLI::ValidationError(option.name, "'" + text + "' is not a " + type + " between " +
-                                                  to_text(option.least, option.units) + " and " +
-                                                  to_text(option.most, option.units));
-    }
-    limits.*option.field = static_cast<Number>(*value);
+  const auto set = [&limits, &option](std::uint64_t value) {
+    limits.*option.field = static_cast<Number>(value);
   };
-  app.add_option_function<std::string>(option.name, set, option.help)
-      ->default_str(to_text(limits.*option.field, option.units))
-      ->type_name(type)
+  add_quantity(app, option.name, option.type, {option.least, option.most}, limits.*option.field,
+               option.help, set)
       ->group(option.group);
 }
 
@@ -178,17 +134,11 @@ void add_deflate(CLI::App& app, DeflateSettings& deflate) {
       ->type_name("BITS")
       ->check(CLI::Range(9, 15).description(""))
       ->group(kCompression);
-  const auto set_threshold = [&deflate](const std::string& text) {
-    const auto bytes = parse_quantity(text, kBytes);
-    if (!bytes.has_value() || *bytes < 1 || *bytes > kGiB)
-      throw CLI::ValidationError("--deflate-from",
-                                 "'" + text + "' is not a SIZE between 1B and 1GiB");
-    deflate.threshold = static_cast<std::size_t>(*bytes);
+  const auto set_threshold = [&deflate](std::uint64_t bytes) {
+    deflate.threshold = static_cast<std::size_t>(bytes);
   };
-  app.add_option_function<std::string>("--deflate-from", set_threshold,
-                                       "minimum size of a message to be compressed")
-      ->default_str(to_text(deflate.threshold, kBytes))
-      ->type_name("SIZE")
+  add_quantity(app, "--deflate-from", kSize, {1, kGiB}, deflate.threshold,
+               "minimum size of a message to be compressed", set_threshold)
       ->group(kCompression);
 }
 
@@ -213,25 +163,16 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
       ->capture_default_str()
       ->type_name("ADDRESS")
       ->check(validate_address);
-  const auto set_port = [&port](const std::string& text) {
-    const auto number = parse_quantity(text, kNone);
-    if (!number.has_value() || *number > UINT16_MAX)
-      throw CLI::ValidationError("--port", "'" + text + "' is not between 0 and 65535");
-    port = static_cast<std::uint16_t>(*number);
+  const auto set_port = [&port](std::uint64_t number) {
+    port = static_cast<std::uint16_t>(number);
   };
-  app.add_option_function<std::string>("--port", set_port, "0: the kernel chooses one")
-      ->default_str(std::to_string(port))
-      ->type_name("PORT");
-  const auto set_threads = [&options](const std::string& text) {
-    const auto threads = parse_quantity(text, kNone);
-    if (!threads.has_value() || *threads < 1 || *threads > kMaxLoops)
-      throw CLI::ValidationError(
-          "--threads", "'" + text + "' is not a NUMBER between 1 and " + std::to_string(kMaxLoops));
-    options.threads = static_cast<unsigned>(*threads);
+  add_quantity(app, "--port", {"PORT", kNoUnit}, {0, UINT16_MAX}, port, "0: the kernel chooses one",
+               set_port);
+  const auto set_threads = [&options](std::uint64_t number) {
+    options.threads = static_cast<unsigned>(number);
   };
-  app.add_option_function<std::string>("--threads", set_threads, "number of event-loop threads")
-      ->default_str(std::to_string(options.threads))
-      ->type_name("NUMBER");
+  add_quantity(app, "--threads", kNumber, {1, kMaxLoops}, options.threads,
+               "number of event-loop threads", set_threads);
   app.add_flag("--affinity", options.has_affinity,
                "pin each loop to one processor and give it the connections that arrive there");
   app.add_option("--allowed-origin", options.allowed_origins,
@@ -252,9 +193,9 @@ void add_wire_log(CLI::App& app, WireDetail& wire_log) {
       throw CLI::ValidationError("--wire-log", "'" + text + "' is not hex");
     wire_log = text.empty() ? WireDetail::kFields : WireDetail::kHex;
   };
-  app.add_option_function<std::string>(
-         "--wire-log", set_wire_log,
-         "log each handshake and frame as it crosses, at level info; =hex: with its bytes")
+  app.add_option_function<std::string>("--wire-log", set_wire_log,
+                                       "log each handshake and frame that is sent or received, at "
+                                       "level info; =hex: with its bytes")
       ->expected(0, 1)
       ->type_name("[=hex]");
 }
@@ -268,8 +209,8 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   std::string address = "127.0.0.1";
   std::uint16_t port = 8080;
   CLI::App app(
-      "wsd, the WebSocket server of Frame by Frame: /echo, /chat and /echo/raw.\n"
-      "SIZE is in bytes, or with KiB, MiB, GiB; TIME is a number with ms, s, min or h: 500ms.",
+      std::string("wsd, the WebSocket server of Frame by Frame: /echo, /chat and /echo/raw.\n") +
+          kUnitsHelp,
       "wsd");
   app.get_formatter()->column_width(46);
   app.set_version_flag("--version", "wsd " FBF_VERSION " (Frame by Frame)",

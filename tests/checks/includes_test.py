@@ -22,10 +22,10 @@ STANDARD = re.compile(r"^[a-z_]+$")  # <vector>, <cstdint>: a name without a dot
 POSIX = re.compile(r"^((sys|netinet|arpa|net)/)?[a-z_]+\.h$")
 # The budget of all sessions' memory is the one thing in protocol/ that several loops share.
 SHARED = {"budget.h": "atomic"}
-# The libraries that a part may include, and the one file that may where it is one.
+# The libraries that a part may include, and the files that may include them; None: all files of the part.
 LIBRARIES = {
-    "protocol": [("openssl/", "handshake.cpp"), ("zlib.h", "deflate.h"), ("immintrin.h", "utf8_blocks.cpp")],
-    "server": [("spdlog/", None), ("fmt/", None), ("CLI/", "command_line.cpp")],
+    "protocol": [("openssl/", ("handshake.cpp",)), ("zlib.h", ("deflate.h",)), ("immintrin.h", ("utf8_blocks.cpp",))],
+    "server": [("spdlog/", None), ("fmt/", None), ("CLI/", ("command_line.cpp", "quantity.cpp"))],
 }
 OURS = {"protocol": ("protocol/",), "server": ("protocol/", "server/")}
 
@@ -35,9 +35,9 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]*)>|"([^"]*)")')
 def allowed(part, file_name, angle, quoted):
     if quoted is not None:
         return quoted.startswith(OURS[part])
-    for prefix, only_file in LIBRARIES[part]:
+    for prefix, files in LIBRARIES[part]:
         if angle.startswith(prefix):
-            return only_file in (None, file_name)
+            return files is None or file_name in files
     if STANDARD.match(angle):
         return part != "protocol" or angle not in WORLDLY or SHARED.get(file_name) == angle
     return part == "server" and bool(POSIX.match(angle))

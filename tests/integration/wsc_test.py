@@ -335,7 +335,7 @@ def test_a_server_that_never_answers_the_close_is_left(trickle):
 
     with script(play) as url:
         start = time.monotonic()
-        run = wsc(url, "--close-timeout", "0.5")
+        run = wsc(url, "--close-timeout", "500ms")
         assert 0.5 <= time.monotonic() - start < PATIENCE / 2
     assert run.returncode == 1
     assert run.stderr == b"wsc: closed: 1006 (no Close came); the server takes longer than --close-timeout\n"
@@ -351,7 +351,7 @@ def test_a_server_that_never_ends_tcp_is_left_and_all_is_well():
         assert peer.ended(within=PATIENCE)
 
     with script(play) as url:
-        run = wsc(url, "--close-timeout", "0.5")
+        run = wsc(url, "--close-timeout", "500ms")
     assert run.returncode == 0
     assert last_line(run) == "wsc: the server did not end TCP within --close-timeout"
 
@@ -364,7 +364,7 @@ def test_a_server_that_does_not_answer_the_handshake_is_left(trickle):
         keep_sending(peer, trickle) if trickle else peer.ended(within=PATIENCE)
 
     with script(play) as url:
-        run = wsc(url, "--connect-timeout", "0.5")
+        run = wsc(url, "--connect-timeout", "500ms")
     assert run.returncode == 1
     assert run.stderr == b"wsc: no answer to the opening handshake within --connect-timeout\n"
 
@@ -379,7 +379,7 @@ def test_the_time_that_the_reader_of_our_output_takes_is_not_the_servers():
             peer.socket.sendall(b"\x82\x7f" + struct.pack("!Q", 65536) + bytes(65536))
         peer.socket.sendall(CLOSE_1000)
 
-    with script(play) as url, started(url, "--close-timeout", "1") as process:
+    with script(play) as url, started(url, "--close-timeout", "1s") as process:
         process.stdin.close()
         time.sleep(2)
         assert len(process.stdout.read()) == size + size // 65536
@@ -551,7 +551,7 @@ SLASHES = [
 
 @pytest.mark.parametrize("line, text, code", SLASHES, ids=[line.decode("latin1")[:16] for line, _, _ in SLASHES])
 def test_what_the_commands_say(echo, line, text, code):
-    run = wsc(echo, "--slash", "--wait", "0.1", lines=line)
+    run = wsc(echo, "--slash", "--wait", "100ms", lines=line)
     assert (run.returncode, run.stderr.decode().splitlines()[0]) == (code, "wsc: " + text)
 
 
@@ -602,7 +602,7 @@ def verbose_frames(behind):
         peer.socket.shutdown(socket.SHUT_WR)
 
     with script(play) as url:
-        lines = wsc(url, "-v", "--wait", "-1").stderr.decode().splitlines()
+        lines = wsc(url, "-v", "--wait", "forever").stderr.decode().splitlines()
     first = next(i for i, line in enumerate(lines) if " FIN=" in line)
     return [re.sub("key=[0-9a-f]{8}$", "key=*", line) for line in lines[first:]]
 
@@ -662,7 +662,7 @@ def test_wait_listens_after_the_end_of_the_input():
 
     with serve(handler) as url:
         start = time.monotonic()
-        run = wsc(url, "--wait", "1.5", lines=b"a\nb\n")
+        run = wsc(url, "--wait", "1500ms", lines=b"a\nb\n")
     assert time.monotonic() - start >= 1.5
     assert (run.returncode, run.stdout) == (0, b"Echo: a\nEcho: b\n")
 
@@ -674,7 +674,7 @@ def test_wait_for_ever_ends_when_the_server_closes():
         await ws.send("two")
 
     with serve(handler) as url:
-        run = wsc(url, "-w", "-1")
+        run = wsc(url, "-w", "forever")
     assert (run.returncode, run.stdout) == (0, b"one\ntwo\n")
 
 
@@ -941,7 +941,7 @@ def test_an_address_that_does_not_answer_is_left_after_the_timeout():
             waiting.append(socket.socket())
             waiting[-1].setblocking(False)
             waiting[-1].connect_ex(full.getsockname())
-        run = wsc(f"ws://127.0.0.1:{full.getsockname()[1]}/", "--connect-timeout", "0.5")
+        run = wsc(f"ws://127.0.0.1:{full.getsockname()[1]}/", "--connect-timeout", "500ms")
         for client in waiting:
             client.close()
     assert run.returncode == 1
@@ -981,13 +981,16 @@ BAD_USAGE = [
     ["--echo", "--slash", "ws://localhost/"],
     ["--subprotocol", "a", "--subprotocol", "b", "-s", "a", "ws://localhost/"],  # [6455-4.1-SUBPROTOCOL]
     ["--wait", "soon", "ws://localhost/"],
-    ["--wait", "-2", "ws://localhost/"],
-    ["--wait", "nan", "ws://localhost/"],
+    ["--wait", "-1", "ws://localhost/"],
+    ["--wait", "25h", "ws://localhost/"],
     ["--close-timeout", "0", "ws://localhost/"],
-    ["--connect-timeout", "1e9", "ws://localhost/"],
+    ["--close-timeout", "forever", "ws://localhost/"],
+    ["--connect-timeout", "5", "ws://localhost/"],
+    ["--connect-timeout", "0.5s", "ws://localhost/"],
     ["--connect-timeout", "5x", "ws://localhost/"],
     ["--max-message", "0", "ws://localhost/"],
     ["--max-message", "-1", "ws://localhost/"],
+    ["--max-message", "1kB", "ws://localhost/"],
 ]
 
 
@@ -1002,8 +1005,8 @@ def test_help_shows_defaults_units_and_exit_codes():
     run = subprocess.run([WSC, "--help"], capture_output=True)
     assert (run.returncode, run.stderr) == (0, b"")
     text = run.stdout.decode()
-    for part in ["--wait SECONDS=0", "--connect-timeout SECONDS=10", "--close-timeout SECONDS=10",
-                 "--max-message BYTES=16777216", "Exit codes:", "/close [CODE [REASON]]"]:
+    for part in ["--wait TIME=0", "--connect-timeout TIME=10s", "--close-timeout TIME=10s",
+                 "--max-message SIZE=16MiB", "Exit codes:", "/close [CODE [REASON]]"]:
         assert part in text
     for code in range(5):
         assert re.search(rf"^  {code} ", text, re.MULTILINE)
@@ -1041,7 +1044,7 @@ def test_a_second_interrupt_ends_at_once():
         assert peer.ended(within=PATIENCE)
 
     closing = threading.Event()
-    with script(play) as url, started(url, "--close-timeout", "600") as process:
+    with script(play) as url, started(url, "--close-timeout", "600s") as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert closing.wait(PATIENCE)
@@ -1060,7 +1063,7 @@ def test_an_interrupt_while_closing_ends_at_once(number):
         closing.set()
         assert peer.ended(within=PATIENCE)
 
-    with script(play) as url, started(url, "--close-timeout", "600") as process:
+    with script(play) as url, started(url, "--close-timeout", "600s") as process:
         process.stdout.readline()
         process.stdin.close()
         assert closing.wait(PATIENCE)

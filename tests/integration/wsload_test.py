@@ -105,7 +105,7 @@ def test_connections_come_and_go(wsd):
 
 def test_idle_connections_are_held_and_pinged(wsd):
     server = wsd()
-    result = measured("idle", server.url("/chat"), "-c", 60, "-t", 2, "--seconds", 1, "--warm-up", 0,
+    result = measured("idle", server.url("/chat"), "-c", 60, "-t", 2, "--duration", "1s", "--warm-up", "0",
                       "--server-pid", server.pid)
     assert result["latency_us"]["count"] == 60  # each once
     assert result["unanswered"] == 0
@@ -114,13 +114,13 @@ def test_idle_connections_are_held_and_pinged(wsd):
 
 
 def test_an_offered_rate_is_kept(wsd):
-    result = measured("echo", wsd().url("/echo/raw"), "-c", 3, "-t", 2, "-r", 400, "--seconds", 1, "--warm-up", 0.1)
+    result = measured("echo", wsd().url("/echo/raw"), "-c", 3, "-t", 2, "-r", 400, "--duration", "1s", "--warm-up", "100ms")
     assert result["latency_us"]["count"] == result["sent_late_us"]["count"] == 400
     print(result["messages_per_second"], "a second of 400")
 
 
 def test_the_warm_up_is_not_measured(wsd):
-    result = measured("echo", wsd().url("/echo/raw"), "--seconds", 0.5, "--warm-up", 1.5)
+    result = measured("echo", wsd().url("/echo/raw"), "--duration", "500ms", "--warm-up", "1500ms")
     assert 0.4 < result["seconds"] < 1.5
     assert result["messages"] == pytest.approx(result["latency_us"]["count"], rel=0.1)
 
@@ -128,7 +128,7 @@ def test_the_warm_up_is_not_measured(wsd):
 def test_the_server_s_cpu_time_is_reported(wsd):
     server = wsd()
     before = server.cpu_seconds()
-    result = measured("echo", server.url("/echo/raw"), "-c", 8, "-o", 8, "--seconds", 0.5, "--warm-up", 0,
+    result = measured("echo", server.url("/echo/raw"), "-c", 8, "-o", 8, "--duration", "500ms", "--warm-up", "0",
                       "--server-pid", server.pid)
     reported = result["server"]["user_seconds"] + result["server"]["system_seconds"]
     assert 0 < reported <= server.cpu_seconds() - before + 0.001
@@ -138,14 +138,14 @@ def test_the_server_s_cpu_time_is_reported(wsd):
 
 
 def test_a_run_may_be_longer_than_the_timeout_for_one_answer(wsd):
-    result = measured("echo", wsd().url("/echo/raw"), "--seconds", 2, "--warm-up", 0, "--timeout", 1)
+    result = measured("echo", wsd().url("/echo/raw"), "--duration", "2s", "--warm-up", "0", "--timeout", "1s")
     assert result["unanswered"] == 0
     assert result["seconds"] > 1.5
 
 
 def test_user_and_system_time_are_told_apart(wsd):
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:  # almost all of it is user time
-        result = measured("echo", wsd().url("/echo/raw"), "--seconds", 0.5, "--warm-up", 0, "--server-pid", busy.pid)
+        result = measured("echo", wsd().url("/echo/raw"), "--duration", "500ms", "--warm-up", "0", "--server-pid", busy.pid)
         busy.kill()
     assert result["server"]["user_seconds"] > 2 * result["server"]["system_seconds"]
 
@@ -164,7 +164,7 @@ def test_the_json_has_these_members(wsd):
 
 def test_without_json_there_is_progress_and_a_table(wsd):
     server = wsd()
-    run = wsload("echo", server.url("/echo/raw"), "-c", 1200, "--seconds", 0.5, "--warm-up", 0, "--server-pid", server.pid)
+    run = wsload("echo", server.url("/echo/raw"), "-c", 1200, "--duration", "500ms", "--warm-up", "0", "--server-pid", server.pid)
     assert run.returncode == 0
     assert re.search(r"^(opening|measuring|the last answers): [\d,]+ (so far|of 1,200)", run.stderr, re.MULTILINE)
     assert run.stdout.startswith("echo, 1,200 connections in 1 thread, 20 B of binary; 1 outstanding\nmeasured ")
@@ -250,7 +250,7 @@ def test_a_round_that_is_not_answered_is_the_last():
         greet(peer)
         ignore(peer)
     with script(play) as url:
-        load = Held("idle", url, "--timeout", 0.3)
+        load = Held("idle", url, "--timeout", "300ms")
         assert load.line() == {"open": 1}
         assert load.round()["unanswered"] == 1
         assert load.end() == (1, "", "wsload: 1 messages are unanswered after --timeout\n")
@@ -397,7 +397,7 @@ def test_what_is_not_answered_at_an_offered_rate_counts_with_the_time_that_it_wa
         greet(peer)
         ignore(peer)
     with script(play) as url:
-        result = measured("echo", url, "--seconds", 0.2, "--warm-up", 0, "-r", 50, "--timeout", 0.5)
+        result = measured("echo", url, "--duration", "200ms", "--warm-up", "0", "-r", 50, "--timeout", "500ms")
     assert (result["messages"], result["unanswered"], result["latency_us"]["count"]) == (0, 10, 10)
     assert result["latency_us"]["min"] >= 500_000
 
@@ -405,7 +405,7 @@ def test_what_is_not_answered_at_an_offered_rate_counts_with_the_time_that_it_wa
 def test_messages_of_all_speakers_that_a_chat_does_not_deliver_are_counted(wsd):
     server = wsd()
     load = subprocess.Popen([program("wsload"), "chat", server.url("/chat"), "-c", "3", "--speakers", "2", "-r", "100",
-                             "--text", "ascii", "--seconds", "1", "--warm-up", "0", "--timeout", "1", "--json"],
+                             "--text", "ascii", "--duration", "1s", "--warm-up", "0", "--timeout", "1s", "--json"],
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     server.logged(r".*Received from .*", count=10)
     server.process.send_signal(signal.SIGSTOP)
@@ -421,7 +421,7 @@ def test_a_server_that_never_answers_is_given_up():
         greet(peer)
         ignore(peer)
     with script(play) as url:
-        assert complaint("echo", url, "-n", 5, "-o", 3, "--timeout", 0.3) == (
+        assert complaint("echo", url, "-n", 5, "-o", 3, "--timeout", "300ms") == (
             1, "connection 1: 3 messages are unanswered after --timeout")
 
 
@@ -449,7 +449,7 @@ def test_what_ends_a_run_is_said_in_one_line(play, timeout, code, text):
         peer.socket.shutdown(socket.SHUT_WR)
         ignore(peer)
     with script(play_to_the_end) as url:
-        got, line = complaint("echo", url, "--timeout", timeout)
+        got, line = complaint("echo", url, "--timeout", f"{round(timeout * 1000)}ms")
     assert got == code
     assert re.fullmatch(re.escape("connection 1: " + text).replace(r"\.\*", ".*"), line), line
 
@@ -542,8 +542,10 @@ def test_greetings_are_passed_over_and_chat_messages_may_come_in_fragments():
     (("chat", "ws://127.0.0.1/", "-c", 2, "-s", 3), "a chat message has at least 4 bytes"),
     (("idle", "ws://127.0.0.1/", "-s", 126), "a ping carries at most 125 bytes"),
     (("chat", "ws://127.0.0.1/chat", "-c", 2, "--hold"), "--hold has no effect in the mode chat"),
-    (("echo", "ws://127.0.0.1/", "-n", 5, "--seconds", 1),
-     "--messages cannot be combined with --seconds or --warm-up"),
+    (("echo", "ws://127.0.0.1/", "--duration", 0.5), "--duration: '0.5' is not a TIME between 10ms and 24h"),
+    (("echo", "ws://127.0.0.1/", "-s", "17MiB"), "--size: '17MiB' is not a SIZE between 0 and 16MiB"),
+    (("echo", "ws://127.0.0.1/", "-n", 5, "--duration", "1s"),
+     "--messages cannot be combined with --duration or --warm-up"),
     (("chat", "ws://127.0.0.1/", "-c", 100, "--speakers", 100, "-s", 1 << 24),
      "these options need too much memory: reduce --speakers, --outstanding or --size"),
     (("echo", "ws://127.0.0.1/", "-c", 10_000, "-o", 100_000),

@@ -124,24 +124,24 @@ def test_a_server_is_run_in_once_a_mode(pretended, tmp_path):
     kinds = [servers.Kind("a", [server, "1"]), servers.Kind("b", [server, "2"], run_in=5)]
     with turns.Turns(kinds, "a", tmp_path / "bin" / "wsload", failures) as taken:
         for work in (work for work in works.all_works() if work.name in ("echo-20", "echo-1k", "connect")):
-            order = [(number, name) for number, name, _ in taken.take(work, 1, ("--seconds", "1"))]
+            order = [(number, name) for number, name, _ in taken.take(work, 1, ("--duration", "1s"))]
             assert order == [(1, "a"), (1, "b")]
     assert failures == []
-    assert [re.search(r" --seconds (\S+)", call)[1] for call in pretended.calls()] == list("15111" "1111" "15111")
+    assert [re.search(r" --duration (\d)0*m?s", call)[1] for call in pretended.calls()] == list("15111" "1111" "15111")
 
 
 def test_servers_take_turns_and_are_asked_for_the_work(pretended):
-    run = pretended("--base", "a", "--rounds", "2", "--seconds", "0.5", "--works", "pipelined-1k,chat-1x*",
+    run = pretended("--base", "a", "--rounds", "2", "--duration", "500ms", "--works", "pipelined-1k,chat-1x*",
                     a="1", b="2")
     assert run.returncode == 0, run.stderr
     calls = pretended.calls()
     ports = [re.search(r":(\d+)", call)[1] for call in calls]
     assert len(set(ports)) == 2
     assert ports == ports[:2] * 6  # two works, each with two rounds and one that is not counted
-    assert re.fullmatch(r"echo ws://127\.0\.0\.1:\d+/echo/raw -c 16 -o 64 -s 1024 --seconds 0\.5 --warm-up 0\.3 --json "
+    assert re.fullmatch(r"echo ws://127\.0\.0\.1:\d+/echo/raw -c 16 -o 64 -s 1024 --duration 500ms --warm-up 300ms --json "
                         r"--server-pid \d+", calls[0])
-    assert re.fullmatch(r"chat ws://127\.0\.0\.1:\d+/chat -c 1001 --speakers 1 --text ascii --seconds 0\.5 "
-                        r"--warm-up 0\.3 --json --prefix  --server-pid \d+", calls[-1])
+    assert re.fullmatch(r"chat ws://127\.0\.0\.1:\d+/chat -c 1001 --speakers 1 --text ascii --duration 500ms "
+                        r"--warm-up 300ms --json --prefix  --server-pid \d+", calls[-1])
 
 
 def test_a_server_that_dies_is_named_and_the_others_go_on(pretended):
@@ -187,7 +187,7 @@ def test_a_load_that_fails_is_told_of_each_work(pretended):
 
 
 def test_a_server_that_does_not_start_is_named(pretended):
-    run = compare("--build", BUILD, "--servers", "wsd", "--rounds", "1", "--seconds", "0.05", "--works", "echo-20",
+    run = compare("--build", BUILD, "--servers", "wsd", "--rounds", "1", "--duration", "50ms", "--works", "echo-20",
                   "--peer", "none=/bin/false", "--peer", "nowhere=/no/such/program")
     assert run.returncode == 1
     assert "compare: nowhere is left out: there is no /no/such/program" in run.stderr
@@ -201,8 +201,9 @@ def test_what_is_missing_is_told(pretended):
 
 @pytest.mark.parametrize("options, complaint", [
     (["--rounsd", "3"], "unrecognized arguments: --rounsd 3"),
-    (["--rounds", "-1"], "numbers of rounds and --warm-up cannot be negative"),
-    (["--latency", "-1"], "numbers of rounds and --warm-up cannot be negative"),
+    (["--duration", "0.5"], "'0.5' is not a TIME such as 500ms or 2s"),
+    (["--rounds", "-1"], "numbers of rounds cannot be negative"),
+    (["--latency", "-1"], "numbers of rounds cannot be negative"),
     (["--latency", "--works", "connect"], "--latency is for the works echo-20 and echo-1k, of which --works has none"),
     (["--two-loops", "--works", "echo-1k"], "--two-loops is for the works echo-20 and pipelined-20"),
     (["--works", "echo-20,echo-30"], "there is no work 'echo-30'"),
@@ -439,7 +440,7 @@ def test_numbers_have_three_digits():
 def test_the_real_ones():
     """wsd against itself: a peer like any other, its command a script."""
     again = f"again={BUILD / 'bin' / 'wsd'} --log-level off --port"
-    run = compare("--build", BUILD, "--servers", "wsd", "--peer", again, "--rounds", "1", "--seconds", "0.2",
+    run = compare("--build", BUILD, "--servers", "wsd", "--peer", again, "--rounds", "1", "--duration", "200ms",
                   "--warm-up", "0", "--works", "echo-20,pipelined-20-chinese,connect")
     assert run.returncode == 0, run.stderr
     for work in (ECHO, "16 connections, 64 outstanding, 20 B, Chinese text", "connect, upgrade, close, 64 at a time"):

@@ -19,7 +19,7 @@ import measure  # noqa: E402
 
 SCALE = [ROOT / "tools" / "bench", "scale", "--build", BUILD]
 FEW = ("--few", "20", "--many", "200", "--connections", "301", "--processes", "3", "--members", "30",
-       "--settle", "0.1")
+       "--settle", "100ms")
 
 # A server that closes each connection without a word.
 SILENT = """#!/usr/bin/python3

@@ -1,10 +1,8 @@
-// wsc, a WebSocket client for the command line: options and main(). The client itself is in wsc_client.h.
+// wsc, a WebSocket client for the command line: options and main(). The client itself is in client.h.
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstdint>
 #include <exception>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,12 +13,15 @@
 #include "protocol/client/client_handshake.h"
 #include "protocol/inspect/escape.h"
 #include "protocol/text.h"
+#include "server/main/quantity.h"
 #include "server/net/fd.h"
 #include "tools/wsc/client.h"
 #include "tools/wsc/text.h"
 
 namespace ws::client {
 namespace {
+
+constexpr std::string_view kForever = "forever";
 
 constexpr const char* kFooter = R"(
 Each line of standard input is sent as a message; each message that comes is
@@ -132,35 +133,33 @@ void add_message_options(CLI::App& app, ClientOptions& options) {
 
 /// Timeouts and the message size limit.
 void add_limits(CLI::App& app, ClientOptions& options) {
-  const auto add_seconds = [&app](const char* names, double& value, double least,
-                                  const char* text) {
-    const auto validate = [least](const std::string& given) -> std::string {
-      double seconds = std::numeric_limits<double>::quiet_NaN();
-      std::from_chars(given.data(), given.data() + given.size(), seconds);
-      if (seconds >= least && seconds <= 86'400)
-        return {};
-      return given + " is not a number of seconds up to 86400";
-    };
-    app.add_option(names, value, text)
-        ->type_name("SECONDS")
-        ->capture_default_str()
-        ->check(validate);
+  const auto add_time = [&app](const char* name, double& seconds, const char* help) {
+    add_quantity(app, name, kTime, {1, kDay}, static_cast<std::uint64_t>(seconds * 1000), help,
+                 [&seconds](std::uint64_t ms) { seconds = static_cast<double>(ms) / 1000; });
   };
-  add_seconds("-w,--wait", options.wait, -1,
-              "from the end of the input to our Close; -1: for ever");
-  add_seconds("--connect-timeout", options.connect_timeout, 0.001,
-              "for each address to accept, then for the opening handshake");
-  add_seconds("--close-timeout", options.close_timeout, 0.001,
-              "for the server's Close, then for it to end TCP");
-  app.add_option("--max-message", options.max_message, "the longest message, in either direction")
-      ->type_name("BYTES")
-      ->capture_default_str()
-      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 40U).description(""));
+  const auto set_wait = [&options](const std::string& text) {
+    const auto ms = parse_quantity(text, kMilliseconds);
+    if (text != kForever && (!ms || *ms > kDay))
+      throw CLI::ValidationError("--wait", "'" + text + "' is not a TIME up to 24h, nor forever");
+    options.wait = text == kForever ? -1 : static_cast<double>(*ms) / 1000;
+  };
+  app.add_option_function<std::string>("-w,--wait", set_wait,
+                                       "time from the end of the input to our Close, or 'forever'")
+      ->type_name("TIME")
+      ->default_str("0");
+  add_time("--connect-timeout", options.connect_timeout,
+           "time to connect to each address, then for the handshake");
+  add_time("--close-timeout", options.close_timeout,
+           "time for the server's Close, then for its FIN");
+  add_quantity(app, "--max-message", kSize, {1, std::uint64_t{1} << 40U}, options.max_message,
+               "the longest message, in either direction",
+               [&options](std::uint64_t bytes) { options.max_message = bytes; });
 }
 
 /// Parses the command line into `options`. Returns an exit code if the program must exit at once.
 std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& options) {
-  CLI::App app("A WebSocket client for the command line (RFC 6455).", "wsc");
+  CLI::App app(std::string("A WebSocket client for the command line (RFC 6455).\n") + kUnitsHelp,
+               "wsc");
   app.set_version_flag("--version", "wsc " FBF_VERSION);
   app.footer(kFooter);
   std::string uri;

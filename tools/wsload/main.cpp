@@ -19,6 +19,7 @@
 
 #include "protocol/client/client_handshake.h"
 #include "protocol/inspect/escape.h"
+#include "server/main/quantity.h"
 #include "server/net/fd.h"
 #include "tools/wsload/chat.h"
 #include "tools/wsload/connect.h"
@@ -95,11 +96,10 @@ void add_choice(CLI::App& app, const char* name, Value& field, std::vector<Value
   app.add_option_function<std::string>(name, set, help)->type_name(type);
 }
 
-void add_seconds(CLI::App& app, const char* name, double& field, double least, const char* help) {
-  app.add_option(name, field, help)
-      ->type_name("SECONDS")
-      ->capture_default_str()
-      ->check(CLI::Range(least, 86'400.0).description(""));
+void add_time(CLI::App& app, const char* name, double& seconds, std::uint64_t least_ms,
+              const char* help) {
+  add_quantity(app, name, kTime, {least_ms, kDay}, static_cast<std::uint64_t>(seconds * 1000), help,
+               [&seconds](std::uint64_t ms) { seconds = static_cast<double>(ms) / 1000; });
 }
 
 template <typename Number>
@@ -189,15 +189,16 @@ void validate(Plan& plan, const CLI::App& app) {
   if (plan.is_held && plan.messages == 0)
     plan.messages = plan.connections;
   if (plan.messages != 0) {
-    if (has("--seconds") || has("--warm-up"))
-      refuse("--messages cannot be combined with --seconds or --warm-up");
+    if (has("--duration") || has("--warm-up"))
+      refuse("--messages cannot be combined with --duration or --warm-up");
     plan.warm_up = 0;
   }
 }
 
 /// Returns false after --help and --version. Throws Failure for bad options.
 bool parse_options(int argc, char** argv, Plan& plan) {
-  CLI::App app("A load generator for WebSocket servers (RFC 6455).", "wsload");
+  CLI::App app(std::string("A load generator for WebSocket servers (RFC 6455).\n") + kUnitsHelp,
+               "wsload");
   app.set_version_flag("--version", "wsload " FBF_VERSION);
   app.footer(kFooter);
   std::string url;
@@ -211,22 +212,22 @@ bool parse_options(int argc, char** argv, Plan& plan) {
                        "number of threads, which share the connections");
   add_number<std::uint64_t>(app, "-o,--outstanding", plan.outstanding, 1, 100'000,
                             "maximum unanswered messages of a connection");
-  add_number<std::uint64_t>(app, "-s,--size", plan.size, 0, 16 * kMiB,
-                            "bytes of payload of a message");
+  add_quantity(app, "-s,--size", kSize, {0, 16 * kMiB}, plan.size, "payload of a message",
+               [&plan](std::uint64_t bytes) { plan.size = bytes; });
   add_choice<Filling>(app, "--text", plan.filling, {Filling::kAscii, Filling::kChinese},
                       "ascii or chinese", "send text messages, not binary ones");
   app.add_option("-r,--rate", plan.rate, "messages a second to offer, of all connections together")
       ->type_name("N")
       ->check(CLI::Range(0.001, 1e9).description(""));
-  add_seconds(app, "--seconds", plan.seconds, 0.01, "seconds to measure");
-  add_seconds(app, "--warm-up", plan.warm_up, 0, "seconds to run before the measurement");
+  add_time(app, "-d,--duration", plan.seconds, 10, "time to measure");
+  add_time(app, "--warm-up", plan.warm_up, 0, "time to run before the measurement");
   app.add_option("-n,--messages", plan.messages,
-                 "number of messages to send; without it, as many as in --seconds")
+                 "number of messages to send; without it, as many as in --duration")
       ->type_name("N")
       ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX / 2).description(""));
   app.add_flag("--hold", plan.is_held, "echo, idle: a round for each line of standard input");
-  add_seconds(app, "--timeout", plan.timeout, 0.01,
-              "seconds to wait for a connection, and for answers at the end");
+  add_time(app, "--timeout", plan.timeout, 10,
+           "time to wait for a connection, and for answers at the end");
   add_number<std::size_t>(app, "--speakers", plan.speakers, 1, 1'000'000,
                           "chat: number of connections that send");
   app.add_flag("--hears-itself", plan.hears_itself,

@@ -11,6 +11,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "server/main/quantity.h"
 #include "server/net/fd.h"
 #include "tools/wstrace/capture.h"
 #include "tools/wstrace/check.h"
@@ -62,7 +63,10 @@ struct Options {
 
 /// Parses the command line into `options`. Returns an exit code if the program must exit at once.
 std::optional<int> parse_options(int argc, char** argv, Options& options) {
-  CLI::App app("Reads captures of WebSocket connections as Wireshark does.", "wstrace");
+  CLI::App app(
+      "Reads captures of WebSocket connections as Wireshark does.\n"
+      "SIZE is in bytes, or with KiB, MiB, GiB.",
+      "wstrace");
   app.set_version_flag("--version", "wstrace " FBF_VERSION);
   app.footer(kFooter);
   const auto file =
@@ -80,11 +84,10 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
       app.add_flag("--frames", options.shows_frames,
                    "show heads and frames instead of rows, each with its stream\n"
                    "offset (Wireshark's relative sequence number), its fields and bytes");
-  app.add_option("--bytes", options.payload_bytes, "bytes of a payload that --frames shows")
-      ->type_name("NUMBER")
-      ->capture_default_str()
-      ->needs(frames)
-      ->check(CLI::Range(std::size_t{0}, std::size_t{1} << 30U).description(""));
+  add_quantity(app, "--bytes", kSize, {0, std::uint64_t{1} << 30U}, options.payload_bytes,
+               "the most of a payload that --frames shows",
+               [&options](std::uint64_t bytes) { options.payload_bytes = bytes; })
+      ->needs(frames);
   const auto json = app.add_flag("--json", options.is_json, "print one JSON object per line");
   const auto check = app.add_option("--check", options.document,
                                     "compare the rows with a documented trace: which column of\n"

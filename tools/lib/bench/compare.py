@@ -22,7 +22,7 @@ from pathlib import Path
 
 from latency import CLOSED_ROUNDS, LATENCY_WORKS, Latencies, latency_to_markdown
 from report import Rounds, to_markdown, to_svg
-from servers import Failed, TOP, end_children, given, known, missing, version
+from servers import Failed, TOP, duration, given, known, missing, time_option, version
 from steady import TOOLS, count
 from turns import Turns, say
 from two_loops import LOOP_WORKS, TwoLoops, loops_to_markdown, one_and_two
@@ -58,8 +58,8 @@ def options(arguments):
                                      formatter_class=argparse.RawDescriptionHelpFormatter,
                                      epilog="works: " + ", ".join(work.name for work in all_works()))
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="turns of each server at each work (9)")
-    parser.add_argument("--seconds", type=float, default=1, metavar="S", help="of a turn that are measured (1)")
-    parser.add_argument("--warm-up", type=float, default=0.3, metavar="S", help="of a turn before that (0.3)")
+    parser.add_argument("--duration", type=duration, default=1, metavar="TIME", help="measured time of a turn (1s)")
+    parser.add_argument("--warm-up", type=duration, default=0.3, metavar="TIME", help="time before that (300ms)")
     parser.add_argument("--works", default="", metavar="NAME,...", help="only these; the end of a name may be *")
     parser.add_argument("--servers", default="", metavar="NAME,...", help="only these, and those of --peer")
     parser.add_argument("--peer", action="append", default=[], metavar="'NAME=COMMAND'",
@@ -128,7 +128,7 @@ def there(kinds):
 
 
 def amount(arguments):
-    return "--seconds", str(arguments.seconds), "--warm-up", str(arguments.warm_up)
+    return "--duration", time_option(arguments.duration), "--warm-up", time_option(arguments.warm_up)
 
 
 def measure(arguments, works, turns):
@@ -211,7 +211,7 @@ def conditions(arguments, kinds, made_by, judging_text):
              f"- {processor()}, {os.cpu_count()} cores, Linux {platform.release()}, loopback; "
              "server on one core, wsload on another",
              f"- {arguments.rounds} rounds after one that is not counted; in each every server in turn "
-             f"{arguments.seconds:g} s, after {arguments.warm_up:g} s of warm-up; no TLS, no compression, no logs",
+             f"{arguments.duration:g} s, after {arguments.warm_up:g} s of warm-up; no TLS, no compression, no logs",
              f"- compiled by {flags(arguments.build)} (websocketpp as C++17, the others as C++20)"]
     for kind in kinds:
         said = version(kind)
@@ -227,8 +227,8 @@ def main(arguments):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends servers and loads, too
     made_by = shlex.join(["tools/bench", "compare", *arguments])
     arguments = options(arguments)
-    if min(arguments.rounds, arguments.latency, arguments.two_loops, arguments.warm_up) < 0 or arguments.seconds <= 0:
-        sys.exit("compare: numbers of rounds and --warm-up cannot be negative, --seconds must be more than 0")
+    if min(arguments.rounds, arguments.latency, arguments.two_loops) < 0 or arguments.duration <= 0:
+        sys.exit("compare: numbers of rounds cannot be negative, and --duration must be more than 0")
     works = chosen(arguments.works, all_works(), "work")
     latency_works = named(LATENCY_WORKS, works, "latency") if arguments.latency else []
     loop_works = named(LOOP_WORKS, works, "two-loops") if arguments.two_loops else []

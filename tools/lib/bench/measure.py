@@ -41,7 +41,7 @@ class Load:
         self.name = f"{connections:,} connections to {server.kind.name}"
         self.process = subprocess.Popen(
             [str(wsload), mode, f"ws://127.0.0.1:{server.port}{path}", "-c", str(connections), "--hold", "--json",
-             "--sources", str(SOURCES), "--timeout", str(PATIENCE), *map(str, options)],
+             "--sources", str(SOURCES), "--timeout", f"{PATIENCE}s", *map(str, options)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def line(self):

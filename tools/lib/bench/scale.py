@@ -21,7 +21,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from servers import Failed, Server, TOP, end_children, given, known
+from servers import Failed, Server, TOP, duration, given, known
 from works import Work, load
 from measure import Load, RESERVE, SOCKET, answers, anonymous_memory, kernel, lacking, limits
 
@@ -46,8 +46,8 @@ def options(arguments):
     parser.add_argument("--connections", type=int, default=100_000, metavar="N", help="of the part many (100000)")
     parser.add_argument("--processes", type=int, metavar="N", help="servers, and as many loads (as descriptors demand)")
     parser.add_argument("--members", type=int, default=1_000, metavar="N", help="of the chat (1000)")
-    parser.add_argument("--settle", type=float, default=3, metavar="SECONDS",
-                        help="before memory is read, for what is on its way back to the system (3)")
+    parser.add_argument("--settle", type=duration, default=3, metavar="TIME",
+                        help="before memory is read, for what is on its way back to the system (3s)")
     parser.add_argument("--json", action="store_true", help="the figures as JSON")
     parser.add_argument("--build", type=Path, metavar="DIRECTORY",
                         help="a build that has wsd and wsload (build/release, which is brought up to date)")
@@ -125,7 +125,7 @@ def many(arguments, kind):
         expect(f"{kind.name}: pongs", figures["pongs"], total)
         say(f"{kind.name}: {figures['pongs']:,} pongs; the chat")
         work = Work("chat", "", "chat", ("-c", str(arguments.members), "--speakers", str(SPEAKERS), "--text", "ascii",
-                                         "--timeout", "60"), 0)
+                                         "--timeout", "60s"), 0)
         chat = load(wsload, (), servers[0], work, ("-n", str(SAID)))
         figures["deliveries"] = chat["messages"]
         expect(f"{kind.name}: deliveries of the chat", chat["messages"], SAID * (arguments.members - 1))

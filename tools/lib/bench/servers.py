@@ -1,6 +1,8 @@
 """The servers that tools/bench compare compares: their commands, their missing dependencies, and starting them."""
 
+import argparse
 import os
+import re
 import shlex
 import signal
 import socket
@@ -10,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+UNITS = {"ms": 0.001, "s": 1, "min": 60, "h": 3600}
 TOP = Path(__file__).resolve().parents[3]
 PEERS = TOP / "tests" / "bench" / "peers"
 NETTY = [f"/usr/share/java/netty-{part}.jar"
@@ -22,6 +25,19 @@ let native = 'no bufferutil';
 try { native = `bufferutil ${require('bufferutil/package.json').version}`; } catch {}
 `ws ${require('ws/package.json').version}, ${native}, Node ${process.version}`"""
 MODULES = TOP / "tests" / "integration" / "node_modules"
+
+
+def duration(text):
+    """The seconds of a TIME as all our programs accept it: 500ms, 2s, 1min, 0. For argparse."""
+    match = re.fullmatch(r"(\d+)(ms|s|min|h)", text)
+    if match is None and text != "0":
+        raise argparse.ArgumentTypeError(f"'{text}' is not a TIME such as 500ms or 2s")
+    return int(match[1]) * UNITS[match[2]] if match else 0
+
+
+def time_option(seconds):
+    """Seconds as a TIME, in milliseconds."""
+    return f"{round(seconds * 1000)}ms"
 
 
 class Failed(Exception):

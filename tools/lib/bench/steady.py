@@ -41,7 +41,7 @@ def count(what, kind, work, wsload):
             file = Path(directory) / "counted"
             server = Server(kind, before(file), patience=120)
             try:
-                done = load(wsload, (), server, work, ("-n", str(times * work.steady), "--timeout", "120"),
+                done = load(wsload, (), server, work, ("-n", str(times * work.steady), "--timeout", "120s"),
                             is_watched=False)
             finally:
                 server.end()

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from servers import Failed, Server, judges_text
+from servers import Failed, Server, judges_text, time_option
 from works import load
 
 
@@ -60,7 +60,7 @@ class Turns:
         what = server.kind.name, work.mode
         if server.kind.run_in and what not in self.has_run_in:
             self.has_run_in.add(what)
-            amount = "--seconds", str(server.kind.run_in), "--warm-up", "0"
+            amount = "--duration", time_option(server.kind.run_in), "--warm-up", "0"
             load(self.wsload, on(self.load_core), server, work, amount)
 
     def take(self, work, rounds, amount, among=None, what=""):
