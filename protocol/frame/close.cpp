@@ -18,7 +18,7 @@ constexpr std::array<CodeNames, 16> kNamesFrom1000 = {{
     {"unsupported data", "Unsupported Data"},
     {"reserved", "---Reserved----"},
     {"no code given", "No Status Rcvd"},
-    {"no Close came", "Abnormal Closure"},
+    {"no Close was received", "Abnormal Closure"},
     {"invalid payload data", "Invalid frame payload data"},
     {"policy violation", "Policy Violation"},
     {"message too big", "Message Too Big"},

@@ -76,7 +76,7 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
   if (options.deflate.is_enabled) {
     ws::log(ws::LogLevel::kInfo,
             {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(options.deflate)),
-             " bytes of memory a session",
+             " bytes of memory per session",
              options.deflate.keeps_context ? "" : ", while it receives a compressed message"});
   }
   std::cout << "listening on " << server.address().to_string() << std::endl;

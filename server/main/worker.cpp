@@ -157,7 +157,7 @@ auto Worker::guarded(Session& session, Act act) -> decltype(act()) {
   } catch (const std::exception& exception) {
     end_after_exception(session, exception.what());
   } catch (...) {
-    end_after_exception(session, "an exception of no known type");
+    end_after_exception(session, "an exception that is not a std::exception");
   }
   return decltype(act())();
 }
@@ -215,8 +215,8 @@ void Worker::trim_heap() {
 void Worker::on_busy_wait(EventLoop::Token token) {
   const Session* const session = table_.find(token);
   log(LogLevel::kError,
-      {"Busy wait: called a thousand times for nothing, ",
-       session == nullptr ? std::string_view("not by a session") : session->id().text()});
+      {"Busy wait: a handler was called a thousand times without work, ",
+       session == nullptr ? std::string_view("not that of a session") : session->id().text()});
 }
 
 // --- Accepting
@@ -290,7 +290,8 @@ void Worker::admit(Fd fd, const SocketAddress& peer) {
   }
   Session& session = *table_.find(token);
   if (const auto error = session.start()) {
-    log(LogLevel::kWarn, {"Cannot watch a connection: ", error.message()});
+    log(LogLevel::kWarn,
+        {"Closed a new connection, since epoll cannot watch it: ", error.message()});
     session.end(error);
   } else if (entry.verdict == ConnectionCount::Verdict::kFull) {
     guarded(session, [&] { session.refuse(Error::kUnavailable); });

@@ -1,5 +1,5 @@
-// bench_protocol [--benchmark_filter=REGEX]: what single parts cost, by Google Benchmark. It judges nothing.
-// memcpy runs beside masking and UTF-8, since "fast" means little without it: both touch each byte once.
+// bench_protocol [--benchmark_filter=REGEX]: measures single parts with Google Benchmark. It sets no limits.
+// memcpy is the reference for masking and UTF-8, which access each byte once as well.
 #include <benchmark/benchmark.h>
 #include <sys/socket.h>
 
@@ -35,7 +35,7 @@ using test::Hall;
 using Bytes = std::vector<std::byte>;
 
 constexpr MaskingKey kKey{std::byte{0x37}, std::byte{0xFA}, std::byte{0x21}, std::byte{0x3D}};
-/// Small messages; then what lies in the first cache, in the second, and in neither.
+/// Small messages; then sizes that fit in the first cache, in the second, and in neither.
 constexpr std::int64_t kSizes[] = {20, 1 << 10, 16 << 10, 64 << 10, 8 << 20};
 
 void sizes(benchmark::internal::Benchmark* benchmark) {
@@ -51,7 +51,7 @@ void count_bytes(State& state) {
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
 
-/// `text` over and over, to `size` bytes; what would be cut at the end becomes blanks.
+/// `text`, repeated to `size` bytes; blanks replace a part of it at the end.
 Bytes repeated(std::string_view text, std::size_t size) {
   Bytes bytes(size, std::byte{' '});
   for (std::size_t i = 0; i + text.size() <= size; i += text.size())
@@ -84,7 +84,7 @@ void mask(State& state) {
 }
 BENCHMARK(mask)->Apply(sizes);
 
-// --- UTF-8, and the plain version, by the byte
+// --- UTF-8; and the general path, byte by byte
 
 constexpr std::string_view kAscii = "the quick brown fox jumps over the lazy dog ";
 constexpr std::string_view kLatin = "größere Übel ";
@@ -172,11 +172,11 @@ void upgrade(State& state) {
 }
 BENCHMARK(upgrade);
 
-// --- next, over what one read brings when 64 messages are under way; and the same with each sent back
+// --- next, on one read with 64 messages; and the same with an echo of each
 
 constexpr int kPipelined = 64;
 
-/// Binary frames: unmasked in place each time, so that the next time other bytes come out of them.
+/// Binary frames: they are unmasked in place, so that the payload differs in the next iteration.
 Bytes pipelined(std::size_t size) {
   FrameHeader header;
   header.opcode = Opcode::kBinary;
@@ -208,7 +208,7 @@ void next(State& state, bool answers) {
         connection.send(Opcode::kBinary, {event.payload}, out);
     }
     if (messages != kPipelined) {
-      state.SkipWithError("not all messages came");
+      state.SkipWithError("not all messages were received");
       break;
     }
     benchmark::DoNotOptimize(out.size());
@@ -219,13 +219,13 @@ void next(State& state, bool answers) {
 BENCHMARK_CAPTURE(next, only, false)->Arg(20)->Arg(125)->Arg(1 << 10);
 BENCHMARK_CAPTURE(next, and_echo, true)->Arg(20)->Arg(125)->Arg(1 << 10);
 
-// --- fan-out: a turn of a room, each member's bytes sent on a socket pair. Deliveries are counted.
+// --- fan-out: a batch of a room, sent to each member on a socket pair. An item is a delivery.
 
 struct Member {
   Session* session;
   Fd peer;
 
-  /// What came is read and thrown away.
+  /// Reads and discards all received bytes.
   void drain() const {
     std::array<char, 65536> part;
     while (::recv(peer.get(), part.data(), part.size(), MSG_DONTWAIT) > 0) {
@@ -249,7 +249,7 @@ void fan_out(State& state) {
   for (std::uint32_t i = 0; i < size; ++i) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()) != 0)
-      return state.SkipWithError("no socket pair");
+      return state.SkipWithError("cannot create a socket pair");
     members[i].peer = Fd(ends[1]);
     const EventLoop::Token token = table.next_token();
     table.put(std::make_unique<Session>(context, Fd(ends[0]), token, ConnectionCount::kNotCounted));
@@ -259,7 +259,7 @@ void fan_out(State& state) {
         ::send(ends[1], request.data(), request.size(), 0) !=
             static_cast<ssize_t>(request.size()) ||
         !members[i].session->on_ready(1)) {
-      return state.SkipWithError("no session");
+      return state.SkipWithError("cannot open a session");
     }
     members[i].drain();
   }
@@ -267,7 +267,7 @@ void fan_out(State& state) {
   for (auto _ : state) {
     for (std::size_t i = 0; i < speakers; ++i) {
       if (!room.broadcast(*members[i].session, Opcode::kText, {std::as_bytes(std::span(kText))}))
-        return state.SkipWithError("not said");
+        return state.SkipWithError("broadcast failed");
     }
     room.end_iteration();
     state.PauseTiming();

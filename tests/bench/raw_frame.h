@@ -1,4 +1,4 @@
-// A client's frame as raw_ws knows it: a length and a masking key.
+// The parts of a client's frame that raw_ws uses: a length and a masking key.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ inline Header read_header(const char* bytes, std::size_t size) {
   return header;
 }
 
-/// Unmasks, and moves to the front: 32 bytes at a step, which are read before any is written.
+/// Unmasks, and moves to the front: 32 bytes per step, all of which are read before any is written.
 inline void unmask(char* to, const char* from, std::uint64_t size, std::uint64_t key) {
   using Words = std::uint64_t __attribute__((vector_size(16)));
   const Words keys = {key, key};

@@ -1,5 +1,5 @@
-// What the raw servers have in common: one thread, one epoll, and what a socket did not take kept until it does.
-// They bound what a server on this machine can reach, and are for nothing else: any peer may make them hold memory.
+// The event loop of the raw servers: one thread, one epoll instance, and a queue of bytes that a socket did not accept.
+// They only measure an upper bound for servers on this machine: any peer can make them use unlimited memory.
 #pragma once
 
 #include <netinet/in.h>
@@ -20,24 +20,24 @@
 
 namespace raw {
 
-/// The receive buffer, and so the most that leaves in one write.
+/// The size of the receive buffer, and therefore of the largest write.
 constexpr std::size_t kBufferSize = std::size_t{512} * 1024;
 
 struct Peer {
   int fd = -1;
   std::string unsent;
-  bool ends = false;  ///< once `unsent` is empty
+  bool ends = false;  ///< close once `unsent` is empty
 };
 
-/// `Server` has a type Peer, derived from the one above, and `bool take(Peer&, char*, size_t)` for the bytes of a read,
-/// false to end the connection; `turn_end()`; and `gone(Peer&)`.
+/// `Server` has a type Peer, derived from the one above; `bool take(Peer&, char*, size_t)`, which handles the bytes of
+/// a read, and returns false to end the connection; `turn_end()`, for the end of an iteration; and `gone(Peer&)`.
 template <typename Server>
 class Loop {
  public:
   using ServerPeer = typename Server::Peer;
   explicit Loop(Server& server) : server_(server), buffer_(kBufferSize) {}
 
-  /// Whole, or the rest of it when the socket has room.
+  /// Bytes that the socket does not accept are queued.
   static void send(int epoll, ServerPeer& peer, std::string_view bytes) {
     if (!peer.unsent.empty()) {
       peer.unsent += bytes;
@@ -45,15 +45,15 @@ class Loop {
     }
     const ssize_t sent = ::send(peer.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN)
-      return;  // the next read will say that it ended
+      return;  // the next read reports the error
     bytes.remove_prefix(static_cast<std::size_t>(sent < 0 ? 0 : sent));
     if (!bytes.empty()) {
       peer.unsent = bytes;
-      watch(epoll, EPOLL_CTL_MOD, peer, EPOLLOUT);  // and read no more meanwhile
+      watch(epoll, EPOLL_CTL_MOD, peer, EPOLLOUT);  // and read no more until then
     }
   }
 
-  /// For ever.
+  /// Returns only if it cannot listen.
   int run(std::uint16_t port) {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -140,7 +140,7 @@ class Loop {
   std::vector<char> buffer_;
 };
 
-/// The port, from the only argument; 0, which lets the kernel choose, without one.
+/// The port, from the only argument; without one 0: the kernel chooses.
 inline std::uint16_t port_of(int argc, char** argv) {
   return static_cast<std::uint16_t>(argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 0);
 }

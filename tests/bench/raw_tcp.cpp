@@ -1,4 +1,4 @@
-// raw_tcp [PORT]: returns bytes. It knows no protocol, and is what no server that has one can be faster than.
+// raw_tcp [PORT]: echoes bytes without a protocol. No server with a protocol can be faster.
 //
 //      wsload echo tcp://127.0.0.1:PORT
 #include "tests/bench/raw_loop.h"

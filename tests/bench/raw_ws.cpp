@@ -1,8 +1,8 @@
-// raw_ws [PORT]: what a WebSocket server has to do at least. It upgrades, knows a frame's length, unmasks and replies, all
-// frames of a read in one write. It validates nothing: no UTF-8, no opcode, no limit.
+// raw_ws [PORT]: the minimal work of a WebSocket server. It upgrades, parses a frame's length, unmasks, and replies to
+// all frames of a read in one write. It validates nothing: no UTF-8, no opcode, no limit.
 //
-//      /chat       what one says, all others get, once a turn
-//      otherwise   each frame comes back
+//      /chat       sends each message to all other clients, once per loop iteration
+//      otherwise   echoes each frame
 #include <algorithm>
 
 #include "protocol/http/handshake.h"
@@ -14,9 +14,9 @@ namespace {
 struct Peer : raw::Peer {
   bool is_upgraded = false;
   bool is_in_chat = false;
-  std::string rest;  ///< of a header, or in the chat of a frame, that was cut by the end of a read
-  std::uint64_t left = 0;  ///< bytes of the payload that is being answered
-  std::uint64_t key = 0;   ///< the masking key, twice, as its next byte wants it
+  std::string rest;        ///< a header, or in the chat a frame, that was cut by the end of a read
+  std::uint64_t left = 0;  ///< bytes of the current payload that are still to come
+  std::uint64_t key = 0;   ///< the masking key, twice, rotated for the next byte
 };
 
 struct Server {
@@ -28,7 +28,7 @@ struct Server {
   };
   int epoll = ::epoll_create1(0);
   std::vector<Peer*> members;
-  std::string block;  ///< what was said in this turn, as frames
+  std::string block;  ///< the messages of this iteration, as frames
   std::vector<Said> said;
 
   void send(Peer& peer, std::string_view bytes) const {
@@ -65,8 +65,8 @@ struct Server {
     return true;
   }
 
-  /// In place, since an answer is shorter than its question: the first payload stays where it is, its header moving up
-  /// to it; those behind it close ranks.
+  /// In place, since an answer is shorter than its request: the first payload stays where it is, and its header moves
+  /// up to it; later frames move forward to close the gaps.
   bool answer(Peer& peer, char* bytes, std::size_t size) const {
     const std::size_t begin = peer.left == 0 && size >= 4 ? 4 : 0;
     std::size_t in = 0;
@@ -98,7 +98,7 @@ struct Server {
     return goes_on;
   }
 
-  /// What is whole of a member's frames.
+  /// Handles the whole frames of a member.
   bool speak(Peer& peer, std::string& bytes) {
     std::size_t in = 0;
     for (raw::Header header = raw::read_header(bytes.data(), bytes.size());

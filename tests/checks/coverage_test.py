@@ -1,4 +1,4 @@
-"""What tools/test --part coverage makes of an export: a branch that is never taken has to be argued, and one that is must not."""
+"""Tests tools/lib/branches.py: an uncovered branch needs a reason in the list, and a covered one must have none."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The code in docs/ is the code in the tree."""
+"""The code listings in docs/ match the source tree."""
 
 import importlib.machinery
 import importlib.util
@@ -87,7 +87,7 @@ def test_what_moves_within_its_file_changes_no_page(tree):
 
 @pytest.mark.parametrize("file, text, error", [
     ("protocol/a.cpp", SOURCE.replace("int b", "int bb"), "docs/page.md: stale; tools/docs brings it up to date"),
-    ("protocol/a.cpp", "\n" + SOURCE, "docs/page.md: stale; tools/docs brings it up to date"),  # the count of lines
+    ("protocol/a.cpp", "\n" + SOURCE, "docs/page.md: stale; tools/docs brings it up to date"),  # only the line count
     ("protocol/a.cpp", SOURCE.replace("one()", "three()"), "docs/page.md: protocol/a.cpp: no symbol one"),
     ("protocol/a.cpp", SOURCE + "int one(int) {}\n",
      "docs/page.md: protocol/a.cpp: 2 symbols one: one(), one(int)"),
@@ -146,7 +146,7 @@ def test_rules_are_put_in(tree):
     row = "\n| MUST | A client masks | `6455-5.1-MASK` | [a.cpp](../protocol/a.cpp) |  |\n"
     assert row + "<!-- end" in page.read_text()
     assert "\n| MAY | b | *not ours:* no |  |  |\n<!-- end" in page.read_text()
-    # It goes with what it shows: here a test that proves the rule now.
+    # The table becomes stale if a test of the rule is added.
     (tree / "tests").mkdir()
     (tree / "tests" / "a_test.py").write_text("# [6455-5.1-MASK]\n")
     assert docs.run(tree, is_check=True) == ["docs/page.md: stale; tools/docs brings it up to date"]
@@ -179,7 +179,7 @@ def test_the_command_names_what_is_wrong_and_fails_and_then_mends_it(tree):
 
 
 def differences_from_map(root):
-    """Files of protocol/ and server/ that docs/READING.md does not have, or has and that do not exist."""
+    """Returns the source files that docs/READING.md does not list, and listed files that do not exist."""
     marks = re.findall(r"<!-- lines ([^>]+?) -->", (root / "docs" / "READING.md").read_text())
     mapped = [file for mark in marks for file in mark.split() if not file.startswith("tools/")]
     there = [str(path.relative_to(root)) for path in find_files(root, "protocol", "server")]

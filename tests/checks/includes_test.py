@@ -1,5 +1,5 @@
-"""An include goes downwards only: tools and tests -> server -> protocol, and between the folders of these as the tables
-in protocol/README.md and server/README.md allow; and protocol/ knows no socket, no clock, no thread, no log."""
+"""Includes follow the layers: tools and tests -> server -> protocol, and between folders as the tables in
+protocol/README.md and server/README.md allow. protocol/ uses no sockets, clocks, threads or logs."""
 
 import os
 import re
@@ -12,7 +12,7 @@ ROOT = Path(os.environ["FBF_SOURCE_DIR"])
 sys.path.insert(0, str(ROOT / "tools" / "lib"))
 from tree import find_files  # noqa: E402
 
-# Standard headers that bring in the world outside the bytes.
+# Standard headers that protocol/ must not include: I/O, time, threads, randomness, locales.
 WORLDLY = {
     "atomic", "barrier", "chrono", "clocale", "condition_variable", "csignal", "cstdio", "ctime",
     "filesystem", "fstream", "future", "iostream", "latch", "locale", "mutex", "random",
@@ -20,7 +20,7 @@ WORLDLY = {
 }
 STANDARD = re.compile(r"^[a-z_]+$")  # <vector>, <cstdint>: a name without a dot and without a slash
 POSIX = re.compile(r"^((sys|netinet|arpa|net)/)?[a-z_]+\.h$")
-# The budget of all sessions' memory is the one thing in protocol/ that several loops share.
+# The memory budget is the only object in protocol/ that several loops share.
 SHARED = {"budget.h": "atomic"}
 # The libraries that a part may include, and the files that may include them; None: all files of the part.
 LIBRARIES = {
@@ -58,7 +58,7 @@ ROW = re.compile(r"\| `((?:protocol|server)/(?:\w+/)?)` \|[^|]*\|([^|]*)\|")
 
 
 def read_tables(root):
-    """Folder -> what it may include. In the order of the rows, protocol/ first."""
+    """Maps each folder to the folders it may include, in the order of the rows, protocol/ first."""
     tables = {}
     for part in ("protocol", "server"):
         for line in (root / part / "README.md").read_text().splitlines():
@@ -68,7 +68,7 @@ def read_tables(root):
 
 
 def folder_violations(root):
-    """Tables that allow a cycle, folders without a row, and includes that no row allows."""
+    """Returns table entries that allow a cycle, folders without a row, and includes that no row allows."""
     tables, found, above = read_tables(root), [], set()
     for folder, allowed_folders in tables.items():
         found += [f"{folder}: may include {other}, which is no row above it" for other in allowed_folders

@@ -1,5 +1,5 @@
-"""Checks of all files see those in folders, at any depth, and fail if there are none. (Those written in Python have
-such a test beside them.)"""
+"""Checks that read all source files find them at any depth, and fail if there are none. (Checks written in Python have
+such a test in their own file.)"""
 
 import json
 import os

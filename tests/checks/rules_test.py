@@ -1,5 +1,5 @@
-"""Each keyword of a standard is a row of docs/rfc*.tsv, and is bound by tags or says why not. The tables are complete,
-by the figures below; what they promise stands in code and tests; and no rule of the code is missing in them."""
+"""Each keyword of a standard has a row in docs/rfc*.tsv, with tags or the reason why it has none. The tables are
+complete (see the counts below), their tags are in code and tests, and every tag of the code is in a table."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ COUNTS_6455 = {
     "10.2": 2, "10.3": 1, "10.4": 2, "10.6": 2, "10.7": 4,
 }
 
-# docs/rfc7692.tsv says how these were.
+# docs/rfc7692.tsv says how these were counted.
 COUNTS_7692 = {
     "5": 13,
     "6.1": 4, "6.2": 2,
@@ -51,7 +51,7 @@ def test_each_keyword_of_rfc_7692_is_bound_or_says_why_not():
     assert rules.check(ROOT, "docs/rfc7692.tsv", COUNTS_7692) == []
 
 
-# --- Small trees, in which something is wrong
+# --- small trees with one error each
 
 TREE = {
     TABLE: "# what it is\n"
@@ -60,7 +60,7 @@ TREE = {
            "5.10\tMAY\tWho has a proxy | may use it\t- no proxy is known here\n",
     "protocol/error.cpp": '{"6455-5.1-MASK", 1002},\n{"6455-5.1-NOMASK", 1002},\n',
     "protocol/frame/frame.cpp": "// [6455-5.1-MASK]\n// [6455-5.1-NOMASK]\n// [6455-5.1-MASK]\n",
-    # Neither of another RFC, nor of another chapter.
+    # Tags of another RFC or chapter are ignored.
     "server/http/router.cpp": "// [9110-5-FIELD] [6455-3-URI]\n",
     "tests/protocol/frame_test.cpp": "// [6455-5.1-MASK] here\n// [6455-5.1-MASK] there [6455-5.1-NOMASK]\n",
 }
@@ -88,14 +88,14 @@ ROW = "5.1\tMUST\tA client masks\t"
     ("protocol/frame/frame.cpp", "// [6455-5.1-NOMASK]", "", [
         f"{TABLE}:3: 6455-5.1-NOMASK stands at no branch, in the table of errors only"]),
     ("server/http/router.cpp", "6455-3-URI", "6455-5.2-NEW", ["server/http/router.cpp:1: 6455-5.2-NEW is in no row of " + TABLE]),
-    # Neither a tag nor a reason; both; something else.
+    # No tag and no reason; both; text that is no tag.
     (TABLE, ROW + "6455-5.1-MASK", ROW, [f"{TABLE}:2: neither a tag nor a reason why there is none"]),
     (TABLE, "- no proxy is known here", "- ", [f"{TABLE}:4: neither a tag nor a reason why there is none"]),
     (TABLE, "- no proxy is known here", "- see 6455-5.1-MASK",
      [f"{TABLE}:4: a reason why there is no tag, and a tag in it"]),
     (TABLE, ROW + "6455-5.1-MASK", ROW + "6455-5.1-MASK - no", [f"{TABLE}:2: - is no tag", f"{TABLE}:2: no is no tag"]),
     (TABLE, ROW + "6455-5.1-MASK", ROW + "[6455-5.1-MASK]", [f"{TABLE}:2: [6455-5.1-MASK] is no tag"]),
-    # A row too few, one too many, one in another section, one out of order, one that is none.
+    # A missing row, an extra row, a row in the wrong section, one out of order, malformed rows.
     (TABLE, ROW + "6455-5.1-MASK\n", "", [f"{TABLE}: 1 keywords in 5.1, not 2"]),
     (TABLE, ROW, ROW + "6455-5.1-MASK\n" + ROW, [f"{TABLE}: 3 keywords in 5.1, not 2"]),
     (TABLE, "5.10\t", "5.9\t", [f"{TABLE}: 1 keywords in 5.9, not 0", f"{TABLE}: 0 keywords in 5.10, not 1"]),

@@ -1,5 +1,4 @@
-"""Where clang-tidy is told to look away, it is told which check, and the reader is told why;
-and all such places are counted."""
+"""Each clang-tidy suppression names its check and its reason, and their total is fixed."""
 
 import os
 import re
@@ -12,19 +11,18 @@ ROOT = Path(os.environ["FBF_SOURCE_DIR"])
 sys.path.insert(0, str(ROOT / "tools" / "lib"))
 from tree import find_files  # noqa: E402
 
-# How many there are. Change it with the code: a suppression more is a decision, not an accident.
+# The total. Change it with the code: a new suppression must be deliberate.
 EXPECTED = 1
 
 NOLINT = re.compile(r"NOLINT(NEXTLINE|BEGIN|END)?\b")
-# `NOLINT(check[, check]): reason`; a block ends with `NOLINTEND(check)`, its reason having been
-# given.
+# `NOLINT(check[, check]): reason`; a block ends with `NOLINTEND(check)`, without a reason.
 CHECK = r"[a-z][A-Za-z0-9.-]+"
 COMPLETE = re.compile(rf"// NOLINT(NEXTLINE|BEGIN)?\({CHECK}(, ?{CHECK})*\): \S.{{9,}}")
 END = re.compile(r"// NOLINTEND\([a-z][a-z0-9., -]+\)$")
 
 
 def suppressions(root):
-    """How many, and those that lack a check or a reason."""
+    """Returns the total, and the suppressions that lack a check or a reason."""
     count, incomplete = 0, []
     for path in find_files(root, "protocol", "server", "tools"):
         for number, line in enumerate(path.read_text().splitlines(), 1):

@@ -1,4 +1,4 @@
-"""Which lines belong to a function, a type or a table, and how each is cited."""
+"""Tests tools/lib/symbols.py: which lines belong to a function, type or table, and how each is cited."""
 
 import os
 import sys
@@ -288,7 +288,7 @@ def test_a_line_belongs_to_the_innermost_symbol_around_it():
 
 
 def test_every_source_of_the_tree_is_understood():
-    """Each line of code in a C++ file that is not a namespace's belongs to a symbol."""
+    """Each closing brace at the start of a line belongs to a symbol, except those of namespaces."""
     outside = []
     for path in find_files(ROOT, "protocol", "server", "tools"):
         found = symbols.read(path)

@@ -1,6 +1,5 @@
-"""A rule of a standard has one tag, like 6455-5.2-MINLEN: number of the RFC, section, name. It
-stands at the branch that enforces the rule, in the test that pins it and on the page that explains
-it. So whoever reads one of the three finds the others."""
+"""Each rule of a standard has one tag, such as 6455-5.2-MINLEN: number of the RFC, section, name. The tag is
+at the branch that enforces the rule, in the test that checks it and on the page that explains it."""
 
 import os
 import sys
@@ -12,7 +11,7 @@ from rules import CODE, find_tags  # noqa: E402
 
 
 def tags(root, *parts):
-    """Each tag in these parts of the tree, and where it stands first."""
+    """Maps each tag in these parts of the tree to its first place."""
     return {tag: f"{places[0][0]}:{places[0][1]}: {tag}" for tag, places in find_tags(root, *parts).items()}
 
 
@@ -44,7 +43,7 @@ def test_this_check_sees_what_it_forbids(tmp_path):
         "protocol/error.cpp": '{"9112-3.2-HOST", 400, "one"},\n{"6455-7.4.1-1011", 1011, ""},\n',
         "server/deep/in/session.cpp": "// [9110-15.5.22-UPGRADE-FIELD] says what would do\n",
         "tools/serve": "# [6585-5-FIELDS]\n",
-        # Not tags: a date, a range, a number behind another, a version.
+        # Not tags: a date, a range, a number of five digits, a tag without a name, a version.
         "tools/wsc.cpp": "// 2024-01-15-A, 9110-9112, 16455-5.2-X, 6455-5.2, v6455-1-A\n",
         "tests/protocol/frame_test.cpp": '{"[6455-5.1-MASK] text"},\n// [6455-7.4.1-1011]\n',
         "tests/integration/test_http.py": 'assert r"\\[9112-3.2-HOST\\]" in log\n',

@@ -1,6 +1,6 @@
-"""Spelling (codespell), and words that made readers stop: comments, help, errors and names use the field's words.
+"""Checks the spelling (codespell), and that comments, help, errors and names avoid words that confuse readers.
 
-The chapters are not searched for these words yet. codespell reads everything that is text."""
+The chapters are not searched for avoided words yet. codespell reads all text files."""
 
 import os
 import re
@@ -14,7 +14,7 @@ ROOT = Path(os.environ["FBF_SOURCE_DIR"])
 sys.path.insert(0, str(ROOT / "tools" / "lib"))
 from tree import find_files  # noqa: E402
 
-# The word to write instead, where there is one.
+# The avoided words, each with its replacement if it has one.
 AVOIDED = {
     "anew": "again", "apart": "separately", "begun": "started", "behind": "after", "gathers?": "collects",
     "hears?": "receives", "judged?|judges": "validate", "likewise": "also", "nobody": "no one, or a subject",
@@ -23,18 +23,18 @@ AVOIDED = {
 }
 WORD = re.compile(r"(?<![\w-])(" + "|".join(AVOIDED) + r")(?![\w-])", re.IGNORECASE)
 
-# file: a part of the line in which the word is right, and why.
+# Exceptions of a file: a part of the line in which the word is right, and the reason.
 ALLOWED = {
     "tools/test": [("nobody", "the system's user of this name")],
     "tools/captures": [("", "its texts are those of captures/*.md, which come with the captures")],
 }
-# Right where they stand: Wireshark's and Linux' names, parts of words in tests, and names of ours.
+# Correct, but unknown to codespell: names in Wireshark and Linux, parts of words in tests, and our own names.
 SPELLED = "filp,hel,kown,keep-alives,ment,nd,worl"
 SKIPPED = "*/corpus/*,*/node_modules/*,*.pcap,*/package-lock.json,*.svg,*.tsv"
 
 
 def avoided_words(root, allowed=None):
-    """The places, and the allowances that no line needs."""
+    """Returns the places of avoided words, and the entries of `allowed` that no line needs."""
     allowed = ALLOWED if allowed is None else allowed
     found = []
     unused = {(name, part) for name, parts in allowed.items() for part, _ in parts}

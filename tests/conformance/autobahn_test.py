@@ -1,5 +1,5 @@
-"""tools/autobahn, with a `wstest` of our own, which plays the part of the suite: it reads the configuration, meets the
-program under test, and writes the index.json that the test asks for.
+"""Tests tools/autobahn with a fake `wstest`, which reads the configuration, connects to the program under test and
+writes the index.json that the test asks for.
 """
 
 import json
@@ -21,7 +21,7 @@ CLEAN = dict.fromkeys((case.id for case in all_cases()), ("OK", "OK")) | {
     id: (result.verdict, result.close) for id, result in read_exceptions(HERE / "wsd-exceptions.tsv").items()}
 
 FAKE = '''#!/usr/bin/python3
-"""wstest, as far as tools/autobahn knows it. FAKE is {"indices": agent to case to verdicts, or null: none written}."""
+"""A fake wstest. $FAKE is the index in JSON, {agent: {case: verdicts}}; if it is null, no index is written."""
 import asyncio, json, os, socket, sys
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def write():
 
 
 def fuzzing_client():
-    """It sees that the server answers there, and that it agrees to compress."""
+    """Checks that the server completes the opening handshake."""
     (server,) = specification["servers"]
     host, port = server["url"].removeprefix("ws://").split("/")[0].rsplit(":", 1)
     path = "/" + server["url"].removeprefix("ws://").split("/", 1)[1]
@@ -56,7 +56,7 @@ def fuzzing_client():
 
 
 async def fuzzing_server():
-    """Each case is a text and a binary message, which must come back; 'seen' keeps count."""
+    """Each case sends a text and a binary message and requires their echoes; `seen` lists the cases."""
     import websockets
     seen = []
 
@@ -83,7 +83,7 @@ else:
     asyncio.run(fuzzing_server())
 '''
 
-# The arguments of wsd are noted, and --deflate taken away: this test is not about compression.
+# Records wsd's arguments and starts it without --deflate: these tests do not need compression.
 NOTING_WSD = '''#!/bin/sh
 printf '%s ' "$@" >"${0%/*}/arguments"
 shift 3
@@ -160,11 +160,11 @@ def test_without_the_suite_it_is_2(autobahn, arguments):
 
 @pytest.mark.parametrize("engine", ["docker", "podman"])
 def test_by_a_container_the_suite_sees_the_scratch_directory_as_its_own(autobahn, engine, tmp_path):
-    """The engine is a fake too: it must be asked for the image with the network of the host and one volume."""
+    """The engine is a fake too. It must be run with the suite's image, the host's network and one volume."""
     (tmp_path / engine).write_text('#!/bin/sh\nprintf "%s\\n" "$@" >"$OUT"\n')
     (tmp_path / engine).chmod(0o755)
     run = autobahn(None, has_suite=False, OUT=str(tmp_path / "engine-arguments"))
-    assert run.returncode == 1  # it wrote no index.json
+    assert run.returncode == 1  # the fake engine writes no index.json
     assert (tmp_path / "engine-arguments").read_text().split("\n") == [
         "run", "--rm", "--network=host", f"--volume={autobahn.scratch}:/scratch",
         "docker.io/crossbario/autobahn-testsuite", "wstest", "--mode", "fuzzingclient",

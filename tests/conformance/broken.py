@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""broken.py [NAME...]     an echo server for judging the client: right in all that the cases look at, but for the
-                        faults named (--list lists them). Prints "listening on 127.0.0.1:PORT".
+"""broken.py [NAME...]     an echo server that tests the client: correct in everything that the cases check, except
+                        for the named faults (--list lists them). Prints "listening on 127.0.0.1:PORT".
 
-It shares no code with the client. A name is looked for where the fault is; nothing else changes.
+It shares no code with the client. Each fault changes only the line that checks for its name.
 """
 
 import base64
@@ -17,7 +17,7 @@ import zlib
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
-# Faults, and what a server may do as well as not ("may-...").
+# Faults, and unusual but correct behaviour ("may-...").
 NAMES = """
     pong-empty pong-second pong-last pong-late pong-to-pong
     text-as-binary echo-twice echo-truncated echo-nothing-empty echo-other-bytes
@@ -34,15 +34,15 @@ NAMES = """
 
 
 class Ended(Exception):
-    """TCP, by the client."""
+    """The client closed the TCP connection."""
 
 
 class Fails(Exception):
-    """The connection fails, with this code."""
+    """Fails the connection with this status code."""
 
 
 class Utf8:
-    """Which byte may come next; false as soon as one comes that may not."""
+    """Validates UTF-8 incrementally; `takes` returns False at the first invalid byte."""
 
     def __init__(self, faults):
         self.faults = faults
@@ -89,7 +89,7 @@ class Session:
     def __init__(self, tcp, faults):
         self.tcp, self.faults = tcp, faults
         self.buffer = bytearray()
-        self.deflate = None  # what was agreed on: parameters by name
+        self.deflate = None  # the negotiated parameters, by name
         self.inflater = self.deflater = None
         self.message, self.opcode, self.is_compressed, self.utf8 = None, None, False, None
         self.pings = 0
@@ -102,7 +102,7 @@ class Session:
     # --- bytes
 
     def some(self):
-        """What comes next. A pong that is due goes out meanwhile."""
+        """Reads the next bytes. Sends a delayed pong that becomes due while waiting."""
         while self.last_ping is not None and not select.select([self.tcp], [], [], max(
                 0, self.ping_at + 0.2 - time.monotonic()))[0]:
             self.send(PONG, self.last_ping)
@@ -149,7 +149,7 @@ class Session:
         self.write("\r\n".join([*lines, "", ""]).encode())
 
     def agree(self, offer):
-        """To the first offer, as it is."""
+        """Accepts the first offer unchanged."""
         asked = {name: value for name, _, value in (part.strip().partition("=") for part in offer.split(";"))}
         answer = ["permessage-deflate"]
         self.deflate = {"forgets": False, "bits": 15}
@@ -163,7 +163,7 @@ class Session:
             answer.append("client_max_window_bits=16")
         return "; ".join(answer)
 
-    # --- out
+    # --- sending
 
     def send(self, opcode, payload, rsv=0, fin=True):
         size = len(payload)
@@ -173,7 +173,7 @@ class Session:
             length = b"\x7e" + struct.pack(">H", size)
         else:
             length = b"\x7f" + struct.pack(">Q", size)
-        if self.has("masks"):  # with the key 0, which changes nothing
+        if self.has("masks"):  # with the key 0, which leaves the payload unchanged
             length = bytes([length[0] | 0x80]) + length[1:] + bytes(4)
         self.write(bytes([fin << 7 | rsv << 4 | opcode]) + length + payload)
 
@@ -206,7 +206,7 @@ class Session:
         for _ in range(2 if self.has("echo-twice") else 1):
             self.send_message(opcode, payload)
 
-    # --- in
+    # --- receiving
 
     def run(self):
         try:
@@ -232,7 +232,7 @@ class Session:
             pass
 
     def end(self):
-        """Our FIN first; then reading to theirs, since unread bytes would reset the connection."""
+        """Sends our FIN, then reads until the client's, since closing with unread bytes would reset the connection."""
         try:
             if not self.has("close-keeps-tcp"):
                 self.tcp.shutdown(socket.SHUT_WR)
@@ -285,7 +285,7 @@ class Session:
             self.take_message()
 
     def payload(self, size, key, is_data):
-        """A frame's payload, judged as it comes."""
+        """Reads a frame's payload, and validates its UTF-8 as it arrives."""
         parts, at = [], 0
         is_judged = is_data and self.utf8 is not None and not any(
             map(self.has, ("utf8-unchecked", "utf8-at-end", "utf8-by-frame")))
@@ -368,7 +368,7 @@ class Session:
             self.say_close(reply)
         self.has_closed = True
         if self.has("close-and-goes-on"):
-            self.tcp.settimeout(0.3)  # after which it ends as if the client had
+            self.tcp.settimeout(0.3)  # then ends as if the client had closed
             return
         self.end()
         raise Ended

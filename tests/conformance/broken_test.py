@@ -1,7 +1,7 @@
-"""The client is judged before the server: by servers that have one fault each, which broken.py builds in by name.
+"""Tests the conformance client against servers that have one fault each; broken.py implements the faults by name.
 
-For each fault stands here, from its reason and not from a run, which cases it must show in and how. Every other case
-must be what it is for the server without a fault.
+FAULTS lists which cases each fault must change and how, derived from the rules and not from a run. Every other case
+must have the same result as for the server without a fault.
 """
 
 import concurrent.futures
@@ -18,7 +18,7 @@ from serving import HERE, Served, play_cases
 QUICK = "1-7,10"
 DEFLATE = "12.1.3,12.1.4,12.1.11,12.2.4,13.*.4"
 
-# --- cases that have something in common
+# --- groups of cases
 
 # The server has to fail the connection.
 PROTOCOL_ERRORS = "2.5,3.*,4.*,5.1,5.2,5.9,5.10,5.11,5.12,5.13,5.14,5.15,5.16,5.17,5.18"
@@ -27,16 +27,16 @@ INVALID = ("6.6.1,6.6.3,6.6.4,6.6.6,6.6.8,6.6.10,6.8.*,6.10.*,6.11.5,6.12.*,6.13
 NOT_UTF8 = "6.3.*,6.4.*," + INVALID
 BAD_CLOSES = "7.3.2,7.3.6,7.5.1,7.9.*"
 
-# A text comes back, and we close: at once; or, where it did not come, with no code, or with 1001, which fails us.
+# The text is echoed, then we close with 1000. Without an echo: no code (TEXTS_5, TEXTS_6), or 1001, a failure (VALID).
 TEXTS_5 = "5.3,5.4,5.5,5.6,5.7,5.8,5.19,5.20"
 TEXTS_6 = "6.1.*,6.2.*"
 VALID = "6.5.*,6.6.2,6.6.5,6.6.7,6.6.9,6.6.11,6.7.*,6.9.*,6.11.1,6.11.2,6.11.3,6.11.4,6.22.*,6.23.*"
-# A text comes back before the server fails the connection.
+# A text is echoed before the server fails the connection.
 TEXTS_BEFORE = "3.2,3.3,3.4,4.1.3,4.1.4,4.1.5,4.2.3,4.2.4,4.2.5,5.15"
-# Pongs come back; all in closeless waits.
+# Pings are answered. If a pong is missing, we close without a code after a wait.
 PINGS_2 = "2.1,2.2,2.3,2.4,2.6,2.9,2.10,2.11"
 PINGS_5 = "5.6,5.7,5.8,5.19,5.20"
-# Our Close is good, and first.
+# We send the first Close, and it is valid.
 GOOD_CLOSES = "7.1.1,7.1.2,7.1.3,7.1.4,7.1.5,7.3.1,7.3.3,7.3.4,7.3.5,7.7.*"
 
 
@@ -46,62 +46,62 @@ def join(*groups):
 
 CLEANLY_CLOSED = join("1.*", PINGS_2, "2.7,2.8", TEXTS_5, TEXTS_6, VALID, "10.1.1")
 
-BOTH = FAILED, FAILED  # wrong, and not ended by the right end
-ONLY = FAILED, OK  # wrong, but well ended
+BOTH = FAILED, FAILED  # wrong behaviour, and the wrong peer closed first
+ONLY = FAILED, OK  # wrong behaviour, but a correct close
 CODE = FAILED, WRONG_CODE
 
-# Fault, or a server that may do what it does: cases beside QUICK; verdicts to cases.
+# Name in broken.py: (cases to play in addition to QUICK, {expected verdicts: cases}).
 FAULTS = {
-    # Nothing.
+    # No fault.
     "": ("9.1.1,9.2.1,9.3.3,9.6.6,9.7.1," + DEFLATE, {}),
 
-    # Pings. What is waited for does not come, then a Close without a code ends it.
+    # Pings. The expected pong does not come, so we close without a code.
     "pong-empty": ("", {ONLY: "2.2,2.3,2.4,2.6,2.9,2.10,2.11," + PINGS_5}),
     "pong-second": ("", {ONLY: join(PINGS_2, PINGS_5)}),
-    # RFC 6455 allows it, the suite does not. A fifth of a second late, so behind the echo too.
+    # Allowed by RFC 6455, but not by the suite. The pong is 0.2 s late, so it also follows the echo.
     "pong-last": ("", {ONLY: "2.10,2.11," + PINGS_5}),
     "pong-late": ("", {ONLY: PINGS_5}),
     "pong-to-pong": ("", {ONLY: "2.7,2.8,2.9"}),
 
-    # Echoes. Where the case waits for the echo to close, it ends with 1001, which comes back.
+    # Echoes. A case that closes after the echo closes with 1001 instead, and the server returns that code.
     "text-as-binary": ("9.1.1,9.2.1,9.7.1", {CODE: join("1.1.*", VALID, "7.1.1,10.1.1"),
                                              ONLY: join(TEXTS_5, TEXTS_6, TEXTS_BEFORE, "9.1.1,9.7.1")}),
     "echo-twice": ("9.1.1", {ONLY: join("1.*", TEXTS_5, TEXTS_6, TEXTS_BEFORE, VALID, "7.1.1,9.1.1,10.1.1")}),
     "echo-truncated": ("9.1.1,9.2.1,9.7.1", {CODE: "1.1.7,1.1.8,1.2.7,1.2.8,10.1.1", ONLY: "9.1.1,9.2.1"}),
-    # The wait of 9.7.1 is of a minute: not played.
+    # 9.7.1 is not played: it would wait for a minute.
     "echo-nothing-empty": ("", {CODE: "1.1.1,1.2.1", ONLY: "6.1.1,6.1.2"}),
-    # The suite does not look at the bytes in its section 9; we do.
+    # In section 9 the suite does not compare the bytes; we do.
     "echo-other-bytes": ("9.1.1,9.7.1,9.7.2", {
         CODE: join("1.1.2,1.1.3,1.1.4,1.1.5,1.1.6,1.1.7,1.1.8,1.2.2,1.2.3,1.2.4,1.2.5,1.2.6,1.2.7,1.2.8", VALID,
                    "7.1.1,10.1.1"),
         ONLY: join(TEXTS_5, "6.1.3,6.2.*", TEXTS_BEFORE, "9.1.1,9.7.2")}),
 
-    # What must not pass, passes. Then we end it, which is the wrong end. A Close is answered, whatever its bits.
+    # The server accepts invalid frames, so we close first, which is wrong. It answers a Close with any RSV bits.
     "rsv-ignored": ("", {BOTH: "3.1,3.2,3.3,3.4,3.5,3.6"}),
-    # Nothing comes for a lone one, which is right; but it should have been failed.
+    # A single bad frame gets no answer, which is right, but the server should fail the connection.
     "opcode-ignored": ("", {(OK, FAILED): "4.1.1,4.1.2,4.2.1,4.2.2",
                             BOTH: "4.1.3,4.1.4,4.1.5,4.2.3,4.2.4,4.2.5"}),
-    # The ping is answered; the continuation that follows then fails it.
+    # The ping is answered; the continuation after it fails the connection.
     "control-fragmented": ("", {ONLY: "5.1"}),
-    # The pong is as long as the ping, which we do not take.
+    # The pong is as long as the ping, so we reject it.
     "control-long": ("", {BOTH: "2.5", CODE: "7.3.6"}),
     "continuation-ignored": ("", {BOTH: "5.9,5.10,5.11,5.12,5.13,5.14,5.15,5.16,5.17"}),
-    # With FIN it is a text; without it, the text behind it is one too many, and fails the connection after all.
+    # With FIN the continuation becomes a text. Without FIN, the text after it is invalid and fails the connection.
     "continuation-as-text": ("", {BOTH: "5.9,5.10,5.11,5.17"}),
     "text-inside-text": ("", {BOTH: "5.18"}),
 
     # UTF-8
     "utf8-unchecked": ("", {BOTH: NOT_UTF8}),
     "utf8-at-end": ("", {(NON_STRICT, OK): "6.4.*"}),
-    # A letter in two frames is refused: in good texts, and in 6.4.2 before its time. One frame in pieces: judged late.
+    # Rejects a character that spans two frames: in valid texts, and too early in 6.4.2. Validates only whole frames.
     "utf8-by-frame": ("", {BOTH: "6.2.3,6.2.4", ONLY: "6.4.2", (NON_STRICT, OK): "6.4.3,6.4.4"}),
     "utf8-surrogates": ("", {BOTH: "6.3.*,6.20.*,6.21.*"}),
     "utf8-beyond": ("", {BOTH: "6.4.*,6.10.1,6.11.5"}),
-    # Of up to four bytes, that is; more are still refused.
+    # Only sequences of up to four bytes; longer ones are still rejected.
     "utf8-overlong": ("", {BOTH: "6.17.1,6.17.2,6.17.3,6.18.1,6.18.2,6.18.3,6.19.1,6.19.2,6.19.3"}),
     "utf8-unfinished": ("", {BOTH: "6.6.1,6.6.3,6.6.4,6.6.6,6.6.8,6.6.10,6.14.6,6.14.7"}),
 
-    # Closing. A code is part of the behaviour in section 7 alone.
+    # Closing. Only in section 7 does a wrong code also fail the behaviour.
     "fails-1011": ("", {(OK, WRONG_CODE): join(PROTOCOL_ERRORS, NOT_UTF8), CODE: BAD_CLOSES}),
     "replies-1001": ("", {(OK, WRONG_CODE): CLEANLY_CLOSED, CODE: join(GOOD_CLOSES, "!7.7.2")}),
     "close-any-code": ("", {CODE: "7.9.*"}),
@@ -110,7 +110,7 @@ FAULTS = {
     "close-no-private": ("", {CODE: "7.7.10,7.7.11,7.7.12,7.7.13"}),
     "close-no-reply": ("", {(OK, UNCLEAN): join(CLEANLY_CLOSED, GOOD_CLOSES)}),
     "close-and-goes-on": ("", {ONLY: "7.1.3,7.1.4,7.1.5"}),
-    # Which of our two waits runs out first: the one for the case (1.1.1 and the like, 6.5, 7), or that for TCP.
+    # Depends on which wait expires first: the one for the case (such as 1.1.1, 6.5, 7) or the one for TCP.
     "close-keeps-tcp": ("", {
         (OK, UNCLEAN): join("1.1.6,1.1.7,1.1.8,1.2.6,1.2.7,1.2.8", PINGS_2, "2.7,2.8", TEXTS_5, TEXTS_6, "10.1.1"),
         (OK, FAILED_BY_CLIENT): join("1.1.1,1.1.2,1.1.3,1.1.4,1.1.5,1.2.1,1.2.2,1.2.3,1.2.4,1.2.5", PROTOCOL_ERRORS,
@@ -124,20 +124,20 @@ FAULTS = {
 
     # Compression
     "deflate-declined": (DEFLATE, {(UNIMPLEMENTED, OK): DEFLATE}),
-    # Our second message refers to the first, and the server gives up.
+    # Our second message refers to the first, so the server cannot decompress it.
     "deflate-forgets-ours": (DEFLATE, {BOTH: DEFLATE}),
     "deflate-keeps-its-own": (DEFLATE, {BOTH: "13.2.4,13.5.4,13.6.4,13.7.4"}),
     "deflate-no-rsv1": (DEFLATE, {ONLY: DEFLATE}),
-    # Not where no answer ever is longer than a fragment: 256 bytes of JSON, but for the first.
+    # Shows if a message compresses to more than one fragment; of 256-byte JSON messages, only the first does.
     "deflate-rsv1-everywhere": (DEFLATE, {BOTH: DEFLATE}),
     "deflate-window": (DEFLATE, {BOTH: "13.3.4,13.5.4,13.7.4"}),
     "deflate-tail": (DEFLATE, {BOTH: DEFLATE}),
-    # The last of the three offers of 13.7 asks for nothing, and may be meant.
+    # Not 13.7: its last offer requires nothing, so the response may be for that one.
     "deflate-no-window": (DEFLATE, {BOTH: "13.3.4,13.4.4,13.5.4,13.6.4"}),
     "deflate-no-forgetting": (DEFLATE, {BOTH: "13.2.4,13.5.4,13.6.4"}),
     "deflate-bad-answer": (DEFLATE, {BOTH: DEFLATE}),
 
-    # Unusual, but right.
+    # Unusual, but correct.
     "may-dribble": ("", {}),
     "may-fragment": ("9.1.1," + DEFLATE, {}),
     "may-drop": ("", {}),
@@ -156,13 +156,13 @@ def ids(patterns):
 
 
 def expectation(name):
-    """What to play, and what must come out of it that is not OK twice."""
+    """Returns the cases to play, and the expected verdicts of those that are not OK / close OK."""
     more, verdicts = FAULTS[name]
     expected = dict(ALWAYS)
     for pair, patterns in verdicts.items():
         for id in ids(patterns):
             expected[id] = pair
-    # What is only about compression is played with that alone.
+    # A fault in compression is tested with the compression cases only.
     return (more if name.startswith("deflate-") or "deflate" in name else f"{QUICK},{more}".strip(",")), expected
 
 
@@ -174,7 +174,7 @@ def play_against(name):
 
 @pytest.fixture(scope="module")
 def runs():
-    """All of them are started at once, a few at a time: they are waits for the most part."""
+    """Plays against four servers at a time: a run spends most of its time waiting."""
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         yield {name: pool.submit(play_against, name) for name in FAULTS}
 

@@ -1,6 +1,6 @@
 """Sections 1 to 7 and 10: framing, pings, reserved bits and opcodes, fragments, UTF-8, closing, automatic fragments.
 
-Each case is a row: what is sent, in which writes and with which pauses, and what must come back.
+Each case lists the frames to send, with their writes and pauses, and the events that must come back.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from wire import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, chops, fragments
 
 
 def together(*frames):
-    """In one write."""
+    """Writes all frames in one write."""
     return [lambda case: case.conversation.write(b"".join(frames))]
 
 
 def apart(*frames):
-    """Each frame in a write of its own."""
+    """Writes each frame separately."""
     return [lambda case: case.conversation.write_apart(frames)]
 
 
@@ -27,30 +27,30 @@ def bytewise(*frames):
 
 
 def part(data, is_last=False):
-    """Not yet a frame."""
+    """Writes a part of a frame."""
     return [lambda case: case.conversation.write_part(data, is_last)]
 
 
 def close(code=None, reason=b""):
-    """Our Close, with which the closing handshake begins. It may hold anything."""
+    """Starts the closing handshake with our Close, whose payload may be invalid."""
     return [lambda case: case.conversation.close(code, reason)]
 
 
 @dataclass
 class Pause:
-    """A second in which nothing is sent. With a name it counts as an event, and what follows is sent only if the
+    """Sends nothing for a second. A pause with a name is recorded as an event, and the steps after it run only if the
     server has not closed by then."""
     name: str = ""
 
 
 class Script(Case):
-    """Steps; then a wait in which it must all have happened. `outcomes`: verdict to events."""
+    """Runs the steps, then waits for the expected events. `outcomes` maps a verdict to the events that lead to it."""
 
     def __init__(self, id, about, steps, outcomes, ending, fail_after=None, close_after=None, closes=True):
         super().__init__(id, about)
         self.steps, self.outcomes, self.ending = steps, outcomes, ending
         self.fail_after, self.close_after = fail_after, close_after
-        self.closes = closes and ending.by_us and len(outcomes) == 1  # as soon as all has come
+        self.closes = closes and ending.by_us and len(outcomes) == 1  # as soon as all events have arrived
 
     def start(self):
         self.events = []
@@ -89,15 +89,15 @@ class Script(Case):
         return FAILED, f"came: {self.what_came()}; should have come: {show(self.outcomes[OK])}"
 
 
-# --- kinds of rows
+# --- kinds of cases
 
 def is_answered(id, about, steps, *events, **limit):
-    """These come back, then we close, cleanly."""
+    """The server sends these events, then we close cleanly."""
     return Script(id, about, steps, {OK: list(events)}, CLEAN, **limit)
 
 
 def is_failed(id, about, steps, after=None, ending=PROTOCOL_ERROR, fail_after=1):
-    """The server fails the connection. `after`: what may come before; a server that is quicker is not strict."""
+    """The server fails the connection. `after`: the event expected first; without it the verdict is NON-STRICT."""
     outcomes = {OK: [after], NON_STRICT: []} if after else {OK: []}
     return Script(id, about, steps, outcomes, ending, fail_after=fail_after)
 
@@ -218,7 +218,7 @@ UMLAUTS = "Hello-µ@ßöäüàá-UTF-8!!".encode()
 SURROGATE, BEYOND = b"\xed\xa0\x80", b"\xf4\x90\x80\x80"
 EDITED = b"edited"
 
-# 6.5 to 6.23, each a group: what it is, and its texts, those that are not UTF-8 behind a "!".
+# 6.5 to 6.23: each group has a description and its texts; "!" marks a text that is not UTF-8.
 UTF8 = """
 texts with one, two, three and four bytes a letter
     68656c6c6f 24 776f726c64 / 68656c6c6f c2a2 776f726c64 / 68656c6c6f e282ac 776f726c64
@@ -270,7 +270,7 @@ the specials at the end of the first plane
 
 
 def texts_of_6():
-    """Group, what it is, number, bytes, whether they are UTF-8."""
+    """Yields group, description, number, bytes, and whether these are UTF-8."""
     group = 4
     for line in UTF8.strip().splitlines():
         if not line.startswith(" "):
@@ -320,7 +320,7 @@ def section_6():
             whole, head = frame(TEXT, bad, fin=False), 6
             steps = [part(whole[:head + first]), part(whole[head + first:head + second]),
                      part(whole[head + second:], is_last=True) + together(frame(CONTINUATION))]
-        # The server should see it at the second piece; that it sees it only at the last is allowed.
+        # The server should fail at the second piece; failing only at the last is NON-STRICT.
         yield Script(f"6.4.{number}", f"three {where}, a second apart; after {second} bytes it is not UTF-8",
                      steps[0] + [Pause("A")] + steps[1] + [Pause("B")] + steps[2],
                      {OK: [part_a], NON_STRICT: [part_a, part_b]}, NOT_UTF8, fail_after=1)
@@ -382,7 +382,7 @@ def section_10():
 
 
 def all_cases():
-    """In the order of their numbers."""
+    """Returns all cases in the order of their numbers."""
     from heavy import section_12, section_13, section_9
     return [case for section in (section_1, section_2, section_3, section_4, section_5, section_6, section_7, section_9,
                                  section_10, section_12, section_13) for case in section()]

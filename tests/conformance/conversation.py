@@ -1,5 +1,5 @@
-"""One connection to the server under test, from the TCP handshake to its end, and what is worth knowing about how it
-went. It does what the suite's client does: which waits there are, and who is to blame where one runs out.
+"""One connection to the server under test, from the TCP handshake to its end, and a record of its outcome. It has the
+same timeouts as the suite's client, and blames the same peer if one expires.
 """
 
 import collections
@@ -15,16 +15,16 @@ from wire import (BINARY, CLOSE, CONTINUATION, PING, PONG, RSV1, TEXT, FrameRead
 
 OPEN, CLOSING, CLOSED = "open", "closing", "closed"
 
-# Seconds. The first three are the suite's; it has no bound for a server that closes first and then keeps TCP open.
+# Seconds. The first three are the suite's, which has no timeout for a server that closes first and keeps TCP open.
 TO_OPEN, TO_ANSWER_CLOSE, TO_END_TCP, TO_END_TCP_AFTER_ITS_CLOSE = 5, 1, 1, 5
-BETWEEN_WRITES = 0.00001  # for writes that are not to be one segment
+BETWEEN_WRITES = 0.00001  # so that separate writes do not share a segment
 
 READ_SIZE = 1 << 20
 
 
 class Conversation:
-    """`on_event(("text" | "binary" | "pong", payload))` is told of what comes. `inflater` and `deflater` are set by
-    whoever offered compression, when they see what was agreed on."""
+    """Calls `on_event(("text" | "binary" | "pong", payload))` for each message and pong. A case that offers compression
+    sets `inflater` and `deflater` after the negotiation."""
 
     def __init__(self, url, offers="", patience=1):
         parts = urlsplit(url)
@@ -34,21 +34,21 @@ class Conversation:
         self.upgrade = Upgrade(parts.netloc, self.path, offers)
         self.patience = patience
 
-        self.extensions = ""  # of the answer
+        self.extensions = ""  # of the response
         self.inflater = self.deflater = None
         self.inflate_limit = 1 << 24
         self.on_event = lambda event: None
 
-        # How it went
+        # The outcome
         self.is_opened = False
         self.was_closed_by_us = False  # our Close was the first
-        self.was_dropped_by_us = False  # we ended TCP
-        self.was_clean = False  # Close both ways, and the server ended TCP in time
-        self.has_failed = False  # we gave up: what comes now no longer counts
-        self.their_close = None  # when it came
+        self.was_dropped_by_us = False  # we closed the TCP connection
+        self.was_clean = False  # both peers sent a Close, and the server closed TCP in time
+        self.has_failed = False  # we gave up: later events are ignored
+        self.their_close = None  # when it arrived
         self.their_code = self.their_reason = None
         self.violation = None
-        self.why = ""  # we gave up, or it ended unclean
+        self.why = ""  # why we gave up, or why the end was not clean
 
         self.state = None
         self.reader = None
@@ -56,19 +56,19 @@ class Conversation:
         self.message_opcode = None
         self.message_rsv = 0
         self.is_inside_frame, self.held_pongs = False, []
-        self.to_write = collections.deque()  # (bytes, whether it is a write of its own)
+        self.to_write = collections.deque()  # (bytes, whether to write them separately)
         self.timers = []
-        self.order = itertools.count()  # of timers for the same moment
+        self.order = itertools.count()  # of timers with the same deadline
 
-    # --- what a case does
+    # --- for the cases to call
 
     def write(self, data):
-        """Now, and together with what else is written now."""
+        """Queues data; adjacent data leave in one write."""
         if self.state != CLOSED:
             self.to_write.append((data, False))
 
     def write_part(self, data, is_last=False):
-        """Of a frame, in which no pong may lie."""
+        """Writes a part of a frame. Pongs wait until the frame is complete."""
         self.write(data)
         self.is_inside_frame = not is_last
         if is_last:
@@ -76,12 +76,12 @@ class Conversation:
             self.held_pongs.clear()
 
     def write_apart(self, pieces):
-        """Each as a write of its own."""
+        """Queues each piece as a separate write."""
         if self.state != CLOSED:
             self.to_write.extend((piece, True) for piece in pieces)
 
     def close(self, code=None, reason=b""):
-        """Our Close, if there was none yet."""
+        """Sends our Close, unless a Close was sent or received before."""
         if self.state == OPEN:
             self.write(frame(CLOSE, close_payload(code, reason)))
             self.state = CLOSING
@@ -89,11 +89,11 @@ class Conversation:
             self.wait(TO_ANSWER_CLOSE, self.miss_their_close)
 
     def after(self, seconds, action):
-        """Unless the connection has ended by then."""
+        """Runs `action` after these seconds, unless the connection has ended by then."""
         heapq.heappush(self.timers, (time.monotonic() + seconds, next(self.order), action))
 
     def wait(self, seconds, action):
-        """As `after`, but for waits that a slow machine may need to be longer."""
+        """Like `after`, but waits `patience` times as long, for slow machines."""
         self.after(seconds * self.patience, action)
 
     def close_after(self, seconds):
@@ -127,7 +127,7 @@ class Conversation:
             self.state = CLOSED
 
     def how_it_ended(self):
-        """In words, for whoever reads the results."""
+        """Describes the end for the results."""
         if self.violation:
             return self.violation
         if self.their_close is None:
@@ -136,7 +136,7 @@ class Conversation:
         reason = f" {self.their_reason.decode()!r}" if self.their_reason else ""
         return f"the server's Close had {code}{reason}"
 
-    # --- what comes
+    # --- receiving
 
     def take(self, data):
         self.reader.feed(data)
@@ -186,7 +186,7 @@ class Conversation:
     # --- the loop
 
     def run(self, on_open):
-        """To the end of the connection. on_open() begins the case."""
+        """Runs until the connection ends. on_open() starts the case."""
         try:
             with socket.create_connection(self.address, timeout=TO_OPEN * self.patience) as tcp:
                 tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -206,7 +206,7 @@ class Conversation:
             self.violation = f"no connection: {error}"
 
     def open(self, tcp):
-        """What came after the head of the answer."""
+        """Performs the opening handshake. Returns the bytes after the response head."""
         tcp.sendall(self.upgrade.request)
         head = b""
         while b"\r\n\r\n" not in head:
@@ -222,7 +222,7 @@ class Conversation:
         return rest
 
     def on_agreed(self):
-        """For whoever offered extensions."""
+        """Runs after the negotiation; a case that offers extensions replaces it."""
 
     def loop(self, tcp):
         poll = select.poll()
@@ -240,7 +240,7 @@ class Conversation:
                     data = tcp.recv(READ_SIZE)
                 except BlockingIOError:
                     data = None
-                except OSError:  # a reset: the end, as the server wants it
+                except OSError:  # a reset ends the connection, as the server intends
                     return
                 if data == b"":
                     return
@@ -251,7 +251,7 @@ class Conversation:
                     self.send(tcp)
                 except BlockingIOError:
                     pass
-                except OSError:  # no one reads any more; what the server said before may still come
+                except OSError:  # the server stopped reading; earlier bytes from it may still arrive
                     can_write = False
             while self.timers and self.timers[0][0] <= time.monotonic() and self.state != CLOSED:
                 heapq.heappop(self.timers)[2]()

@@ -1,5 +1,5 @@
-"""Stand-ins for the five files whose contents the suite sends in its sections 12 and 13: of the same kinds and lengths,
-and about as compressible (deflate's ratio of the original behind each), but made here, the same on every machine.
+"""Generated replacements for the five files that the suite sends in its sections 12 and 13, identical on every machine.
+They have the originals' types and lengths, and nearly their compression ratios, which the comments give.
 """
 
 import functools
@@ -24,7 +24,7 @@ def results_in_json():  # 0.04
     return fit(json.dumps({"A server": table}, indent=3).encode(), 194056)
 
 
-def picture():  # 0.85: a bitmap of 512 × 512 greys, a slope with noise on it
+def picture():  # 0.85: a grey bitmap of 512 × 512 pixels, a gradient with noise
     pick = random.Random(2)
     head = (b"BM" + (263222).to_bytes(4, "little") + bytes(4) + (1078).to_bytes(4, "little")
             + (40).to_bytes(4, "little") + (512).to_bytes(4, "little") * 2 + b"\x01\x00\x08\x00" + bytes(24))
@@ -33,7 +33,7 @@ def picture():  # 0.85: a bitmap of 512 × 512 greys, a slope with noise on it
     return fit(head + palette + pixels, 263222)
 
 
-def prose():  # 0.39: verses of words that sound German, the frequent ones short
+def prose():  # 0.39: verses of German-sounding words; frequent words are short
     pick = random.Random(3)
     heads = ["", "b", "d", "f", "g", "h", "k", "l", "m", "n", "r", "s", "sch", "st", "t", "v", "w", "z"]
     hearts = ["a", "e", "i", "o", "u", "ä", "ö", "ü", "ei", "au", "ie"]
@@ -58,7 +58,7 @@ def page():  # 0.06
     return fit((head + "".join(rows)).encode(), 263647)
 
 
-def document():  # 0.76: like a PDF, streams that are compressed already between objects that are not
+def document():  # 0.76: like a PDF, compressed streams between uncompressed objects
     pick = random.Random(5)
     parts = [b"%PDF-1.2\n%\xc7\xec\x8f\xa2\n"]
     for number in range(1, 200):
@@ -69,7 +69,7 @@ def document():  # 0.76: like a PDF, streams that are compressed already between
     return fit(b"".join(parts), 1042328)
 
 
-# In the order of 12.1 to 12.5: a name, whether it goes out as binary messages, how it is made.
+# In the order of 12.1 to 12.5: name, whether it is sent as binary messages, function that generates it.
 KINDS = [("JSON", False, results_in_json), ("a bitmap", True, picture), ("German prose", True, prose),
          ("HTML", False, page), ("a PDF", True, document)]
 

@@ -1,4 +1,4 @@
-"""permessage-deflate (RFC 7692), as a client offers it, and as strictly as zlib allows to look."""
+"""permessage-deflate (RFC 7692) for a client, with checks as strict as zlib allows."""
 
 import re
 import zlib
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from wire import Refused, Violation
 
 NAME = "permessage-deflate"
-TAIL = b"\x00\x00\xff\xff"  # what a sync flush ends with; it is not sent
-LAST_BLOCK = b"\x01\x00\x00\xff\xff"  # an empty stored block that says that it is the last
+TAIL = b"\x00\x00\xff\xff"  # the end of a sync flush, which is not sent
+LAST_BLOCK = b"\x01\x00\x00\xff\xff"  # an empty stored block with BFINAL set
 
 
 @dataclass(frozen=True)
 class Offer:
-    """What we ask of the server. For ourselves every offer grants both: forgetting, and a smaller window."""
+    """Our request to the server. Each offer lets the server restrict us too: no context takeover, a smaller window."""
     forgets: bool = False  # server_no_context_takeover
     window_bits: int = 0  # server_max_window_bits; 0: not asked for
 
@@ -32,10 +32,10 @@ class Agreed:
 
 
 def agree(answer, offers):
-    """What the server's Sec-WebSocket-Extensions says; None if it is empty. Refused if no offer allows it."""
+    """Parses the server's Sec-WebSocket-Extensions; None if it is empty. Raises Refused if no offer allows it."""
     if not answer:
         return None
-    # Neither a token nor a number holds a comma or a semicolon, so that quoted ones need no parser.
+    # Tokens and numbers contain no comma or semicolon, so quoted values need no parser.
     if "," in answer:
         raise Refused(f"more than one extension: {answer}")
     name, *parameters = [part.strip() for part in answer.split(";")]
@@ -67,10 +67,10 @@ def agree(answer, offers):
 
 
 class Deflater:
-    """Our messages."""
+    """Compresses our messages."""
 
     def __init__(self, agreed):
-        # zlib does not compress with a window of 2^8; what it makes with 2^9 reaches back 250 bytes at most.
+        # zlib does not compress with a window of 2^8; with 2^9 its matches reach back 250 bytes at most.
         self.window_bits = max(9, agreed.client_window_bits)
         self.forgets = agreed.client_forgets
         self.stream = None
@@ -82,20 +82,20 @@ class Deflater:
 
 
 class Inflater:
-    """The server's messages.
+    """Decompresses the server's messages.
 
-    zlib minds the window only for what was output by earlier calls, so the output is taken in steps of an eighth of the
-    window: a distance of more than 9/8 of what was agreed on is found.
+    zlib checks the window only against the output of earlier calls, so we read the output in steps of an eighth of the
+    window: distances of more than 9/8 of the negotiated window are detected.
     """
 
     def __init__(self, agreed):
         self.window_bits = agreed.server_window_bits
         self.forgets = agreed.server_forgets
-        self.step = 0 if self.window_bits == 15 else (1 << self.window_bits) // 8  # deflate knows no longer distance
+        self.step = 0 if self.window_bits == 15 else (1 << self.window_bits) // 8  # no distance in deflate is longer
         self.stream = None
 
     def inflate(self, payload, limit):
-        """One message, of `limit` bytes at most."""
+        """Decompresses one message of at most `limit` bytes."""
         if self.stream is None or self.forgets:
             self.stream = zlib.decompressobj(-self.window_bits)
         stream, data, parts, size = self.stream, payload + TAIL, [], 0
@@ -109,7 +109,7 @@ class Inflater:
                 data = stream.unconsumed_tail
                 if not data and len(part) < (self.step or limit + 1):
                     break
-            # Where a message ends, a block must have ended, on a byte; else the next cannot be read.
+            # A message must end with a block, on a byte boundary; otherwise the next one cannot be decompressed.
             rest = stream.copy()
             rest.decompress(LAST_BLOCK)
             if stream.eof or not rest.eof or rest.unused_data:

@@ -1,4 +1,4 @@
-// The `ws` server of npm, which sends everything back, with permessage-deflate. Its options are given as JSON.
+// An echo server with npm's `ws` and permessage-deflate. The argument is its options in JSON.
 //
 //      node echo.js '{"maxFragments": 0}'          prints "listening on 127.0.0.1:PORT"
 'use strict';

@@ -1,6 +1,6 @@
 """Sections 9, 12 and 13: large messages, many messages, compressed messages.
 
-The suite looks only at the type and the length of what comes back in section 9; here its bytes count too.
+In section 9 the suite compares only the type and length of each echo; here the bytes are compared too.
 """
 
 import data
@@ -22,7 +22,7 @@ def repeat(pattern, size):
 
 
 class Echoes(Case):
-    """Messages, each sent when the last has come back; then we close."""
+    """Sends each message after the echo of the previous one, then closes."""
     kind = None
     count = 1
     limit = None  # in seconds
@@ -125,7 +125,7 @@ def section_9():
 
 # --- compressed
 
-# Size of a message, seconds for all, size of a fragment of what it is compressed to.
+# Message size, seconds for all messages, fragment size of a compressed message.
 ROUNDS = [(16, 60, None), (64, 60, None), (256, 120, None), (1 * KIB, 240, None), (4 * KIB, 480, None),
           (8 * KIB, 480, None), (16 * KIB, 480, None), (32 * KIB, 480, None), (64 * KIB, 480, None),
           (128 * KIB, 480, None), (8 * KIB, 480, 256), (16 * KIB, 480, 256), (32 * KIB, 480, 256),
@@ -134,7 +134,7 @@ ROUNDS = [(16, 60, None), (64, 60, None), (256, 120, None), (1 * KIB, 240, None)
 
 
 class Compressed(Echoes):
-    """Successive stretches of one file, which begins again where it ends."""
+    """Sends consecutive pieces of one file, and continues from its start after its end."""
     count = 1000
 
     def __init__(self, id, file, offers, size, limit, fragment):

@@ -1,8 +1,8 @@
-"""What a case is, and how it is judged: the verdicts of the suite, in the suite's meaning.
+"""A case and its verdicts, which have the same meaning as in the suite.
 
-A case has two of them. The one on its behaviour says whether what came back was what had to come. The one on its close
-says whether the connection ended as it should: begun by the right end, with a right code or none, Close both ways where
-that is required, TCP ended by the server. One can be bad while the other is good, so that a clean sheet needs both.
+A case has two verdicts. The one on its behaviour says whether the expected messages came back. The one on its close
+says whether the connection ended correctly: the right peer closed first, with a valid code or none, both sent a Close
+if that is required, and the server closed TCP. The verdicts are independent, so a case passes only if both are OK.
 """
 
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Ending:
     """How the connection should end."""
     by_us: bool = True  # who sends the first Close
     codes: tuple = (1000,)  # of the server's Close, if it has one
-    is_clean: bool = True  # it must be, see Conversation.was_clean
-    is_fatal: bool = False  # the wrong end first: then the behaviour has failed too
-    is_code_tested: bool = False  # a wrong code: then the behaviour has failed too
+    is_clean: bool = True  # whether the end must be clean, see Conversation.was_clean
+    is_fatal: bool = False  # if the wrong peer closes first, the behaviour fails too
+    is_code_tested: bool = False  # a wrong code fails the behaviour too
 
 
 CLEAN = Ending()
@@ -56,16 +56,16 @@ class Case:
     def section(self):
         return int(self.id.split(".")[0])
 
-    # A case has these three.
+    # Each case implements these three.
 
     def start(self):
-        """The connection is open."""
+        """Runs when the connection is open."""
 
     def take(self, event):
-        """Something came, see Conversation."""
+        """Handles an event, see Conversation."""
 
     def behaviour(self):
-        """The verdict, and why, once the connection has ended."""
+        """Returns the verdict and its reason, after the connection has ended."""
 
     def play(self, url, patience=1):
         self.conversation = conversation = Conversation(url, ", ".join(map(str, self.offers)), patience)
@@ -77,7 +77,7 @@ class Case:
         return Result(self.id, verdict, close, "; ".join(filter(None, reasons)))
 
     def prepare(self):
-        """Before the connection."""
+        """Runs before the connection is opened."""
 
     def judge(self):
         conversation = self.conversation
@@ -85,7 +85,7 @@ class Case:
             return FAILED, FAILED, [conversation.violation]
         if self.is_informational:
             return INFORMATIONAL, INFORMATIONAL, [f"came: {self.what_came()}", conversation.how_it_ended()]
-        if conversation.violation:  # here we are stricter than the suite, in which that alone is not always fatal
+        if conversation.violation:  # stricter than the suite, in which not every violation is fatal
             return FAILED, FAILED, [conversation.violation]
         verdict, reason = self.behaviour()
         close, close_reason = self.judge_close()
@@ -109,7 +109,7 @@ class Case:
 
 
 def show(events):
-    """Events for a reason, cut short."""
+    """Formats events for a reason, shortened."""
     def one(event):
         kind, what = event
         text = repr(what[:24]) + (f"… ({len(what)} bytes)" if len(what) > 24 else "")

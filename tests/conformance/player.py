@@ -1,11 +1,11 @@
 """play [options] ws://HOST:PORT/PATH
 
-Plays the cases of the Autobahn testsuite's fuzzing client, number for number, against a server that sends every message
-back unchanged. Prints a table by section, and a line for each case that is not plainly OK: its verdict on the
-behaviour, its verdict on the close, and why.
+Plays the cases of the Autobahn testsuite's fuzzing client, with the same numbers, against an echo server. Prints a
+table by section, and a line for each case unless both its verdicts are OK: the verdict on the behaviour, the verdict on
+the close, and the reason.
 
-Exits with 0 if every case has OK or INFORMATIONAL twice; with --against, if every case has OK twice, or the verdicts
-that the file lists for it. Otherwise it exits with 1.
+Exits with 0 if both verdicts of every case are OK or INFORMATIONAL; with --against, if both are OK or as listed in the
+file. Otherwise it exits with 1.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from judging import CLOSE_VERDICTS, INFORMATIONAL, OK, VERDICTS, Result
 
 
 def choose(cases, text):
-    """'1-7,10', '6.4.*,9.1.1': sections, ranges of them, and cases, with a star for the rest. '!' takes out."""
+    """Selects sections, ranges of sections, and cases, as in '1-7,10,6.4.*,9.1.1'. '*' is a wildcard, '!' excludes."""
     chosen = set() if not text.startswith("!") else {case.id for case in cases}
     for part in text.split(","):
         takes_out, part = part.startswith("!"), part.lstrip("!")
@@ -50,8 +50,7 @@ def _work(index):
 
 
 def play(cases, url, parallel=1, patience=1):
-    """The results, in the order of the cases. In parallel the heavy ones come first, so that none is left for the end
-    alone."""
+    """Returns the results in the order of the cases. Heavy cases start first, so that none runs alone at the end."""
     global _jobs
     _jobs = [(case, url, patience) for case in cases]
     order = sorted(range(len(cases)), key=lambda index: -cases[index].section)
@@ -70,7 +69,7 @@ HEADINGS = ["case", "verdict", "close", "reason"]
 
 
 def write_results(path, results):
-    """A line a case: a reason where it is not plainly OK, and only there."""
+    """Writes a line for each case, with a reason unless both verdicts are OK."""
     lines = ["\t".join(filter(None, (result.id, result.verdict, result.close, " ".join(result.reason.split()))))
              for result in results]
     Path(path).write_text("\n".join(["\t".join(HEADINGS), *lines]) + "\n")
@@ -92,7 +91,7 @@ def read_results(path):
 
 
 def read_exceptions(path):
-    """The results of a server that differ from OK / close OK, each with its reason, by case."""
+    """Reads the results of a server that are not OK / close OK, each with its reason, by case."""
     exceptions = {result.id: result for result in read_results(path)}
     if plain := [id for id, result in exceptions.items() if result.is_plain_ok]:
         raise ValueError(f"{path}: OK is no exception: {', '.join(plain)}")
@@ -102,8 +101,8 @@ def read_exceptions(path):
 
 
 def differences(results, exceptions, wanted):
-    """A line for each result that is not OK and OK, or not that of its exception; and one for the `wanted` cases that
-    were not played."""
+    """Returns a line for each result that differs from its exception or, without one, from OK / close OK; and a line
+    for the `wanted` cases that were not played."""
     lines = []
     for result in results:
         expected = exceptions.get(result.id, Result(result.id, OK, OK))
@@ -121,10 +120,10 @@ def differences(results, exceptions, wanted):
     return lines
 
 
-# --- what it prints
+# --- output
 
 def table(results):
-    """A line a section: how many cases, and how often which verdict."""
+    """Formats a line for each section: the number of cases, and of each verdict."""
     def count(verdicts, order):
         counts = collections.Counter(verdicts)
         return ", ".join(f"{counts[verdict]} {verdict}" for verdict in order if counts[verdict])

@@ -1,4 +1,4 @@
-"""For the tests here: a server in a process of its own, and the client in another."""
+"""For the tests here: runs a server and the client, each in a separate process."""
 
 import re
 import signal
@@ -10,13 +10,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 
 
-# What a sanitizer says, and the loop of wsd of a handler that does nothing.
+# A sanitizer's report, or wsd's report of a handler that is called without work.
 COMPLAINT = re.compile(r"^.*(?:Sanitizer|runtime error:|Busy wait).*$", re.MULTILINE)
 
 
 class Served:
-    """A server that prints "listening on ADDRESS:PORT". It must end with `status` when it is told to (a program that
-    does not care ends by the signal), and have said nothing that is a complaint."""
+    """A server that prints "listening on ADDRESS:PORT". It must exit with `status` after SIGTERM (by default the
+    signal ends it), and write no COMPLAINT to standard error."""
 
     def __init__(self, command, status=-signal.SIGTERM):
         self.command, self.status = command, status
@@ -40,13 +40,13 @@ class Served:
         with self.errors:
             self.errors.seek(0)
             said = self.errors.read()
-        assert status == self.status, f"it ended with {status} and had said: {said[-4000:]}"
+        assert status == self.status, f"the server exited with {status}; its standard error: {said[-4000:]}"
         complaint = COMPLAINT.search(said)
         assert not complaint, complaint[0]
 
 
 def play_cases(url, cases, parallel, patience=1):
-    """The results of `play`."""
+    """Runs `play` and returns its results."""
     from player import read_results
     with tempfile.NamedTemporaryFile(suffix=".tsv") as file:
         run = subprocess.run([sys.executable, HERE / "play", "--cases", cases, "--parallel", str(parallel),

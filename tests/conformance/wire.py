@@ -1,8 +1,8 @@
-"""The wire: frames written with any mistake one likes, and frames read without forgiving one.
+"""Builds frames with any error, and checks the server's frames strictly.
 
-What a case sends is built here field by field, so that a frame can be wrong in exactly one of them. What the server
-sends is held against RFC 6455 as its bytes come; the first thing wrong in it is a Violation. Nothing here is shared
-with the server under test, so that its codec never judges itself.
+A case builds its frames field by field, so that a frame can be wrong in exactly one field. The server's bytes are
+checked against RFC 6455 as they arrive; the first error raises Violation. No code is shared with the server under test,
+so that its codec never validates itself.
 """
 
 import base64
@@ -18,25 +18,25 @@ RSV1 = 4  # as in Wireshark's three reserved bits: 4, 2, 1
 
 
 class Violation(Exception):
-    """The server broke the protocol: what it did."""
+    """The server violated the protocol; the message says how."""
 
 
 class Refused(Exception):
-    """The opening handshake did not end in a WebSocket: why."""
+    """The opening handshake failed; the message says why."""
 
 
 # --- writing
 
 def mask(payload, key):
-    """XOR with the repeated key, as two large integers, which takes milliseconds for 16 MiB."""
+    """XORs payload and repeated key as two large integers: milliseconds for 16 MiB."""
     size = len(payload)
     repeated = (key * (size // 4 + 1))[:size]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(repeated, "little")).to_bytes(size, "little")
 
 
 def frame(opcode, payload=b"", *, fin=True, rsv=0, key=None, masked=True, length_form=None):
-    """One frame. A key of its own unless one is given; the shortest form of the length unless `length_form` says how
-    many bits it gets: 7, 16 or 64."""
+    """Encodes one frame. The default key is random, the default length field the shortest; `length_form` sets the bits
+    of the length field: 7, 16 or 64."""
     size = len(payload)
     form = length_form or (7 if size < 126 else 16 if size < 65536 else 64)
     length = {7: size, 16: 126, 64: 127}[form]
@@ -50,8 +50,8 @@ def frame(opcode, payload=b"", *, fin=True, rsv=0, key=None, masked=True, length
 
 
 def fragments(opcode, payload, size, rsv=0):
-    """A message in frames of `size`. Where it divides evenly, an empty last frame carries FIN; a message that fits into
-    one frame is one frame."""
+    """Splits a message into frames of `size`. If its length is a multiple of `size`, an empty last frame has FIN; but a
+    message that fits into one frame is one frame."""
     if len(payload) <= size:
         return [frame(opcode, payload, rsv=rsv)]
     parts = [payload[start:start + size] for start in range(0, len(payload) + 1, size)]
@@ -64,7 +64,7 @@ def close_payload(code=None, reason=b""):
 
 
 def chops(data, size):
-    """The same bytes in pieces, each of which is a write of its own."""
+    """Splits bytes into pieces for separate writes."""
     return [data[start:start + size] for start in range(0, len(data), size)]
 
 
@@ -79,7 +79,7 @@ class Frame:
 
 
 class FrameReader:
-    """Bytes in, frames out. `compresses`: RSV1 means something, on the first frame of a message."""
+    """Parses frames incrementally. `compresses`: RSV1 is allowed on the first frame of a message."""
 
     def __init__(self, compresses=False):
         self.compresses = compresses
@@ -90,7 +90,7 @@ class FrameReader:
         self.buffer += data
 
     def next(self):
-        """The next whole frame, or None."""
+        """Returns the next complete frame, or None."""
         buffer = self.buffer
         if len(buffer) < 2:
             return None
@@ -120,7 +120,7 @@ class FrameReader:
         return Frame(fin, rsv, opcode, payload)
 
     def judge(self, fin, rsv, opcode, masked, length):
-        """What two bytes tell."""
+        """Validates the first two bytes of a frame."""
         if masked:
             raise Violation("a masked frame from a server")
         if rsv and not (rsv == RSV1 and self.compresses):
@@ -141,7 +141,7 @@ class FrameReader:
 
 
 def read_close(payload):
-    """Code and reason of a Close; None where there is none."""
+    """Returns the code and reason of a Close; the code is None if the payload is empty."""
     if not payload:
         return None, b""
     if len(payload) == 1:
@@ -159,7 +159,7 @@ def read_close(payload):
 # --- the opening handshake
 
 class Upgrade:
-    """The request, and the one answer to it that is right."""
+    """The opening request, and the validation of the response to it."""
 
     def __init__(self, host, path, offers=""):
         self.key = base64.b64encode(os.urandom(16)).decode()
@@ -171,7 +171,7 @@ class Upgrade:
         self.request = "\r\n".join([f"GET {path} HTTP/1.1", *fields, "", ""]).encode()
 
     def judge(self, head):
-        """The value of Sec-WebSocket-Extensions, "" if there is none; Refused if the answer is not the right one."""
+        """Returns the value of Sec-WebSocket-Extensions, or "". Raises Refused if the response is invalid."""
         lines = head.decode("latin-1").split("\r\n")
         if not lines[0].startswith("HTTP/1.1 101"):
             raise Refused(f"answered {lines[0]!r}")

@@ -1,4 +1,4 @@
-"""What the client accepts from a server, in literal bytes: the frames, the opening handshake, compression."""
+"""Tests which frames, handshake responses and compressed messages the client accepts, in literal bytes."""
 
 import zlib
 
@@ -13,7 +13,7 @@ from wire import (BINARY, CLOSE, CONTINUATION, PING, TEXT, FrameReader, Refused,
 def frames(data, compresses=False):
     reader = FrameReader(compresses)
     found = []
-    for byte in data:  # one at a time: however they come
+    for byte in data:  # byte by byte: the parser is incremental
         reader.feed(bytes([byte]))
         while (one := reader.next()) is not None:
             found.append((one.opcode, one.payload, one.fin, one.rsv))
@@ -32,16 +32,16 @@ def test_frames_are_read():
 
 @pytest.mark.parametrize("data, compresses", [
     (b"\x81\x80\0\0\0\0", False),  # masked
-    (b"\xc1\x00", False),  # RSV1, nothing agreed on
+    (b"\xc1\x00", False),  # RSV1 without an extension
     (b"\xa1\x00", True), (b"\x91\x00", True),  # RSV2, RSV3
     (b"\x41\x00\xc0\x00", True),  # RSV1 on a continuation
-    (b"\xc9\x00", True),  # on a ping
+    (b"\xc9\x00", True),  # RSV1 on a ping
     (b"\x83\x00", False), (b"\x87\x00", False), (b"\x8b\x00", False), (b"\x8f\x00", False),  # reserved opcodes
     (b"\x09\x00", False), (b"\x08\x00", False),  # fragmented control frames
-    (b"\x89\x7e\x00\x7e", False),  # a long one
-    (b"\x80\x00", False), (b"\x00\x00", False),  # continuations of nothing
+    (b"\x89\x7e\x00\x7e", False),  # a control frame of 126 bytes
+    (b"\x80\x00", False), (b"\x00\x00", False),  # continuations outside a message
     (b"\x01\x00\x81\x00", False),  # a message inside another
-    (b"\x81\x7e\x00\x7d", False), (b"\x81\x7f\0\0\0\0\0\0\xff\xff", False),  # not the shortest length
+    (b"\x81\x7e\x00\x7d", False), (b"\x81\x7f\0\0\0\0\0\0\xff\xff", False),  # lengths that are not minimal
     (b"\x81\x7f\x80\0\0\0\0\0\0\0", False),
 ])
 def test_what_is_wrong_in_a_frame_is_a_violation_as_soon_as_it_is_there(data, compresses):
@@ -72,7 +72,7 @@ def test_frames_are_written():
     assert frame(BINARY, bytes(65536), key=bytes(4))[:10] == b"\x82\xff\0\0\0\0\0\x01\0\0"
     for size in range(10):
         assert mask(b"\xf0" * size, key) == bytes(0xF0 ^ key[index % 4] for index in range(size))
-    # As in the suite: where it divides evenly an empty frame ends it.
+    # As in the suite, a message whose length is a multiple of the fragment size ends with an empty frame.
     assert [part[0] for part in fragments(TEXT, b"abcd", 2)] == [0x01, 0x00, 0x80]
     assert [part[0] for part in fragments(TEXT, b"abc", 2, rsv=4)] == [0x41, 0x80]
     assert [part[0] for part in fragments(TEXT, b"ab", 2)] == [0x81]
@@ -189,7 +189,7 @@ def test_what_the_server_must_not_do_is_found():
 
 
 def test_a_window_is_kept_to_the_byte_but_an_eighth():
-    """Two equal stretches, so far apart: a match reaches exactly that far back."""
+    """The message repeats its first 64 bytes after `distance` bytes, so its match has exactly that distance."""
     stretch = bytes(range(64))
     for distance, is_found in ((500, False), (512, False), (512 + 64 + 64, True), (1000, True)):
         message = stretch + contents(4)[2000:2000 + distance - 64] + stretch
@@ -219,7 +219,7 @@ def test_our_messages_keep_to_the_window_of_the_server_s_choice(bits):
         assert inflater.inflate(deflater.deflate(message), len(message)) == message
 
 
-# --- stand-ins
+# --- test data
 
 @pytest.mark.parametrize("index, size, ratio", [
     (0, 194056, 0.044), (1, 263222, 0.851), (2, 222218, 0.389), (3, 263647, 0.055), (4, 1042328, 0.758)])

@@ -1,5 +1,5 @@
-"""The client is judged by what is known already: ws-exceptions.tsv has the results that the suite itself reports for
-npm's `ws` 8.23.0, an echo server with permessage-deflate, where they are not OK.
+"""Checks the client against known results: ws-exceptions.tsv lists those that the suite itself reports for npm's `ws`
+8.23.0, an echo server with permessage-deflate, and that are not OK.
 """
 
 import json
@@ -14,7 +14,7 @@ from serving import HERE, Served, play_cases
 
 KNOWN = read_exceptions(HERE / "ws-exceptions.tsv")
 
-# Of sections 12 and 13 one case a group; `tools/test --part conformance` plays all of them.
+# Few cases of sections 12 and 13; `tools/test --part conformance` plays all of them.
 CASES = "1-7,9,10,12.*.4,13.*.4,12.1.11,13.3.11"
 
 
@@ -28,7 +28,7 @@ def test_ws_gets_from_us_what_it_gets_from_the_suite(options):
     with Served(["node", HERE / "echo.js", json.dumps(options)]) as server:
         results = play_cases(server.url("/"), CASES, parallel=8, patience=3)
     known = KNOWN
-    if options:  # the cases that failed did so because of the number of their fragments
+    if options:  # the failures are caused by the limit of fragments
         known = {id: result for id, result in KNOWN.items() if result.verdict != FAILED}
     cases = [case.id for case in choose(all_cases(), CASES)]
     assert differences(results, known, cases) == []

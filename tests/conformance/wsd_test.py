@@ -1,4 +1,4 @@
-"""wsd, case for case, and the file of its results."""
+"""Tests wsd with the cases, and the file of its exceptions."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from serving import HERE, Served
 EXCEPTIONS = HERE / "wsd-exceptions.tsv"
 WSD = os.environ.get("FBF_WSD", HERE.parents[1] / "build" / "release" / "bin" / "wsd")
 
-# The cases of Autobahn 25.10.1 (fuzzingclient): each group, and how many cases it has.
+# The cases of Autobahn 25.10.1 (fuzzingclient): each group and its number of cases.
 SUITE = """
 1.1:8 1.2:8 2:11 3:7 4.1:5 4.2:5 5:20
 6.1:3 6.2:4 6.3:2 6.4:4 6.5:5 6.6:11 6.7:4 6.8:2 6.9:4 6.10:3 6.11:5 6.12:8 6.13:5 6.14:10 6.15:1 6.16:3 6.17:5 6.18:5
@@ -67,8 +67,8 @@ def test_a_file_of_exceptions_lists_only_known_cases_that_are_not_ok(tmp_path, l
 
 
 @pytest.mark.parametrize("lines", [
-    "1.1.1\tNON-STRICT\tOK",  # without a reason
-    "1.1.1\tOK\tOK\tbecause",  # with one
+    "1.1.1\tNON-STRICT\tOK",  # the reason is missing
+    "1.1.1\tOK\tOK\tbecause",  # a reason for OK
     "1.1.1\tOK",
     "1.1.1\tOK\tOK\n1.1.1\tOK\tOK",
 ])
@@ -99,8 +99,8 @@ def play(*arguments):
 
 
 def test_wsd_is_what_the_file_says(wsd):
-    """Patience, since nothing here should ever time out, and a sanitizer on a busy machine takes its time."""
-    cases = "1-7,10,12.*.4,13.*.4,12.1.11,13.3.11"  # of compression one a group; tools/test --part conformance plays all
+    """The patience is high, since no wait should expire, even with a sanitizer on a busy machine."""
+    cases = "1-7,10,12.*.4,13.*.4,12.1.11,13.3.11"  # few with compression; tools/test --part conformance plays all
     run = play("--quiet", "--cases", cases, "--parallel", "16", "--patience", "20", "--against", EXCEPTIONS, wsd)
     assert (run.returncode, run.stdout) == (0, "")
 

@@ -1,7 +1,6 @@
-// A connection in either role: whole, in single bytes and cut the same events come out and the same
-// bytes go out, and they are those that the plain decoder, which shares no code with it, finds due;
-// and what `run` asks of every stream: memory given back, nothing sent without an event, and only
-// whole frames.
+// A connection in either role: whole, in single bytes and cut, a stream must give the same events and the same sent
+// bytes, and they must be those that the plain decoder, which shares no code with it, expects. The invariants of `run`
+// must hold too: memory is released, nothing is sent without an event, and only whole frames are sent.
 #pragma once
 
 #include <optional>
@@ -38,17 +37,17 @@ inline bool is_last(Event::Type type) {
 }
 
 inline void require_same(const test::Outcome& a, const test::Outcome& b) {
-  require(a.steps.size() == b.steps.size(), "another number of events when cut");
+  require(a.steps.size() == b.steps.size(), "a different number of events when cut");
   for (std::size_t i = 0; i < a.steps.size(); ++i) {
     const test::Step& x = a.steps[i];
     const test::Step& y = b.steps[i];
     require(x.type == y.type && x.payload == y.payload && x.error == y.error && x.code == y.code,
-            "another event when cut");
+            "a different event when cut");
   }
   require(a.sent == b.sent, "other bytes sent when cut");
   require(a.is_open == b.is_open && a.is_finished == b.is_finished &&
               a.is_mid_message == b.is_mid_message,
-          "another state when cut");
+          "a different state when cut");
 }
 
 inline void check_connection(Role role, const Input& input,
@@ -67,7 +66,7 @@ inline void check_connection(Role role, const Input& input,
   }
   const test::Application application = {
       .closes_first = (input.choice & 2U) != 0,
-      .echoes = (input.choice & 4U) != 0  // which may end in the middle
+      .echoes = (input.choice & 4U) != 0  // which may close in the middle
   };
   install(application, stream);
 
@@ -91,13 +90,13 @@ inline void check_connection(Role role, const Input& input,
     const test::Step& step = whole.steps[i];
     require(is_documented(step), "an undocumented event");
     require(is_last(step.type) == (whole.is_finished && i + 1 == whole.steps.size()),
-            "an event behind the last, or an end without one");
+            "an event after the last, or an end without one");
     require(step.payload.size() <= std::max<std::uint64_t>(stream.limits.message, 125),
-            "a message beyond its limit");
+            "a message above its limit");
   }
 }
 
-/// With permessage-deflate: the first byte of the stream says what was agreed on.
+/// With permessage-deflate: the first byte of the stream gives the negotiated parameters.
 inline void check_deflating_connection(Role role, Input input) {
   if (input.stream.empty())
     return;

@@ -1,4 +1,4 @@
-// What a server sends a client with which it has agreed on permessage-deflate.
+// Input from a server to a client, with permessage-deflate.
 #include "tests/fuzz/connection.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

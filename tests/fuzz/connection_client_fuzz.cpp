@@ -1,4 +1,4 @@
-// What a server sends a client.
+// Input from a server to a client.
 #include "tests/fuzz/connection.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

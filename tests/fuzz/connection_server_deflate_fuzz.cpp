@@ -1,4 +1,4 @@
-// What a client sends a server with which it has agreed on permessage-deflate.
+// Input from a client to a server, with permessage-deflate.
 #include "tests/fuzz/connection.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,4 +1,4 @@
-// What a client sends a server.
+// Input from a client to a server.
 #include "tests/fuzz/connection.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -1,5 +1,5 @@
-// An onlooker of either direction: whole, in single bytes and cut it sees the same items, and each byte is in
-// one of them. The choice: 1 the server's direction, 2 frames from the start; 4 and 8: how much is kept.
+// The dissector, in either direction: whole, in single bytes and cut, a stream must give the same items, and each byte
+// must be in one of them. The choice: 1 the server's direction, 2 frames from the start; 4 and 8: how much is kept.
 #include "protocol/inspect/dissector.h"
 
 #include <algorithm>
@@ -24,14 +24,14 @@ class Onlooker {
       dissector_.expect_frames();
   }
 
-  /// `bytes` from a fresh copy before a guard page, which the next call's overwrite.
+  /// Dissects a copy of `bytes` before a guard page; the next call overwrites it.
   void take(std::string_view bytes, test::GuardedMemory& memory) {
     std::span<const std::byte> in = memory.before_guard(bytes);
     while (!in.empty()) {
       const std::size_t before = in.size();
       const auto item = dissector_.next(in);
-      require(item.has_value() || in.empty(), "it stopped before the end");
-      require(in.size() < before, "it took nothing");
+      require(item.has_value() || in.empty(), "stopped before the end");
+      require(in.size() < before, "consumed nothing");
       if (item.has_value())
         add(*item);
     }
@@ -39,28 +39,28 @@ class Onlooker {
 
   std::vector<Seen> end() {
     if (const auto item = dissector_.cut()) {
-      require(!item->is_whole, "a cut item that is whole");
+      require(!item->is_whole, "a cut item is marked as whole");
       add(*item);
     }
-    require(!dissector_.cut().has_value(), "cut twice");
+    require(!dissector_.cut().has_value(), "two cut items");
     return std::move(seen_);
   }
 
  private:
   void add(const Dissected& item) {
     require(item.offset == offset_, "a byte in two items, or in none");
-    require(item.size > 0, "an item of nothing");
+    require(item.size > 0, "an empty item");
     offset_ += item.size;
-    require(item.bytes.size() <= item.size, "more bytes shown than came");
+    require(item.bytes.size() <= item.size, "more bytes shown than received");
     if (item.type == Dissected::Type::kFrame) {
-      require(item.bytes.size() <= kMaxHeaderSize + keep_, "more kept than asked for");
+      require(item.bytes.size() <= kMaxHeaderSize + keep_, "more bytes kept than requested");
       require(item.header_size != 0 || !item.is_whole, "a whole frame without a header");
       require(!item.is_whole || item.size == item.header_size + item.header.payload_length,
-              "a whole frame of another length");
+              "a whole frame of a wrong length");
     }
     if (item.type == Dissected::Type::kHead)
       require(item.bytes.size() == item.size, "a head that is not kept");
-    // Data is an item as it comes.
+    // Each read gives an item of data: join them.
     if (item.type == Dissected::Type::kData && !seen_.empty() &&
         seen_.back().item.type == Dissected::Type::kData) {
       seen_.back().item.size += item.size;
@@ -68,7 +68,7 @@ class Onlooker {
     }
     seen_.push_back({item, test::to_bytes(item.bytes)});
     if (item.type == Dissected::Type::kData)
-      seen_.back().bytes.clear();  // which depend on the cuts
+      seen_.back().bytes.clear();  // they depend on the cuts
   }
 
   std::size_t keep_;
@@ -78,14 +78,14 @@ class Onlooker {
 };
 
 void require_same(const std::vector<Seen>& a, const std::vector<Seen>& b) {
-  require(a.size() == b.size(), "another number of items when cut");
+  require(a.size() == b.size(), "a different number of items when cut");
   for (std::size_t i = 0; i < a.size(); ++i) {
     const Dissected& x = a[i].item;
     const Dissected& y = b[i].item;
     require(x.type == y.type && x.error == y.error && x.is_whole == y.is_whole &&
                 x.header_size == y.header_size && x.offset == y.offset && x.size == y.size &&
                 a[i].bytes == b[i].bytes,
-            "another item when cut");
+            "a different item when cut");
   }
 }
 

@@ -1,6 +1,5 @@
-// Sec-WebSocket-Extensions, in one field and in several: the grammar beside a second reader of it, and what either end
-// makes of the list. The choice: 1 no context takeover; 2, 4 and 8 the window, 8 to 15. A cut at a comma begins
-// another field.
+// Sec-WebSocket-Extensions, in one field and in several: compares the parser with a second one, and checks how both
+// ends negotiate. The choice: 1 no context takeover; 2, 4 and 8 the window, 8 to 15. A cut at a comma begins a field.
 #include "protocol/deflate/extensions.h"
 #include "protocol/http/http_message.h"
 
@@ -14,7 +13,7 @@
 namespace ws::fuzz {
 namespace {
 
-/// What these fields list, if they can be fields at all, and what is made of it.
+/// A request with these fields, and the extensions that they list, if it is complete.
 class Head {
  public:
   explicit Head(const std::vector<std::string>& values) {
@@ -57,7 +56,8 @@ void check(const Input& input) {
   const Head whole({text});
   if (!whole.is_complete())
     return;
-  require(whole.listed() == plain::read_extensions({text}), "another list than the grammar's");
+  require(whole.listed() == plain::read_extensions({text}),
+          "a different list than the plain parser's");
 
   std::vector<std::string> fields = {""};
   for (std::size_t i = 0, cut = 0; i < text.size(); ++i) {
@@ -69,9 +69,10 @@ void check(const Input& input) {
       fields.back() += text[i];
   }
   const Head cut(fields);
-  require(cut.is_complete(), "a head that is none when cut");
-  require(cut.listed() == plain::read_extensions(fields), "another list than the grammar's, cut");
-  require(!cut.listed().has_value() || cut.listed() == whole.listed(), "another list when cut");
+  require(cut.is_complete(), "no valid head when cut");
+  require(cut.listed() == plain::read_extensions(fields),
+          "a different list than the plain parser's, cut");
+  require(!cut.listed().has_value() || cut.listed() == whole.listed(), "a different list when cut");
   if (!whole.extensions().has_value())
     return;
 
@@ -79,7 +80,7 @@ void check(const Input& input) {
       .is_enabled = true,
       .keeps_context = (input.choice & 1U) == 0,
       .window_bits = static_cast<std::uint8_t>(std::max(9U, 8 + (input.choice >> 1U)))};
-  // A client that leaves all to the server takes what a server answers, and for what it means.
+  // A client without restrictions must accept the server's answer and parse the same parameters from it.
   if (const auto answer = accept_deflate(*whole.extensions(), settings)) {
     require(answer->parameters.server_max_window_bits <= settings.window_bits, "a wider window");
     const Head answered({answer->text});
@@ -88,15 +89,15 @@ void check(const Input& input) {
                 validate_deflate_answer(*answered.extensions(), {.is_enabled = true}, agreed) ==
                     Error::kNone &&
                 agreed.has_value() && is_same(*agreed, answer->parameters),
-            "an answer that means something else to the client");
+            "the client parses other parameters from the answer");
   }
   std::optional<DeflateParameters> agreed;
   const Error error = validate_deflate_answer(*whole.extensions(), settings, agreed);
   require(error == Error::kNone || error == Error::kUnofferedExtension ||
               error == Error::kDeflateAnswer,
-          "an undocumented judgement");
+          "an undocumented error");
   require(agreed.has_value() == (error == Error::kNone && !whole.extensions()->empty()),
-          "an agreement over nothing");
+          "parameters without an extension, or the reverse");
   require(!agreed.has_value() ||
               (agreed->server_max_window_bits <= settings.window_bits &&
                agreed->client_max_window_bits <= settings.window_bits &&

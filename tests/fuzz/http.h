@@ -1,4 +1,4 @@
-// Both heads: whole and cut they come to the same, and to an end that is documented.
+// Both kinds of heads: whole and cut, they must give the same, documented result.
 #pragma once
 
 #include <set>
@@ -11,7 +11,7 @@
 
 namespace ws::fuzz {
 
-/// Small ones, so that a short input reaches them.
+/// Small limits, so that a short input reaches them.
 inline Limits small_limits() {
   Limits limits;
   limits.request_line = 100;
@@ -35,7 +35,7 @@ HttpHead::Status parse(Head& head, std::string_view bytes, const std::vector<std
   return status;
 }
 
-/// `start`: what the start line says, as text. `errors`: those that this head may end in.
+/// `start`: returns the start line as text. `errors`: the errors that are possible for this head.
 template <typename Head, typename Start>
 void check_head(const Input& input, const std::set<Error>& errors, Start start) {
   static test::GuardedMemory whole_memory(1 << 16);
@@ -50,16 +50,17 @@ void check_head(const Input& input, const std::set<Error>& errors, Start start) 
   Head cut;
   std::vector<std::size_t> ends = input.cuts;
   ends.push_back(input.stream.size());
-  require(parse(cut, input.stream, ends, limits, cut_memory) == status, "another outcome when cut");
-  require(cut.error() == whole.error(), "another error when cut");
-  Head single;  // in single bytes, to meet each limit at each of them
+  require(parse(cut, input.stream, ends, limits, cut_memory) == status,
+          "a different outcome when cut");
+  require(cut.error() == whole.error(), "a different error when cut");
+  Head single;  // in single bytes, to reach each limit at each byte
   HttpHead::Status single_status = HttpHead::Status::kNeedMore;
   for (std::size_t end = 1;
        end <= input.stream.size() && single_status == HttpHead::Status::kNeedMore; ++end) {
     single_status = single.parse(input.stream.substr(0, end), limits);
   }
   require(single_status == status && single.error() == whole.error(),
-          "another outcome byte by byte");
+          "a different outcome byte by byte");
   require((status == HttpHead::Status::kError) == (whole.error() != Error::kNone),
           "an error without a reason, or a reason without an error");
 
@@ -70,15 +71,15 @@ void check_head(const Input& input, const std::set<Error>& errors, Start start) 
             "more bytes kept than the limits allow");
   } else {
     require(whole.size() == cut.size() && whole.size() <= input.stream.size(),
-            "another end when cut");
+            "a different end when cut");
     require(input.stream.substr(0, whole.size()).ends_with("\n\r\n"),
             "an end without an empty line");
-    require(start(whole) == start(cut), "another start line when cut");
+    require(start(whole) == start(cut), "a different start line when cut");
     require(whole.field_count() == cut.field_count() && whole.field_count() <= limits.fields,
-            "another number of fields when cut, or too many");
+            "a different number of fields when cut, or too many");
     for (std::size_t i = 0; i < whole.field_count(); ++i) {
-      require(whole.field_name(i) == cut.field_name(i), "another name when cut");
-      require(whole.field_value(i) == cut.field_value(i), "another value when cut");
+      require(whole.field_name(i) == cut.field_name(i), "a different name when cut");
+      require(whole.field_value(i) == cut.field_value(i), "a different value when cut");
       require(is_token(whole.field_name(i)), "a name that is no token");
       require(whole.field_value(i).find_first_of(std::string_view("\0\r\n", 3)) ==
                   std::string_view::npos,

@@ -1,4 +1,4 @@
-// A request's head, and what judging an upgrade makes of it.
+// The head of a request, and its validation as an upgrade.
 #include "protocol/http/handshake.h"
 #include "tests/fuzz/http.h"
 

@@ -1,11 +1,11 @@
-// A response's head, and what a client makes of it.
+// The head of a response, and its validation by a client.
 #include "protocol/client/client_handshake.h"
 #include "tests/fuzz/http.h"
 
 namespace {
 
 std::string start_and_judgement(const ws::HttpResponse& response) {
-  ws::fuzz::require(response.status() >= 100 && response.status() <= 999, "no status");
+  ws::fuzz::require(response.status() >= 100 && response.status() <= 999, "an invalid status");
   static const ws::ClientHandshake kClient = [] {
     ws::ClientHandshake client;
     client.subprotocols = {"chat"};
@@ -15,7 +15,7 @@ std::string start_and_judgement(const ws::HttpResponse& response) {
   ws::ClientHandshake::Established established = kClient.validate_response(response);
   const std::uint16_t code = ws::describe(established.error).code;
   ws::fuzz::require(code == 0 || code == 1002 || established.error == ws::Error::kExtensionSyntax,
-                    "an undocumented judgement");
+                    "an undocumented error");
   std::string text = std::move(established.subprotocol);
   text.append(ws::describe(established.error).tag).append(std::to_string(response.status()));
   return text.append(response.reason());

@@ -1,8 +1,8 @@
-// What a fuzzer's input means: how to cut, and what.
+// The format of a fuzzer's input: the cuts, and the stream to cut.
 //
-//      byte 0       number of cuts, 0 to 15 (its low four bits); the rest: for the target
-//      next bytes   one a cut: the length of a read, 0 included
-//      the rest     the stream; what the cuts do not reach is one last read
+//      byte 0       number of cuts, 0 to 15 (its low four bits); the other bits: for the target
+//      next bytes   one per cut: the length of a read, 0 included
+//      remainder    the stream; its bytes after the last cut are one last read
 #pragma once
 
 #include <cstddef>
@@ -41,7 +41,7 @@ struct Input {
   }
 };
 
-/// Ends the run, for the fuzzer to keep its input, unless `holds`.
+/// Aborts unless `holds`, so that the fuzzer saves the input.
 inline void require(bool holds, const char* what) {
   if (holds)
     return;

@@ -1,4 +1,4 @@
-// UTF-8, whole and cut, by the block and by the byte, beside a decoder that knows no table of ranges.
+// UTF-8, whole and cut, by block and by byte, compared with a decoder that uses no table of ranges.
 #include "protocol/frame/utf8.h"
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace {
 
-/// RFC 3629 §3 by arithmetic: decodes, and asks whether the value needed that many bytes.
+/// RFC 3629 §3 by arithmetic: decodes, and checks that the value needs that many bytes.
 bool is_utf8_by_value(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto first = static_cast<unsigned char>(text[i++]);
@@ -45,12 +45,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (input.stream.size() > 1 << 16)
     return 0;
   const std::span<const std::byte> whole = memory.before_guard(input.stream);
-  require(ws::is_utf8(whole) == is_valid, "whole: another judgement");
+  require(ws::is_utf8(whole) == is_valid, "whole: a different result");
 #if FBF_FAST
   if (std::ssize(whole) >= ws::kUtf8Block) {
     const std::byte* const to = ws::skip_utf8_blocks(whole.data(), whole.data() + whole.size());
     const auto passed = static_cast<std::size_t>(to - whole.data());
-    require(is_utf8_by_value(input.stream.substr(0, passed)), "blocks: passed over what is wrong");
+    require(is_utf8_by_value(input.stream.substr(0, passed)), "blocks: skipped invalid bytes");
     require(!is_valid || passed == 0 || whole.size() - passed < 7, "blocks: stopped too early");
   }
 #endif
@@ -67,14 +67,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     is_accepted = validator.accept(piece);
     const auto accepts_byte = [&](std::byte byte) { return by_bytes.accept(byte); };
     require(std::ranges::all_of(piece, accepts_byte) == is_accepted,
-            "byte by byte: another judgement");
+            "byte by byte: a different result");
     require(!is_accepted || by_bytes.is_complete() == validator.is_complete(),
-            "byte by byte: another character is open");
+            "byte by byte: a different incomplete character");
     begin = end;
   };
   for (const std::size_t cut : input.cuts)
     accept_up_to(cut);
   accept_up_to(input.stream.size());
-  require((is_accepted && validator.is_complete()) == is_valid, "cut: another judgement");
+  require((is_accepted && validator.is_complete()) == is_valid, "cut: a different result");
   return 0;
 }

@@ -1,8 +1,8 @@
-// The capture reader, from the link layer to the frames, on packets that nobody would send.
+// The capture reader, from the link layer to the frames, on invalid packets.
 //
-// Input: a byte that chooses the link type and what is shown; then packets, each with two bytes of length, one of how
-// much more the wire had, one of time that passed, and its bytes. Whatever they are, each packet has a row, and each
-// byte of a stream is in one item at most.
+// Input: a byte that chooses the link type; then packets, each with two bytes for its length, one for the number of
+// bytes that the capture lacks, one for the time since the previous packet, and its bytes. Each packet must have a row,
+// and each byte of a stream must be in at most one item.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -40,7 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     ws::fuzz::require(length != 0 && item.item.offset >= end, "items overlap");
     end = item.item.offset + length;
     ws::fuzz::require(!ws::trace::to_text(item).empty() && !ws::trace::to_json(item).empty(),
-                      "nothing to show");
+                      "an item without text");
   };
   std::vector<ws::trace::CheckedRow> checked;
   std::int64_t now = 0;
@@ -50,7 +50,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto more = std::to_integer<std::size_t>(in[2]);
     now += std::to_integer<std::int64_t>(in[3]) * 1'000'000;
     in = in.subspan(4);
-    // In memory of its own, so that a byte read behind it is found.
+    // A separate allocation, so that a read past its end is found.
     const std::vector<std::byte> bytes(
         in.begin(), in.begin() + static_cast<std::ptrdiff_t>(std::min(length, in.size())));
     in = in.subspan(bytes.size());
@@ -62,7 +62,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       follower.take(packet, *tcp, visit);
     }
     const ws::trace::Row row = rows.take(packet, tcp);
-    ws::fuzz::require(row.number == number && !row.protocol.empty(), "a packet without its row");
+    ws::fuzz::require(row.number == number && !row.protocol.empty(), "a packet without a row");
     ws::fuzz::require(!ws::trace::to_line(row, 6).empty() && !ws::trace::to_json(row, 9).empty(),
                       "an empty row");
     checked.push_back({.row = row});

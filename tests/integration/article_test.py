@@ -1,5 +1,5 @@
-"""The article's session (seed: spring-webflux-websocket.md): what its client says, what it hears, what the server logs,
-and the bytes that cross the wire, counted by a relay between the two. Its rows:
+"""The article's session (seed: spring-webflux-websocket.md): the messages in both directions, the server's log, and the
+bytes on the wire, which a relay counts. Its rows:
 
     row   4    client    227    the request: ws's own, to localhost:8080, offering permessage-deflate
     row   6    server    218    the 101, which declines it
@@ -23,8 +23,8 @@ AS_THE_ARTICLE = {"headers": {"Host": "localhost:8080"}}
 
 
 class Relay:
-    """One TCP connection, passed on to the server. `crossed`: who sent how many bytes, "FIN" for the end, in order;
-    what the same side sends in several pieces is one entry."""
+    """Relays one TCP connection to the server. `crossed` lists in order the sender and its number of bytes, or "FIN";
+    consecutive pieces from the same side are one entry."""
 
     def __init__(self, server):
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -44,8 +44,8 @@ class Relay:
         while data := source.recv(65536):
             self.note(name, len(data))
             if name == "server" and data[0] == 0x88:
-                # The server ends TCP without waiting for the client to do so: its Close is only passed on, and the
-                # client only knows that it may end TCP, when the server's FIN has come.
+                # The server must end TCP without waiting for the client: the relay holds its Close back until its FIN
+                # has arrived, so that the client cannot end TCP first.
                 assert source.recv(65536) == b""
                 self.note(name, "FIN")
             target.sendall(data)
@@ -70,7 +70,7 @@ def test_the_session_message_for_message_and_byte_for_byte(wsd):
         assert client.event() == {"text": "Echo: hello world!"}
         client.do(close=[1000])
         assert client.event() == {"close": [1000, ""]}
-        wait_for(lambda: len(relay.crossed) == 8, "both have ended TCP")
+        wait_for(lambda: len(relay.crossed) == 8, "both sides have ended TCP")
     assert relay.crossed == [
         ("client", 227), ("server", 218),
         ("client", 18), ("server", 20),
@@ -152,7 +152,7 @@ def test_the_chat_and_its_log(wsd):
             first.do(text="hello")
             assert second.event() == {"text": "Broadcast: hello"}
             second.do(text="hi")
-            # Nothing comes back to the speaker: what the first hears next is what the second said.
+            # The chat does not echo to the speaker: the next message to the first client is the second client's.
             assert first.event() == {"text": "Broadcast: hi"}
             first.do(close=[1000])
             assert first.event() == {"close": [1000, ""]}

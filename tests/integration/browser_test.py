@@ -16,7 +16,7 @@ from wsd import PATIENCE
 
 
 class Tab:
-    """One page. `complaints`: what the browser had to say of it, Content-Security-Policy violations among them."""
+    """One page. `complaints`: the browser's log entries, exceptions and issues, such as CSP violations."""
 
     def __init__(self, connection):
         self.connection = connection
@@ -125,7 +125,7 @@ def test_the_page_echoes_and_shows_the_close_code(wsd, chromium):
             await tab.click("echo-connect")
             await tab.say("echo", "hello from a page")
             await tab.hears("echo", "Echo: hello from a page")
-            await tab.click("echo-connect")  # which now closes
+            await tab.click("echo-connect")  # the button now closes
             await tab.hears("echo", "1000")
     run(session())
     server.logged(r"Received: hello from a page")
@@ -161,7 +161,7 @@ def test_the_page_shows_the_code_of_the_servers_close(wsd, chromium):
 @pytest.mark.parametrize("options, parameters", [([], ""), (["--deflate-no-takeover"], "; server_no_context_takeover"
                                                                                     "; client_no_context_takeover")])
 def test_chromium_and_wsd_agree_on_permessage_deflate(wsd, chromium, options, parameters):
-    """Three times the same line, so that a window which is kept is looked back into; the wire log shows RSV1."""
+    """Sends the same line three times, so that the compressor uses a kept window; the wire log shows RSV1."""
     server = wsd("--deflate", "--wire-log", *options)
     line = "what is said here is said again, and then said again, as such things are; 你好"
 
@@ -184,7 +184,7 @@ def test_chromium_and_wsd_agree_on_permessage_deflate(wsd, chromium, options, pa
 
 
 def test_the_pages_policy_lets_no_other_script_run(wsd, chromium):
-    """And so the other tests would hear a complaint, were there one."""
+    """This also shows that the other tests would detect a complaint."""
     server = wsd()
 
     async def session():

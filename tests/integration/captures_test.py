@@ -1,8 +1,8 @@
-"""wstrace against Wireshark: on each capture of captures/, on what becomes of one when packets are lost, doubled or out
-of order, on other link layers and file formats, and on what is no capture.
+"""Compares wstrace with Wireshark: on each capture of captures/, with lost, doubled or reordered packets, and with other
+link layers and file formats. Also tests invalid files.
 
-For each captures/NAME.pcap tshark 4.0 has written NAME.rows and NAME.frames (tools/captures). wstrace must say the
-same; so must tshark today, or this system's Wireshark is another one than the captures were documented with."""
+For each captures/NAME.pcap tshark 4.0 has written NAME.rows and NAME.frames (tools/captures). wstrace must print the
+same; so must the installed tshark, or its version differs from the one that documented the captures."""
 
 import contextlib
 import hashlib
@@ -33,12 +33,12 @@ def article():
 
 
 def shorten(payload):
-    """As tools/captures does with long ones."""
+    """Replaces a long payload by its hash, as tools/captures does."""
     return payload if len(payload) <= 256 else "sha256:" + hashlib.sha256(bytes.fromhex(payload)).hexdigest()
 
 
 def frames_of(lines):
-    """What --frames --json says, without what is no frame."""
+    """The frames in the output of --frames --json."""
     return [item for item in map(json.loads, lines) if item["type"] == "frame"]
 
 
@@ -82,7 +82,7 @@ def test_each_capture_has_wireshark_s_frames(name):
     found = []
     for item in frames_of(wstrace(data, "--frames", "--json", "--bytes", "1000000")):
         if not item["whole"]:
-            continue  # Wireshark dissects only what is whole
+            continue  # Wireshark dissects only whole frames
         payload = (item["text"].encode() if "text" in item else bytes.fromhex(item["payload"]) if "payload" in item
                    else struct.pack(">H", item["status_code"]) + item["reason"].encode())
         found.append(dict(zip(columns, (str(value) for value in (
@@ -119,19 +119,19 @@ def changes(packets):
             yield f"swap {i + 1} and {i + 2}", packets[:i] + [packets[i + 1], packets[i]] + packets[i + 2:]
 
 
-# The article, and three in which one segment of a direction follows another: name, client port, number of packets.
+# The article, and three captures with consecutive segments in one direction: name, client port.
 CHANGED = [("article", 53522), ("coalesced", 40001), ("lengths", 40001), ("slow-reader", 40001)]
 CHANGES = [f"{name}: {change}" for name, _ in CHANGED for change, _ in changes([None] * len(expected(name, "rows")))]
 
 
 @pytest.fixture(scope="module")
 def changed():
-    """One capture of all changes, each on a client port of its own; what both readers make of it, change by change."""
+    """One capture of all changes, each on its own client port. Returns the rows of both readers by change."""
     packets, sizes = [], []
     for name, port in CHANGED:
         original = pcap.read(CAPTURES / f"{name}.pcap")
         for change, chosen in changes(original):
-            # In the order of the capture, and at its times: what is swapped has only changed places.
+            # Keeps the times in order: swapped packets only change places.
             start = 1_700_000_000_000_000_000 + len(sizes) * 10_000_000_000
             times = sorted(packet.time - original[0].time for packet in chosen)
             moved = [packet._replace(time=start + time) for time, packet in zip(times, chosen)]
@@ -149,13 +149,13 @@ def changed():
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_wstrace_and_wireshark_agree_on_a_capture_with_a_packet_changed(changed, name):
-    # Where a note in brackets differed, a list here would say why. None does.
+    # No exceptions: the notes in brackets are equal, too.
     for ours, theirs in changed[name]:
         assert ours == theirs
 
 
 def test_the_changes_bring_out_wireshark_s_notes(changed):
-    """Else the test above would compare little."""
+    """Without these notes the test above would compare little."""
     text = "\n".join(ours for rows in changed.values() for ours, _ in rows)
     for note in ("[TCP Retransmission]", "[TCP Spurious Retransmission]", "[TCP Out-Of-Order]",
                  "[TCP Previous segment not captured]", "[TCP ACKed unseen segment]",
@@ -169,7 +169,7 @@ def test_frames_do_not_depend_on_the_order_of_the_segments():
         packets = pcap.read(CAPTURES / f"{name}.pcap")
 
         def frames(changed):
-            # In which packet a frame ended is another matter now.
+            # The packet in which a frame ends may differ.
             return sorted((item["stream"], item["source"], item["seq"], json.dumps(item | {"packet": 0}))
                           for item in frames_of(wstrace(pcap.pcap(changed), "--frames", "--json")))
         wanted = frames(packets)
@@ -197,7 +197,7 @@ def test_a_segment_that_is_missing_is_said_and_the_rest_is_shown():
 
 
 def test_no_frames_behind_an_upgrade_that_was_refused():
-    """Wireshark shows HTTP, or bytes."""
+    """Wireshark shows HTTP or bytes instead."""
     refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     refused = pcap.Conversation().upgrade(answer=refusal).add("client", frame(TEXT, b"hello"))
     accepted = pcap.Conversation(40002).upgrade().add("client", frame(TEXT, b"hello"))
@@ -312,7 +312,7 @@ def test_sequence_numbers_wrap_around():
     bases = {}
     for packet in packets[:2]:
         bases[pcap.source_port(packet)] = struct.unpack_from(">I", packet.data, pcap.SEQ)[0]
-    # 2^32 lies inside the request, and inside the 101.
+    # The numbers pass 2^32 inside the request and inside the 101.
     client, server = (2**32 - 100 - bases[port] for port in (53522, 8080))
     moved = []
     for packet in packets:
@@ -326,11 +326,11 @@ def test_sequence_numbers_wrap_around():
     assert wstrace(data, "--frames") == wstrace(pcap.pcap(packets), "--frames")
 
 
-# --- many of one kind: what an enemy would send
+# --- hostile captures: very many bytes, segments or streams
 
 def in_time(data, *options):
-    """In 20 s of processor time, of which a busy machine takes nothing: it is a second at most, and what is quadratic
-    takes minutes."""
+    """Limits wstrace to 20 s of CPU time, which other load does not affect: linear time is at most a second, quadratic
+    time is minutes."""
     def prepare():
         resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
     with tempfile.NamedTemporaryFile() as file:
@@ -361,7 +361,7 @@ def test_a_head_that_comes_byte_by_byte_is_read():
 
 @pytest.mark.parametrize("options", [(), ("--frames",)], ids=["rows", "frames"])
 def test_many_segments_in_any_order(options):
-    """One message of 30,000 bytes, a byte a segment, the last one first; and one whose beginning never comes."""
+    """A message in 30,000 one-byte segments in reverse order, and a stream whose first bytes never arrive."""
     payload = frame(BINARY, bytes(30_000))
     conversation = pcap.Conversation().upgrade()
     begin = conversation.next["client"]
@@ -376,7 +376,7 @@ def test_many_segments_in_any_order(options):
 
 
 def test_segments_behind_a_gap_take_memory_even_if_they_are_small():
-    """4 MiB of it and no more: then the gap is given up, long before the capture ends."""
+    """At 4 MiB, overhead included, wstrace gives up the gap, long before the capture ends."""
     conversation = pcap.Conversation().upgrade()
     for i in range(40_000):
         conversation.add("client", b"x", seq=1000 + 2 * i)
@@ -433,7 +433,7 @@ def test_other_file_formats(form, order, nanoseconds):
 @pytest.mark.parametrize("ticks", [2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1])
 @pytest.mark.parametrize("digits", [0, 6, 9])
 def test_a_clock_that_no_capture_has(ticks, digits):
-    """Times of 64 bits, as pcapng can say them."""
+    """pcapng has timestamps of 64 bits."""
     first, second = article()[:2]
     data = pcap.pcapng([first._replace(time=0), second._replace(time=ticks)], nanoseconds=True)
     data = data.replace(struct.pack("<HHBxxx", 9, 1, 9), struct.pack("<HHBxxx", 9, 1, digits))
@@ -462,14 +462,14 @@ def test_packets_that_the_capture_has_cut(size):
     wstrace(data, "--frames")
 
 
-# --- text from outside
+# --- untrusted text
 
 ODD = [b"\xed\xa0\x80", b"\xff\xfe", b"\xc0\xaf", b"\xf4\x90\x80\x80", b"\0", b"\x1b[2J", b"\x7f", b"\xc2\x85",
        b"\xe2\x80\xae", b"\xef\xbf\xbf", b'"', b"\\", "é".encode()]
 
 
 def outputs(data, *options):
-    """What it prints, as bytes: a line each."""
+    """The lines that wstrace prints, as bytes."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(data)
         file.flush()
@@ -487,7 +487,7 @@ def test_text_from_outside_is_printable_and_json_is_json(odd):
     data = pcap.pcap(conversation.packets + framed.packets)
     for options in ((), ("--frames",)):
         for line in outputs(data, *options):
-            text = line.decode()  # which is strict
+            text = line.decode()  # fails on invalid UTF-8
             assert {c for c in text if not c.isprintable()} <= {"\uffff"}, text
     infos = [json.loads(line.decode())["info"] for line in outputs(data, "--json")]
     assert any(" (text/" in info for info in infos)
@@ -502,7 +502,7 @@ def test_a_long_info_column_ends_with_a_character():
         assert len(line.split(b" HTTP 4")[1]) in range(4090, 4101), "Wireshark shows 4,095 bytes, with half a character"
 
 
-# --- what is no capture
+# --- invalid captures, options and outputs
 
 def test_a_file_that_ends_in_a_packet_is_shown_up_to_there():
     data = (CAPTURES / "article.pcap").read_bytes()
@@ -553,7 +553,7 @@ def test_what_cannot_be_written_is_no_success(options):
 
 @pytest.mark.parametrize("has_default", [True, False], ids=["default", "ignored"])
 def test_a_reader_that_has_had_enough_ends_it(has_default):
-    """SIGPIPE ends it; where that is ignored, the failing write does, at once."""
+    """SIGPIPE ends wstrace; if the signal is ignored, the first failed write does."""
     command = f"exec {pcap.program('wstrace')} -"
     with subprocess.Popen([*(["env", "--ignore-signal=PIPE"] if not has_default else []), "sh", "-c", command],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tracer:
@@ -561,7 +561,7 @@ def test_a_reader_that_has_had_enough_ends_it(has_default):
         tracer.stdin.write(data)
         tracer.stdout.close()
         with pytest.raises(BrokenPipeError):
-            for _ in range(10_000):  # it ends before it has read all of it
+            for _ in range(10_000):  # wstrace ends before it has read everything
                 tracer.stdin.write(data[24:])
         with contextlib.suppress(BrokenPipeError):
             tracer.stdin.close()
@@ -581,7 +581,7 @@ def read_until(tracer, what):
     lines = []
     while not lines or what not in lines[-1]:
         lines.append(tracer.stdout.readline())
-        assert lines[-1], f"it ended, and {what!r} had not come: {lines}"
+        assert lines[-1], f"wstrace ended without printing {what!r}: {lines}"
     return lines
 
 
@@ -592,7 +592,7 @@ def test_a_live_capture_is_shown_as_it_comes(wsd):
     with Raw(server, "/echo") as raw:
         raw.send(frame(TEXT, b"live"))
         assert raw.frame() == (TEXT, b"Echo: live")
-        # The connection is still open: nothing was put off to its end.
+        # The connection is still open: wstrace does not wait for its end.
         shown = read_until(frames, 'Text="Echo: live"')
         assert " Seq=1 " in shown[0] and "GET /echo HTTP/1.1" in shown[0]
         assert any("WebSocket Text [FIN] [MASKED]" in line for line in shown)
@@ -605,7 +605,7 @@ def test_a_live_capture_is_shown_as_it_comes(wsd):
 
 
 # A user who may not capture is told that first, before wstrace looks at the filter or opens the file.
-NOT_ALLOWED = " (capturing is root's)" if os.geteuid() != 0 else None
+NOT_ALLOWED = " (capturing needs root)" if os.geteuid() != 0 else None
 
 
 @pytest.mark.parametrize("options, complaint", [

@@ -1,11 +1,11 @@
-// A room full of `ws` clients, each of which checks what it hears.
+// Many `ws` clients in one room; each checks the messages that it receives.
 //
 //      node chat.js URL CLIENTS MESSAGES SIZE WINDOW
 //
-// Each client says its MESSAGES, of SIZE bytes and numbered, but runs no more than WINDOW ahead of the slowest of those
-// that it hears: so none falls further behind than 2 * WINDOW * CLIENTS * SIZE, however slowly this process reads. When
-// all have heard all, each sends a ping: what was said once too often would come before the pong. At the end
-// {"heard": ..., "faults": [...]} is printed.
+// Each client sends MESSAGES numbered messages of SIZE bytes, at most WINDOW ahead of the slowest of the other clients. So
+// no client has more than 2 * WINDOW * CLIENTS * SIZE unread bytes, even if this process reads slowly. When all messages
+// have arrived, each client sends a ping: a duplicate message would arrive before the pong. At the end the program prints
+// {"heard": ..., "faults": [...]}.
 'use strict';
 const WebSocket = require('ws');
 
@@ -22,7 +22,7 @@ class Client {
     this.number = number;
     this.said = 0;
     this.heard = 0;
-    this.next = new Array(clients).fill(0);  // of each speaker
+    this.next = new Array(clients).fill(0);  // number of the next message, by speaker
     this.socket = new WebSocket(url);
     this.socket.on('message', (data) => this.hear(data.toString()));
     this.socket.on('pong', () => this.socket.close(1000));

@@ -1,4 +1,4 @@
-"""The chat with many: who hears what, and who is disconnected."""
+"""The chat with many members: who receives which messages, and who is disconnected."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ wsd = loops(1, 2)
 
 
 def talk(server, size, window):
-    """50 clients of npm's `ws` say 200 texts each; what they heard in all, and what was wrong."""
+    """50 clients of npm's `ws` send 200 texts each. Returns the number of texts received, and the faults."""
     command = ["node", HERE / "chat.js", server.url("/chat"), *map(str, (CLIENTS, MESSAGES, size, window))]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=2 * PATIENCE)
     result = json.loads(run.stdout)
@@ -23,7 +23,7 @@ def talk(server, size, window):
 
 def test_each_of_the_others_hears_each_message_in_its_speakers_order_once(wsd):
     server = wsd()
-    # All say all at once: 10,000 texts, which are 340 KiB for each receiver, less than the limit.
+    # All clients send at once: 10,000 texts, 340 KiB for each receiver, less than the limit.
     assert talk(server, size=20, window=MESSAGES) == (CLIENTS * (CLIENTS - 1) * MESSAGES, [])
     server.logged(r"Client disconnect: [0-9a-f]{8}, Total: 0")
 
@@ -37,7 +37,7 @@ def test_a_binary_message_is_broadcast_as_text(wsd):
 
 
 def test_one_that_never_reads_is_put_out_while_the_others_lose_nothing(wsd):
-    """It is sent 10,000 texts of 1 KiB: the kernel's buffers swallow some 4 MB, the server queues 1 MiB."""
+    """10,000 texts of 1 KiB are sent to it: the kernel buffers some 4 MB, the server queues 1 MiB."""
     server = wsd("--close-timeout", "1s")
     with Raw(server, "/chat") as silent:
         (joined,) = server.logged(r"New client connected: ([0-9a-f]{8}), Total: 1")
@@ -46,7 +46,7 @@ def test_one_that_never_reads_is_put_out_while_the_others_lose_nothing(wsd):
         if f"Session {joined[1]} reset: close timeout: the peer is not reading" in server.log():
             with pytest.raises(ConnectionResetError):
                 silent.close_frame()
-        else:  # once the messages were dropped the kernel had room for the Close
+        else:  # after the messages were dropped, the kernel accepted the Close
             assert silent.close_frame() == (1008, "too slow: messages were dropped")
     put_out = server.logged(r"Session ([0-9a-f]{8}) disconnected: the peer reads too slowly \(queued (\d+) bytes\)")
     assert [line[1] for line in put_out] == [joined[1]]
@@ -63,7 +63,7 @@ def test_one_that_reads_again_finds_whole_messages_and_then_1008(wsd):
             assert member.frame() == (TEXT, b"Welcome to broadcast chat!")
         said = 0
         while "disconnected" not in server.log():
-            assert said < len(texts), "nobody was disconnected"
+            assert said < len(texts), "the slow reader was not disconnected"
             batch = texts[said:said + 100]
             said += len(batch)
             speaker.send(b"".join(frame(TEXT, text) for text in batch))
@@ -74,7 +74,7 @@ def test_one_that_reads_again_finds_whole_messages_and_then_1008(wsd):
         while (next_frame := slow.frame())[0] != CLOSE:
             assert next_frame == (TEXT, b"Broadcast: " + texts[heard])
             heard += 1
-        assert next_frame[1][:2] == b"\x03\xf0", "1008"
+        assert next_frame[1][:2] == b"\x03\xf0", "the close code is 1008"
         assert next_frame[1][2:] == b"too slow: messages were dropped"
         assert heard < said - 900, "about 1 MiB was dropped"
         slow.send(frame(CLOSE, next_frame[1][:2]))
@@ -83,4 +83,4 @@ def test_one_that_reads_again_finds_whole_messages_and_then_1008(wsd):
         speaker.send(frame(TEXT, b"still there?"))
         assert quick.frame() == (TEXT, b"Broadcast: still there?")
     assert len(server.logged(r"Session [0-9a-f]{8} disconnected: the peer reads too slowly \(queued \d+ bytes\)")) == 1
-    wait_for(lambda: server.descriptors() == idle, "all sessions are gone")
+    wait_for(lambda: server.descriptors() == idle, "no session is left")

@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, and ours beside them."""
+"""wsd with third-party clients, and with wsc."""
 
 import asyncio
 import base64
@@ -138,7 +138,7 @@ def test_websockets_many_at_a_time(wsd):
     async def all_of_them():
         await asyncio.gather(*(session(number) for number in range(clients)))
     asyncio.run(asyncio.wait_for(all_of_them(), PATIENCE))
-    wait_for(lambda: server.sessions() == [], "all are gone")
+    wait_for(lambda: server.sessions() == [], "no session is left")
 
 
 def test_websockets_over_ipv6(wsd):

@@ -1,4 +1,4 @@
-"""What the integration tests share: where the programs are, what only root may do, that in CI nothing is skipped."""
+"""Shared by the integration tests: paths of programs, tests that need root, and that a skipped test fails in CI."""
 
 import contextlib
 import functools
@@ -11,16 +11,15 @@ HERE = Path(__file__).resolve().parent
 
 
 def program(name):
-    """The path of a program of ours: as FBF_WSD or FBF_WSC says, or else in the build FBF_BUILD_DIR (ctest sets them
-    all), or else in the release build."""
+    """The path of a program: FBF_WSD or FBF_WSC, else in the build FBF_BUILD_DIR (ctest sets them all), else in the
+    release build."""
     build = Path(os.environ.get("FBF_BUILD_DIR", HERE.parents[1] / "build" / "release"))
     path = Path(os.environ.get(f"FBF_{name.upper()}", build / "bin" / name))
     assert path.exists(), f"{path} is not built"
     return str(path)
 
 
-# For a test that captures. An ordinary user runs it too and must be refused, so it is never skipped, and it fails if
-# it passes without root.
+# For a test that captures. Without root it must fail with PermissionError, so it is never skipped.
 only_root = pytest.mark.xfail(os.geteuid() != 0, raises=PermissionError, strict=True, reason="capturing is root's")
 
 
@@ -29,13 +28,13 @@ def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
         report.outcome = "failed"
-        report.longrepr = f"skipped, and in CI nothing may be: {item.nodeid}: {call.excinfo and call.excinfo.value}"
+        report.longrepr = f"skipped, which CI does not allow: {item.nodeid}: {call.excinfo and call.excinfo.value}"
 
 
 @pytest.fixture
 def wsd():
-    """Starts servers: wsd("--max-message", "1KiB"). At the end of the test each must end well on SIGTERM."""
-    from wsd import Wsd  # which needs `program` from here
+    """Starts servers: wsd("--max-message", "1KiB"). At the end of the test each must exit with 0 on SIGTERM."""
+    from wsd import Wsd  # here, because wsd.py imports `program` from this file
     with contextlib.ExitStack() as servers:
         def start(*options, **more):
             server = Wsd(*options, **more)
@@ -45,7 +44,7 @@ def wsd():
 
 
 def loops(*numbers):
-    """For a module: `wsd = loops(1, 2)` plays its tests with one loop, and again with two."""
+    """`wsd = loops(1, 2)` in a module runs its tests with one loop, and again with two."""
     @pytest.fixture(params=numbers, ids="threads={}".format)
     def started(wsd, request):
         return functools.partial(wsd, "--threads", str(request.param))

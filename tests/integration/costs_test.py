@@ -1,9 +1,9 @@
-"""What a message costs: system calls and allocations, which are counted, not timed, and so are the same on any machine
-and beside any other test. A library that is preloaded into wsd counts them: tests/support/count_calls.cpp.
+"""The cost of a message in system calls and allocations. They are counted, not timed, so other load does not change
+them. A library preloaded into wsd counts them: tests/support/count_calls.cpp.
 
-How much the loop finds ready in one turn is a matter of timing. So the server is stopped while a round is sent, and
-goes on when all of it has arrived. What still varies is the number of turns: to be stopped interrupts a wait. `TURNS`
-is room for that; whatever else is called must be as often as is said here, and nothing else may be."""
+How many events one loop iteration finds depends on timing. So the server is stopped while a round is sent, and
+continues when the whole round has arrived. Only the number of iterations still varies, because a stop interrupts
+epoll_wait: `TURNS` is its upper bound. Every other call must occur exactly as often as stated here."""
 
 import collections
 import contextlib
@@ -21,9 +21,9 @@ from conftest import HERE
 from wsd import BINARY, CLOSE, PING, PONG, TEXT, Raw, frame, upgrade, wait_for
 
 ROUNDS = 5
-TURNS = 3  # of a loop, in a round
+TURNS = 3  # at most, iterations of a loop in a round
 ALLOCATIONS = ("malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign")
-RECORD = struct.Struct("24sQ")  # as count_calls.cpp has it
+RECORD = struct.Struct("24sQ")  # the layout in count_calls.cpp
 LISTENING = "0A"  # in /proc/net/tcp
 
 
@@ -41,7 +41,7 @@ class Costs(collections.Counter):
 
 
 class CountedServer:
-    """wsd, its calls counted."""
+    """wsd with its calls counted."""
 
     def __init__(self, wsd, *options):
         build = Path(os.environ.get("FBF_BUILD_DIR", HERE.parents[1] / "build" / "release"))
@@ -50,24 +50,24 @@ class CountedServer:
         with tempfile.NamedTemporaryFile(prefix="count-calls-") as file:
             file.truncate(mmap.PAGESIZE)
             self.records = mmap.mmap(file.fileno(), mmap.PAGESIZE)
-            # The log allocates, and a deadline that nobody needed any more costs a turn.
+            # The log allocates, and an expired deadline costs an iteration.
             self.wsd = wsd("--log-level=off", "--handshake-timeout=1h", *options,
                            command=("env", f"COUNT_CALLS={file.name}", f"LD_PRELOAD={library}"))
 
     def connect(self, path, count):
         raws = [Raw(self.wsd, path) for _ in range(count)]
-        for raw in raws:  # the kernel must take a round while the server reads nothing of it
+        for raw in raws:  # the kernel must buffer a round while the server is stopped
             raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
         return raws
 
-    # --- What it has called
+    # --- Counts
 
     def counted(self):
         rows = (RECORD.unpack_from(self.records, at) for at in range(0, mmap.PAGESIZE, RECORD.size))
         return Costs({name.rstrip(b"\0").decode(): calls for name, calls in rows if any(name)})
 
     def counted_at_rest(self):
-        """When all its threads sleep, which a loop does in epoll_wait alone."""
+        """The counts once all threads sleep; a loop sleeps only in epoll_wait."""
         def sleeps():
             stats = [stat.read_text() for stat in Path(f"/proc/{self.wsd.pid}/task").glob("*/stat")]
             return all(stat.rsplit(") ", 1)[1].startswith("S") for stat in stats)
@@ -75,7 +75,7 @@ class CountedServer:
         return self.counted()
 
     def cost_of(self, play):
-        """Of ROUNDS, when there have been some already: memory that is kept is there, the kernel's buffers are wide."""
+        """The cost of ROUNDS, after three more in which wsd allocates memory that it keeps and kernel buffers grow."""
         for _ in range(3):
             play()
         before = self.counted_at_rest()
@@ -85,17 +85,17 @@ class CountedServer:
         print(dict(costs))
         return costs
 
-    # --- One turn
+    # --- One iteration
 
     def unread(self):
-        """Bytes that have arrived and that it has not read, also those of connections that it has not accepted."""
+        """Bytes that have arrived and that wsd has not read, including those of connections not yet accepted."""
         rows = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
         return sum(int(row[4].split(":")[1], 16) for row in rows
                    if row[1].endswith(f":{self.wsd.port:04X}") and row[3] != LISTENING)
 
     @contextlib.contextmanager
     def one_turn(self):
-        """What is sent in here it finds all at once. Yields a function that sends, by a connection."""
+        """wsd finds everything sent in this context in one iteration. Yields a function that sends on a connection."""
         sent = 0
 
         def send(raw, data):
@@ -127,8 +127,8 @@ def cost_of_echo(server, connections, opcode, payload, pipelined=1):
     return server.cost_of(play)
 
 
-# 60,000 bytes are a large message that lies whole in the window of a new connection, of 64 KiB. It is lent to the
-# socket from where it was read, as a piece behind its header: sendmsg.
+# 60,000 bytes are a large message that fits into the 64 KiB window of a new connection. wsd sends it from the buffer
+# into which it was read, as a second piece after its header: sendmsg.
 @pytest.mark.parametrize("opcode, payload, send", [
     (BINARY, b"x" * 20, "send"), (BINARY, b"x" * 1024, "send"), (TEXT, "一帧一帧，逐字节地看。".encode(), "send"),
     (BINARY, b"x" * 60_000, "sendmsg")], ids=["20 B", "1 KiB", "Chinese", "60,000 B"])
@@ -153,7 +153,7 @@ def test_pipelined_echoes_leave_together(wsd, size):
 
 @pytest.mark.parametrize("members, speakers, most", [(50, 1, 1.1), (200, 1, 1.03), (100, 20, 0.07), (100, 100, 0.03)])
 def test_a_turn_of_the_chat_is_one_send_to_each_who_hears(wsd, members, speakers, most):
-    """However many speak; and memory for it is there, however many hear."""
+    """For any number of speakers, and without an allocation for any number of receivers."""
     server = CountedServer(wsd)
     raws = server.connect("/chat", members)
     for raw in raws:
@@ -170,7 +170,7 @@ def test_a_turn_of_the_chat_is_one_send_to_each_who_hears(wsd, members, speakers
     costs = server.cost_of(play)
     hearers = members if speakers > 1 else members - 1
     deliveries = (members - 1) * speakers
-    # What lies on both sides of what one said himself is two pieces, and so sendmsg's.
+    # A speaker does not receive its own message: the parts of the batch around it are two pieces, for sendmsg.
     calls = costs.without_turns()
     writes = calls.pop("send", 0) + calls.pop("sendmsg", 0)
     assert (calls, writes) == ({"recv": speakers * ROUNDS}, hearers * ROUNDS)
@@ -202,11 +202,11 @@ def test_a_connection_is_ten_system_calls(wsd):
     costs = server.cost_of(play)
     connections = count * ROUNDS
     each = {name: round(calls / connections, 2) for name, calls in costs.items()}
-    # Its request, its Close and its FIN; the 101 and our Close. And a turn's last accept4 finds nobody.
+    # recv: request, Close and FIN; send: 101 and Close. The last accept4 of an iteration finds no connection.
     assert each | {"epoll_wait": 0, "accept4": 1, "malloc": 0} == {
         "accept4": 1, "epoll_ctl": 1, "recv": 3, "send": 2, "shutdown": 1, "close": 1, "epoll_wait": 0, "malloc": 0}
     assert costs.system_calls() <= 10 * connections, each
-    assert costs["malloc"] <= 7 * connections, each  # two are libcrypto's, in 3.0, and so not for us to number
+    assert costs["malloc"] <= 7 * connections, each  # two of them in libcrypto 3.0, hence an upper bound
 
 
 # --- Keep-alive
@@ -216,15 +216,15 @@ def test_a_ping_is_one_send_and_its_pong_one_recv(wsd):
     raws = server.connect("/echo/raw", 64)
 
     def play():
-        """Returns what was counted when all had their ping. The server stands still: the next one does not come in
-        between."""
+        """Returns the counts after each client has received its ping. The server is stopped meanwhile, so that it
+        sends no further ping."""
         for raw in raws:
             assert raw.frame() == (PING, b"")
         with server.one_turn() as send:
             for raw in raws:
                 send(raw, frame(PONG))
             return server.counted()
-    for _ in range(2):  # from the second on they come all in one turn
+    for _ in range(2):  # from the second round on, one iteration sends all pings
         play()
     before = play()
     for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""permessage-deflate (RFC 7692), as clients that nobody here wrote speak it, and as it is on the wire."""
+"""permessage-deflate (RFC 7692), with third-party clients and servers, and on the wire."""
 
 import asyncio
 import base64
@@ -23,7 +23,7 @@ MESSAGES = [LINE, LINE.encode(), "", "short", LINE * 1000, NOISE, NOISE[:70], LI
 
 
 class RawDeflate(Raw):
-    """A connection by hand on which permessage-deflate was agreed on. `answer`: the server's parameters."""
+    """A hand-driven connection that negotiated permessage-deflate. `answer`: the server's parameters."""
 
     def __init__(self, server, path, parameters=""):
         super().__init__(server)
@@ -40,7 +40,7 @@ class RawDeflate(Raw):
         return bytes([data[0] | 0x40]) + data[1:]
 
     def data_frame(self):
-        """The next one: opcode, whether it is compressed, its payload decompressed, its size on the wire."""
+        """The next data frame: opcode, whether it is compressed, its decompressed payload, its size on the wire."""
         first = self.take(1)[0]
         self.bytes = bytes([first & ~0x40]) + self.bytes
         opcode, payload = self.frame()
@@ -50,11 +50,11 @@ class RawDeflate(Raw):
         return opcode, bool(first & 0x40), payload, size
 
 
-# --- the agreement
+# --- negotiation
 
 
 def test_it_is_off_unless_it_is_switched_on(wsd):
-    """As in the article, whose server declines it: byte for byte the answer to a request that offers nothing."""
+    """As in the article, whose server declines it: the answer equals the answer to a request without an offer."""
     server = wsd()
     with Raw(server) as with_offer, Raw(server) as without:
         with_offer.send(upgrade("/echo", OFFER + "; client_max_window_bits"))
@@ -90,7 +90,7 @@ def test_an_offer_that_is_not_valid_is_declined_and_a_malformed_one_refused(wsd)
     assert ask(server, upgrade("/echo", OFFER + ";")).status == 400
 
 
-# --- messages, as clients and servers of others see them
+# --- messages, with third-party clients and servers
 
 
 @pytest.mark.parametrize("options", [[], ["--deflate-no-takeover"], ["--deflate-window-bits", "9"],
@@ -131,7 +131,7 @@ def test_python_websockets(wsd, factory):
             for message in MESSAGES * 2:
                 await client.send(message)
                 assert await client.recv() == message
-            # In fragments, which is one message.
+            # One message in three fragments.
             await client.send([LINE, LINE, "."])
             assert await client.recv() == LINE + LINE + "."
     asyncio.run(session(wsd("--deflate").url("/echo/raw")))
@@ -146,7 +146,7 @@ def test_wsc_with_python_websockets(options):
             agreed.extend(one.name for one in socket.extensions)
             async for message in socket:
                 await socket.send(message)
-        # The factory compresses as it is asked to; without it the server would decline.
+        # With the factory the server accepts the parameters that wsc offers; without it, the server would decline.
         async with websockets.serve(echo, "127.0.0.1", 0, compression=None,
                                     extensions=[ServerPerMessageDeflateFactory()]) as server:
             port = server.sockets[0].getsockname()[1]
@@ -155,13 +155,13 @@ def test_wsc_with_python_websockets(options):
                 program("wsc"), "--deflate", *options, "-v", f"ws://127.0.0.1:{port}/",
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             process.stdin.write(lines.encode())
-            for line in lines.splitlines():  # such a server answers nothing any more once it was sent a Close
+            for line in lines.splitlines():  # python3-websockets sends no answers after it received a Close
                 assert await process.stdout.readline() == line.encode() + b"\n"
             process.stdin.close()
             _, err = await process.communicate()
             assert process.returncode == 0, err.decode()
             assert agreed == ["permessage-deflate"]
-            assert len(re.findall("> FIN=1 RSV=100 opcode=0x1", err.decode())) == 3, "the empty one is not"
+            assert len(re.findall("> FIN=1 RSV=100 opcode=0x1", err.decode())) == 3, "all but the empty message"
             assert len(re.findall("< FIN=1 RSV=100 opcode=0x1", err.decode())) >= 3
     asyncio.run(session())
 
@@ -212,7 +212,7 @@ def test_chat_reaches_each_in_the_way_that_it_agreed_to(wsd):
             for raw, is_compressed in ((keeper, True), (forgetful, True), (small, False)):
                 opcode, was_compressed, payload, _ = raw.data_frame()
                 assert (opcode, was_compressed, payload) == (TEXT, is_compressed, f"Broadcast: {line}".encode())
-        # Whoever speaks compressed is heard by those that do not, and hears nothing itself.
+        # A compressed message reaches the members that do not compress, and not its sender.
         keeper.send(keeper.compressed(LINE.encode()))
         assert plain.frame() == (TEXT, f"Broadcast: {LINE}".encode())
         for raw in (forgetful, small):
@@ -222,7 +222,7 @@ def test_chat_reaches_each_in_the_way_that_it_agreed_to(wsd):
 
 
 def test_chat_with_clients_of_others(wsd):
-    """Broadcasts and what is sent to one alone cross the same window; ws and python3-websockets keep theirs."""
+    """Broadcasts and messages to one member use the same window; ws and python3-websockets keep their windows."""
     server = wsd("--deflate", "--deflate-from", "1B")
     url = server.url("/chat")
 
@@ -244,20 +244,20 @@ def test_chat_with_clients_of_others(wsd):
     asyncio.run(session())
 
 
-# --- hostile, and costly
+# --- hostile peers, and memory
 
 
 def test_a_bomb_is_refused_before_it_is_inflated(wsd):
     server = wsd("--deflate", "--max-message", "1MiB")
     with RawDeflate(server, "/echo/raw") as raw:
-        raw.send(raw.compressed(bytes(1 << 20), BINARY))  # as large as may be: and the echo
+        raw.send(raw.compressed(bytes(1 << 20), BINARY))  # the largest message that is allowed
         assert raw.data_frame()[2] == bytes(1 << 20)
         before = server.memory()
         bomb = raw.compressed(bytes(200 << 20), BINARY)
         assert len(bomb) < 250_000
         raw.send(bomb)
         assert raw.close_frame() == (1009, "message too big")
-    assert server.memory() - before < 4096, "KiB"
+    assert server.memory() - before < 4096, "KiB of additional memory"
 
 
 def test_damage_is_answered_1007(wsd):
@@ -270,7 +270,7 @@ def test_damage_is_answered_1007(wsd):
 
 def test_a_session_costs_what_was_said_and_gives_it_back(wsd):
     server = wsd("--deflate")
-    most = int(server.logged(r"permessage-deflate: at most (\d+) bytes of memory a session")[0][1])
+    most = int(server.logged(r"permessage-deflate: at most (\d+) bytes of memory per session")[0][1])
 
     def held():
         before = len(re.findall(r"bytes held: (\d+)", server.log()))
@@ -278,18 +278,18 @@ def test_a_session_costs_what_was_said_and_gives_it_back(wsd):
         return int(re.findall(r"bytes held: (\d+)", server.log())[before])
     count = 20
     raws = [RawDeflate(server, "/echo/raw") for _ in range(count)]
-    assert held() == 0, "before the first message"
+    assert held() == 0, "no memory is held before the first message"
     for raw in raws:
         raw.send(raw.compressed(NOISE + LINE.encode() * 1000, BINARY))
         assert raw.data_frame()[2] == NOISE + LINE.encode() * 1000
-    assert count * most * 0.9 < wait_for(held, "memory") <= count * most
+    assert count * most * 0.9 < wait_for(held, "memory that is held") <= count * most
     for raw in raws:
         raw.close()
-    wait_for(lambda: held() == 0, "all of it given back")
+    wait_for(lambda: held() == 0, "all memory is released")
 
 
 def test_where_memory_is_short_messages_go_as_they_are(wsd):
-    """[6455-10.4-BUDGET] what is for all goes to whoever comes first, and nobody is refused for want of a compressor."""
+    """[6455-10.4-BUDGET] the first sessions use up the budget; no session is refused for lack of a compressor."""
     server = wsd("--deflate", "--max-buffered", "2MiB")
     raws = [RawDeflate(server, "/echo/raw") for _ in range(8)]
     compressed = []
@@ -300,18 +300,18 @@ def test_where_memory_is_short_messages_go_as_they_are(wsd):
         compressed.append(is_compressed)
     assert compressed == [True] * 3 + [False] * 5
     raws[7].send(raws[7].compressed(LINE.encode()))
-    assert raws[7].data_frame()[2] == LINE.encode(), "an inflater is small enough"
+    assert raws[7].data_frame()[2] == LINE.encode(), "the budget has space for an inflater"
     for raw in raws:
         raw.close()
 
 
 def test_windows_leave_memory_for_those_that_do_not_compress(wsd):
-    """Or a peer could spend it all with sessions that say nothing, and each fragment and broadcast would be refused."""
+    """Otherwise a peer could use up the budget with idle sessions, and each fragment and broadcast would be refused."""
     server = wsd("--deflate", "--max-buffered", "2MiB")
     greedy = [RawDeflate(server, "/echo/raw") for _ in range(60)]
     for raw in greedy:
         raw.send(raw.compressed(LINE.encode()))
-    # Whose window comes too late is a matter of turns: a session that is refused gives back what it had.
+    # Which sessions are refused depends on timing, because a refused session releases its memory.
     answers = [raw.data_frame() for raw in greedy]
     refused = [payload[:2] for opcode, _, payload, _ in answers if opcode == CLOSE]
     assert refused and set(refused) == {struct.pack(">H", 1013)}

@@ -1,6 +1,6 @@
-"""What hostile peers leave behind: nothing. And what a server full of them does: nothing.
+"""Hostile peers leak no memory, descriptors or sessions, and a server full of them stays idle.
 
-Memory and time are measured: on an unsanitized build, with no other test beside it."""
+Memory and time are measured: on an unsanitized build, while no other test runs."""
 
 import random
 import resource
@@ -14,11 +14,11 @@ import pytest
 from wsd import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Raw, ask, frame, upgrade, wait_for
 
 VANISHING = 10_000
-KIND = 20  # sessions of each kind in the server that is full of them
+KIND = 20  # sessions of each kind that must not wake up the loop
 
 
 def misbehave(server):
-    """About 300 at a time, each of a kind; they stay as they are."""
+    """Opens about 300 connections of seven hostile kinds, and leaves them as they are."""
     peers = []
 
     def peer(path, data=b"", is_flood=False):
@@ -47,8 +47,8 @@ def misbehave(server):
 
 
 def vanish(server, source):
-    """10,000 connections, each given up at another point, by FIN or by reset. Each 10,000 from an address of its own,
-    for the ports of one do not suffice."""
+    """Opens 10,000 connections and drops them at different points, by FIN or by reset. Each round has another source
+    address, because one address has too few ports."""
     request = upgrade("/chat")
     for number in range(VANISHING):
         connection = server.connect(source_address=(source, 0))
@@ -68,24 +68,24 @@ def vanish(server, source):
 
 
 def memory_at_rest(server):
-    """What was freed at last may be on its way back to the system."""
+    """Waits until the memory is stable: it may be returned to the system with a delay."""
     readings = [server.memory()]
 
     def is_at_rest():
         time.sleep(0.1)
         readings.append(server.memory())
         return readings[-5:] == 5 * readings[-1:]
-    wait_for(is_at_rest, "the memory stays as it is")
+    wait_for(is_at_rest, "the memory is stable")
     return readings[-1]
 
 
 def three_rounds(server):
-    """The memory after each, in KiB."""
+    """The memory after each round, in KiB."""
     descriptors, sessions, memory = server.descriptors_at_start(), server.sessions(), []
     for number in range(3):
         peers = misbehave(server)
         vanish(server, f"127.0.0.{number + 2}")
-        assert server.descriptors() > descriptors + 100, "the slow ones are still there"
+        assert server.descriptors() > descriptors + 100, "the slow connections are still open"
         for peer in peers:
             peer.close()
         wait_for(lambda: server.descriptors() == descriptors, f"{descriptors} descriptors", found=server.descriptors)
@@ -95,8 +95,8 @@ def three_rounds(server):
 
 
 def test_three_rounds_leave_nothing_behind(wsd):
-    # What leaks grows each time. How malloc lays out its heap is another matter from run to run: one in ten touches
-    # a hundred KiB for the first time in the third round, or gives some back that the second had touched.
+    # A leak grows in each round. The layout of malloc's heap varies: one run in ten touches a hundred KiB for the first
+    # time in the third round, or returns memory that the second had touched.
     tries = [three_rounds(wsd())]
     while tries[-1][2] - tries[-1][1] > 64 and len(tries) < 3:
         tries.append(three_rounds(wsd()))
@@ -104,11 +104,11 @@ def test_three_rounds_leave_nothing_behind(wsd):
 
 
 def test_a_server_full_of_paused_and_half_closed_sessions_wakes_up_for_nothing(wsd, tmp_path):
-    """The arithmetic: each session has one timer node, and all deadlines are an hour away here. So far off a node lies
-    in a wheel of 262 s a slot (timers.h), for which the loop first wakes up after 3600 - 262 s: no timer explains a
-    return of epoll_wait in the two seconds that are looked at, and no session can be read or written."""
-    # More than the kernel takes of an answer that nobody reads; but not so much that the server would pause its sender,
-    # and not read the FIN behind it.
+    """Each session has one timer node, and all deadlines are an hour away. Such a node lies in a wheel of 262 s a slot
+    (timers.h), so the loop first wakes up for it after 3600 - 262 s. No session can be read or written. So epoll_wait
+    must not return in the two seconds of the measurement."""
+    # More than the kernel buffers of an unread answer, but too little for the server to pause reading: it must read the
+    # FIN.
     much = int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2]) + (1 << 20)
     trace = tmp_path / "trace"
     deadlines = [f"--{name}-timeout=1h" for name in ("handshake", "write", "close", "drain")]
@@ -134,15 +134,15 @@ def test_a_server_full_of_paused_and_half_closed_sessions_wakes_up_for_nothing(w
         before = returns()
         time.sleep(0.5)
         return returns() == before
-    wait_for(is_at_rest, "the server has come to rest")
+    wait_for(is_at_rest, "the server is idle")
     states = [(session.path, session.state, session.queued > 0) for session in server.sessions()]
     assert sorted(states) == KIND * [("-", "head", False)] + KIND * [("/echo/raw", "flushing", True)] + \
         2 * KIND * [("/echo/raw", "open", True)]
-    wait_for(is_at_rest, "the server has come to rest")
+    wait_for(is_at_rest, "the server is idle")
 
     before = returns()
-    assert before > len(peers), "strace counts"
-    time.sleep(2)  # what is looked at
+    assert before > len(peers), "strace records epoll_wait"
+    time.sleep(2)  # the measurement
     assert returns() == before
     for peer in peers:
         peer.close()
@@ -155,11 +155,11 @@ def test_spent_descriptors_make_it_neither_spin_nor_stop(wsd):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     server = wsd("--max-connections", "1000", "--handshake-timeout", "1h", prepare=few_descriptors)
     held = [Raw(server) for _ in range(3 * most)]
-    wait_for(lambda: server.descriptors() >= most - 1, "the descriptors are spent")
-    assert held[-1].is_ended(), "who comes too late is not kept waiting, but closed"
+    wait_for(lambda: server.descriptors() >= most - 1, "no descriptor is free")
+    assert held[-1].is_ended(), "a connection without a descriptor is closed, not kept waiting"
 
     before, start = server.cpu_seconds(), time.monotonic()
-    time.sleep(1)  # what is looked at
+    time.sleep(1)  # the measurement
     spent, elapsed = server.cpu_seconds() - before, time.monotonic() - start
     assert spent < 0.2 * elapsed, f"{spent} s of CPU in {elapsed} s"
 
@@ -170,8 +170,8 @@ def test_spent_descriptors_make_it_neither_spin_nor_stop(wsd):
 
 
 def test_the_spare_descriptor_comes_back(wsd):
-    """Of several loops that run out at the same time, one takes what another has given up for a moment. Here the limit
-    does, which is then below its number."""
+    """If several loops run out of descriptors at the same time, one may use the spare descriptor that another has just
+    closed. Here a lowered limit keeps wsd from reopening it."""
     server = wsd()
     before = server.descriptors_at_start()
     limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -181,14 +181,14 @@ def test_the_spare_descriptor_comes_back(wsd):
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
         late.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert late.recv(12) == b"HTTP/1.1 200"
-        wait_for(lambda: server.descriptors() == before + 1, "the spare one, and the connection's", patience=1)
+        wait_for(lambda: server.descriptors() == before + 1, "the spare descriptor and the connection's", patience=1)
 
 
 @pytest.mark.parametrize("path", ["/echo/raw", "/chat"])
 def test_what_a_large_message_took_is_given_back(wsd, path):
-    """Compressed it is a copy, of the loop's or of the room's."""
+    """The compressed message is a copy that the loop or the room holds."""
     server = wsd("--deflate")
-    noise = random.Random(1).randbytes(6_000_000).hex().encode()  # of which half is left
+    noise = random.Random(1).randbytes(6_000_000).hex().encode()  # compresses to half its size
     offer = "Sec-WebSocket-Extensions: permessage-deflate"
     with Raw(server, path, offer) as speaker, Raw(server, path, offer) as listener:
         before = server.memory()
@@ -196,14 +196,14 @@ def test_what_a_large_message_took_is_given_back(wsd, path):
         hearer = speaker if path == "/echo/raw" else listener
         hearer.take(6_000_000)
         speaker.send(frame(TEXT, b"small"))
-        wait_for(lambda: server.memory() - before < 1024, "its memory, KiB", patience=10)
+        wait_for(lambda: server.memory() - before < 1024, "the memory of the large message is released", patience=10)
 
 
 # --- idle connections
 
 FEW, MANY = 1_000, 3_000
-MOST_BYTES = 192  # for an idle connection; session.h reckons with 184
-HALF = 40_000  # bytes of a message that come in a first part, so that the rest is waited for
+MOST_BYTES = 192  # for an idle connection; session.h computes 184
+HALF = 40_000  # bytes in the first fragment of a message; the server waits for the second
 
 
 @pytest.fixture
@@ -217,9 +217,9 @@ def many_descriptors():
 @pytest.mark.usefixtures("many_descriptors")
 @pytest.mark.parametrize("options", [(), ("--ping-interval=1h",)])
 def test_an_idle_connection_costs_few_bytes_and_a_large_message_none(wsd, options):
-    """The arithmetic: a slope of two points leaves out what the server has without connections. Each point may be off
-    by what malloc and the tables take at a time, 64 KiB, which is 33 B for each of 2,000."""
-    server = wsd("--log-level=off", *options)  # a log has memory of its own
+    """The slope between two points excludes the memory of a server without connections. Each point may be off by
+    64 KiB, the step in which malloc and the tables grow: 33 B for each of 2,000 connections."""
+    server = wsd("--log-level=off", *options)  # the log allocates memory
 
     def exchange(raws):
         for raw in raws:
@@ -230,7 +230,7 @@ def test_an_idle_connection_costs_few_bytes_and_a_large_message_none(wsd, option
         for raw in raws:
             assert raw.frame() == (BINARY, b"x" * 65536)
     with Raw(server, "/echo/raw") as first:
-        exchange([first])  # what the loop has of its own for a message comes with the first one
+        exchange([first])  # the loop allocates its buffers for the first message
     held = [Raw(server, "/echo/raw") for _ in range(FEW)]
     few = memory_at_rest(server)
     held += [Raw(server, "/echo/raw") for _ in range(MANY - FEW)]

@@ -1,5 +1,5 @@
-"""Peers that mean harm, or have ceased to mean anything: each wait has a deadline that no trickle extends, and what one
-does is no other's concern. What they cost in memory, descriptors and wake-ups is endurance_test.py's."""
+"""Hostile and vanished peers: each wait has a deadline that slow progress does not extend, and no peer blocks another.
+endurance_test.py measures their cost in memory, descriptors and wake-ups."""
 
 import select
 
@@ -59,7 +59,7 @@ def test_a_ping_flood_with_unread_pongs_is_paused(wsd):
         assert HIGH < row.queued <= HIGH + GATHERED + RECEIVED
         assert_served(server)
 
-        # Once it reads, every ping that arrived whole is answered.
+        # Once the peer reads, every ping that arrived whole is answered.
         raw.finish_writing()
         for _ in range(sent // (2 + 4 + 125)):
             assert raw.frame() == (PONG, b"p" * 125)
@@ -75,7 +75,7 @@ def test_who_does_not_read_is_reset(wsd):
         except ConnectionError:
             pass  # the reset came meanwhile
         server.logged(r"Session [0-9a-f]{8} reset: write timeout: the peer reads too slowly or not at all \(queued \d+ bytes\)")
-        wait_for(lambda: server.sessions() == [], "it is gone")
+        wait_for(lambda: server.sessions() == [], "the session is gone")
 
 
 def test_a_trickle_of_reading_does_not_put_the_reset_off(wsd):
@@ -89,7 +89,7 @@ def test_a_trickle_of_reading_does_not_put_the_reset_off(wsd):
             except ConnectionResetError:
                 return True
             return "reset: write timeout: the peer reads too slowly or not at all" in server.log()
-        wait_for(read_a_little, "a reset though it reads a little")
+        wait_for(read_a_little, "a reset although the peer reads a little")
 
 
 def test_a_close_that_is_never_answered(wsd):
@@ -106,10 +106,10 @@ def test_a_fin_that_never_comes(wsd):
     with Raw(server, "/echo") as raw:
         raw.send(frame(CLOSE, b"\x03\xe8"))
         assert raw.close_frame() == (1000, "")
-        try:  # nor does a trickle help
+        try:  # sending more does not extend the deadline
             wait_for(lambda: raw.send(b"x") or server.sessions() == [], "the session is gone")
         except ConnectionError:
-            wait_for(lambda: server.sessions() == [], "it is gone")
+            wait_for(lambda: server.sessions() == [], "the session is gone")
 
 
 def test_a_pong_that_never_comes(wsd):
@@ -117,7 +117,7 @@ def test_a_pong_that_never_comes(wsd):
     server = wsd("--ping-interval", "50ms", "--pong-timeout", "200ms")
     with Raw(server, "/echo") as raw:
         assert raw.frame() == (PING, b"")
-        with pytest.raises(ConnectionResetError):  # and what it says meanwhile is no pong
+        with pytest.raises(ConnectionResetError):  # the peer sends messages, but no pong
             while True:
                 raw.send(frame(TEXT, b"x"))
                 raw.frame()

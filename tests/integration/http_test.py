@@ -1,4 +1,4 @@
-"""HTTP on the real socket: the table of answers that are not 101, the page, /healthz, CORS."""
+"""HTTP over a socket: the table of refusals, the page, /healthz, CORS."""
 
 import re
 import socket
@@ -64,7 +64,7 @@ def test_the_table_of_answers(wsd, status, request_bytes):
     assert answer.fields["connection"] == ["close, Upgrade" if status == 426 else "close"]
     assert answer.fields["content-type"] == ["text/plain; charset=utf-8"]
     assert answer.fields["content-length"] == [str(len(answer.body))]
-    assert answer.body.endswith(b"\n") and len(answer.body) > 5, "the body says what was wrong"
+    assert answer.body.endswith(b"\n") and len(answer.body) > 5, "the body describes the error"
     if status == 405:
         assert "OPTIONS" in answer.fields["allow"][0]
     if status == 426:
@@ -101,10 +101,10 @@ def test_frames_behind_the_request_are_not_lost(wsd):
 
 
 def test_a_refusal_is_read_whole_though_more_was_sent_than_the_server_read(wsd):
-    """To close a socket that holds unread bytes sends a reset, which may destroy what the client has not read yet."""
+    """Closing a socket with unread bytes sends a reset, which may discard data that the client has not read yet."""
     with Raw(wsd()) as raw:
         raw.send(upgrade("/nothing") + b"x" * 2_000_000)
-        answer = read_answer(raw)  # ConnectionResetError if it were not drained
+        answer = read_answer(raw)  # ConnectionResetError if wsd did not drain its input
     assert answer.status == 404
 
 
@@ -185,7 +185,7 @@ def test_every_answer_on_a_mapped_path_varies(wsd):
     ("https://other.example", "*"),
     ("null", "*"),
     ("http://localhost:8081", "*"),
-    ("http://localhost:8080", None),  # its own
+    ("http://localhost:8080", None),  # same origin
 ])
 def test_all_origins_are_allowed_by_default(wsd, origin, allowed):
     with Raw(wsd()) as raw:

@@ -1,4 +1,4 @@
-"""The options of wsd: what it says of them, and each limit on the wire at N and at N + 1."""
+"""The options of wsd: --help and error messages, and each limit on the wire at N and at N + 1."""
 
 import json
 import os
@@ -16,7 +16,7 @@ def run(*options):
     return subprocess.run([program("wsd"), *options], capture_output=True, text=True, timeout=PATIENCE)
 
 
-# --- What it says
+# --- Help and error messages
 
 
 def test_help_names_every_option_with_its_default_and_unit():
@@ -73,7 +73,7 @@ def test_a_bad_option_is_one_line_and_exit_2(options):
     assert result.returncode == 2
     assert result.stdout == ""
     assert re.fullmatch(r"wsd: .+\n", result.stderr), result.stderr
-    assert options[0].lstrip("-").split("=")[0] in result.stderr, "it says which"
+    assert options[0].lstrip("-").split("=")[0] in result.stderr, "the message names the option"
 
 
 def test_a_port_in_use_is_one_line_and_exit_1(wsd):
@@ -89,7 +89,7 @@ def test_an_address_that_is_not_ours_is_one_line_and_exit_1():
     assert re.fullmatch(r"wsd: cannot listen on 192\.0\.2\.1:0: .+\n", result.stderr)
 
 
-# --- Who may
+# --- Origins and subprotocols
 
 
 def test_allowed_origins(wsd):
@@ -103,7 +103,7 @@ def test_allowed_origins(wsd):
     for origin in ("http://good.example", "https://good.example.evil.example", "https://also.example", "null", "?"):
         assert ask(server, upgrade("/chat", f"Origin: {origin}")).status == 403
     with Raw(server, "/chat"):
-        pass  # without an Origin it is no browser's
+        pass  # a request without an Origin does not come from a browser
 
 
 def test_subprotocols(wsd):
@@ -176,7 +176,7 @@ def test_max_fragments(wsd):
     def fragments(count):
         return (frame(TEXT, b"a", fin=False) + frame(CONTINUATION, fin=False) * (count - 2) + frame(CONTINUATION))
     with Raw(server, "/echo") as raw:
-        for _ in range(2):  # counted anew for each message
+        for _ in range(2):  # each message has its own count
             raw.send(fragments(10))
             assert raw.frame() == (TEXT, b"Echo: a")
         raw.send(fragments(11))
@@ -196,9 +196,9 @@ def test_max_connections(wsd):
     server = wsd("--max-connections", "3")
     held = [Raw(server, "/echo") for _ in range(3)]
     with Raw(server) as one_more:
-        assert read_answer(one_more).status == 503  # unasked
+        assert read_answer(one_more).status == 503  # sent before any request
     held.pop().close()
-    wait_for(lambda: len(server.sessions()) == 2, "one has left")
+    wait_for(lambda: len(server.sessions()) == 2, "one session has ended")
     with Raw(server, "/echo"):
         pass
     for raw in held:
@@ -213,7 +213,7 @@ def test_max_connections_per_address(wsd):
     with Raw(server, "/echo", source_address=("127.0.0.2", 0)):
         pass
     held.pop().close()
-    wait_for(lambda: sum(row.path == "/echo" for row in server.sessions()) == 1, "one has left")
+    wait_for(lambda: sum(row.path == "/echo" for row in server.sessions()) == 1, "one session has ended")
     with Raw(server, "/echo"):
         pass
     held.pop().close()
@@ -237,7 +237,7 @@ def test_outbox_marks(wsd):
         raw.send_until_full(frame(BINARY, b"x" * 1000))
         (row,) = server.sessions()
         assert row.queued > high
-        # What was gathered when it went over the mark: a write's worth, and no more.
+        # Above the mark there is at most the data collected for one write.
         assert row.queued <= high + 64 * 1024 + 1000 + 4
 
 

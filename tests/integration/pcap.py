@@ -1,4 +1,4 @@
-"""Captures as data: read, changed, written again; and the two that read them, wstrace and tshark."""
+"""Reads, changes and writes captures, and runs wstrace and tshark on them."""
 
 import collections
 import functools
@@ -12,7 +12,7 @@ from conftest import program
 
 CAPTURES = Path(__file__).resolve().parents[2] / "captures"
 
-# `time` in nanoseconds, `length` on the wire, `data` what was captured of it.
+# `time` in nanoseconds, `length` on the wire, `data` the captured bytes.
 Packet = collections.namedtuple("Packet", "time length data")
 
 ETHERNET, NULL, LOOP, RAW, COOKED, COOKED2, IPV4, IPV6 = 1, 0, 108, 101, 113, 276, 228, 229
@@ -45,7 +45,7 @@ def pcapng(packets, link=ETHERNET, order="<", nanoseconds=False):
     def block(kind, body):
         size = len(body) + 12
         return struct.pack(order + "II", kind, size) + body + struct.pack(order + "I", size)
-    # An option that is not looked at stands in front of if_tsresol.
+    # An option that wstrace ignores precedes if_tsresol.
     options = struct.pack(order + "HH4s", 2, 2, b"lo\0\0")
     if nanoseconds:
         options += struct.pack(order + "HHBxxx", 9, 1, 9)
@@ -77,7 +77,7 @@ def patch(packet, at, form, change):
     return packet._replace(data=bytes(data))
 
 
-# Where things are in a packet of Ethernet and IPv4 without options.
+# Offsets in a packet of Ethernet and IPv4 without options.
 SOURCE_PORT, DESTINATION_PORT, SEQ, ACK = 34, 36, 38, 42
 
 
@@ -96,7 +96,7 @@ def payload_size(packet):
     return total - 20 - (packet.data[46] >> 4) * 4
 
 
-# --- packets that nobody has caught
+# --- synthetic packets
 
 CLIENT_PORT, SERVER_PORT = 40001, 8080
 FIN, SYN, PSH, ACK_FLAG = 0x01, 0x02, 0x08, 0x10
@@ -116,7 +116,7 @@ class Conversation:
         self.add("server", flags=SYN | ACK_FLAG)
 
     def add(self, sender, payload=b"", flags=PSH | ACK_FLAG, seq=None):
-        """`seq`: of the first byte, if it is not the one behind the last."""
+        """`seq`: of the first byte, by default the next one of the sender."""
         receiver = "server" if sender == "client" else "client"
         seq = self.next[sender] if seq is None else seq
         tcp = struct.pack(">HHIIHHHH", self.ports[sender], self.ports[receiver], 1000 + seq,
@@ -143,7 +143,7 @@ def empty_configuration():
 
 
 def run(command, data=None):
-    """What it prints, as lines. `data`, if given, is a capture, in a file whose name goes last."""
+    """Runs a command. `data`, if given, is a capture, in a file whose name is the last argument."""
     environment = os.environ | {"LC_ALL": "C.UTF-8", "WIRESHARK_CONFIG_DIR": empty_configuration().name}
     with tempfile.NamedTemporaryFile(prefix="capture-") as file:
         if data is not None:
@@ -167,11 +167,11 @@ def wstrace(data, *options, status=0):
 
 
 def start_capture(server, *options):
-    """wstrace, capturing what a server sends and receives. Raises PermissionError if this user may not."""
+    """Starts wstrace on the traffic of a server. Raises PermissionError if this user may not capture."""
     tracer = subprocess.Popen([program("wstrace"), "-i", "lo", "-f", f"tcp port {server.port}", *options],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     line = tracer.stderr.readline()
     if line != "capturing on lo\n":
         tracer.communicate()
-        raise PermissionError(line) if "(capturing is root's)" in line else AssertionError(f"wstrace printed {line!r}")
+        raise PermissionError(line) if "(capturing needs root)" in line else AssertionError(f"wstrace printed {line!r}")
     return tracer

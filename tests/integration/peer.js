@@ -1,4 +1,4 @@
-// The `ws` client, driven by a test: commands come in as JSON lines, what happens goes out as JSON lines.
+// The `ws` client, driven by a test: it reads commands and prints events, both as JSON lines.
 //
 //      node peer.js URL OPTIONS [SUBPROTOCOL...]
 //

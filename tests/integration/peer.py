@@ -14,7 +14,7 @@ class Peer:
         self.process = subprocess.Popen(["node", HERE / "peer.js", url, json.dumps(options), *subprotocols],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.events = queue.Queue()
-        self.seen = []  # of them, by the test
+        self.seen = []  # events that the test has read
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -26,7 +26,7 @@ class Peer:
         self.process.stdin.flush()
 
     def event(self):
-        """What happens next, in the order of the wire."""
+        """The next event, in the order of the wire."""
         try:
             event = self.events.get(timeout=PATIENCE)
         except queue.Empty:

@@ -22,7 +22,7 @@ def test_until_the_last_session_is_gone_every_request_is_answered_503(wsd, how):
         one.send(frame(CLOSE, b"\x03\xe9"))
         assert one.is_ended()
 
-        # The other has not answered.
+        # The other client has not answered its Close.
         for request in (GET % b"/healthz", GET % b"/", GET % b"/nothing", upgrade("/echo"), upgrade("/chat")):
             answer = ask(server, request)
             assert answer.status == 503
@@ -49,7 +49,7 @@ def test_what_was_queued_leaves_before_the_close(wsd):
     with Raw(server, "/echo/raw", small_buffer=True) as raw:
         for _ in range(8):
             raw.send(frame(BINARY, payload))
-        wait_for(lambda: server.sessions()[0].queued > 0, "the answers do not leave at once")
+        wait_for(lambda: server.sessions()[0].queued > 0, "answers are queued")
         server.process.send_signal(signal.SIGTERM)
         server.logged(r"Shutting down; .*")
         answers = []
@@ -103,7 +103,7 @@ def test_sigusr1_writes_the_session_table(wsd):
         assert table[2].queued < 512 * 1024
         (chat,) = server.logged(r"New client connected: ([0-9a-f]{8}), Total: 1")
         assert table[1].id == chat[1]
-    wait_for(lambda: server.sessions() == [], "they are gone")
+    wait_for(lambda: server.sessions() == [], "no session is left")
 
 
 def test_sigusr1_while_stopping(wsd):

@@ -1,5 +1,5 @@
-"""Several loops: what holds for all of them together. Which loop a connection comes to is the kernel's choice, by a
-hash of its addresses; the session's id says which it was."""
+"""Several loops together. The kernel chooses the loop of a connection by a hash of its addresses; the id of the session
+shows which loop it was."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ def loop_of(id, threads):
 
 
 class Member(Raw):
-    """One of the chat, welcomed."""
+    """A member of the chat that has received its welcome."""
 
     def __init__(self, server):
         super().__init__(server, "/chat")
@@ -42,14 +42,13 @@ class Member(Raw):
         return payload[11:].decode()
 
     def hears_nothing(self):
-        """What comes next is the answer to a ping."""
+        """Asserts that no message arrives before the answer to a ping."""
         self.send(frame(PING, b"now"))
         assert self.frame() == (PONG, b"now")
 
 
 def members_on_all_loops(server, least=8):
-    """So many members of the chat at least, and as many more as it takes for each loop to have two. Returns them, and
-    the loop of each."""
+    """Opens `least` members of the chat, and more until each loop has two. Returns the members and their loops."""
     threads, members, numbers = server.threads, [], []
     while len(members) < least or any(numbers.count(loop) < 2 for loop in range(threads)):
         assert len(members) < 200, "one loop gets no connections"
@@ -74,13 +73,13 @@ def test_all_hear_the_same_in_one_order(wsd):
     def without(texts, *names):
         return [text for text in texts if int(text.split("/")[0]) not in names]
     for name, texts in enumerate(heard):
-        assert without(texts, name) == texts, "nothing of its own"
-        assert len(set(texts)) == len(texts), "each once"
+        assert without(texts, name) == texts, "no message of its own"
+        assert len(set(texts)) == len(texts), "each message once"
         for speaker in range(len(members)):
             if speaker != name:
                 own = [text for text in texts if text.startswith(f"{speaker}/")]
-                assert own == [f"{speaker}/{number}" for number in range(count)], "in the order of its speaker"
-        assert without(texts, 0) == without(heard[0], name), "in one order"
+                assert own == [f"{speaker}/{number}" for number in range(count)], "in the order of the speaker"
+        assert without(texts, 0) == without(heard[0], name), "in the same order for all members"
     for member in members:
         member.hears_nothing()
 
@@ -91,7 +90,7 @@ def test_totals_count_all_loops(wsd):
     joined = server.logged(r"New client connected: ([0-9a-f]{8}), Total: (\d+)", len(members))
     assert [int(line[2]) for line in joined] == list(range(1, len(members) + 1))
     ids = [line[1] for line in joined]
-    assert len(set(ids)) == len(ids), "no two alike"
+    assert len(set(ids)) == len(ids), "the ids are unique"
     for member in members:
         member.close()
     left = server.logged(r"Client disconnect: ([0-9a-f]{8}), Total: (\d+)", len(members))
@@ -140,7 +139,7 @@ def test_a_newcomer_hears_what_is_said_once_it_was_welcomed_and_nothing_before(w
         speaker = members[number % count]
         speaker.say(f"before {number}")
         witness = members[(number + 1) % count]
-        assert witness.hear() == f"before {number}", "so it was said"
+        assert witness.hear() == f"before {number}", "the message has been delivered"
         newcomer = Member(server)
         speaker.say(f"after {number}")
         assert newcomer.hear() == f"after {number}"
@@ -190,7 +189,7 @@ def test_compressed_or_not_all_hear_the_same(wsd):
 
 
 def test_a_flood_from_all_loops_is_slowed_down_and_not_lost(wsd):
-    """Some 40 MB for each receiver, said as fast as the server reads it."""
+    """Some 40 MB for each receiver, sent as fast as the server reads them."""
     server = wsd("--log-level", "warn", "--chat-queue", "1GiB")
     count, size = 150, 32 * 1024
     members = [Member(server) for _ in range(9)]
@@ -232,7 +231,7 @@ def test_a_flood_from_all_loops_is_slowed_down_and_not_lost(wsd):
         member.close()
 
 
-# --- what is global
+# --- shared by all loops
 
 
 def test_the_connections_of_all_loops_are_limited_together(wsd):
@@ -240,13 +239,13 @@ def test_the_connections_of_all_loops_are_limited_together(wsd):
     held = [Raw(server, "/echo") for _ in range(12)]
     with Raw(server) as one_more:
         assert read_answer(one_more).status == 503
-    wait_for(lambda: len(server.sessions()) == 12, "the one that was refused is gone")
+    wait_for(lambda: len(server.sessions()) == 12, "the refused connection is closed")
     others = [Raw(server, "/echo", source_address=("127.0.0.2", 0)) for _ in range(4)]
     with Raw(server, source_address=("127.0.0.3", 0)) as one_more:
         assert read_answer(one_more).status == 503
-    wait_for(lambda: len(server.sessions()) == 16, "the one that was refused is gone")
+    wait_for(lambda: len(server.sessions()) == 16, "the refused connection is closed")
     others.pop().close()
-    wait_for(lambda: len(server.sessions()) == 15, "one has left")
+    wait_for(lambda: len(server.sessions()) == 15, "one session has ended")
     with Raw(server, "/echo", source_address=("127.0.0.3", 0)):
         pass
     for raw in held + others:
@@ -261,7 +260,7 @@ def test_sigusr1_writes_the_sessions_of_all_loops(wsd):
     assert sorted(loop_of(row.id, server.threads) for row in table) == sorted(numbers)
     for member in members:
         member.close()
-    wait_for(lambda: server.sessions() == [], "they are gone")
+    wait_for(lambda: server.sessions() == [], "no session is left")
 
 
 @pytest.mark.parametrize("threads", THREADS)
@@ -282,7 +281,7 @@ def test_the_wire_log_of_each_session_is_in_order(wsd):
         for number in range(20):
             assert raw.frame() == (TEXT, b"%d" % number)
         raw.close()
-    wait_for(lambda: server.sessions() == [], "they are gone")
+    wait_for(lambda: server.sessions() == [], "no session is left")
     offsets = {}
     for id, seq, size in re.findall(r"wire ([0-9a-f]{8}) 127\.0\.0\.1:\d+ → 127\.0\.0\.1:%d Seq=(\d+) Len=(\d+) "
                                     % server.port, server.log()):
@@ -324,13 +323,13 @@ def test_everyone_is_told_and_every_newcomer_is_answered_503_until_the_last_is_g
         assert member.is_ended()
         member.close()
     wait_for(lambda: len(server.sessions()) == 1, "the others are gone")
-    for _ in range(20):  # enough for each loop
+    for _ in range(20):  # enough to reach each loop
         with Raw(server) as newcomer:
             newcomer.send(upgrade("/chat"))
             assert read_answer(newcomer).status == 503
     listening = re.findall(rf"^ *\d+: 0100007F:{server.port:04X} 00000000:0000 0A ", Path("/proc/net/tcp").read_text(),
                            re.MULTILINE)
-    assert len(listening) == server.threads, "no loop turns its back on those who come"
+    assert len(listening) == server.threads, "every loop still listens"
     assert server.process.poll() is None
     members[-1].send(frame(CLOSE, b"\x03\xe9"))
     assert members[-1].is_ended()
@@ -347,7 +346,7 @@ def test_who_waits_to_be_accepted_when_it_stops_is_answered(wsd):
     server.process.send_signal(signal.SIGCONT)
     for raw in waiting:
         status = raw.head().split(" ")[1]
-        if status == "101":  # it was read before its loop had heard of the signal
+        if status == "101":  # its loop read the request before it learned of the signal
             assert raw.close_frame() == GOODBYE
             raw.send(frame(CLOSE, b"\x03\xe9"))
         else:
@@ -359,7 +358,7 @@ def test_who_waits_to_be_accepted_when_it_stops_is_answered(wsd):
 def test_who_has_asked_for_nothing_is_answered_when_it_stops(wsd):
     server = wsd()
     silent = [Raw(server) for _ in range(8)]
-    wait_for(lambda: len(server.sessions()) == 8, "they are accepted")
+    wait_for(lambda: len(server.sessions()) == 8, "the connections are accepted")
     server.process.send_signal(signal.SIGTERM)
     for raw in silent:
         assert read_answer(raw).status == 503

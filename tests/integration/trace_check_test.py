@@ -1,4 +1,4 @@
-"""wstrace --check: the article's capture against the document, and each thing that may differ."""
+"""wstrace --check: the article's capture against the document, and each possible difference."""
 
 import re
 import struct
@@ -32,7 +32,7 @@ def test_the_article_s_capture_equals_the_document():
 
 
 def test_the_document_is_the_article_s():
-    """17 rows, of which the lengths and the sequence numbers are known to the byte."""
+    """17 rows with known lengths and sequence numbers."""
     cells = [row.split("\t") for row in ROWS]
     assert [int(row[5]) for row in cells] == [74, 74, 66, 293, 66, 284, 66, 84, 66, 86, 66, 74, 70, 66, 66, 66, 66]
     assert [row[4] for row in cells].count("WebSocket") == 4
@@ -40,7 +40,7 @@ def test_the_document_is_the_article_s():
 
 
 def altered():
-    """Each column of each row, in turn; of the last one each part that is not the clock's."""
+    """Alters each column of each row in turn; in the last column, each part except the timestamps."""
     for number, row in enumerate(ROWS, 1):
         cells = row.split("\t")
         for column, cell in enumerate(cells):
@@ -74,7 +74,7 @@ def test_check_names_the_column_that_was_altered_and_no_other(each_alteration, n
         assert status == 3
         assert len(lines) == 2, (what, lines)
         assert lines[0].startswith(f"row {row}: {name}: "), (what, lines)
-        assert lines[0].count(": ") >= 3, "it says what it means"
+        assert lines[0].count(": ") >= 3, "the line explains the difference"
         assert lines[1] == "16 of 17 rows equal"
     assert tried >= 1
 
@@ -100,22 +100,22 @@ def packets():
 def test_an_echo_of_a_time_that_was_never_sent(tmp_path):
     for number in range(2, 18):
         changed = packets()
-        # TSecr is the last of the options: NOP, NOP, kind, length, TSval, TSecr; of a SYN they are in other places.
+        # TSecr is the last option field: NOP, NOP, kind, length, TSval, TSecr. A SYN has other offsets.
         at = 14 + 20 + 20 + (4 + 2 + 6 if number == 2 else 8)
         changed[number - 1] = pcap.patch(changed[number - 1], at, ">I", lambda value: value + 1_000_000)
         status, lines = check(DOCUMENT, pcap.pcap(changed))
         assert status == 3
         assert lines[0].startswith(f"row {number}: info: TSecr="), lines
-        assert "the other side's last TSval" in lines[0]
+        assert "the peer's last TSval" in lines[0]
 
 
 def at_time_stamps(number):
-    """Where a packet of the article has TSval, and behind it TSecr."""
+    """The offset of TSval in a packet of the article; TSecr follows it."""
     return 14 + 20 + 20 + (4 + 2 + 2 if number <= 2 else 4)
 
 
 def test_the_clock_wraps_around():
-    """The clock of time stamps has 32 bits, and begins anywhere."""
+    """The timestamp clock has 32 bits, and may start at any value."""
     changed = packets()
     (first,) = struct.unpack_from(">I", changed[0].data, at_time_stamps(1))
     for number in range(1, 18):
@@ -163,7 +163,7 @@ def test_an_empty_capture():
 
 
 def test_what_is_compared_is_bounded(tmp_path):
-    """A document of 1,024 rows with 16,384 packets, which are all alike: and with one more."""
+    """Compares 1,024 rows with 16,384 equal packets, then tries one more of each."""
     packet = packets()[2]
     document = [ROWS[2]] * 1024
     status, lines = check(document, pcap.pcap([packet] * 16384), tmp_path=tmp_path)
@@ -177,10 +177,10 @@ def test_what_is_compared_is_bounded(tmp_path):
 
 
 def test_a_data_frame_after_the_first_close_is_still_in_the_phase_close(tmp_path):
-    """An echo that was on its way when the client closed."""
+    """The echo was in flight when the client sent its Close."""
     talk = pcap.Conversation().upgrade().add("client", frame(CLOSE, b"\x03\xe8"))
     talk.add("server", b"\x81\x02hi").add("server", b"\x88\x02\x03\xe8")
-    delays = [0, 0, 0, 193_000_000, 0, 8_000_000, 0]  # as the article's server answers
+    delays = [0, 0, 0, 193_000_000, 0, 8_000_000, 0]  # the delays of the article's server
     talk.packets = [packet._replace(time=packet.time + sum(delays[:i + 1])) for i, packet in enumerate(talk.packets)]
     fields = ["-T", "fields", *(f"-e{name}" for name in (
         "frame.number", "ip.src", "ip.dst", "_ws.col.Protocol", "frame.len", "_ws.col.Info"))]
@@ -214,7 +214,7 @@ def test_no_other_row_may_be_missing():
         assert status == 3, number
 
 
-# --- a document that is none
+# --- invalid documents
 
 @pytest.mark.parametrize("text, complaint", [
     ("", "its first line"),
@@ -240,7 +240,7 @@ def test_a_document_from_another_system_has_other_line_ends(tmp_path):
 
 
 def test_lengths_in_the_rows_are_those_of_the_packets():
-    """The table that the article's readers rely on: payload and what it is made of."""
+    """The article's table of payload sizes, and the lengths of the lines in both heads."""
     sizes = {number: pcap.payload_size(packet) for number, packet in enumerate(packets(), 1)}
     assert {number: size for number, size in sizes.items() if size} == {4: 227, 6: 218, 8: 18, 10: 20, 12: 8, 13: 4}
     request = packets()[3].data[66:].decode()

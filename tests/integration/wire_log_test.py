@@ -1,4 +1,4 @@
-"""--wire-log: what it says has crossed, against what the test itself sent and received, counted byte by byte."""
+"""--wire-log: its lines must match what the test sent and received, byte by byte."""
 
 import re
 import signal
@@ -15,7 +15,7 @@ END = "[FIN, ACK]"
 
 
 class Wire:
-    """The lines of one session, each as (who sent it, Seq, Len, the rest), who by name: "client" or "server"."""
+    """The lines of one session, each as (sender, Seq, Len, remainder); the sender is "client" or "server"."""
 
     def __init__(self, server, raw):
         self.server = server
@@ -35,7 +35,7 @@ class Wire:
         return found
 
     def ended(self):
-        """All lines, once both have ended TCP."""
+        """All lines, once both sides have ended TCP."""
         wait_for(lambda: {line[0] for line in self.lines() if END in line[3] or "[RST" in line[3]} ==
                  {"client", "server"}, "both ends in the wire log")
         return self.lines()
@@ -96,7 +96,7 @@ def test_a_broadcast_is_logged_for_each_who_gets_it_at_the_offset_in_its_own_str
             expected[wires[i].client].append((offsets[i], size, heard))
             offsets[i] += size
     for wire in wires:
-        wait_for(lambda: len(wire.lines("server")) == 2 + len(expected[wire.client]), "all of them in the wire log")
+        wait_for(lambda: len(wire.lines("server")) == 2 + len(expected[wire.client]), "all broadcasts in the wire log")
         lines = [(seq, size, re.search('Text="(.*)"', rest)[1]) for _, seq, size, rest in wire.lines("server")[2:]]
         assert lines == expected[wire.client]
     for raw in members:
@@ -110,7 +110,7 @@ def test_a_broken_rule_is_logged_and_what_comes_behind_it(wsd):
         wire = Wire(server, raw)
         raw.send(bad + behind)
         code, reason = raw.close_frame()
-        raw.send(b"\x89\x80")  # the rest of its header does not come
+        raw.send(b"\x89\x80")  # the remainder of this header never arrives
         raw.finish_writing()
         lines = wire.ended()
     start = 1 + len(upgrade("/echo"))
@@ -158,7 +158,7 @@ def test_a_message_that_is_cut_by_writes_is_one_line_and_fragments_are_several(w
         message = frame(TEXT, b"in three writes")
         for part in (message[:1], message[1:9], message[9:]):
             raw.send(part)
-            server.sessions()  # it has read that much: it handles one thing after the other
+            server.sessions()  # returns after wsd has read this part: wsd handles events in order
         assert raw.frame() == (TEXT, b"in three writes")
         raw.send(frame(BINARY, b"12", fin=False) + frame(CONTINUATION, b"3"))
         assert raw.frame() == (BINARY, b"123")
@@ -172,7 +172,7 @@ def test_a_message_that_is_cut_by_writes_is_one_line_and_fragments_are_several(w
 
 
 def test_what_left_in_many_writes_is_counted_as_it_left(wsd):
-    """Answers for a reader that is slow: most of them leave from the outbox, each whole only after some writes."""
+    """Answers to a slow reader: most of them leave from the outbox, each in several writes."""
     server = wsd("--wire-log")
     size, count = 300_000, 20
     with Raw(server, "/echo/raw", small_buffer=True) as raw:
@@ -194,7 +194,7 @@ def test_a_reset_is_logged_behind_what_it_cut(wsd):
     wire = Wire(server, raw)
     start = 1 + len(upgrade("/echo"))
     raw.send(frame(TEXT, b"hello")[:8])
-    server.sessions()  # it has read that
+    server.sessions()  # returns after wsd has read the bytes
     raw.reset()
     wait_for(lambda: any("RST" in line[3] for line in wire.lines("client")), "the reset")
     assert wire.lines("client")[1:] == [
@@ -208,7 +208,7 @@ def test_what_is_half_there_when_the_server_stops_is_logged(wsd):
     with Raw(server, "/echo") as raw:
         wire = Wire(server, raw)
         raw.send(frame(TEXT, b"hello")[:8])
-        server.sessions()  # it has read that
+        server.sessions()  # returns after wsd has read the bytes
         server.end()
         server.log = lambda: server.last_log
         assert wire.lines("client")[1:] == [
@@ -217,7 +217,7 @@ def test_what_is_half_there_when_the_server_stops_is_logged(wsd):
 
 
 def test_a_flood_of_items_does_not_hold_up_the_others(wsd):
-    """In reads full of empty frames each item would be eight lines, and the loop would write lines for seconds."""
+    """With eight lines for each empty frame of a large read, the loop would write lines for seconds."""
     server = wsd("--wire-log=hex")
     pong = b"\x8a\x80" + bytes(4)
     with Raw(server, "/echo") as flood, Raw(server, "/echo") as raw:
@@ -270,13 +270,13 @@ def test_there_is_no_such_line_without_it(wsd, options):
     assert "wire" not in server.end()
 
 
-# --- the same, as wstrace saw it on the wire
+# --- the wire log compared with wstrace
 
 FRAME = re.compile(r"(?:info: wire [0-9a-f]{8}| *\d+) (\S+ → \S+ Seq=\d+ Len=\d+ (?:WebSocket|GET |HTTP/).*)$")
 
 
 def items(lines):
-    """Heads and frames in the order of each direction's stream, without what the two cannot have in common."""
+    """Heads and frames in the order of each direction's stream, without the fields that only one of the two prints."""
     found = [match[1] for line in lines if (match := FRAME.search(line))]
     return sorted(found, key=lambda item: (item.split(" Seq=")[0], int(item.split(" Seq=")[1].split(" ")[0])))
 

@@ -1,5 +1,5 @@
-"""wsc, the command-line client, against servers that nobody here wrote (python3-websockets and npm's ws), and against
-a script of literal bytes where the wire itself is the point."""
+"""wsc, the command-line client, against third-party servers (python3-websockets and npm's ws), and against scripts of
+literal bytes for tests of the wire format."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ import websockets
 from conftest import HERE, program
 
 WSC = program("wsc")
-PATIENCE = 30  # seconds, for what takes milliseconds: a sanitizer on a busy machine
+PATIENCE = 30  # seconds, for steps of milliseconds: a sanitizer on a busy machine is slow
 
 
 def wsc(url, *options, lines=b"", **more):
@@ -32,7 +32,7 @@ def wsc(url, *options, lines=b"", **more):
 
 @contextlib.contextmanager
 def started(url, *options, **more):
-    """wsc, running, its standard input open."""
+    """Runs wsc with its standard input open."""
     streams = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) | more
     with subprocess.Popen([WSC, *options, url], **streams) as process:
         try:
@@ -84,7 +84,7 @@ class Peer:
         return head.decode().split("\r\n")
 
     def accept(self, behind=b""):
-        """Answers the opening handshake; `behind` leaves in the same write."""
+        """Answers the opening handshake; sends `behind` in the same write."""
         head = self.head()
         key = next(line for line in head if line.startswith("Sec-WebSocket-Key: ")).split()[1]
         digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
@@ -110,7 +110,7 @@ class Peer:
         return byte0, unmasked.to_bytes(size, "big"), key
 
     def ended(self, within):
-        """True if wsc ends TCP within so many seconds."""
+        """True if wsc ends TCP within `within` seconds."""
         self.socket.settimeout(within)
         try:
             return self.socket.recv(65536) == b""
@@ -122,7 +122,7 @@ class Peer:
 
 @contextlib.contextmanager
 def script(play, host="127.0.0.1"):
-    """The URL of a server that plays `play(peer)` with one client, and ends TCP. What play raises fails the test."""
+    """The URL of a server that runs `play(peer)` with one client, then ends TCP. If play raises, the test fails."""
     failures = []
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as listener:
@@ -133,7 +133,7 @@ def script(play, host="127.0.0.1"):
                 with listener.accept()[0] as connection:
                     connection.settimeout(PATIENCE)
                     play(Peer(connection))
-            except BaseException as failure:  # also what pytest raises
+            except BaseException as failure:  # also the exceptions of pytest
                 failures.append(failure)
 
         thread = threading.Thread(target=run)
@@ -155,7 +155,7 @@ def test_the_wire_of_two_lines_is_request_two_texts_and_a_close_and_the_server_e
         seen["head"] = peer.accept()
         seen["frames"] = [peer.frame() for _ in range(3)]
         peer.socket.sendall(b"\x81\x01A" + b"\x81\x01B" + CLOSE_1000)
-        # [6455-7.1.1-WAIT] the client leaves it to the server to end TCP
+        # [6455-7.1.1-WAIT] the client waits for the server to end TCP
         seen["ended first"] = peer.ended(within=0.3)
 
     with script(play) as url:
@@ -196,7 +196,7 @@ def test_masking_keys_and_nonces_are_fresh():
         with script(play) as url:
             assert wsc(url, lines=b"\n" * 3000).returncode == 0
     assert len(nonces) == 2
-    assert len(keys) > 5990  # of 6002: two of them may be alike by chance
+    assert len(keys) > 5990  # of 6002: some may be equal by chance
 
 
 def test_the_length_takes_the_shortest_form():
@@ -205,7 +205,7 @@ def test_the_length_takes_the_shortest_form():
 
     def play(peer):
         peer.accept()
-        seen.extend(peer.frame() for _ in sizes)  # which asserts the form
+        seen.extend(peer.frame() for _ in sizes)  # asserts the shortest form
         peer.frame()
         peer.socket.sendall(CLOSE_1000)
 
@@ -219,7 +219,7 @@ def test_nothing_is_sent_before_the_answer_to_the_handshake():
     def play(peer):
         with pytest.raises(socket.timeout):
             peer.socket.settimeout(0.3)
-            while True:  # but the request itself, which may come in several reads
+            while True:  # only the request arrives, perhaps in several reads
                 peer.bytes += peer.socket.recv(65536)
         assert peer.bytes.count(b"\r\n\r\n") == 1 and peer.bytes.endswith(b"\r\n\r\n")
         peer.socket.settimeout(PATIENCE)
@@ -236,7 +236,7 @@ def test_what_comes_in_the_same_segment_as_the_101_is_not_lost():
         peer.accept(behind=b"\x81\x05hello" + b"\x88\x05\x03\xe9bye")
         assert peer.frame()[:2] == (0x88, b"\x03\xe9")
 
-    with script(play) as url, started(url) as process:  # its input does not end
+    with script(play) as url, started(url) as process:  # the input of wsc stays open
         assert process.wait(PATIENCE) == 0
         assert process.stdout.read() == b"hello\n"
         assert process.stderr.read() == b'wsc: closed by the server: 1001 (going away), "bye"\n'
@@ -311,7 +311,7 @@ def test_tcp_that_ends_without_a_close_is_1006(reset):
     with script(play) as url, started(url) as process:
         assert process.wait(PATIENCE) == 1
         how = ": Connection reset by peer" if reset else ""
-        error = f"wsc: closed: 1006 (no Close came); the server ended TCP{how}\n"
+        error = f"wsc: closed: 1006 (no Close was received); the server ended TCP{how}\n"
         assert process.stderr.read().decode() == error
 
 
@@ -319,7 +319,7 @@ def test_tcp_that_ends_without_a_close_is_1006(reset):
 
 
 def keep_sending(peer, data):
-    """In a trickle, until wsc is gone."""
+    """Sends `data` every 50 ms until wsc has closed the connection."""
     with contextlib.suppress(OSError):
         while True:
             peer.socket.sendall(data)
@@ -338,7 +338,7 @@ def test_a_server_that_never_answers_the_close_is_left(trickle):
         run = wsc(url, "--close-timeout", "500ms")
         assert 0.5 <= time.monotonic() - start < PATIENCE / 2
     assert run.returncode == 1
-    assert run.stderr == b"wsc: closed: 1006 (no Close came); the server takes longer than --close-timeout\n"
+    assert run.stderr == b"wsc: closed: 1006 (no Close was received); the server did not answer our Close within --close-timeout\n"
 
 
 def test_a_server_that_never_ends_tcp_is_left_and_all_is_well():
@@ -366,7 +366,7 @@ def test_a_server_that_does_not_answer_the_handshake_is_left(trickle):
     with script(play) as url:
         run = wsc(url, "--connect-timeout", "500ms")
     assert run.returncode == 1
-    assert run.stderr == b"wsc: no answer to the opening handshake within --connect-timeout\n"
+    assert run.stderr == b"wsc: the server did not answer the opening handshake within --connect-timeout\n"
 
 
 def test_the_time_that_the_reader_of_our_output_takes_is_not_the_servers():
@@ -434,7 +434,7 @@ def test_a_server_that_pings_and_does_not_read_is_left():
 
     with script(play) as url, started(url, "--max-message", "1") as process:
         assert process.wait(PATIENCE) == 1
-        error = b"wsc: closed: 1006 (no Close came); the server sends, and does not read what is answered\n"
+        error = b"wsc: closed: 1006 (no Close was received); the server sends but does not read our answers\n"
         assert process.stderr.read() == error
 
 
@@ -455,7 +455,7 @@ server.on('listening', () => console.log(server.address().port));
 
 @pytest.fixture(scope="module")
 def echo():
-    """The URL of an echo server by npm's ws. It answers in order: each message before a Close behind it."""
+    """The URL of an echo server by npm's ws. It answers in order: all messages before the Close."""
     with subprocess.Popen(["node", "-e", ECHO_JS], cwd=HERE, stdout=subprocess.PIPE) as server:
         port = server.stdout.readline().decode().strip()
         assert port, "node could not run the ws server: is node_modules there (npm ci)?"
@@ -524,16 +524,16 @@ def test_ping_pong_and_close_by_slash(echo):
     run = wsc(echo, "--slash", lines=b"/ping\n/ping  a b\n/pong x\nplain\n/nonsense\n/close 4001 so long\nlost\n")
     assert run.stdout == b"ping \nping a b\npong x\nplain\n"
     assert run.stderr.decode().splitlines() == [
-        "wsc: line 5 is not sent: no such command: /ping [TEXT], /pong [TEXT], /close [CODE [REASON]]",
+        "wsc: line 5 is not sent: unknown command; there are /ping [TEXT], /pong [TEXT], /close [CODE [REASON]]",
         'wsc: pong ""',
         'wsc: pong "a b"',
-        'wsc: closed: 4001 (private use), "so long"',  # ws gives the reason back too
+        'wsc: closed: 4001 (private use), "so long"',  # ws also returns the reason
     ]
     assert run.returncode == 4
 
 
 # [6455-7.4-CODE]
-NO_SUCH_CODE = "line 1 is not sent: no Close may carry that code: try 1000 to 1003, 1007 to 1014, 3000 to 4999"
+NO_SUCH_CODE = "line 1 is not sent: a Close must not have this code; allowed are 1000 to 1003, 1007 to 1014, 3000 to 4999"
 SLASHES = [
     (b"/close\n", "closed: 1000 (normal closure)", 0),
     (b"/close 1001 bye\n", 'closed: 1001 (going away), "bye"', 0),
@@ -542,8 +542,8 @@ SLASHES = [
     (b"/close 66536\n", NO_SUCH_CODE, 2),
     (b"/close 1000x\n", NO_SUCH_CODE, 2),
     (b"/close 1000 " + b"r" * 123 + b"\n", 'closed: 1000 (normal closure), "' + "r" * 123 + '"', 0),
-    (b"/close 1000 " + b"r" * 124 + b"\n", "line 1 is not sent: a reason is UTF-8, of at most 123 bytes", 2),
-    (b"/close 1000 \xff\n", "line 1 is not sent: a reason is UTF-8, of at most 123 bytes", 2),
+    (b"/close 1000 " + b"r" * 124 + b"\n", "line 1 is not sent: a reason must be UTF-8 of at most 123 bytes", 2),
+    (b"/close 1000 \xff\n", "line 1 is not sent: a reason must be UTF-8 of at most 123 bytes", 2),
     (b"/ping " + b"p" * 125 + b"\n", 'pong "' + "p" * 125 + '"', 0),
     (b"/ping " + b"p" * 126 + b"\n", "line 1 is not sent: a control frame carries at most 125 bytes", 2),
 ]
@@ -596,7 +596,7 @@ def test_verbose_shows_the_masking_key_that_is_on_the_wire():
 
 
 def verbose_frames(behind):
-    """What -v says once a server has sent these bytes after its 101, and ended TCP; without masking keys."""
+    """The output of -v if a server sends these bytes after its 101 and ends TCP; without masking keys."""
     def play(peer):
         peer.accept(behind=behind)
         peer.socket.shutdown(socket.SHUT_WR)
@@ -658,7 +658,7 @@ def test_wait_listens_after_the_end_of_the_input():
     async def handler(ws):
         async for message in ws:
             await asyncio.sleep(0.1)
-            await ws.send(["Echo: ", message])  # a fragment each
+            await ws.send(["Echo: ", message])  # one fragment each
 
     with serve(handler) as url:
         start = time.monotonic()
@@ -814,7 +814,7 @@ def test_a_refusal_with_a_length_is_read_to_it_and_no_further():
     with script(play) as url:
         start = time.monotonic()
         run = wsc(url)
-    assert time.monotonic() - start < 2  # what it waits for a body without a length
+    assert time.monotonic() - start < 2  # the time that wsc waits for a body without a length
     assert (run.returncode, run.stderr) == (3, b"wsc: the server refused the opening handshake: 403 No\n  not you\n")
 
 
@@ -825,7 +825,7 @@ WRONG_ANSWERS = [
     (b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\n\r\n", "the response has no Upgrade: websocket"),
     (b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + ACCEPT + b"\r\n",
      "Sec-WebSocket-Accept does not match the key"),
-    (b"HTTP/1.1 101 X\r\nX: " + b"x" * 9000, "header fields too many or too long"),
+    (b"HTTP/1.1 101 X\r\nX: " + b"x" * 9000, "too many header fields, or one is too long"),
 ]
 
 
@@ -896,8 +896,8 @@ def test_an_ipv6_address_stands_in_brackets():
 
 @pytest.fixture
 def name_of_three_addresses(tmp_path):
-    """Options for subprocess: a name, and a command in front of ours in which it has three addresses: ::1, 127.0.0.1
-    and 127.0.0.2. They are put over /etc/hosts in a mount namespace that ends with the command."""
+    """A command prefix in which three.test has the addresses ::1, 127.0.0.1 and 127.0.0.2: it mounts a file over
+    /etc/hosts, in a mount namespace that ends with the command."""
     hosts = tmp_path / "hosts"
     hosts.write_text("".join(f"{address} three.test\n" for address in ("::1", "127.0.0.1", "127.0.0.2")))
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
@@ -915,7 +915,7 @@ def test_every_address_of_a_name_is_tried(name_of_three_addresses, host):
     def play(peer):
         peer.accept(behind=CLOSE_1000)
 
-    with script(play, host=host) as url:  # listens on that address alone
+    with script(play, host=host) as url:  # listens only on that address
         url = url.replace("localhost", "three.test")
         run = subprocess.run([*name_of_three_addresses, WSC, "-v", url], input=b"", capture_output=True,
                              timeout=PATIENCE)

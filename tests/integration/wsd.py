@@ -1,5 +1,4 @@
-"""The server under test, on a port that the kernel chose; and a TCP connection driven by hand, for what no well-behaved
-client does."""
+"""The server under test, on a port that the kernel chooses; and a hand-driven TCP connection to act as a bad client."""
 
 import collections
 import hashlib
@@ -16,17 +15,16 @@ from pathlib import Path
 
 from conftest import program
 
-PATIENCE = 60  # seconds, for what takes milliseconds: a sanitizer on a busy machine
+PATIENCE = 60  # seconds, for steps of milliseconds: a sanitizer on a busy machine is slow
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
-# What must be in no log: a sanitizer's report, and the loop's, of a handler that is called and does nothing.
+# Must not be in a log: a sanitizer's report, or the loop's report of a handler that is called and does nothing.
 COMPLAINT = re.compile(r"^.*(Sanitizer|runtime error:|Busy wait).*$", re.MULTILINE)
 
 
 def wait_for(condition, what, patience=PATIENCE, found=None):
-    """The first result of condition() that is true. If none comes: `found()` returns what is there instead, for the
-    message."""
+    """Returns the first true result of condition(). After a timeout the message contains the result of found()."""
     end = time.monotonic() + patience
     while True:
         result = condition()
@@ -43,7 +41,7 @@ Session = collections.namedtuple("Session", "id path state queued")
 
 
 class Wsd:
-    """wsd, running. `command` goes before it (strace), `prepare` runs in the child."""
+    """A running wsd. `command` is a prefix (strace), `prepare` runs in the child."""
 
     COMMAND = ("wsd", "--port", "0")
 
@@ -67,10 +65,10 @@ class Wsd:
     def connect(self, **more):
         return socket.create_connection((self.address, self.port), timeout=PATIENCE, **more)
 
-    # What it wrote
+    # Its output
 
     def log(self):
-        """Its whole lines so far: wsd may be writing one more."""
+        """The complete lines so far: wsd may be writing another."""
         text = Path(self.errors.name).read_text(errors="replace")
         return text[:text.rfind("\n") + 1]
 
@@ -78,7 +76,7 @@ class Wsd:
         return "a log that ends\n" + self.log()[-2_000:]
 
     def logged(self, pattern, count=1):
-        """Waits until so many lines match; returns the matches of all that do. The log is written asynchronously."""
+        """Waits until `count` lines match; returns all matches. The log is written asynchronously."""
         expression = re.compile(pattern + "$", re.MULTILINE)
 
         def matches():
@@ -87,7 +85,7 @@ class Wsd:
         return wait_for(matches, f"{count} × {pattern!r} in the log", found=self.log_tail)
 
     def sessions(self):
-        """The session tables of all loops, as SIGUSR1 has them written."""
+        """The session tables of all loops, which wsd logs on SIGUSR1."""
         head = re.compile(r"Sessions: (\d+), bytes held: \d+\n")
         before = len(head.findall(self.log()))
         self.process.send_signal(signal.SIGUSR1)
@@ -102,18 +100,18 @@ class Wsd:
         (rows,) = wait_for(table, "the session table in the log", found=self.log_tail)
         return [Session(id, path, state, int(queued)) for id, path, state, queued in rows]
 
-    # What it holds
+    # Its resources
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def descriptors_at_start(self):
-        """What descriptors() comes back to. Before its first line the log's thread opens /etc/localtime for a moment."""
+        """The descriptors of an idle server. Before its first line the log's thread briefly opens /etc/localtime."""
         self.logged(r".*Descriptors allowed: \d+")
         return self.descriptors()
 
     def memory(self):
-        """KiB that it has written to and still holds. Not Private_Dirty: see tools/lib/scale_measure.py."""
+        """KiB of anonymous memory. Not Private_Dirty: see tools/lib/bench/measure.py."""
         rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return int(re.search(r"^Anonymous: +(\d+) kB", rollup, re.MULTILINE)[1])
 
@@ -129,7 +127,7 @@ class Wsd:
                         found=self.log_tail)[0]
 
     def end(self):
-        """SIGTERM, unless the test has ended it. Then exit 0, nothing more on standard output, no COMPLAINT.
+        """Sends SIGTERM, unless wsd has ended. Asserts exit code 0, no more standard output and no COMPLAINT.
         Returns the whole log."""
         if self.errors.closed:
             return self.last_log
@@ -144,7 +142,7 @@ class Wsd:
             self.process.stdout.close()
             self.last_log = Path(self.errors.name).read_text(errors="replace")
             self.errors.close()
-            print(self.last_log[-8_000:])  # pytest shows it where a test has failed
+            print(self.last_log[-8_000:])  # pytest shows it if the test failed
         report = COMPLAINT.search(self.last_log)
         assert not report, report[0]
         return self.last_log
@@ -156,7 +154,7 @@ class ArticleServer(Wsd):
     COMMAND = ("article_server", "0")
 
 
-# --- a connection by hand
+# --- a hand-driven connection
 
 def upgrade(path, *fields, key="dGhlIHNhbXBsZSBub25jZQ=="):
     """The bytes of a request; the key is the one of RFC 6455 §1.3."""
@@ -190,7 +188,7 @@ class Raw:
 
     @staticmethod
     def small(server):
-        """A receive buffer that holds next to nothing, set before the window is announced."""
+        """Connects with a tiny receive buffer, set before the window is announced."""
         connection = socket.socket(socket.AF_INET6 if ":" in server.address else socket.AF_INET)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(PATIENCE)
@@ -201,7 +199,7 @@ class Raw:
         self.socket.sendall(data)
 
     def send_until_full(self, data, patience=0.5):
-        """Repeats `data` until the kernel took no more for so many seconds. Returns how much it took."""
+        """Repeats `data` until the kernel accepts no more for `patience` seconds. Returns the bytes accepted."""
         sent = 0
         self.socket.settimeout(patience)
         try:
@@ -239,7 +237,7 @@ class Raw:
         return self.take(self.bytes.index(end) + len(end)).decode()
 
     def frame(self):
-        """The next one: opcode, payload. A server's is whole messages, without a masking key."""
+        """The next frame: opcode, payload. The server sends whole messages, without a masking key."""
         first, length = self.take(2)
         assert first & 0xF0 == 0x80 and length < 128, (first, length)
         if length == 126:
@@ -249,14 +247,14 @@ class Raw:
         return first & 0x0F, self.take(length)
 
     def close_frame(self):
-        """Code and reason of the Close that must come, whatever else comes before."""
+        """Code and reason of the next Close; skips all frames before it."""
         while True:
             opcode, payload = self.frame()
             if opcode == CLOSE:
                 return (struct.unpack(">H", payload[:2])[0], payload[2:].decode()) if payload else None
 
     def is_ended(self):
-        """Reads to the end of TCP: true if it was a FIN, with nothing more before."""
+        """Reads to the end of TCP: true if it is a FIN with no data before it."""
         while more := self.receive("the end of TCP"):
             self.bytes += more
         assert self.bytes == b"", self.bytes
@@ -283,8 +281,7 @@ Answer = collections.namedtuple("Answer", "status reason fields body")
 
 
 def ask(server, request):
-    """Sends bytes and reads the answer to the end of the connection, which the server must bring. `fields`: name, in
-    small letters, to the list of values."""
+    """Sends bytes and reads the answer until the server ends the connection. `fields`: lower-case name to values."""
     with Raw(server) as raw:
         raw.send(request)
         return read_answer(raw)

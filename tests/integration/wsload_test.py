@@ -1,5 +1,5 @@
-"""wsload, the load generator, against wsd in all its modes, and against servers that get something wrong: scripts of
-literal bytes. What is asserted are counts and lower bounds, which no slow machine changes."""
+"""wsload, the load generator, against wsd in all its modes, and against faulty servers: scripts of literal bytes. The
+tests assert counts and lower bounds, which do not depend on the speed of the machine."""
 
 import json
 import re
@@ -107,7 +107,7 @@ def test_idle_connections_are_held_and_pinged(wsd):
     server = wsd()
     result = measured("idle", server.url("/chat"), "-c", 60, "-t", 2, "--duration", "1s", "--warm-up", "0",
                       "--server-pid", server.pid)
-    assert result["latency_us"]["count"] == 60  # each once
+    assert result["latency_us"]["count"] == 60  # one ping per connection
     assert result["unanswered"] == 0
     server.logged(r".*New client connected: .*, Total: 60")
     assert 0 < result["server"]["memory_before"] <= result["server"]["memory_after"]
@@ -182,7 +182,7 @@ def test_connections_come_from_as_many_addresses_as_asked(wsd):
 
 
 class Held:
-    """A wsload that holds its connections, and begins a round when it is told to."""
+    """A wsload that holds its connections; round() starts a round."""
 
     def __init__(self, *arguments):
         self.process = subprocess.Popen([WSLOAD, *map(str, arguments), "--hold", "--json"], stdin=subprocess.PIPE,
@@ -197,7 +197,7 @@ class Held:
         return self.line()
 
     def end(self):
-        """The exit code, and what else it said."""
+        """The exit code, the remaining output, and the errors."""
         out, errors = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, errors
 
@@ -215,9 +215,9 @@ def test_held_connections_have_as_many_rounds_as_there_are_lines(wsd, mode, opti
         result = load.round()
         assert result["messages"] == result["latency_us"]["count"] == 60
         assert result["unanswered"] == 0
-    assert len(server.sessions()) == 60, "between rounds they are open"
+    assert len(server.sessions()) == 60, "the connections stay open between rounds"
     assert load.end() == (0, "", "")
-    wait_for(lambda: not server.sessions(), "all were closed")
+    wait_for(lambda: not server.sessions(), "all sessions are closed")
 
 
 def test_a_round_can_have_several_messages_on_each(wsd):
@@ -231,7 +231,7 @@ def test_between_rounds_pings_are_answered(wsd):
     server = wsd("--ping-interval", "100ms", "--pong-timeout", "300ms")
     load = Held("idle", server.url("/echo/raw"), "-c", 5)
     assert load.line() == {"open": 5}
-    time.sleep(1)  # three times what would end them
+    time.sleep(1)  # three times the pong timeout
     assert load.round()["messages"] == 5
     assert load.end() == (0, "", "")
 
@@ -241,7 +241,7 @@ def test_a_held_connection_that_is_lost_is_a_failure_at_once(wsd):
     load = Held("idle", server.url("/echo/raw"), "-c", 5)
     assert load.line() == {"open": 5}
     server.process.send_signal(signal.SIGTERM)
-    assert load.process.wait(PATIENCE) == 4, "and standard input is still open"
+    assert load.process.wait(PATIENCE) == 4, "wsload ends although its standard input is open"
     assert re.search(r"the server closed: 1001 ", load.process.stderr.read())
 
 
@@ -267,7 +267,7 @@ def test_rounds_without_json_are_tables(wsd):
 
 
 def greet(peer):
-    """The upgrade, and the ping that waits for all greetings to be over."""
+    """Answers the upgrade, and the ping after which wsload expects no more greetings."""
     peer.accept()
     assert peer.frame()[:2] == (0x89, b"")
     peer.socket.sendall(b"\x8a\x00")
@@ -280,7 +280,7 @@ def finish(peer):
 
 
 def ignore(peer):
-    """Reads, to the end, and says nothing."""
+    """Reads to the end of TCP and sends nothing."""
     while peer.socket.recv(1 << 16):
         pass
 
@@ -305,7 +305,7 @@ def test_bytes_that_come_back_without_a_protocol_are_compared_too():
     with script(corrupt) as url:
         port = url.rsplit(":", 1)[1].strip("/")
         assert complaint("echo", f"tcp://127.0.0.1:{port}", "-n", 1) == (
-            5, "connection 1: what came back is not what was sent")
+            5, "connection 1: the echoed bytes differ from those that were sent")
 
 
 @pytest.mark.parametrize("wrong, what", [
@@ -362,10 +362,10 @@ def test_an_answer_in_other_frames_is_right_and_pings_are_answered():
             for i in range(len(frames)):
                 peer.socket.sendall(frames[i:i + 1])
             seen.append(peer.frame()[:2])
-            # ... and the next in one frame, behind a ping.
+            # The next answer is one frame, after a ping.
             peer.socket.sendall(b"\x89\x00")
             seen.append(peer.frame()[:2])
-            if seen[-1][0] == 0x82:  # both orders are right
+            if seen[-1][0] == 0x82:  # the next message may arrive before the pong
                 payload = seen.pop()[1]
                 seen.append(peer.frame()[:2])
             else:
@@ -378,7 +378,7 @@ def test_an_answer_in_other_frames_is_right_and_pings_are_answered():
 
 
 def test_latency_counts_from_the_intended_time_however_late_a_message_leaves():
-    """A server that takes 50 ms over each, and is offered one each 10 ms: the last one waits for all before it."""
+    """The server needs 50 ms per message and is offered one every 10 ms: the last message waits for all before it."""
     def play(peer):
         greet(peer)
         for _ in range(20):
@@ -427,7 +427,7 @@ def test_a_server_that_never_answers_is_given_up():
 
 @pytest.mark.parametrize("play, timeout, code, text", [
     (lambda peer: None, 10, 1, "TCP ended in the opening handshake"),
-    (lambda peer: ignore(peer), 0.2, 1, "no answer to the opening handshake within --timeout"),
+    (lambda peer: ignore(peer), 0.2, 1, "the server did not answer the opening handshake within --timeout"),
     (lambda peer: peer.accept() and ignore(peer), 0.2, 1, "no answer to a ping within --timeout"),
     (lambda peer: peer.head() and peer.socket.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"), 10, 3,
      "the server refused the opening handshake: 503 Busy"),
@@ -435,7 +435,7 @@ def test_a_server_that_never_answers_is_given_up():
         b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"), 10, 3,
      "wrong answer to the opening handshake: .* [6455-4.1-ACCEPT]"),
     (lambda peer: greet(peer), 10, 1, "the server ended TCP without a Close"),
-    # A difference is described once its message is whole, which here it never is.
+    # wsload describes a difference once the message is complete; this one never is.
     (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\x82\x14abc"), 10, 1,
      "the server ended TCP without a Close"),
     (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\x88\x05\x03\xf3low"), 10, 4,
@@ -478,13 +478,13 @@ def test_a_path_that_is_not_there(wsd):
         3, "connection 1: the server refused the opening handshake: 404 Not Found")
 
 
-# --- chats that go wrong
+# --- faulty chats
 
 
 @pytest.mark.parametrize("replies, code, text", [
     (lambda one, two: [one, two], 0, None),
-    (lambda one, two: [two, one], 5, "a message of speaker 1 came twice, or out of order"),
-    (lambda one, two: [one, one], 5, "a message of speaker 1 came twice, or out of order"),
+    (lambda one, two: [two, one], 5, "a message of speaker 1 arrived twice or out of order"),
+    (lambda one, two: [one, one], 5, "a message of speaker 1 arrived twice or out of order"),
     (lambda one, two: [one, two[:-1] + b"~"], 5, r"wrong answer to message 2: its byte 19 is 0x7e, not 0x.."),
     (lambda one, two: [b"~" + one[1:], two], 5, r"wrong answer to message 1: .*"),
     (lambda one, two: [one, two[:3]], 5, r"wrong answer to message 2: it has 3 bytes, not 20"),

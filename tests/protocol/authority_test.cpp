@@ -1,4 +1,4 @@
-// Host and port: what splits them, and which ports there are.
+// parse_authority splits host and port; has_authority_characters checks the characters.
 #include "protocol/authority.h"
 
 #include <gtest/gtest.h>
@@ -46,7 +46,7 @@ TEST(ParseAuthority, ReadsNothingBehindTheText) {
 }
 
 TEST(HasAuthorityCharacters, ExcludesWhatWouldEndAnAuthorityOrALine) {
-  // RFC 3986 §3.2, without userinfo: unreserved, percent, sub-delims, and those of IP literals and ports
+  // RFC 3986 §3.2 without userinfo: unreserved, percent, sub-delims, brackets and colons
   EXPECT_TRUE(has_authority_characters("aZ09-._~%41!$&'()*+,;=[::1]:80"));
   EXPECT_TRUE(has_authority_characters(""));
   for (int i = 0; i < 256; ++i) {

@@ -1,4 +1,4 @@
-// Budgets, and what their holders have taken.
+// Budgets, and the charges of their holders.
 #include "protocol/budget.h"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ TEST(Budget, OfAPartIsTakenFromTheWholeToo) {
   EXPECT_TRUE(part.take(4));
   EXPECT_EQ(whole.used(), 4U);
   EXPECT_TRUE(whole.take(5));
-  EXPECT_FALSE(part.take(2)) << "over that of the whole";
+  EXPECT_FALSE(part.take(2)) << "over the limit of the whole";
   EXPECT_EQ(part.used(), 4U);
   part.force(2);
   EXPECT_EQ(whole.used(), 11U);
@@ -30,12 +30,12 @@ TEST(Budget, HasALimit) {
   Budget budget(10);
   EXPECT_TRUE(budget.take(4));
   EXPECT_FALSE(budget.take(7)) << "N + 1";
-  EXPECT_EQ(budget.used(), 4U) << "nothing taken";
+  EXPECT_EQ(budget.used(), 4U) << "a refused call takes nothing";
   EXPECT_GT(budget.room(), 0U);
   EXPECT_TRUE(budget.take(6)) << "N";
   EXPECT_EQ(budget.room(), 0U);
   EXPECT_TRUE(budget.take(0));
-  budget.force(5);  // held already, whatever the limit
+  budget.force(5);  // already in memory: exceeds the limit
   EXPECT_EQ(budget.used(), 15U);
   EXPECT_FALSE(budget.take(1));
   EXPECT_FALSE(budget.take(std::numeric_limits<std::size_t>::max())) << "no overflow";
@@ -50,15 +50,15 @@ TEST(Charge, GrowsWithinTheLimitAndGivesBackInItsDestructor) {
     Charge charge(&budget);
     EXPECT_TRUE(charge.grow_to(10)) << "N";
     EXPECT_FALSE(charge.grow_to(11)) << "N + 1";
-    EXPECT_EQ(charge.size(), 10U) << "what was refused was not taken";
+    EXPECT_EQ(charge.size(), 10U) << "a refused call takes nothing";
     EXPECT_EQ(budget.used(), 10U);
-    EXPECT_TRUE(charge.grow_to(3)) << "it has more already";
+    EXPECT_TRUE(charge.grow_to(3)) << "the charge is larger already";
     EXPECT_EQ(charge.size(), 10U);
     charge.shrink_to(4);
     EXPECT_EQ(charge.size(), 4U);
     EXPECT_EQ(budget.used(), 4U);
     charge.shrink_to(5);
-    EXPECT_EQ(budget.used(), 4U) << "shrinking never takes";
+    EXPECT_EQ(budget.used(), 4U) << "shrink_to never takes";
   }
   EXPECT_EQ(budget.used(), 0U);
 }
@@ -71,7 +71,7 @@ TEST(Charge, IsForcedOverTheLimit) {
     EXPECT_EQ(charge.size(), 12U);
     EXPECT_EQ(budget.used(), 12U);
     charge.force_to(11);
-    EXPECT_EQ(budget.used(), 12U) << "forcing never gives back";
+    EXPECT_EQ(budget.used(), 12U) << "force_to never gives back";
   }
   EXPECT_EQ(budget.used(), 0U);
 }

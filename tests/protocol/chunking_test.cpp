@@ -1,8 +1,7 @@
-// The property on which all else stands: how bytes are cut into reads changes nothing.
+// The way in which bytes are split into reads must not change the result.
 //
-// Streams drawn at random, from a fixed seed, in chunks drawn at random. Sound ones are made of
-// messages that are known beforehand; of those with faults it is only asked that all chunkings
-// agree.
+// Tests random streams, from a fixed seed, in random chunks. Valid streams consist of known messages; for damaged
+// streams, all chunkings must only agree.
 #include <gtest/gtest.h>
 
 #include "protocol/http/http_message.h"
@@ -28,7 +27,7 @@ Bytes random_binary(Dice& dice, std::size_t end) {
   return bytes;
 }
 
-/// Messages, in one frame or in several with control frames in between; a Close at some ends.
+/// Messages in one or more frames, with control frames in between. Some streams end with a Close.
 Stream random_stream(Dice& dice) {
   Stream stream;
   stream.role = dice.one_in(2) ? Role::kServer : Role::kClient;
@@ -92,21 +91,21 @@ Stream random_stream(Dice& dice) {
 }
 
 Way random_way(Dice& dice, std::size_t size) {
-  Way way{.name = "chunks drawn at random", .cuts = dice.cuts(size, 40)};
+  Way way{.name = "random chunks", .cuts = dice.cuts(size, 40)};
   way.behind_guard = dice.one_in(2);
   way.has_empty_reads = dice.one_in(4);
   way.releases = dice.one_in(4);
   return way;
 }
 
-/// Runs `stream` in single bytes, whole, and in chunks drawn at random. `is_known`: its events are.
+/// Runs `stream` byte by byte, whole, and in random chunks. `is_known`: `stream.events` is already set.
 void expect_same_in_any_chunks(Dice& dice, Stream stream, bool is_known) {
   GuardedMemory memory(stream.input.size());
   const Way single = ways(stream.input.size()).front();
   const Outcome reference = run(stream, single, memory);
   if (!is_known)
     stream.events = reference.steps;
-  stream.sent = reference.sent;  // the same, whatever it is; other tests say what
+  stream.sent = reference.sent;  // only compared between chunkings; other tests check the bytes
   std::vector<Way> all = {single, {.name = "whole", .cuts = {}}};
   for (int i = 0; i < 8; ++i)
     all.push_back(random_way(dice, stream.input.size()));
@@ -144,7 +143,7 @@ TEST(Chunks, OfStreamsWithFaultsAgree) {
       ++failures;
     expect_same_in_any_chunks(dice, std::move(stream), false);
   }
-  EXPECT_GT(failures, 300U) << "the faults should be felt";
+  EXPECT_GT(failures, 300U) << "too few of the damaged streams failed";
 }
 
 TEST(Chunks, OfAHeadGiveTheSameHead) {

@@ -1,4 +1,4 @@
-// The opening handshake, the client's half: RFC 6455 §1.3, §3 and §4.1.
+// The client's side of the opening handshake: RFC 6455 §1.3, §3 and §4.1.
 #include "protocol/client/client_handshake.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 namespace ws::test {
 namespace {
 
-/// Parses `bytes`, which is a whole head, and must outlive it.
+/// Parses `bytes`, a complete head. `bytes` must outlive `head`.
 template <typename Head>
 void parse(Head& head, const std::string& bytes) {
   const Limits limits;
@@ -108,7 +108,7 @@ TEST(ClientRequest, HasTheFieldsOfSection4_1) {
             "Sec-WebSocket-Version: 13\r\n"
             "\r\n");
 
-  // [6455-4.1-ORIGIN] [6455-4.1-SUBPROTOCOL] [6455-4.1-FIELDS] what it may add
+  // [6455-4.1-ORIGIN] [6455-4.1-SUBPROTOCOL] [6455-4.1-FIELDS] optional fields
   client.uri = *parse_uri("ws://[::1]:8080?x");
   client.origin = "http://example.com";
   client.subprotocols = {"chat", "superchat"};
@@ -141,7 +141,7 @@ TEST(Response, IsJudgedByEachOfItsFields) {
     Error error;
     const char* subprotocol;
   } kRows[] = {
-      {"as it should be", all, Error::kNone, ""},
+      {"valid", all, Error::kNone, ""},
       {"our own server's",
        "HTTP/1.1 101 x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-accept: "
        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
@@ -157,24 +157,24 @@ TEST(Response, IsJudgedByEachOfItsFields) {
       {"no Upgrade [6455-4.1-UPGRADE]", status + connection + accept, Error::kUpgradeField, ""},
       {"another Upgrade", status + "Upgrade: h2c\r\n" + connection + accept, Error::kUpgradeField,
        ""},
-      {"another one too", status + "Upgrade: h2c, websocket\r\n" + connection + accept,
+      {"a second protocol", status + "Upgrade: h2c, websocket\r\n" + connection + accept,
        Error::kUpgradeField, ""},
-      {"another one too, in a field of its own",
+      {"a second protocol in another field",
        status + upgrade + "Upgrade: h2c\r\n" + connection + accept, Error::kUpgradeField, ""},
-      {"almost", status + "Upgrade: websocket2\r\n" + connection + accept, Error::kUpgradeField,
+      {"a suffix", status + "Upgrade: websocket2\r\n" + connection + accept, Error::kUpgradeField,
        ""},
       {"no Connection [6455-4.1-CONNECTION]", status + upgrade + accept, Error::kConnectionField,
        ""},
       {"another Connection", status + upgrade + "Connection: close\r\n" + accept,
        Error::kConnectionField, ""},
       {"no Accept [6455-4.1-ACCEPT]", status + upgrade + connection, Error::kAccept, ""},
-      {"another's Accept",
+      {"a wrong Accept",
        status + upgrade + connection + "Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n",
        Error::kAccept, ""},
       {"the key itself",
        status + upgrade + connection + "Sec-WebSocket-Accept: dGhlIHNhbXBsZSBub25jZQ==\r\n",
        Error::kAccept, ""},
-      {"Accept has a case",
+      {"Accept in another case",
        status + upgrade + connection + "Sec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n",
        Error::kAccept, ""},
       {"two Accepts", all + accept, Error::kAccept, ""},
@@ -209,11 +209,11 @@ TEST(Uri, HasNoControlCharacters) {
   // [6455-3-URI]
   EXPECT_FALSE(parse_uri("ws://a/\x7f").has_value());
   EXPECT_FALSE(parse_uri("ws://a/\t").has_value());
-  EXPECT_TRUE(parse_uri("ws://a/~").has_value()) << "the last that is none";
+  EXPECT_TRUE(parse_uri("ws://a/~").has_value()) << "the last printable ASCII character";
 }
 
 TEST(Deflate, IsOfferedAnsweredAndAgreedOnInTheHandshake) {
-  // [7692-5-OFFER], [7692-5-ACCEPT] The client's whole request, the server's whole answer, and what each makes of it.
+  // [7692-5-OFFER], [7692-5-ACCEPT] Checks the offer, the server's response, and the agreed parameters.
   ClientHandshake client = example_client();
   client.deflate = {.is_enabled = true, .window_bits = 12};
   Output out;

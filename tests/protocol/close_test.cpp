@@ -36,7 +36,7 @@ TEST(CloseCode, MayBeSentAsSection7_4AndTheRegistrySay) {
       {1016, 2999, false, "for later standards"},
       {3000, 3999, true, "registered with IANA by libraries and applications"},
       {4000, 4999, true, "private use"},
-      {5000, 65535, false, "beyond all ranges"},
+      {5000, 65535, false, "above all ranges"},
   };
   unsigned code = 0;
   for (const auto& row : kRows) {
@@ -61,20 +61,19 @@ TEST(ClosePayload, IsEmptyOrACodeAndAReason) {
     std::uint16_t code;
     Bytes reason;
   } kRows[] = {
-      {"empty: the application is told 1005", "", Error::kNone, 1005, ""},
+      {"empty: reported as 1005", "", Error::kNone, 1005, ""},
       {"[6455-5.5.1-BODY] half a code", hex("03"), Error::kCloseLength, 1005, ""},
       {"a code", hex("03 e8"), Error::kNone, 1000, ""},
       {"a code and a reason", hex("03 e9") + "going away", Error::kNone, 1001, "going away"},
       {"the longest reason", hex("0f a0") + Bytes(123, 'r'), Error::kNone, 4000, Bytes(123, 'r')},
-      {"a reason beyond ASCII", hex("03 e8  c3 a9  e2 82 ac  f0 9f 98 80"), Error::kNone, 1000,
-       "é€😀"},
+      {"a non-ASCII reason", hex("03 e8  c3 a9  e2 82 ac  f0 9f 98 80"), Error::kNone, 1000, "é€😀"},
       {"[6455-5.5.1-REASON] a bad byte", hex("03 e8 ff"), Error::kCloseReasonNotUtf8, 1000,
        hex("ff")},
       {"[6455-5.5.1-REASON] ends inside a character", hex("03 e8 e2 82"),
        Error::kCloseReasonNotUtf8, 1000, hex("e2 82")},
       {"[6455-5.5.1-REASON] a surrogate", hex("03 e8 ed a0 80"), Error::kCloseReasonNotUtf8, 1000,
        hex("ed a0 80")},
-      {"[6455-7.4-CODE] comes before the reason", hex("03 ed ff"), Error::kCloseCode, 1005,
+      {"[6455-7.4-CODE] is checked before the reason", hex("03 ed ff"), Error::kCloseCode, 1005,
        hex("ff")},
   };
   for (const auto& row : kRows) {
@@ -105,7 +104,7 @@ TEST(CloseReason, IsCutToWhatFitsAtTheEndOfACharacter) {
       {"three bytes, two before the cut", Bytes(121, 'r') + "€", 121},
       {"four bytes, one before the cut", Bytes(122, 'r') + "😀", 122},
       {"four bytes, three before the cut", Bytes(120, 'r') + "😀", 120},
-      {"no character at all: the caller's mistake, not sent in part", Bytes(200, '\x80'), 0},
+      {"not UTF-8, an error of the caller: no reason is sent", Bytes(200, '\x80'), 0},
       {"four bytes right up to the cut", Bytes(119, 'r') + "😀" + "r", 123},
   };
   for (const auto& row : kRows) {

@@ -1,6 +1,6 @@
 // The connection after the handshake, for either role: RFC 6455 §5 to §8.
 //
-// Each stream runs whole, byte by byte, cut at every point and against guard pages: see stream.h.
+// Each stream runs whole, byte by byte, split at every position, and next to guard pages: see stream.h.
 #include "protocol/frame/connection.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace ws::test {
 namespace {
 
-/// An unmasked frame of up to 125 bytes as a client would send it.
+/// Masks `frame`, which has up to 125 payload bytes, as a client does.
 Bytes masked_frame(const Bytes& frame) {
   return frame.substr(0, 1) + static_cast<char>(frame[1] | '\x80') + Bytes(kKey) +
          masked(frame.substr(2));
@@ -21,8 +21,8 @@ Bytes masked_frame(const Bytes& frame) {
 
 // ------------------------------------------------------------------ §5.7, the examples
 
-// [6455-6.2-FRAMES] What follows are frames, byte for byte. [6455-6.2-TYPE] Text is told from binary, whole
-// [6455-5.2-FIN] or in fragments, [6455-5.4-ORDER] which are put together as they came.
+// [6455-6.2-FRAMES] The frames of the RFC, byte for byte. [6455-6.2-TYPE] The opcode selects text or binary.
+// [6455-5.2-FIN] FIN marks the last fragment. [6455-5.4-ORDER] Fragments are joined in order of arrival.
 
 TEST(Section5_7, ASingleFrameUnmaskedTextMessage) {
   expect_stream({.role = Role::kClient,
@@ -48,7 +48,7 @@ TEST(Section5_7, AFragmentedUnmaskedTextMessage) {
 }
 
 TEST(Section5_7, AnUnmaskedPingRequestAndAMaskedPingResponse) {
-  // [6455-5.5.2-PONG] what the ping carried comes back, masked by a client, not by a server
+  // [6455-5.5.2-PONG] the pong has the ping's payload; a client masks it, a server does not
   expect_stream({.role = Role::kClient,
                  .input = hex("89 05 48 65 6c 6c 6f"),  // FIN, ping, 5 bytes: "Hello"
                  .events = {ping("Hello")},
@@ -80,7 +80,7 @@ TEST(Section5_7, A64KibibyteBinaryMessage) {
 // ------------------------------------------------------------------ §5.2, §5.5: a frame's header
 
 TEST(Header, OfAWholeFrameMustHaveItsShortestFormToo) {
-  // [6455-5.2-MINLEN] Read whole, it comes by next's shorter way.
+  // [6455-5.2-MINLEN] The fast path, which handles complete frames, must not accept a longer form.
   for (const std::size_t size : {1U, 125U}) {
     const Bytes length = {'\0', static_cast<char>(size)};
     expect_stream({.input = hex("82 fe") + length + Bytes(kKey) + masked(Bytes(size, 'a')),
@@ -92,12 +92,11 @@ TEST(Header, OfAWholeFrameMustHaveItsShortestFormToo) {
 }
 
 TEST(Header, ThatBreaksARuleFailsTheConnectionWithItsFirstBadByte) {
-  // [6455-7.1.7-FAIL] What follows the bad byte is never looked at: here it would be a text
-  // message.
+  // [6455-7.1.7-FAIL] Bytes after the invalid byte, here a text message, are ignored.
   const Bytes behind = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58");
   const struct {
     const char* rule;
-    Bytes bytes;  // all of them needed, none too many
+    Bytes bytes;  // the last byte is the first invalid one
     Error error;
   } kRows[] = {
       {"[6455-5.2-RSV] RSV1", hex("c1"), Error::kReservedBit},
@@ -121,7 +120,7 @@ TEST(Header, ThatBreaksARuleFailsTheConnectionWithItsFirstBadByte) {
       {"[6455-5.5-FIN] a ping in fragments", hex("09"), Error::kControlFragmented},
       {"[6455-5.5-FIN] a pong in fragments", hex("0a"), Error::kControlFragmented},
       {"[6455-5.1-MASK] text without a mask", hex("81 05"), Error::kNotMasked},
-      {"[6455-5.1-MASK] an empty ping without one", hex("89 00"), Error::kNotMasked},
+      {"[6455-5.1-MASK] an empty ping without a mask", hex("89 00"), Error::kNotMasked},
       {"[6455-5.5-LENGTH] a ping of 126 bytes", hex("89 fe"), Error::kControlTooLong},
       {"[6455-5.5-LENGTH] a close of 126 bytes", hex("88 fe"), Error::kControlTooLong},
       {"[6455-5.5-LENGTH] a pong of 64 KiB", hex("8a ff"), Error::kControlTooLong},
@@ -133,8 +132,7 @@ TEST(Header, ThatBreaksARuleFailsTheConnectionWithItsFirstBadByte) {
        Error::kLengthNotMinimal},
       {"[6455-5.2-TOPBIT]", hex("81 ff 80 00 00 00 00 01 00 00"), Error::kLengthTopBit},
       {"[6455-5.4-CONTINUATION]", hex("80 82 37 fa 21 3d"), Error::kLoneContinuation},
-      {"[6455-5.4-CONTINUATION] not the last one", hex("00 80 37 fa 21 3d"),
-       Error::kLoneContinuation},
+      {"[6455-5.4-CONTINUATION] without FIN", hex("00 80 37 fa 21 3d"), Error::kLoneContinuation},
   };
   for (const auto& row : kRows) {
     SCOPED_TRACE(row.rule);
@@ -143,7 +141,7 @@ TEST(Header, ThatBreaksARuleFailsTheConnectionWithItsFirstBadByte) {
                      .events = {failed(row.error, row.bytes.size())},
                      .sent = failing_close(row.error)});
     }
-    // The same behind a message: that one is delivered first.
+    // After a message: the message is delivered first.
     const Bytes before = hex("81 82 37 fa 21 3d 5f 93");  // "hi"
     expect_stream({.input = before + row.bytes,
                    .events = {text("hi"), failed(row.error, before.size() + row.bytes.size())},
@@ -152,7 +150,7 @@ TEST(Header, ThatBreaksARuleFailsTheConnectionWithItsFirstBadByte) {
 }
 
 TEST(Header, ThatBreaksARuleFailsAClientToo) {
-  // The same rules but one, turned round; the client's Close is masked, as all that it sends.
+  // The same rules, except that frames must be unmasked. The client's Close is masked.
   const struct {
     const char* rule;
     Bytes bytes;
@@ -162,7 +160,7 @@ TEST(Header, ThatBreaksARuleFailsAClientToo) {
       {"[6455-5.2-OPCODE] 3", hex("83"), Error::kReservedOpcode},
       {"[6455-5.5-FIN] a ping in fragments", hex("09"), Error::kControlFragmented},
       {"[6455-5.1-NOMASK] text with a mask", hex("81 85"), Error::kMasked},
-      {"[6455-5.1-NOMASK] an empty close with one", hex("88 80"), Error::kMasked},
+      {"[6455-5.1-NOMASK] an empty close with a mask", hex("88 80"), Error::kMasked},
       {"[6455-5.5-LENGTH] a ping of 126 bytes", hex("89 7e"), Error::kControlTooLong},
       {"[6455-5.2-MINLEN] 125 in 16 bits", hex("81 7e 00 7d"), Error::kLengthNotMinimal},
       {"[6455-5.2-TOPBIT]", hex("82 7f 80 00 00 00 00 01 00 00"), Error::kLengthTopBit},
@@ -174,9 +172,9 @@ TEST(Header, ThatBreaksARuleFailsAClientToo) {
   };
   for (const auto& row : kRows) {
     SCOPED_TRACE(row.rule);
-    for (const Bytes& rest : {Bytes(), hex("81 02 68 69")}) {  // never looked at
+    for (const Bytes& rest : {Bytes(), hex("81 02 68 69")}) {  // ignored
       expect_stream({.role = Role::kClient,
-                     .input = hex("81 02 68 69") + row.bytes + rest,  // behind "hi"
+                     .input = hex("81 02 68 69") + row.bytes + rest,  // after "hi"
                      .events = {text("hi"), failed(row.error, 4 + row.bytes.size())},
                      .sent = masked_frame(failing_close(row.error))});
     }
@@ -206,7 +204,7 @@ TEST(Frame, OfAnyLengthIsWhole) {
 }
 
 TEST(ControlFrame, CarriesUpTo125Bytes) {
-  const Bytes payload(125, 'p');  // N; for N + 1, [6455-5.5-LENGTH] is a header that breaks a rule
+  const Bytes payload(125, 'p');  // N; for N + 1 see [6455-5.5-LENGTH] above
   expect_stream({.input = hex("89 fd 37 fa 21 3d") + masked(payload),
                  .events = {ping(payload)},
                  .sent = hex("8a 7d") + payload});
@@ -244,7 +242,7 @@ TEST(Fragments, MayBeEmpty) {
 }
 
 TEST(Fragments, OfTwoMessagesNeverMix) {
-  // [6455-5.4-INTERLEAVE] known from the header alone
+  // [6455-5.4-INTERLEAVE] detected at the end of the header
   expect_stream({.role = Role::kClient,
                  .input = hex("01 03 48 65 6c"  // text, "Hel"
                               "81 02 6c 6f"),   // FIN, text
@@ -253,7 +251,7 @@ TEST(Fragments, OfTwoMessagesNeverMix) {
 }
 
 TEST(Fragments, EndWithTheirMessage) {
-  // [6455-5.4-CONTINUATION] behind a message that is complete there is nothing to continue
+  // [6455-5.4-CONTINUATION] a continuation frame after a complete message is an error
   const Bytes start =
       hex("02 81 37 fa 21 3d 56"    // binary, "a"
           "80 81 37 fa 21 3d 55");  // FIN, continuation, "b"
@@ -263,7 +261,7 @@ TEST(Fragments, EndWithTheirMessage) {
 }
 
 TEST(Messages, FollowEachOtherInOneRead) {
-  // [6455-6.2-TYPE] [6455-5.4-CONTINUATION] each has its own type and its own fragments
+  // [6455-6.2-TYPE] [6455-5.4-CONTINUATION] each message has its own type and fragments
   expect_stream({.role = Role::kClient,
                  .input = hex("81 01 61"           // text, "a"
                               "82 01 62"           // binary, "b"
@@ -277,20 +275,20 @@ TEST(Messages, FollowEachOtherInOneRead) {
 // ------------------------------------------------------------------ §8.1: UTF-8
 
 TEST(Text, FailsAtItsFirstBadByteEvenInAnUnfinishedFrame) {
-  // [6455-8.1-UTF8] Each frame declares 100 bytes that never come.
+  // [6455-8.1-UTF8] Each frame declares 100 bytes, most of which never arrive.
   const struct {
     const char* name;
-    Bytes text;  // its last byte is the one that no UTF-8 could have there
+    Bytes text;  // the last byte is the first invalid one
   } kRows[] = {
-      {"no first byte", hex("80")},
-      {"no first byte, after ASCII", Bytes("Hello, world") + hex("ff")},
+      {"not a first byte", hex("80")},
+      {"not a first byte, after ASCII", Bytes("Hello, world") + hex("ff")},
       {"overlong slash, two bytes", hex("c0")},
       {"overlong slash, three bytes", hex("e0 80")},
       {"overlong, four bytes", hex("f0 8f")},
       {"a surrogate", Bytes("κόσμε") + hex("ed a0")},
-      {"beyond U+10FFFF", hex("f4 90")},
-      {"no continuation", hex("e2 82 41")},
-      {"a continuation too many", Bytes("é") + hex("80")},
+      {"above U+10FFFF", hex("f4 90")},
+      {"a missing continuation byte", hex("e2 82 41")},
+      {"an extra continuation byte", Bytes("é") + hex("80")},
   };
   for (const auto& row : kRows) {
     SCOPED_TRACE(row.name);
@@ -299,19 +297,19 @@ TEST(Text, FailsAtItsFirstBadByteEvenInAnUnfinishedFrame) {
         {.input = hex("81 e4 37 fa 21 3d") + masked(row.text),  // FIN, text; masked, 100 bytes
          .events = {failed(Error::kTextNotUtf8, 6 + row.text.size())},
          .sent = close});
-    // In a continuation, the character begun in the fragment before.
+    // In a continuation frame: the character starts in the previous fragment.
     const Bytes head = row.text.substr(0, row.text.size() - 1);
     const Bytes first =
         hex("01") + static_cast<char>(0x80 + head.size()) + Bytes(kKey) + masked(head);
     expect_stream({.input = first + hex("00 e4 37 fa 21 3d") + masked(row.text.substr(head.size())),
                    .events = {failed(Error::kTextNotUtf8, first.size() + 7)},
                    .sent = close});
-    // Whole in its frame: the same answer, once the byte is there.
+    // In a complete frame: the same result.
     expect_stream({.input = hex("81") + static_cast<char>(0x80 + row.text.size()) + Bytes(kKey) +
                             masked(row.text),
                    .events = {failed(Error::kTextNotUtf8, 6 + row.text.size())},
                    .sent = close});
-    // In binary nobody minds.
+    // Binary messages are not validated.
     expect_stream({.input = hex("82") + static_cast<char>(0x80 + row.text.size()) + Bytes(kKey) +
                             masked(row.text),
                    .events = {binary(row.text)}});
@@ -323,7 +321,7 @@ TEST(Text, MayBeCutInsideACharacterButNotEndThere) {
                               "00 80 37 fa 21 3d"        // continuation, empty
                               "80 81 37 fa 21 3d 9b"),   // FIN, continuation, ac
                  .events = {text("€")}});
-  // [6455-8.1-UTF8] whole, in fragments, and in a last fragment that brings nothing
+  // [6455-8.1-UTF8] in one frame, in two fragments, and with an empty last fragment
   expect_stream({.input = hex("81 82 37 fa 21 3d d5 78"),
                  .events = {failed(Error::kTextNotUtf8, 8)},
                  .sent = failing_close(Error::kTextNotUtf8)});
@@ -346,7 +344,7 @@ TEST(MessageLimit, HoldsForAWholeMessageAndAcrossFragments) {
   expect_stream({.limits = limits,
                  .input = hex("82 84 37 fa 21 3d 56 98 42 59"),  // N: "abcd"
                  .events = {binary("abcd")}});
-  // [6455-10.4-MESSAGE] N + 1: the header alone is enough, and nothing is kept for it
+  // [6455-10.4-MESSAGE] N + 1: fails at the end of the header
   expect_stream({.limits = limits,
                  .input = hex("82 85 37 fa 21 3d 56 98 42 59 52"),
                  .events = {failed(Error::kMessageTooBig, 6)},
@@ -360,13 +358,13 @@ TEST(MessageLimit, HoldsForAWholeMessageAndAcrossFragments) {
                               "80 82 37 fa 21 3d 53 9f"),   // "de": N + 1
                  .events = {failed(Error::kMessageTooBig, 15)},
                  .sent = close});
-  // It is a message's, not a connection's; and control frames do not count.
+  // The limit applies to each message, not to the connection; control frames do not count.
   expect_stream({.limits = limits,
                  .input = hex("8a 85 37 fa 21 3d 7f 9f 4d 51 58"
                               "82 84 37 fa 21 3d 56 98 42 59"
                               "82 84 37 fa 21 3d 56 98 42 59"),
                  .events = {pong("Hello"), binary("abcd"), binary("abcd")}});
-  // None of a byte: only empty messages.
+  // A limit of 0 allows only empty messages.
   limits.message = 0;
   expect_stream({.limits = limits,
                  .input = hex("82 80 37 fa 21 3d 82 81 37 fa 21 3d 56"),
@@ -385,7 +383,7 @@ TEST(FragmentLimit, CountsEmptyFragmentsAndStartsAgainWithEachMessage) {
                  .limits = limits,
                  .input = message + message + hex("81 01 61") + message,
                  .events = {text("a"), text("a"), text("a"), text("a")}});
-  // [6455-10.4-FRAGMENTS] N + 1, empty or not, the last one or not
+  // [6455-10.4-FRAGMENTS] N + 1, with and without payload and FIN
   for (const Bytes& last :
        {hex("80 80 37 fa 21 3d"), hex("00 80 37 fa 21 3d"), hex("80 81 37 fa 21 3d")}) {
     expect_stream({.limits = limits,
@@ -416,8 +414,8 @@ TEST(FragmentLimit, OfTheDefaultsHolds) {
 }
 
 TEST(DeclaredLength, AllocatesNothing) {
-  // From 64 KiB to 2^63 - 1: with the default limit the header is refused; with a boundless one, or
-  // a boundless one and a budget, only what came is held.
+  // 64 KiB to 2^62 bytes: the header of a message over the limit fails the connection; for other messages, only the
+  // received bytes are stored.
   for (unsigned bits = 16; bits <= 62; ++bits) {
     SCOPED_TRACE("2^" + std::to_string(bits));
     Bytes header = hex("82 ff 00 00 00 00 00 00 00 00 37 fa 21 3d");
@@ -447,8 +445,7 @@ TEST(DeclaredLength, AllocatesNothing) {
 }
 
 TEST(Budget, EndsTheMessageThatWouldGoOverIt) {
-  // [6455-10.4-BUDGET] Only what is cut is held, so only that can go over: here 100 bytes in two
-  // reads.
+  // [6455-10.4-BUDGET] Only a message that arrives in several reads is charged: here 100 bytes in two reads.
   const Bytes bytes = hex("82 e4 37 fa 21 3d") + masked(Bytes(100, 'x'));
   for (const std::size_t limit : {99U, 100U}) {
     SCOPED_TRACE(limit);
@@ -465,7 +462,7 @@ TEST(Budget, EndsTheMessageThatWouldGoOverIt) {
     const Event event = connection.next(in, out);
     if (limit == 100) {
       EXPECT_EQ(event.type, Event::Type::kBinary);
-      EXPECT_EQ(budget.used(), 100U) << "held while the application looks at it";
+      EXPECT_EQ(budget.used(), 100U) << "charged while the application uses the payload";
       connection.release();
     } else {
       EXPECT_EQ(event.error, Error::kOverBudget);
@@ -488,7 +485,7 @@ TEST(Memory, IsHeldOnlyInTheMiddleOfAMessage) {
     bool is_held;
   } kRows[] = {
       {"nothing", "", false, false},
-      {"a message whole", hex("81 02 68 69"), false, false},
+      {"a whole message", hex("81 02 68 69"), false, false},
       {"part of a header", hex("81"), true, false},
       {"a header", hex("81 02"), true, false},
       {"part of a payload", hex("81 02 68"), true, true},
@@ -511,7 +508,7 @@ TEST(Memory, IsHeldOnlyInTheMiddleOfAMessage) {
       EXPECT_EQ(connection.is_mid_message(), row.is_mid_message);
       EXPECT_EQ(budget.used() != 0, row.is_held);
     }
-    EXPECT_EQ(budget.used(), 0U) << "given back with the connection";
+    EXPECT_EQ(budget.used(), 0U) << "the destructor gives back the memory";
   }
 }
 
@@ -550,10 +547,10 @@ TEST(PeersClose, IsAnsweredWithItsCodeAndEndsTheConnection) {
     const Bytes bytes = hex("88") + static_cast<char>(0x80 + row.payload.size()) + Bytes(kKey) +
                         masked(row.payload);
     expect_stream({.input = bytes, .events = {event}, .sent = row.sent});
-    // [6455-5.5.1-DISCARD] what follows is not looked at: a ping, then bytes that are no frame
+    // [6455-5.5.1-DISCARD] later bytes are ignored: a ping, then an invalid frame
     expect_stream(
         {.input = bytes + hex("89 80 37 fa 21 3d ff ff ff"), .events = {event}, .sent = row.sent});
-    // The same inside an unfinished message, which is lost.
+    // Inside an incomplete message, which is discarded.
     const Bytes fragment = hex("01 81 37 fa 21 3d 56");
     event.with += fragment.size();
     expect_stream({.input = fragment + bytes + hex("80 80 37 fa 21 3d"),
@@ -574,40 +571,39 @@ TEST(OurClose, IsAnsweredAndNotAnsweredAgain) {
     EXPECT_TRUE(connection.close(1001, "bye", out));
     EXPECT_TRUE(connection.awaits_close());
     EXPECT_FALSE(connection.is_open());
-    EXPECT_FALSE(connection.close(1000, "", out)) << "one is enough";
+    EXPECT_FALSE(connection.close(1000, "", out)) << "we send only one Close";
   };
   const Bytes ours = hex("88 05 03 e9 62 79 65");
   expect_stream({.input = hex("88 82 37 fa 21 3d 34 13"),  // 1001
                  .events = {closed(1001)},
                  .sent = ours,
                  .first = close});
-  // What the peer had sent before it saw our Close is still delivered; a ping is told, not
-  // answered. [6455-5.5.1-LAST]
+  // [6455-5.5.1-LAST] Messages before the peer's Close are delivered; a ping is reported, but not answered.
   expect_stream({.input = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58"  // text, "Hello"
                               "89 80 37 fa 21 3d"                 // ping
                               "88 80 37 fa 21 3d"                 // close, empty
-                              "81 85 37 fa 21 3d"),               // never looked at
+                              "81 85 37 fa 21 3d"),               // ignored
                  .events = {text("Hello"), ping(""), closed(1005)},
                  .sent = ours,
                  .first = close});
-  // [6455-7.1.7-FAIL] a rule broken while closing: no second Close
+  // [6455-7.1.7-FAIL] an invalid frame after our Close: no second Close
   expect_stream({.input = hex("83"),
                  .events = {failed(Error::kReservedOpcode, 1)},
                  .sent = ours,
                  .first = close});
-  expect_stream({.input = hex("88 82 37 fa 21 3d 34 11"),  // 1003, whatever ours was
+  expect_stream({.input = hex("88 82 37 fa 21 3d 34 11"),  // 1003, not our code
                  .events = {closed(1003)},
                  .sent = ours,
                  .first = close});
 }
 
 TEST(OurClose, IsAnsweredToAClient) {
-  // What the server had said before it saw the Close is still delivered; its ping is not answered.
+  // Messages before the server's Close are delivered; its ping is not answered.
   expect_stream({.role = Role::kClient,
                  .input = hex("81 02 68 69"    // text, "hi"
                               "89 00"          // ping
                               "88 02 03 e8"    // close, 1000
-                              "81 02 68 69"),  // never looked at
+                              "81 02 68 69"),  // ignored
                  .events = {text("hi"), ping(""), closed(1000)},
                  .sent = hex("88 85 37 fa 21 3d") + masked(hex("03 e8 62 79 65")),
                  .first = [](Connection& connection, Output& out) {
@@ -625,12 +621,12 @@ TEST(OurClose, IsTheLastThatWeSend) {
   EXPECT_FALSE(connection.send_control(Opcode::kPing, {}, out));
   EXPECT_FALSE(connection.send_control(Opcode::kPong, {}, out));
   EXPECT_FALSE(connection.close(1000, "", out));
-  EXPECT_FALSE(connection.is_finished()) << "the peer's Close is still to come";
+  EXPECT_FALSE(connection.is_finished()) << "the peer's Close has not arrived";
   EXPECT_EQ(flatten(out), hex("88 02 03 e8"));
 }
 
 TEST(OurClose, HasACodeAndAReasonThatFit) {
-  // [6455-7.1.2-CLOSE] [6455-7.4-CODE] 1005 is what no code is called, and leaves as none
+  // [6455-7.1.2-CLOSE] [6455-7.4-CODE] 1005 stands for no code, and is not sent
   const struct {
     std::uint16_t code;
     Bytes reason;
@@ -642,7 +638,7 @@ TEST(OurClose, HasACodeAndAReasonThatFit) {
       {1000, Bytes(123, 'r'), hex("88 7d 03 e8") + Bytes(123, 'r')},  // N
       {1000, Bytes(124, 'r'), hex("88 7d 03 e8") + Bytes(123, 'r')},  // N + 1
       {1000, Bytes(122, 'r') + "é",
-       hex("88 7c 03 e8") + Bytes(122, 'r')},  // not inside a character
+       hex("88 7c 03 e8") + Bytes(122, 'r')},  // cut before a character
   };
   for (const auto& row : kRows) {
     const ConnectionSettings settings;
@@ -679,7 +675,7 @@ TEST(MessagesBeforeAnError, AreDeliveredAndMayBeAnsweredBeforeTheClose) {
 }
 
 TEST(Application, MayCloseBetweenTwoEvents) {
-  // Pull, not push: what it did with one event holds for the next, however both arrived.
+  // A Close in reply to one event affects the next event, even if both arrived in one read.
   expect_stream({.input = hex("81 81 37 fa 21 3d 56"  // text, "a"
                               "89 80 37 fa 21 3d"     // ping: after our Close, no pong
                               "88 80 37 fa 21 3d"),   // close
@@ -712,14 +708,14 @@ TEST(Sending, MasksAsAClientWithAFreshKeyForEachFrame) {
 }
 
 TEST(Sending, KeepsThePartsOfAMessageInOrder) {
-  // [6455-6.1-FRAME] one frame: FIN, text or binary; [6455-5.1-NOMASK] no mask on a server's
+  // [6455-6.1-FRAME] one frame: FIN, text or binary; [6455-5.1-NOMASK] a server does not mask
   const ConnectionSettings server;
   const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
   Output out;
   Connection(server).send(Opcode::kText, {as_span("Echo: "), as_span(""), as_span("Hello")}, out);
   EXPECT_EQ(flatten(out), hex("81 0b") + "Echo: Hello");
   out.clear();
-  // The key goes on across the parts: 6 bytes, then 5 from key byte 2.
+  // The masking key continues across parts: 6 bytes, then 5 from key byte 2.
   Connection(client).send(Opcode::kText, {as_span("Echo: "), as_span(""), as_span("Hello")}, out);
   EXPECT_EQ(flatten(out), hex("81 8b 37 fa 21 3d") + masked("Echo: Hello"));
   out.clear();
@@ -767,12 +763,12 @@ TEST(Sending, LendsLargePartsOnAServerAndCopiesSmallOnes) {
 
   out.clear();
   Connection(client).send(Opcode::kBinary, {as_span(n)}, out);
-  EXPECT_FALSE(out.lends()) << "what is masked is another's bytes no more";
+  EXPECT_FALSE(out.lends()) << "masked bytes are a copy";
   EXPECT_TRUE(flatten(out) == hex("82 fe 40 00 37 fa 21 3d") + masked(n));
 }
 
 TEST(Sending, UsesTheLengthFormsAtTheirEdges) {
-  // [6455-5.2-MINLEN]; and in each byte 0 [6455-5.2-RSV]
+  // [6455-5.2-MINLEN], and the reserved bits are 0 [6455-5.2-RSV]
   const ConnectionSettings server;
   const struct {
     std::size_t size;
@@ -793,7 +789,7 @@ TEST(Sending, UsesTheLengthFormsAtTheirEdges) {
 }
 
 #if FBF_FAST
-// What may be sent by the short way, byte by byte; and what may not, of which it leaves nothing behind.
+// The bytes that the fast path writes. If a message needs the general path, it must write nothing.
 TEST(Sending, ByTheShortWaySaysTheSameOrNothing) {
   const ConnectionSettings server;
   Output roomy;
@@ -801,7 +797,7 @@ TEST(Sending, ByTheShortWaySaysTheSameOrNothing) {
   roomy.clear();
   const struct {
     std::size_t size;
-    Bytes header;  // empty: it goes the general way
+    Bytes header;  // empty: needs the general path
   } kRows[] = {
       {0, ""},
       {1, hex("82 01")},
@@ -848,7 +844,7 @@ TEST(Payload, OfAMessageThatLiesWholeInTheInputIsAViewIntoIt) {
   std::span<std::byte> in = all;
   const Event event = connection.next(in, out);
   EXPECT_EQ(event.payload.data(), all.data() + 6);
-  EXPECT_EQ(to_bytes(event.payload), "Hello") << "unmasked where it lies";
+  EXPECT_EQ(to_bytes(event.payload), "Hello") << "unmasked in place";
   EXPECT_TRUE(in.empty());
   EXPECT_FALSE(connection.is_mid_message());
 }
@@ -874,7 +870,7 @@ TEST(Payload, OfACutMessageIsValidUntilTheNextCall) {
 }
 
 TEST(Connection, IsSmall) {
-  // A connection with nothing half-received is no more than this; design: protocol state 64 bytes.
+  // Between messages, a connection without compression has no other memory.
   EXPECT_LE(sizeof(Connection), 64U);
 }
 

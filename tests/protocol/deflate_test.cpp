@@ -1,4 +1,4 @@
-// permessage-deflate: RFC 7692 §6, §7.2. Its examples byte for byte, and zlib, used directly, as the peer.
+// permessage-deflate: RFC 7692 §6, §7.2. Tests the examples of the RFC, and uses zlib directly as the peer.
 #include "protocol/deflate/deflate.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace ws::test {
 namespace {
 
-/// To either role, which agreed to `agreed`, as frames of one peer or the other.
+/// Sends `frames` to a server and to a client with the parameters `agreed`; both must report `events`.
 void expect_events(const std::vector<std::pair<unsigned, Bytes>>& frames,
                    const std::vector<Step>& events, const DeflateParameters& agreed = {},
                    const Limits& limits = {}, const char* file = __builtin_FILE(),
@@ -61,7 +61,7 @@ TEST(Section7_2_3, AMessageInOneBlock) {
                  .deflate = DeflateParameters{},
                  .input = hex("c1 07 f2 48 cd c9 c9 07 00"),  // as the RFC prints it
                  .events = {text("Hello")}});
-  // In two fragments, the first with RSV1 alone.
+  // In two fragments; only the first has RSV1.
   expect_stream({.role = Role::kClient,
                  .deflate = DeflateParameters{},
                  .input = hex("41 03 f2 48 cd"
@@ -85,7 +85,7 @@ TEST(Section7_2_3, ABlockWithBfinal) {
 }
 
 TEST(Section7_2_3, TwoBlocks) {
-  // [7692-7.2.2-BLOCKS] an empty one between them
+  // [7692-7.2.2-BLOCKS] with an empty block between them
   expect_events({{0xC1, hex("f2 48 05 00 00 00 ff ff ca c9 c9 07 00")}}, {text("Hello")});
 }
 
@@ -94,10 +94,10 @@ TEST(Section7_2_3, AnEmptyMessage) {
                 {text(""), binary(""), text("")});
 }
 
-// ------------------------------------------------------------------ what is received
+// ------------------------------------------------------------------ receiving
 
 TEST(Received, CompressedAndPlainMessagesMayAlternate) {
-  // [7692-6.2-PLAIN] the plain one does not go through the window: what looks back finds "Hello"
+  // [7692-6.2-PLAIN] a plain message does not enter the window: the next one refers to "Hello"
   expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00")},
                  {0x81, "plain"},
                  {0xC1, hex("f2 00 11 00 00")},
@@ -117,7 +117,7 @@ TEST(Received, Rsv1IsRefusedWhereItMeansNothing) {
     expect_events({{byte0, ""}}, refused);
   expect_events({{0x41, hex("f2 48 cd")}, {0xC0, hex("c9 c9 07 00")}}, refused);
   expect_events({{0x41, hex("f2 48 cd")}, {0x40, hex("c9 c9 07 00")}}, refused);
-  // [6455-5.2-RSV] the other two mean nothing anywhere
+  // [6455-5.2-RSV] RSV2 and RSV3 are never allowed
   for (const unsigned byte0 : {0xA1U, 0x91U, 0xE1U, 0xD1U, 0xF1U})
     expect_events({{byte0, ""}}, refused);
   expect_stream({.input = client_frame(0xC1, hex("f2 48 cd c9 c9 07 00")),
@@ -130,7 +130,7 @@ TEST(Received, DamageIsFoundWithItsByte) {
   const auto refused = [](std::size_t with) {
     return std::vector<Step>{failed(Error::kCompressedData, with)};
   };
-  // A block of the type that there is not; a length whose complement is wrong.
+  // A reserved block type; a length with a wrong complement.
   expect_stream({.role = Role::kClient,
                  .deflate = DeflateParameters{},
                  .input = hex("c1 05 06 00 00 00 00"),
@@ -141,7 +141,7 @@ TEST(Received, DamageIsFoundWithItsByte) {
                  .input = hex("c1 0b 00 05 00 fa fe 48 65 6c 6c 6f 00"),
                  .events = refused(7),
                  .sent = client_frame(0x88, failing_close(Error::kCompressedData).substr(2))});
-  // Looking back to where nothing was.
+  // A reference to an empty window.
   expect_events({{0xC1, hex("f2 00 11 00 00")}}, refused(0));
 }
 
@@ -150,23 +150,23 @@ TEST(Received, AMessageMustBeWhole) {
   const Bytes hello = hex("f2 48 cd c9 c9 07 00");
   for (std::size_t size = 0; size < hello.size(); ++size)
     expect_events({{0xC1, hello.substr(0, size)}}, refused);
-  // Its end, which is to be left off, was not, and then not all of it.
+  // With the last four bytes, which a sender must remove; with one of them.
   expect_events({{0xC1, hello + hex("00 00 ff ff")}}, refused);
   expect_events({{0xC1, hello + hex("00")}}, refused);
-  // A block with BFINAL, but not the empty one behind it.
+  // A block with BFINAL, without the empty block after it.
   expect_events({{0xC1, hex("f3 48 cd c9 c9 07 00")}}, refused);
-  // A block without compression that ends in the middle.
+  // An incomplete uncompressed block.
   expect_events({{0xC1, hex("00 09 00 f6 ff 48 65 6c 6c 6f")}}, refused);
 }
 
 TEST(Received, ABlockWithBfinalEndsNeitherTheMessageNorTheWindow) {
-  // [7692-7.2.2-BFINAL] "Hello" with BFINAL, then a block that looks back at it, in the next message too
+  // [7692-7.2.2-BFINAL] "Hello" with BFINAL, then a block that refers to it, also in the next message
   expect_events({{0xC1, hex("f3 48 cd c9 c9 07 00 f2 00 11 00 00")}, {0xC1, hex("f2 00 11 00 00")}},
                 {text("HelloHello"), text("Hello")});
 }
 
 TEST(Received, TextIsJudgedAsItInflates) {
-  // [6455-8.1-UTF8] in a block without compression, so that each byte can be seen: the ff is the eighth
+  // [6455-8.1-UTF8] in an uncompressed block, so that the input shows each byte: ff is the ninth
   expect_stream({.role = Role::kClient,
                  .deflate = DeflateParameters{},
                  .input = hex("c1 0b 00 05 00 fa ff 48 ff 6c 6c 6f 00"),
@@ -187,7 +187,7 @@ TEST(Received, WithoutContextNothingIsLookedBackAt) {
 }
 
 TEST(Received, EachEndHasItsOwnAgreement) {
-  // [7692-7.2.2-TAKEOVER] that one end starts anew says nothing of the other
+  // [7692-7.2.2-TAKEOVER] the parameters of one direction do not affect the other
   const Bytes hello = hex("f2 48 cd c9 c9 07 00");
   const Bytes again = hex("f2 00 11 00 00");
   expect_stream({.deflate = DeflateParameters{.server_no_context_takeover = true},
@@ -211,14 +211,14 @@ TEST(Received, AWindowOfAnySizeIsTaken) {
   for (int bits = 9; bits <= 15; ++bits) {
     PeerDeflater peer(bits);
     const std::size_t window = std::size_t{1} << static_cast<unsigned>(bits);
-    // As far back as zlib looks: 262 bytes less than the window.
+    // zlib refers back at most 262 bytes less than the window.
     const Bytes first = random.substr(0, window - 300);
     DeflateParameters agreed;
     agreed.server_max_window_bits = agreed.client_max_window_bits = static_cast<std::uint8_t>(bits);
     const Bytes again = random.substr(0, 20);
     const Bytes one = client_frame(kCompressedBinary, peer.message(first));
     const Bytes two = client_frame(kCompressedBinary, peer.message(again));
-    EXPECT_LT(two.size(), 20U) << "it looks back";
+    EXPECT_LT(two.size(), 20U) << "it must refer to the window";
     expect_stream(
         {.deflate = agreed, .input = one + two, .events = {binary(first), binary(again)}});
   }
@@ -235,7 +235,7 @@ TEST(Limit, IsOfWhatInflates) {
   peer.restart();
   expect_events({{kCompressedText, peer.message(most + 'a')}}, {failed(Error::kMessageTooBig)}, {},
                 limits);
-  // What comes before the limit is judged before it.
+  // Bytes before the limit are validated first.
   peer.restart();
   expect_events({{kCompressedText, peer.message(Bytes(999, 'a') + "\xff" + "a")}},
                 {failed(Error::kTextNotUtf8)}, {}, limits);
@@ -252,14 +252,14 @@ TEST(Limit, IsThatOfTheFragmentsTogether) {
 }
 
 TEST(Limit, LetsWhatDoesNotCompressBeAsLongAsItGets) {
-  // Blocks of one byte without compression, six bytes each, are more than any zlib makes of it.
+  // An uncompressed block of one byte has six bytes, more than zlib ever needs.
   const Limits limits{.message = 640};
   static_assert(max_compressed(640) == 640 + 80 + 10 + 16);
   const auto blocks = [](std::size_t count) { return repeat(count, hex("00 01 00 fe ff 61")); };
   expect_events({{kCompressedText, blocks(124) + hex("00")}}, {text(Bytes(124, 'a'))}, {}, limits);
   expect_events({{kCompressedText, blocks(124) + hex("00 00 00")}}, {failed(Error::kMessageTooBig)},
                 {}, limits);
-  // ... judged by the headers, over all fragments
+  // The frame headers of all fragments are added up.
   expect_events({{0x41, blocks(100)}, {0x80, blocks(24) + hex("00")}}, {text(Bytes(124, 'a'))}, {},
                 limits);
   expect_events({{0x41, blocks(100)}, {0x80, blocks(25)}}, {failed(Error::kMessageTooBig)}, {},
@@ -290,13 +290,13 @@ TEST(Limit, StopsABombBeforeItLiesInMemory) {
     most = std::max(most, budget.used());
   }
   EXPECT_EQ(event.error, Error::kMessageTooBig);
-  EXPECT_LT(taken, 400U) << "with the byte that goes beyond";
-  EXPECT_LT(most, 300'000U) << "the message at most doubled, and the window";
+  EXPECT_LT(taken, 400U) << "fails at the first byte over the limit";
+  EXPECT_LT(most, 300'000U) << "at most twice the message, and the window";
 }
 
-// ------------------------------------------------------------------ what is sent
+// ------------------------------------------------------------------ sending
 
-/// One connection, and what it sends taken apart by hand.
+/// A connection whose output is parsed here, without the decoder under test.
 class Sender {
  public:
   explicit Sender(const DeflateParameters& agreed, DeflateSettings settings = {},
@@ -400,7 +400,7 @@ TEST(Sent, TheWindowGoesOnUnlessWeAgreedThatItDoesNot) {
   const std::size_t first = keeper.send(Opcode::kText, {kLine}).payload.size();
   EXPECT_LT(keeper.send(Opcode::kText, {kLine}).payload.size(), first / 4);
 
-  // [7692-7.2.1-SERVER-EMPTY], [7692-7.2.1-CLIENT-EMPTY]: each message by itself
+  // [7692-7.2.1-SERVER-EMPTY], [7692-7.2.1-CLIENT-EMPTY]: no message refers to another
   for (const Role role : {Role::kServer, Role::kClient}) {
     const bool is_server = role == Role::kServer;
     Sender sender(
@@ -431,7 +431,7 @@ TEST(Sent, ByAClientUnderAFreshKeyForEachFrame) {
 }
 
 TEST(Sent, LooksBackNoFurtherThanAgreed) {
-  // [7692-7.2.1-WINDOW] Lines come again after as many bytes as there are in a window, and some more.
+  // [7692-7.2.1-WINDOW] Text repeats at distances below and above the size of the window.
   std::mt19937 engine(2);
   Bytes noise;
   for (int i = 0; i < 70'000; ++i)
@@ -498,7 +498,7 @@ TEST(Sent, ControlFramesAreNeverCompressed) {
 }
 
 TEST(Sent, AHeaderOfEachLengthHasItsShortestForm) {
-  // Bytes that hardly compress, so that the payload is as long as the message, nearly.
+  // Random bytes hardly compress, so the payload is nearly as long as the message.
   std::mt19937 engine(4);
   Bytes noise;
   for (int i = 0; i < 66'000; ++i)
@@ -514,7 +514,7 @@ TEST(Sent, AHeaderOfEachLengthHasItsShortestForm) {
 }
 
 TEST(Sent, OfAnySizeInRoomThatWasReckonedBefore) {
-  // Random, and so the longest that zlib makes of it; for each window, since each has its memory level.
+  // Random bytes give zlib's longest output. Each window size has its own memory level.
   std::mt19937 engine(5);
   Bytes noise;
   for (int i = 0; i < 300'000; ++i)
@@ -587,7 +587,7 @@ TEST(Shared, WithoutContextAnIdleConnectionHoldsNoWindow) {
     if (i == 0)
       used = budget.used();
   }
-  EXPECT_EQ(budget.used(), used) << "what the first had made serves all";
+  EXPECT_EQ(budget.used(), used) << "all connections share the memory of the first";
 }
 
 TEST(Shared, AFrameFromElsewhereEndsOurContext) {
@@ -595,7 +595,7 @@ TEST(Shared, AFrameFromElsewhereEndsOurContext) {
   PeerInflater peer;
   EXPECT_EQ(peer.message(sender.send(Opcode::kText, {kLine}).payload), kLine);
   ASSERT_TRUE(sender.connection().accepts_shared_deflate());
-  // Somebody else's frame crosses the same window.
+  // A frame that was compressed elsewhere is sent to the same peer.
   const Bytes other = "Something else that was compressed for many, without context.";
   EXPECT_EQ(peer.message(PeerDeflater().message(other)), other);
   sender.connection().forget_sent_context();
@@ -607,9 +607,9 @@ TEST(Shared, AFrameFromElsewhereEndsOurContext) {
                   .connection()
                   .accepts_shared_deflate());
   Sender new_one({});
-  new_one.connection().forget_sent_context();  // there is none yet
+  new_one.connection().forget_sent_context();  // no context yet
   const ConnectionSettings settings;
-  EXPECT_FALSE(Connection(settings).accepts_shared_deflate()) << "it has not agreed to any";
+  EXPECT_FALSE(Connection(settings).accepts_shared_deflate()) << "deflate was not negotiated";
 }
 
 // ------------------------------------------------------------------ memory
@@ -636,7 +636,7 @@ TEST(Memory, IsThatOfTheBudget) {
       std::span<std::byte> in = std::as_writable_bytes(std::span(bytes)).first(bytes.size() - 1);
       Output out;
       EXPECT_EQ(sender.connection().next(in, out).type, Event::Type::kNeedMore);
-      // The message itself, at most doubled, lies there too.
+      // The budget also counts the message, at most doubled.
       EXPECT_LE(sender.budget().used(),
                 (takes_over ? 0 : compressor) + deflate_memory(settings) + 200'000);
       EXPECT_GE(deflate_memory(settings), 32'768 + (takes_over ? compressor : 0));
@@ -654,7 +654,7 @@ TEST(Memory, ThatIsNotThereLetsMessagesGoAsTheyAre) {
 }
 
 TEST(Memory, ThatIsNotThereRefusesWhatIsCompressed) {
-  // [6455-10.4-BUDGET] 6,000 bytes: not for an inflater; 20,000: for that, and not for its window
+  // [6455-10.4-BUDGET] 6,000 bytes are too few for an inflater, 20,000 for its window
   for (const std::size_t budget : {6'000U, 20'000U}) {
     for (const auto& agreed : {DeflateParameters{}, kNoTakeover}) {
       Sender sender(agreed, {}, Role::kServer, budget);
@@ -673,11 +673,11 @@ TEST(Memory, ThatIsNotThereRefusesWhatIsCompressed) {
   }
 }
 
-// ------------------------------------------------------------------ found by the plain decoder
+// ------------------------------------------------------------------ regressions, found by the plain decoder
 
 TEST(Received, TheEmptyBlockAtTheEndMayHaveBfinal) {
-  // [7692-7.2.2-BFINAL] A compressor that ends with such a block leaves off the same four bytes. "Hello" and that
-  // block; then a message that is nothing else, and one that looks back.
+  // [7692-7.2.2-BFINAL] The last four bytes of such a block are the same, and are removed. "Hello" and that block,
+  // then a message of only that block, then one that refers to "Hello".
   expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00 00 00 ff ff 01")},
                  {0xC2, hex("01")},
                  {0xC1, hex("f2 00 11 00 00")}},
@@ -685,7 +685,7 @@ TEST(Received, TheEmptyBlockAtTheEndMayHaveBfinal) {
 }
 
 TEST(Received, LookingBackFurtherThanAgreedIsTheSameHoweverItIsCut) {
-  // [7692-7.2.2-WINDOW] zlib, in a window as small as agreed, would take this whole and refuse it cut.
+  // [7692-7.2.2-WINDOW] With a window of the negotiated size, zlib accepts this whole and rejects it in chunks.
   const DeflateParameters smallest{.server_max_window_bits = 8, .client_max_window_bits = 8};
   std::mt19937 engine(6);
   Bytes noise;
@@ -693,7 +693,7 @@ TEST(Received, LookingBackFurtherThanAgreedIsTheSameHoweverItIsCut) {
     noise += static_cast<char>(engine() & 0xFFU);
   const Bytes message = noise + noise.substr(0, 100);
   const Bytes compressed = PeerDeflater(15).message(message);
-  ASSERT_LT(compressed.size(), 650U) << "it looks back";
+  ASSERT_LT(compressed.size(), 650U) << "it must refer to the window";
   expect_events({{kCompressedBinary, compressed}}, {binary(message)}, smallest);
 }
 

@@ -1,7 +1,6 @@
-// Two decoders that share no code, side by side on streams drawn at random: the connection, given
-// them in chunks drawn at random too, and the plain one. The fuzz targets connection_server and
-// connection_client, with _deflate and without, do the same for as long as one likes; extensions does
-// it for the list of extensions.
+// Compares Connection, which reads random streams in random chunks, with a plain decoder that shares no code with it.
+// The fuzz targets connection_server and connection_client, with and without _deflate, do the same for any length of
+// time; the target extensions does it for the list of extensions.
 #include "tests/support/differential.h"
 #include "protocol/deflate/extensions.h"
 #include "protocol/http/http_message.h"
@@ -18,7 +17,7 @@
 namespace ws::test {
 namespace {
 
-/// Sound more often than not, and near the edges of what is.
+/// Mostly valid UTF-8, with the first and last characters of each length.
 Bytes random_payload(Dice& dice) {
   static const Bytes kParts[] = {"a",
                                  "Hello",
@@ -47,7 +46,7 @@ Bytes random_close(Dice& dice) {
          random_payload(dice).substr(0, 123);
 }
 
-/// Compresses as no sane peer would: each part of a message in another way, in blocks that end anywhere.
+/// Compresses each part of a message with other settings, in blocks that end anywhere.
 class WildDeflater {
  public:
   WildDeflater(int window_bits, bool takes_over) : takes_over_(takes_over) {
@@ -74,13 +73,13 @@ class WildDeflater {
                                          Z_FULL_FLUSH, Z_BLOCK,         Z_FINISH};
       const int flush = dice.one_of(kFlushes);
       out += run(text.substr(begin, end - begin), flush);
-      if (flush == Z_FINISH)  // BFINAL; what follows does not look back
+      if (flush == Z_FINISH)  // BFINAL; later blocks do not refer back
         deflateReset(&stream_);
       begin = end;
     }
     out += run("", Z_SYNC_FLUSH);
     if (!out.ends_with(hex("00 00 ff ff")))
-      out += hex("00 00 00 ff ff");  // zlib writes no empty block behind another one
+      out += hex("00 00 00 ff ff");  // zlib writes no empty block after another one
     out.resize(out.size() - 4);
     return out;
   }
@@ -110,14 +109,14 @@ class WildDeflater {
 /// The peer's side of a stream.
 class Peer {
  public:
-  /// `deflater`: null if nothing was agreed on.
+  /// `deflater`: null if deflate was not negotiated.
   Peer(Dice& dice, bool is_client, WildDeflater* deflater)
       : dice_(dice), is_client_(is_client), deflater_(deflater) {}
 
-  /// A frame that may come now; or, now and then, anything else.
+  /// Mostly a frame that is valid at this point of the stream.
   Bytes random_frame() {
     if (rest_.has_value() && dice_.one_in(20))
-      rest_.reset();  // and a new message inside the old one
+      rest_.reset();  // a message starts inside another one
     if (dice_.one_in(3))
       return random_control();
     unsigned opcode = 0;
@@ -176,7 +175,7 @@ class Peer {
   Dice& dice_;
   bool is_client_;
   WildDeflater* deflater_;
-  std::optional<Bytes> rest_;  ///< of the message that is open
+  std::optional<Bytes> rest_;  ///< unsent payload of the current message
 };
 
 Stream random_stream(Dice& dice, bool deflates) {
@@ -210,8 +209,7 @@ Stream random_stream(Dice& dice, bool deflates) {
   return stream;
 }
 
-/// Runs streams up to the first that fails, and counts what came out: the rules that were broken by their tags, other
-/// events by number.
+/// Runs streams until one fails. Counts the broken rules by tag, and other events by type.
 std::map<std::string, int> agree(Dice& dice, int streams, bool deflates) {
   std::map<std::string, int> seen;
   for (int i = 0; i < streams && !testing::Test::HasFailure(); ++i) {
@@ -241,8 +239,8 @@ TEST(Connection, AgreesWithThePlainDecoder) {
   Dice dice(6455);
   const std::map<std::string, int> seen = agree(dice, 6000, false);
   if (HasFailure())
-    return;  // too few streams were run to count what they covered
-  EXPECT_EQ(seen.size(), 5U + 16U) << "kinds of event, and rules that a frame can break";
+    return;  // the counts need all streams
+  EXPECT_EQ(seen.size(), 5U + 16U) << "event types, and rules that a frame can break";
   for (const auto& [what, times] : seen)
     EXPECT_GE(times, 10) << what;
 }
@@ -251,8 +249,8 @@ TEST(Connection, AgreesWithThePlainDecoderOnCompressedMessages) {
   Dice dice(7692);
   const std::map<std::string, int> seen = agree(dice, 4000, true);
   if (HasFailure())
-    return;  // too few streams were run to count what they covered
-  EXPECT_EQ(seen.size(), 5U + 17U) << "one more: what does not inflate";
+    return;  // the counts need all streams
+  EXPECT_EQ(seen.size(), 5U + 17U) << "one more rule: invalid compressed data";
   for (const auto& [what, times] : seen)
     EXPECT_GE(times, 10) << what;
 }

@@ -1,4 +1,4 @@
-// What an onlooker sees of one direction: RFC 6455 §1.2, §5.2, whatever breaks the rules.
+// Splits one direction of a connection into heads, frames and data, even if they break rules. RFC 6455 §1.2, §5.2
 #include "protocol/inspect/dissector.h"
 
 #include <gtest/gtest.h>
@@ -50,7 +50,7 @@ Seen copy(const Dissected& item) {
           item.is_whole};
 }
 
-/// Adds an item. Data is an item as it comes: of two that touch one is made.
+/// Adds an item. Adjacent data items become one.
 void add(std::vector<Seen>& items, const Dissected& item) {
   if (item.type == Type::kData && !items.empty() && items.back().type == Type::kData &&
       items.back().offset + items.back().size == item.offset) {
@@ -76,7 +76,7 @@ struct Setup {
   std::size_t keep = 1000;
 };
 
-/// The items of `stream`, its end included, which came cut at `cuts`.
+/// Returns the items of `stream`, split at `cuts`, and the incomplete item at its end.
 std::vector<Seen> dissect(const Setup& setup, std::string_view stream,
                           const std::vector<std::size_t>& cuts) {
   Dissector dissector(setup.sender, setup.keep);
@@ -91,11 +91,11 @@ std::vector<Seen> dissect(const Setup& setup, std::string_view stream,
   feed(dissector, stream.substr(begin), items);
   if (const auto item = dissector.cut())
     add(items, *item);
-  EXPECT_FALSE(dissector.cut().has_value()) << "it was cut already";
+  EXPECT_FALSE(dissector.cut().has_value()) << "the first call returned the item";
   return items;
 }
 
-/// Whole, byte by byte and cut at each point the same items come.
+/// Expects the same items whole, byte by byte, and split at each position.
 void expect_items(const Setup& setup, std::string_view stream, const std::vector<Seen>& expected) {
   std::vector<std::size_t> every;
   for (std::size_t i = 1; i < stream.size(); ++i)
@@ -113,7 +113,7 @@ Seen head(std::uint64_t offset, const Bytes& bytes, Error error = Error::kNone) 
 Seen data(std::uint64_t offset, const Bytes& bytes) {
   return {.type = Type::kData, .offset = offset, .size = bytes.size(), .bytes = bytes};
 }
-/// A whole frame, all of it kept.
+/// A complete frame, all of its bytes kept.
 Seen frame(std::uint64_t offset, const Bytes& bytes, std::size_t header_size, Opcode opcode) {
   return {.type = Type::kFrame,
           .offset = offset,
@@ -205,15 +205,15 @@ TEST(Dissector, ShowsWhatBreaksTheRulesAndWhatFollows) {
   } kRows[] = {
       {"RSV1", hex("c1 81 37 fa 21 3d 56"), 6, 1},
       {"RSV2 and RSV3", hex("b1 81 37 fa 21 3d 56"), 6, 1},
-      {"a reserved opcode of data", hex("83 81 37 fa 21 3d 56"), 6, 3},
-      {"a reserved control opcode, with a length that none may have",
+      {"a reserved data opcode", hex("83 81 37 fa 21 3d 56"), 6, 3},
+      {"a reserved control opcode, with a length over 125",
        hex("8f fe 00 7e 37 fa 21 3d") + Bytes(126, 'x'), 8, 15},
       {"no mask", hex("81 01 61"), 2, 1},
       {"a length of 1 in 16 bits", hex("81 7e 00 01 61"), 4, 1},
       {"a length of 1 in 64 bits", hex("81 ff 00 00 00 00 00 00 00 01 37 fa 21 3d 56"), 14, 1},
       {"a fragmented control frame", hex("09 81 37 fa 21 3d 56"), 6, 9},
       {"a Close with half a code", hex("88 81 37 fa 21 3d 56"), 6, 8},
-      {"a continuation of nothing", hex("80 80 37 fa 21 3d"), 6, 0},
+      {"a continuation without a message", hex("80 80 37 fa 21 3d"), 6, 0},
   };
   for (const auto& row : kRows) {
     SCOPED_TRACE(row.rule);
@@ -237,7 +237,7 @@ TEST(Dissector, WaitsForEverForAPayloadOf2To64Less1Bytes) {
 }
 
 TEST(Dissector, TakesWhatFollowsAWrongHeadForData) {
-  const Bytes folded = "GET / HTTP/1.1\r\nHost: a\r\n b\r\n";  // judged at the end of the line
+  const Bytes folded = "GET / HTTP/1.1\r\nHost: a\r\n b\r\n";  // detected at the end of the line
   expect_items(kClient, folded + "\r\n" + kText,
                {head(1, folded, Error::kFieldFolding), data(1 + folded.size(), "\r\n" + kText)});
   const Bytes no_host = "GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n";
@@ -315,7 +315,7 @@ TEST(Dissector, TakesABodyWithoutALengthForDataToTheEnd) {
 }
 
 TEST(Dissector, KnowsTheAnswersThatHaveNoBody) {
-  // RFC 9112 §6.3: of a 304 the length is that of what it does not send.
+  // RFC 9112 §6.3: a 304 has no body, whatever its Content-Length.
   for (const char* status : {"100 Continue", "103 Early Hints", "204 No Content",
                              "304 Not Modified\r\nContent-Length: 5"}) {
     const Bytes answer = "HTTP/1.1 " + Bytes(status) + "\r\n\r\n";

@@ -1,4 +1,4 @@
-// The table of rules: each has a tag of its own, an answer that may be given, a text that fits it.
+// The error table: each rule has a tag, an HTTP status or close code, and a text that fits into a Close.
 #include "protocol/error.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 constexpr auto kFirst = static_cast<unsigned>(Error::kNotHttp);
 constexpr auto kLast = static_cast<unsigned>(Error::kOutOfMemory);
 
-/// Number of the RFC, section, name: 6455-5.2-MINLEN.
+/// RFC number, section, name: 6455-5.2-MINLEN.
 bool is_tag(std::string_view text) {
   constexpr std::string_view kDigits = "0123456789";
   constexpr std::string_view kName = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-";
@@ -36,8 +36,7 @@ TEST(ErrorTable, HasATagForEachRuleAndOneRuleForEachTag) {
     EXPECT_TRUE(is_tag(tag)) << tag;
     ++tags[tag];
   }
-  EXPECT_EQ(tags["9112-3-REQUEST"], 2)
-      << "what is not HTTP at all has no well-formed request line either";
+  EXPECT_EQ(tags["9112-3-REQUEST"], 2) << "kNotHttp and kRequestLine have the same tag";
   tags.erase("9112-3-REQUEST");
   for (const auto& [tag, count] : tags)
     EXPECT_EQ(count, 1) << tag;
@@ -49,14 +48,14 @@ TEST(ErrorTable, HasATextThatFitsACloseFrameForEachRule) {
     const std::string_view text = describe(static_cast<Error>(i)).text;
     EXPECT_FALSE(text.empty());
     EXPECT_LE(text.size(), kMaxCloseReason) << text;
-    EXPECT_TRUE(texts.insert(text).second) << "twice: " << text;
+    EXPECT_TRUE(texts.insert(text).second) << "duplicate: " << text;
     for (const char c : text)
       EXPECT_TRUE(c >= 0x20 && c < 0x7F) << "printable ASCII only: " << text;
   }
 }
 
 TEST(ErrorTable, GivesEachRuleTheAnswerOfItsStandard) {
-  // One line an answer: HTTP statuses that a server gives, then close codes.
+  // One row per answer: HTTP statuses, then close codes.
   const std::map<unsigned, std::set<Error>> answers = {
       {400,
        {Error::kNotHttp, Error::kRequestLine, Error::kBareControl, Error::kTarget,
@@ -92,7 +91,7 @@ TEST(ErrorTable, GivesEachRuleTheAnswerOfItsStandard) {
       EXPECT_EQ(describe(error).code, code) << describe(error).text;
     count += errors.size();
   }
-  EXPECT_EQ(count, kLast - kFirst + 1) << "a rule is missing above";
+  EXPECT_EQ(count, kLast - kFirst + 1) << "a rule is missing in `answers`";
   EXPECT_EQ(describe(Error::kNone).code, 0);
 }
 

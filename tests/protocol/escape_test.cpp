@@ -1,4 +1,4 @@
-// Text from outside, made harmless: for a log, and for a terminal.
+// Escapes untrusted text for logs and terminals.
 #include "protocol/inspect/escape.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ TEST(Escape, LeavesNothingThatCouldForgeALineOrMoveACursor) {
        "2J",
        R"(\xc2\x9b2J)", R"(\x9b2J)"},
       {"\xC2\xA0", "\xC2\xA0", "\xC2\xA0"},
-      // right-to-left override, the first and the last of its kind
+      // directional formatting: the last one (right-to-left override), and the first one
       {"\xE2\x80\xAE"
        "abc",
        R"(\xe2\x80\xaeabc)", R"(\xe2\x80\xaeabc)"},
@@ -38,13 +38,13 @@ TEST(Escape, LeavesNothingThatCouldForgeALineOrMoveACursor) {
       // line separator, paragraph separator
       {"\xE2\x80\xA8", R"(\xe2\x80\xa8)", R"(\xe2\x80\xa8)"},
       {"\xE2\x80\xA9", R"(\xe2\x80\xa9)", R"(\xe2\x80\xa9)"},
-      // isolates, the first and the last
+      // directional isolates: the first and the last one
       {"\xE2\x81\xA6", R"(\xe2\x81\xa6)", R"(\xe2\x81\xa6)"},
       {"\xE2\x81\xA9", R"(\xe2\x81\xa9)", R"(\xe2\x81\xa9)"},
       // their neighbours: U+2027, U+202F, U+2065, U+206A
       {"\xE2\x80\xA7\xE2\x80\xAF", "\xE2\x80\xA7\xE2\x80\xAF", "\xE2\x80\xA7\xE2\x80\xAF"},
       {"\xE2\x81\xA5\xE2\x81\xAA", "\xE2\x81\xA5\xE2\x81\xAA", "\xE2\x81\xA5\xE2\x81\xAA"},
-      // not UTF-8: no character at all, a surrogate, and a character beside a byte that is none
+      // invalid UTF-8: two invalid bytes, a surrogate, and an invalid byte after a character
       {"\xFF\xC3", R"(\xff\xc3)", R"(\xff\xc3)"},
       {"\xED\xA0\x80", R"(\xed\xa0\x80)", R"(\xed\xa0\x80)"},
       {"a\n\tü\xFF", R"(a\n\tü\xff)", "a\\n\t\\xc3\\xbc\\xff"},

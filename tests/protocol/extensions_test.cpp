@@ -1,4 +1,4 @@
-// Sec-WebSocket-Extensions: its grammar (RFC 6455 §9.1), and the agreement on permessage-deflate (RFC 7692 §5, §7.1).
+// Sec-WebSocket-Extensions: its grammar (RFC 6455 §9.1), and the negotiation of permessage-deflate (RFC 7692 §5, §7.1).
 #include "protocol/deflate/extensions.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 namespace ws::test {
 namespace {
 
-/// A request that is complete, with these field lines.
+/// A complete request with these field lines.
 class Head {
  public:
   explicit Head(const std::string& fields)
@@ -31,7 +31,7 @@ std::string field(const std::string& value) {
   return "Sec-WebSocket-Extensions: " + value + "\r\n";
 }
 
-/// As "name(parameter,parameter=value) name"; "malformed" if it is.
+/// Returns "name; parameter; parameter=value name", or "malformed".
 std::string parsed(const std::string& fields) {
   const Head head(fields);
   const auto extensions = parse_extensions(head.values());
@@ -55,14 +55,14 @@ TEST(Grammar, TakesWhatTheStandardAllows) {
   EXPECT_EQ(parsed(field("foo")), "foo");
   EXPECT_EQ(parsed(field("foo; bar; baz=2")), "foo; bar; baz=2");
   EXPECT_EQ(parsed(field("foo;bar;baz=2")), "foo; bar; baz=2");
-  EXPECT_EQ(parsed(field("foo \t;\t bar = 2\t")), "foo; bar=2") << "blanks between words";
+  EXPECT_EQ(parsed(field("foo \t;\t bar = 2\t")), "foo; bar=2") << "blanks between tokens";
   EXPECT_EQ(parsed(field("foo, bar; baz=2")), "foo bar; baz=2");
   EXPECT_EQ(parsed(field("foo") + field("bar; baz=2")), "foo bar; baz=2") << "two fields, one list";
   EXPECT_EQ(parsed(field(", foo, ,bar,")), "foo bar") << "empty elements";
   EXPECT_EQ(parsed("sec-websocket-EXTENSIONS: Foo\r\n"), "Foo");
   EXPECT_EQ(parsed(field("foo; bar=\"2\"")), "foo; bar=2");
-  EXPECT_EQ(parsed(field("foo; bar=\"\\1\\2\"")), "foo; bar=12") << "each stands for itself";
-  EXPECT_EQ(parsed(field("foo; bar; bar")), "foo; bar; bar") << "what that means is not grammar";
+  EXPECT_EQ(parsed(field("foo; bar=\"\\1\\2\"")), "foo; bar=12") << "backslashes are removed";
+  EXPECT_EQ(parsed(field("foo; bar; bar")), "foo; bar; bar") << "the grammar allows duplicates";
 }
 
 TEST(Grammar, RefusesAllElse) {
@@ -104,12 +104,12 @@ TEST(Grammar, RefusesAllElse) {
                                   "ok; fine, ;"}) {
     EXPECT_EQ(parsed(field(value)), "malformed") << value;
   }
-  EXPECT_EQ(parsed(field("foo") + field("")), "malformed") << "each field lists one at least";
+  EXPECT_EQ(parsed(field("foo") + field("")), "malformed") << "each field has at least one";
 }
 
 // ------------------------------------------------------------------ the server
 
-/// The answer to what a client offers; "declined".
+/// Returns the answer to `offers`, "declined" or "malformed".
 std::string answer(const std::string& offers, DeflateSettings settings = {.is_enabled = true}) {
   const Head head(field(offers));
   const auto extensions = parse_extensions(head.values());
@@ -120,7 +120,7 @@ std::string answer(const std::string& offers, DeflateSettings settings = {.is_en
     return "declined";
   const std::string_view name = "permessage-deflate";
   EXPECT_TRUE(accepted->text.starts_with(name));
-  // What it means, beside what it says: server's and client's window, "!" if it is not kept.
+  // Adds the parameters: the windows of server and client; "!" means no context takeover.
   const DeflateParameters& agreed = accepted->parameters;
   return accepted->text.substr(name.size()) + " [" + std::to_string(agreed.server_max_window_bits) +
          (agreed.server_no_context_takeover ? "! " : " ") +
@@ -133,7 +133,7 @@ TEST(Server, DeclinesUnlessItIsToldToAgree) {
   EXPECT_EQ(answer("permessage-deflate", {}), "declined");
   EXPECT_EQ(answer("permessage-deflate"), " [15 15]");
   EXPECT_EQ(answer("permessage-bzip2, x-webkit-deflate-frame"), "declined");
-  EXPECT_EQ(answer("Permessage-Deflate"), "declined") << "names of extensions have a case";
+  EXPECT_EQ(answer("Permessage-Deflate"), "declined") << "extension names are case-sensitive";
 }
 
 TEST(Server, AnswersEachParameterAsItIsToBeAnswered) {
@@ -145,13 +145,13 @@ TEST(Server, AnswersEachParameterAsItIsToBeAnswered) {
       {"server_no_context_takeover", "; server_no_context_takeover [15! 15]"},
       // [7692-7.1.1-CLIENT-NO-TAKEOVER]
       {"client_no_context_takeover", "; client_no_context_takeover [15 15!]"},
-      // [7692-7.1.2-SERVER-BITS] the parameter is always answered, even where 15 limits nothing
+      // [7692-7.1.2-SERVER-BITS] the parameter is always answered, even if it is 15
       {"server_max_window_bits=15", "; server_max_window_bits=15 [15 15]"},
       {"server_max_window_bits=10", "; server_max_window_bits=10 [10 15]"},
       {"server_max_window_bits=9", "; server_max_window_bits=9 [9 15]"},
       {"server_max_window_bits=8", "; server_max_window_bits=8 [8 15]"},
       {"server_max_window_bits=\"10\"", "; server_max_window_bits=10 [10 15]"},
-      // [7692-7.1.2-CLIENT-BITS] the hint is taken, as the limit that the client names itself
+      // [7692-7.1.2-CLIENT-BITS] a limit below 15 becomes the limit of the answer
       {"client_max_window_bits", " [15 15]"},
       {"client_max_window_bits=15", " [15 15]"},
       {"client_max_window_bits=10", "; client_max_window_bits=10 [15 10]"},
@@ -216,7 +216,7 @@ TEST(Server, DeclinesAnOfferThatIsNotValid) {
                                        "server_no_context_takeover; unknown"}) {
     const std::string bad = "permessage-deflate; " + parameters;
     EXPECT_EQ(answer(bad), "declined") << bad;
-    // [7692-5-FALLBACK] and takes the next that is
+    // [7692-5-FALLBACK] accepts the next valid offer
     EXPECT_EQ(answer(bad + ", permessage-deflate; client_no_context_takeover"),
               "; client_no_context_takeover [15 15!]")
         << bad;
@@ -241,7 +241,7 @@ TEST(Client, OffersWhatItsSettingsSay) {
             "server_max_window_bits=9; client_max_window_bits=9");
 }
 
-/// What the client makes of an answer: the agreement, "none", or the tag of the rule that it breaks.
+/// Validates an answer as the client. Returns the parameters, "none", or the tag of the broken rule.
 std::string judged(const std::string& fields, DeflateSettings settings = {.is_enabled = true}) {
   const Head head(fields);
   const auto extensions = parse_extensions(head.values());
@@ -271,7 +271,7 @@ TEST(Client, TakesAnAnswerToItsOffer) {
                          "server_max_window_bits=10"),
                    frugal),
             "10! 10")
-      << "our own limit holds where the server has none for us";
+      << "our own limit applies if the server sets none";
   EXPECT_EQ(judged(field("permessage-deflate; server_no_context_takeover; "
                          "server_max_window_bits=9; client_max_window_bits=15"),
                    frugal),
@@ -291,7 +291,7 @@ TEST(Client, FailsTheConnectionOverAnyOther) {
         "server_max_window_bits=12; server_max_window_bits=12"}) {
     EXPECT_EQ(judged(field("permessage-deflate; " + parameters)), "7692-7-RESPONSE") << parameters;
   }
-  // What was asked for was not promised: [7692-7.1.1-SERVER-NO-TAKEOVER], [7692-7.1.2-SERVER-BITS]
+  // The answer does not grant a requested parameter: [7692-7.1.1-SERVER-NO-TAKEOVER], [7692-7.1.2-SERVER-BITS]
   const DeflateSettings no_takeover{.is_enabled = true, .keeps_context = false};
   EXPECT_EQ(judged(field("permessage-deflate"), no_takeover), "7692-7-RESPONSE");
   const DeflateSettings small{.is_enabled = true, .window_bits = 10};

@@ -19,7 +19,7 @@ HeaderResult parse(std::string_view bytes, Role role, FrameHeader& header) {
   return parse_frame_header(memory.before_guard(bytes), role, header);
 }
 
-/// `bytes` is a header: a shorter part of it is not, and what follows it changes nothing.
+/// Expects that `bytes` is a whole header, that no prefix of it is, and that later bytes change nothing.
 FrameHeader expect_header(const Bytes& bytes, Role role) {
   FrameHeader header;
   for (std::size_t size = 0; size < bytes.size(); ++size) {
@@ -36,7 +36,7 @@ FrameHeader expect_header(const Bytes& bytes, Role role) {
   return header;
 }
 
-/// `bytes` breaks a rule with its last byte: not before, and whatever follows.
+/// Expects `error` at the last byte of `bytes`: not earlier, and with any later bytes.
 void expect_error(const Bytes& bytes, Role role, Error error) {
   FrameHeader header;
   for (std::size_t size = 0; size < bytes.size(); ++size) {
@@ -93,7 +93,7 @@ TEST(FrameHeader, IsReadAsInTheExamplesOfSection5_7) {
 }
 
 TEST(FrameHeader, HoldsALengthInTheShortestOfThreeForms) {
-  // Each length is read and written in these bytes and no others.
+  // Each length has one encoding, for reading and for writing.
   const struct {
     std::uint64_t payload_length;
     Bytes unmasked;
@@ -144,10 +144,10 @@ TEST(FrameHeader, BreaksARuleWithTheFirstByteThatShowsIt) {
       {"[6455-5.5-FIN] ping", Role::kServer, hex("09"), Error::kControlFragmented},
       {"[6455-5.5-FIN] pong", Role::kClient, hex("0a"), Error::kControlFragmented},
       {"[6455-5.1-MASK] text", Role::kServer, hex("81 05"), Error::kNotMasked},
-      {"[6455-5.1-MASK] nothing to mask", Role::kServer, hex("89 00"), Error::kNotMasked},
+      {"[6455-5.1-MASK] empty payload", Role::kServer, hex("89 00"), Error::kNotMasked},
       {"[6455-5.1-MASK] comes before the length", Role::kServer, hex("89 7e"), Error::kNotMasked},
       {"[6455-5.1-NOMASK] text", Role::kClient, hex("81 85"), Error::kMasked},
-      {"[6455-5.1-NOMASK] nothing to mask", Role::kClient, hex("88 80"), Error::kMasked},
+      {"[6455-5.1-NOMASK] empty payload", Role::kClient, hex("88 80"), Error::kMasked},
       {"[6455-5.5-LENGTH] 16 bits", Role::kServer, hex("89 fe"), Error::kControlTooLong},
       {"[6455-5.5-LENGTH] 64 bits", Role::kClient, hex("8a 7f"), Error::kControlTooLong},
       {"[6455-5.5-LENGTH] close", Role::kClient, hex("88 7e"), Error::kControlTooLong},
@@ -161,7 +161,7 @@ TEST(FrameHeader, BreaksARuleWithTheFirstByteThatShowsIt) {
        Error::kLengthNotMinimal},
       {"[6455-5.2-MINLEN] 65535 in 64 bits", Role::kServer, hex("82 ff 00 00 00 00 00 00 ff ff"),
        Error::kLengthNotMinimal},
-      {"[6455-5.2-TOPBIT] and no other", Role::kServer, hex("82 ff 80 00 00 00 00 00 00 00"),
+      {"[6455-5.2-TOPBIT] only this bit", Role::kServer, hex("82 ff 80 00 00 00 00 00 00 00"),
        Error::kLengthTopBit},
       {"[6455-5.2-TOPBIT] all bits", Role::kClient, hex("82 7f ff ff ff ff ff ff ff ff"),
        Error::kLengthTopBit},
@@ -173,7 +173,7 @@ TEST(FrameHeader, BreaksARuleWithTheFirstByteThatShowsIt) {
 }
 
 TEST(FrameHeader, IsJudgedInTheOrderOfItsBitsForEachFirstTwoBytes) {
-  // All 65,536 of them, for both readers, by the rules once more in their simplest words.
+  // All 65,536 pairs, for both roles, compared with a plain version of the rules.
   for (const Role reader : {Role::kServer, Role::kClient}) {
     for (unsigned byte0 = 0; byte0 < 256; ++byte0) {
       for (unsigned byte1 = 0; byte1 < 256; ++byte1) {
@@ -214,7 +214,7 @@ TEST(FrameHeader, IsJudgedInTheOrderOfItsBitsForEachFirstTwoBytes) {
   }
 }
 
-/// The same header, read by an onlooker and by the endpoint that it reaches.
+/// Compares a header as read by an observer with the same header as parsed by an endpoint.
 void expect_same(const FrameHeader& a, const FrameHeader& b) {
   EXPECT_EQ(a.fin, b.fin);
   EXPECT_EQ(a.rsv1, b.rsv1);
@@ -232,7 +232,7 @@ constexpr MaskingKey kMaskingKey = {std::byte{0x37}, std::byte{0xfa}, std::byte{
                                     std::byte{0x3d}};
 
 TEST(ReadFrameHeader, AgreesWithParseWhereThatAccepts) {
-  // Each first two bytes, those with an extended length in three lengths of it.
+  // All pairs of first bytes; those with an extended length, with three values of it.
   const std::vector<Bytes> none = {""};
   const std::vector<Bytes> in_16_bits = {hex("00 7e"), hex("01 2c"), hex("ff ff")};
   const std::vector<Bytes> in_64_bits = {hex("00 00 00 00 00 01 00 00"),
@@ -256,7 +256,7 @@ TEST(ReadFrameHeader, AgreesWithParseWhereThatAccepts) {
           ASSERT_EQ(result.size, bytes.size());
           expect_same(read, parsed);
         }
-        // What a rule forbids is read all the same.
+        // Headers that break a rule are read too.
         expect_same(read, {.fin = byte0 >= 128,
                            .rsv1 = byte0 / 64 % 2 == 1,
                            .rsv2 = byte0 / 32 % 2 == 1,
@@ -269,8 +269,8 @@ TEST(ReadFrameHeader, AgreesWithParseWhereThatAccepts) {
       }
     }
   }
-  // Data: 3 opcodes, each with FIN or without, 126 short lengths and 3 of both others. Control: 3 opcodes, 126
-  // lengths. Half of the first two bytes are for each role.
+  // Data: 3 opcodes, with or without FIN, 126 short lengths and 3 of each extended form. Control: 3 opcodes, 126
+  // lengths. Each role accepts one value of the MASK bit.
   EXPECT_EQ(accepted, 2 * (3 * 2 * (126 + 3 + 3) + 3 * 126));
 }
 

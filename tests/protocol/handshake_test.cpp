@@ -16,7 +16,7 @@ std::string text_of(const AcceptKey& accept) {
   return {accept.data(), accept.size()};
 }
 
-/// Parses `bytes`, which is a whole head, and must outlive it.
+/// Parses `bytes`, a whole head. `bytes` must outlive `head`.
 template <typename Head>
 void parse(Head& head, const std::string& bytes) {
   const Limits limits;
@@ -36,7 +36,7 @@ Judgement judge(const std::string& bytes, const std::vector<std::string>& suppor
   return {upgrade.error, text_of(upgrade.accept), std::string(upgrade.subprotocol)};
 }
 
-/// The request of §1.3 with one line of it replaced, or one added behind it.
+/// The request of §1.3 with `line` replaced by `instead`, or with `instead` added at its end.
 std::string request(std::string_view line = {}, std::string_view instead = {}) {
   std::string bytes =
       "GET /chat HTTP/1.1\r\n"
@@ -82,7 +82,7 @@ TEST(Upgrade, IsAcceptedInAnyCaseAndInLists) {
     const char* line;
     const char* instead;
   } kRows[] = {
-      {"as it is", "", ""},
+      {"unchanged", "", ""},
       {"Upgrade in capitals", "Upgrade:", "UPGRADE: WebSocket\r\n"},
       {"Upgrade in a list", "Upgrade:", "Upgrade: h2c, websocket\r\n"},
       {"Upgrade in two fields", "Upgrade:", "Upgrade: h2c\r\nUpgrade: websocket\r\n"},
@@ -90,7 +90,7 @@ TEST(Upgrade, IsAcceptedInAnyCaseAndInLists) {
       {"Connection in two fields",
        "Connection:", "Connection: keep-alive\r\nconnection: upgrade\r\n"},
       {"a body of no bytes", "", "Content-Length: 0\r\n"},
-      {"an extension that nobody knows", "", "Sec-WebSocket-Extensions: x-unknown; a=b\r\n"},
+      {"an unknown extension", "", "Sec-WebSocket-Extensions: x-unknown; a=b\r\n"},
       {"HTTP/1.2", "GET", "GET / HTTP/1.2\r\n"},
       {"a key with + and /",
        "Sec-WebSocket-Key:", "Sec-WebSocket-Key: ++++////++++////++++//==\r\n"},
@@ -108,11 +108,11 @@ TEST(Upgrade, IsRefusedForWhatIsWrongWithIt) {
     Error error;
   } kRows[] = {
       {"POST [6455-4.2.1-GET]", "GET", "POST /chat HTTP/1.1\r\n", Error::kMethod},
-      {"get: methods have a case", "GET", "get /chat HTTP/1.1\r\n", Error::kMethod},
+      {"get: methods are case-sensitive", "GET", "get /chat HTTP/1.1\r\n", Error::kMethod},
       {"HTTP/1.0 [6455-4.2.1-UPGRADE]", "GET", "GET /chat HTTP/1.0\r\n", Error::kNotAnUpgrade},
       {"no Upgrade", "Upgrade:", "", Error::kNotAnUpgrade},
       {"another Upgrade", "Upgrade:", "Upgrade: h2c\r\n", Error::kNotAnUpgrade},
-      {"almost", "Upgrade:", "Upgrade: websocket2\r\n", Error::kNotAnUpgrade},
+      {"a longer name", "Upgrade:", "Upgrade: websocket2\r\n", Error::kNotAnUpgrade},
       {"no Connection", "Connection:", "", Error::kNotAnUpgrade},
       {"another Connection", "Connection:", "Connection: keep-alive\r\n", Error::kNotAnUpgrade},
       {"no version [6455-4.2.2-VERSION]", "Sec-WebSocket-Version:", "", Error::kVersion},
@@ -215,16 +215,16 @@ TEST(Subprotocol, IsTheFirstOfTheClientsThatTheServerSupports) {
     std::vector<std::string> supported;
     const char* chosen;
   } kRows[] = {
-      {"none asked for", "", {"a"}, ""},
+      {"none requested", "", {"a"}, ""},
       {"none supported", "Sec-WebSocket-Protocol: a, b\r\n", {}, ""},
       {"none in common", "Sec-WebSocket-Protocol: a, b\r\n", {"c"}, ""},
       {"the client's preference, not ours", "Sec-WebSocket-Protocol: b, a\r\n", {"a", "b"}, "b"},
-      {"one behind others", "Sec-WebSocket-Protocol: x, y,a\r\n", {"a", "b"}, "a"},
+      {"one after others", "Sec-WebSocket-Protocol: x, y,a\r\n", {"a", "b"}, "a"},
       {"in several fields",
        "Sec-WebSocket-Protocol: x\r\nsec-websocket-protocol: b, a\r\n",
        {"a", "b"},
        "b"},
-      {"subprotocols have a case", "Sec-WebSocket-Protocol: A\r\n", {"a"}, ""},
+      {"subprotocols are case-sensitive", "Sec-WebSocket-Protocol: A\r\n", {"a"}, ""},
       {"empty elements", "Sec-WebSocket-Protocol: ,, a ,\r\n", {"a"}, "a"},
       {"an empty field", "Sec-WebSocket-Protocol:\r\n", {"a"}, ""},
   };
@@ -236,8 +236,8 @@ TEST(Subprotocol, IsTheFirstOfTheClientsThatTheServerSupports) {
 }
 
 TEST(SwitchingProtocols, IsTheArticlesAnswerOf218Bytes) {
-  // Rows 4 and 6 of the documented trace. [6455-4.2.2-SWITCH] [6455-4.2.2-EXTENSION] One is offered, none is
-  // answered; [6455-4.2.2-SUBPROTOCOL] nor is a subprotocol.
+  // Rows 4 and 6 of the documented trace. [6455-4.2.2-SWITCH] [6455-4.2.2-EXTENSION] The offered extension is
+  // not accepted. [6455-4.2.2-SUBPROTOCOL] No subprotocol is chosen.
   const std::string article =
       "GET /echo HTTP/1.1\r\n"                                                    // 20
       "Sec-WebSocket-Version: 13\r\n"                                             // 27

@@ -1,7 +1,7 @@
 // The head of an HTTP/1.1 message: RFC 9112 §2 to §5.
 //
-// Each head is parsed whole, byte by byte and cut at every point, each time from a fresh copy that
-// ends before a guard page: the outcome is the same, and known with the same byte.
+// Each head is parsed whole, byte by byte and cut at every point, from fresh copies beside a guard page. The outcome
+// and the byte at which it is known must be the same.
 #include "protocol/http/http_message.h"
 
 #include <gtest/gtest.h>
@@ -17,11 +17,11 @@ namespace {
 using Status = HttpHead::Status;
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
-/// All that a parsed head says, copied.
+/// The result of parsing a head, copied.
 struct Outcome {
   Status status = Status::kNeedMore;
   std::string error{};
-  std::size_t with = 0;  ///< bytes that were there when it was known
+  std::size_t with = 0;  ///< bytes received when the outcome was known
   std::size_t size = 0;
   std::string start{};  ///< method, target, path and minor version; or status and reason
   Fields fields{};
@@ -36,8 +36,7 @@ std::string start_of(const HttpResponse& head) {
   return std::to_string(head.status()) + " " + std::string(head.reason());
 }
 
-/// Gives `head` the first bytes, up to each cut in turn, as a session does: ever more of them,
-/// perhaps elsewhere.
+/// Parses the bytes up to each cut, as a session does. Each of these prefixes may lie at another address.
 template <typename Head>
 Outcome parse(std::string_view bytes, const std::vector<std::size_t>& cuts, const Limits& limits,
               GuardedMemory& memory) {
@@ -63,7 +62,7 @@ Outcome parse(std::string_view bytes, const std::vector<std::size_t>& cuts, cons
   return {};
 }
 
-/// The outcome, which is the same in every chunking.
+/// The outcome; expects that it is the same in every chunking.
 template <typename Head = HttpRequest>
 Outcome parse_in_every_way(const std::string& bytes, const Limits& limits = {}) {
   GuardedMemory memory(bytes.size());
@@ -88,7 +87,7 @@ Outcome parse_in_every_way(const std::string& bytes, const Limits& limits = {}) 
   return reference;
 }
 
-/// A request whose request line and fields are sound, with `field` as one more line.
+/// A valid request with `field` as one more line.
 std::string with_field(std::string_view field) {
   return "GET / HTTP/1.1\r\nHost: a\r\n" + std::string(field) + "\r\n\r\n";
 }
@@ -150,7 +149,7 @@ TEST(RequestLine, IsAcceptedInTheseForms) {
        "GET http://localhost?x=/ / 1"},
       {"authority-form", "CONNECT a:443 HTTP/1.1", "CONNECT a:443  1"},
       {"asterisk-form", "OPTIONS * HTTP/1.1", "OPTIONS * * 1"},
-      {"a method nobody knows", "P!A#T$C%H /x HTTP/1.1", "P!A#T$C%H /x /x 1"},
+      {"an unknown method", "P!A#T$C%H /x HTTP/1.1", "P!A#T$C%H /x /x 1"},
       {"HTTP/1.0", "GET / HTTP/1.0", "GET / / 0"},
       {"HTTP/1.2, as 1.1 [9110-15.6.6-VERSION]", "GET / HTTP/1.2", "GET / / 1"},
       {"HTTP/1.9, as 1.1", "GET / HTTP/1.9", "GET / / 1"},
@@ -179,16 +178,16 @@ TEST(Malformed, RequestIsRefusedForWhatIsWrongWithIt) {
       {"an HTTP answer [9112-3-REQUEST]", with_line("HTTP/1.1 200 OK"), Error::kRequestLine},
       {"HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Error::kHttpVersion},
 
-      // [9112-2.2-EMPTY] one empty line is forgiven, see below; two are not
+      // [9112-2.2-EMPTY] one empty line is accepted, see below; two are not
       {"two empty lines", "\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", Error::kRequestLine},
 
       // [9112-3-REQUEST] method SP target SP version
-      {"nothing but a method", with_line("GET"), Error::kRequestLine},
+      {"only a method", with_line("GET"), Error::kRequestLine},
       {"HTTP/0.9", with_line("GET /"), Error::kRequestLine},
       {"no target", with_line("GET HTTP/1.1"), Error::kRequestLine},
       {"an empty target", with_line("GET  HTTP/1.1"), Error::kRequestLine},
       {"two blanks before the target", with_line("GET  / HTTP/1.1"), Error::kRequestLine},
-      {"two blanks behind it", with_line("GET /  HTTP/1.1"), Error::kRequestLine},
+      {"two blanks after it", with_line("GET /  HTTP/1.1"), Error::kRequestLine},
       {"a blank at the end", with_line("GET / HTTP/1.1 "), Error::kRequestLine},
       {"a blank in the target", with_line("GET /a b HTTP/1.1"), Error::kRequestLine},
       {"tabs instead of blanks", with_line("GET\t/\tHTTP/1.1"), Error::kRequestLine},
@@ -205,7 +204,7 @@ TEST(Malformed, RequestIsRefusedForWhatIsWrongWithIt) {
       // [9110-15.6.6-VERSION]
       {"HTTP/2.0", with_line("GET / HTTP/2.0"), Error::kHttpVersion},
       {"HTTP/3.0", with_line("GET / HTTP/3.0"), Error::kHttpVersion},
-      {"HTTP/0.9, said so", with_line("GET / HTTP/0.9"), Error::kHttpVersion},
+      {"an explicit HTTP/0.9", with_line("GET / HTTP/0.9"), Error::kHttpVersion},
 
       // [9112-3.2-TARGET]
       {"a fragment", with_line("GET /a#b HTTP/1.1"), Error::kTarget},
@@ -223,9 +222,9 @@ TEST(Malformed, RequestIsRefusedForWhatIsWrongWithIt) {
       {"no authority", with_line("GET http:///echo HTTP/1.1"), Error::kTarget},
       {"user information", with_line("GET http://u@a/ HTTP/1.1"), Error::kTarget},
 
-      // [9112-2.2-CRLF] lines end in CRLF, and CR and LF stand nowhere else
-      {"a bare LF behind the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", Error::kBareControl},
-      {"a bare LF behind a field", "GET / HTTP/1.1\r\nHost: a\n\r\n", Error::kBareControl},
+      // [9112-2.2-CRLF] lines end in CRLF, and contain no other CR or LF
+      {"a bare LF after the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", Error::kBareControl},
+      {"a bare LF after a field", "GET / HTTP/1.1\r\nHost: a\n\r\n", Error::kBareControl},
       {"a bare LF at the end", "GET / HTTP/1.1\r\nHost: a\r\n\n", Error::kBareControl},
       {"a bare CR in a value", with_field("X: a\rb"), Error::kBareControl},
       {"two CRs", with_field("X: a\r"), Error::kBareControl},
@@ -260,7 +259,7 @@ TEST(Malformed, RequestIsRefusedForWhatIsWrongWithIt) {
       {"a Host with user information", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", Error::kHost},
       {"a Host beyond ASCII", "GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n", Error::kHost},
 
-      // [9112-6.3-LENGTH] the stuff of request smuggling
+      // [9112-6.3-LENGTH] ambiguous lengths allow request smuggling
       {"Content-Length with Transfer-Encoding",
        with_field("Content-Length: 5\r\nTransfer-Encoding: chunked"), Error::kBodyLength},
       {"the other way round", with_field("transfer-encoding: chunked\r\ncontent-length: 0"),
@@ -292,7 +291,7 @@ TEST(Malformed, RequestIsKnownToBeSoAsEarlyAsCanBe) {
 }
 
 TEST(Lenient, WhereTheStandardAsksForIt) {
-  // [9112-2.2-EMPTY] one empty line before the request is skipped, and belongs to it
+  // [9112-2.2-EMPTY] one empty line before the request is skipped, and counts in its size
   Outcome outcome = parse_in_every_way("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(outcome.status, Status::kComplete) << outcome.error;
   EXPECT_EQ(outcome.size, 29U);
@@ -316,7 +315,7 @@ TEST(Lenient, WhereTheStandardAsksForIt) {
                                     {"D", "caf\xc3\xa9"},
                                     {"!#$%&'*+-.^_`|~09azAZ", ";:\"()"}}));
 
-  // HTTP/1.0 knew no Host; and a Host may be empty, an address, or with a port.
+  // HTTP/1.0 requires no Host. A Host may be empty, be an address, or have a port.
   for (const char* head :
        {"GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n",
         "GET / HTTP/1.1\r\nhOsT: [::1]:80\r\n\r\n", "GET / HTTP/1.1\r\nHost: a-b.c_d:1\r\n\r\n"}) {
@@ -337,7 +336,7 @@ TEST(RequestLineLimit, IsAnswered414) {
   EXPECT_EQ(parse_in_every_way(request(31), limits).error,
             describe(Error::kRequestLineTooLong).text);
   EXPECT_EQ(parse_in_every_way("\r\n" + request(30), limits).status, Status::kComplete);
-  // Known without the end of the line: CR may still be its end, so N + 2 bytes are one too many.
+  // Detected before the end of the line, at N + 2 bytes: byte N + 1 may be the CR.
   EXPECT_EQ(parse_in_every_way(std::string(31, 'x'), limits).status, Status::kNeedMore);
   EXPECT_EQ(parse_in_every_way(std::string(1000, 'x'), limits).with, 32U);
 
@@ -357,7 +356,7 @@ TEST(FieldLimits, AreAnswered431) {
   EXPECT_EQ(parse_in_every_way(one(21), limits).error, too_large);
   EXPECT_EQ(parse_in_every_way("GET / HTTP/1.1\r\n" + std::string(1000, 'x'), limits).with,
             16U + 22U)
-      << "known without the end of the line";
+      << "detected before the end of the line";
 
   limits = Limits{};
   limits.fields = 4;
@@ -370,10 +369,10 @@ TEST(FieldLimits, AreAnswered431) {
   EXPECT_EQ(parse_in_every_way(many(4), limits).status, Status::kComplete);
   EXPECT_EQ(parse_in_every_way(many(5), limits).error, too_large);
   EXPECT_EQ(parse_in_every_way(many(5), limits).with, 16U + 9 + 3 * 6 + 2)
-      << "known with its second byte: the first could be the CR of the empty line";
+      << "detected at the second byte of the line: the first could be the CR of the empty line";
 
   limits = Limits{};
-  limits.field_bytes = 9 + 20;  // "Host: a" CRLF 9; the rest with its CRLF
+  limits.field_bytes = 9 + 20;  // "Host: a" CRLF is 9; the other line has 20 with its CRLF
   const auto sum = [](std::size_t size) {
     return with_field("X: " + std::string(size - 9 - 3 - 2, 'x'));
   };
@@ -382,7 +381,7 @@ TEST(FieldLimits, AreAnswered431) {
   EXPECT_EQ(
       parse_in_every_way("GET / HTTP/1.1\r\nHost: a\r\n" + std::string(1000, 'x'), limits).with,
       16U + 9 + 20)
-      << "19 characters or more, and CRLF";
+      << "at least 19 characters and a CRLF exceed the limit";
 }
 
 TEST(FieldLimits, HaveTheseDefaults) {
@@ -404,8 +403,7 @@ TEST(FieldLimits, HaveTheseDefaults) {
 }
 
 TEST(Request, OfTheLargestHeadMayComeInSingleBytes) {
-  // 9 + 99 fields = 32 KiB exactly, behind a line of 8 KiB. Were each byte to start over, a billion
-  // bytes would be looked at.
+  // Fields of exactly 32 KiB after a line of 8 KiB. A parser that restarts at each byte would read a billion bytes.
   std::string bytes = "GET /" + std::string(8192 - 14, 'x') + " HTTP/1.1\r\nHost: a\r\n";
   std::size_t left = 32768 - 9;
   for (std::size_t i = 99; i > 0; --i) {
@@ -457,7 +455,7 @@ TEST(Fields, AreFoundInAnyCaseAndOverSeveralLines) {
             Status::kComplete);
   EXPECT_EQ(head.count("CONNECTION"), 2U);
   EXPECT_EQ(head.count("connect"), 0U);
-  EXPECT_EQ(head.find("connection"), "keep-alive , ,Upgrade") << "the first";
+  EXPECT_EQ(head.find("connection"), "keep-alive , ,Upgrade") << "the first of two";
   EXPECT_EQ(head.find("nothing"), std::nullopt);
   EXPECT_EQ(head.find("empty"), "");
   EXPECT_TRUE(head.lists("Connection", "upgrade"));
@@ -513,7 +511,7 @@ TEST(StatusLine, IsAcceptedInTheseFormsAndNoOthers) {
       {"HTTP/1.1 200 OK", "200 OK"},
       {"HTTP/1.0 404 Not Found", "404 Not Found"},
       {"HTTP/1.1 204 ", "204 "},
-      {"HTTP/1.1 204", "204 "},  // without the blank: many servers do
+      {"HTTP/1.1 204", "204 "},  // without the blank, as many servers send it
       {"HTTP/1.1 599 caf\xc3\xa9", "599 caf\xc3\xa9"},
       // [9112-4-STATUS]
       {"HTTP/2.0 200 OK", nullptr},
@@ -549,7 +547,7 @@ TEST(StatusLine, HasNoDigitBeyondNine) {
 }
 
 TEST(StatusLine, HoldsNoCarriageReturn) {
-  // [9112-2.2-CRLF] in a reason, which may be any text else
+  // [9112-2.2-CRLF] other text in a reason is allowed
   EXPECT_EQ(parse_in_every_way<HttpResponse>("HTTP/1.1 200 O\rK\r\n\r\n").error,
             describe(Error::kBareControl).text);
 }

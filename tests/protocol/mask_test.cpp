@@ -14,7 +14,7 @@ namespace {
 constexpr MaskingKey kExampleKey = {std::byte{0x37}, std::byte{0xfa}, std::byte{0x21},
                                     std::byte{0x3d}};
 
-/// §5.3 in its own words: octet i of the result is octet i XOR key octet (i modulo 4).
+/// §5.3: octet i of the result is octet i XOR key octet (i modulo 4).
 Bytes reference(Bytes payload, std::size_t offset) {
   for (std::size_t i = 0; i < payload.size(); ++i) {
     payload[i] = static_cast<char>(payload[i] ^ kKey[(offset + i) % 4]);
@@ -49,8 +49,8 @@ std::vector<std::size_t> sizes() {
 }
 
 TEST(Mask, EqualsTheReferenceForEachSizeOffsetAndAlignmentAndTouchesNothingElse) {
-  // 64 bytes a step, from 256 on in wider registers, and the rest by halves: sizes on both sides of several steps, at
-  // all alignments.
+  // apply_mask works in steps of 64 bytes, from 256 on in wider registers, and halves the step for the last bytes. The
+  // sizes lie on both sides of several steps.
   for (const std::size_t size : sizes()) {
     const Bytes expected[] = {reference(sample(size), 0), reference(sample(size), 1),
                               reference(sample(size), 2), reference(sample(size), 3)};
@@ -82,7 +82,7 @@ TEST(Mask, ReadsAndWritesNothingBeyondTheGuardPages) {
 }
 
 TEST(Mask, GoesOnWhereThePieceBeforeEnded) {
-  // A masking key survives a split read: the offset counts from the start of the frame's payload.
+  // A payload may arrive in several reads: the offset counts from its start.
   for (std::size_t cut = 0; cut <= 40; ++cut) {
     Bytes bytes = sample(40);
     const auto span = std::as_writable_bytes(std::span(bytes));
@@ -93,7 +93,7 @@ TEST(Mask, GoesOnWhereThePieceBeforeEnded) {
   for (const std::size_t offset : {SIZE_MAX, SIZE_MAX - 1, std::size_t{1} << 62U}) {
     Bytes bytes = sample(20);
     apply_mask(std::as_writable_bytes(std::span(bytes)), kExampleKey, offset);
-    EXPECT_EQ(bytes, reference(sample(20), offset % 4)) << "the offset may be as large as a length";
+    EXPECT_EQ(bytes, reference(sample(20), offset % 4)) << "the offset can be as large as a length";
   }
 }
 

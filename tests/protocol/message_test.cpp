@@ -1,4 +1,4 @@
-// From fragments to messages: RFC 6455 §5.4; and the budget that they share.
+// Assembling messages from fragments: RFC 6455 §5.4; and the budget for their memory.
 #include "protocol/frame/message.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@ FrameHeader data_frame(Opcode opcode, bool fin, std::uint64_t payload_length) {
   return {.fin = fin, .opcode = opcode, .payload_length = payload_length};
 }
 
-/// One frame with its payload, whole.
+/// Adds one whole frame.
 Error add(MessageAssembler& message, Opcode opcode, bool fin, std::string_view payload) {
   if (!message.is_open()) {
     message.begin(data_frame(opcode, fin, payload.size()), nullptr);
@@ -37,14 +37,14 @@ TEST(DataFrame, MayStandWhereItsOpcodeSays) {
   } kRows[] = {
       {"text begins a message", Opcode::kText, false, 0, Error::kNone},
       {"binary begins a message", Opcode::kBinary, false, 10, Error::kNone},
-      {"a continuation goes on", Opcode::kContinuation, true, 10, Error::kNone},
+      {"a continuation continues a message", Opcode::kContinuation, true, 10, Error::kNone},
       {"[6455-5.4-CONTINUATION]", Opcode::kContinuation, false, 0, Error::kLoneContinuation},
       {"[6455-5.4-INTERLEAVE] text", Opcode::kText, true, 0, Error::kInterleavedMessage},
       {"[6455-5.4-INTERLEAVE] binary", Opcode::kBinary, true, 0, Error::kInterleavedMessage},
       {"[6455-10.4-MESSAGE] N + 1", Opcode::kText, false, 11, Error::kMessageTooBig},
-      {"[6455-10.4-MESSAGE] N + 1, going on", Opcode::kContinuation, true, 11,
+      {"[6455-10.4-MESSAGE] N + 1 in a continuation", Opcode::kContinuation, true, 11,
        Error::kMessageTooBig},
-      {"its place is judged before its length", Opcode::kContinuation, false, 11,
+      {"the opcode is checked before the length", Opcode::kContinuation, false, 11,
        Error::kLoneContinuation},
   };
   for (const auto& row : kRows) {
@@ -79,7 +79,7 @@ TEST(Message, HasALimitOfBytesAcrossItsFragments) {
     EXPECT_EQ(add(does_not, Opcode::kBinary, false, Bytes(first, 'a')), Error::kNone);
     EXPECT_EQ(does_not.begin_frame(data_frame(Opcode::kContinuation, true, 11 - first)),
               Error::kMessageTooBig)
-        << "N + 1, judged by the header";
+        << "N + 1, rejected at the header";
   }
 }
 
@@ -111,7 +111,7 @@ TEST(Message, HasALimitOfFragmentsThatCountsEmptyOnes) {
 }
 
 TEST(Message, MayHaveOneFrameWhateverTheLimit) {
-  // A message that lies whole in the input is not asked how many frames it has: it has one.
+  // The fragment limit does not apply to a message of one frame.
   for (const std::uint32_t fragments : {0U, 1U}) {
     Limits limits;
     limits.fragments = fragments;
@@ -123,7 +123,7 @@ TEST(Message, MayHaveOneFrameWhateverTheLimit) {
 }
 
 TEST(Message, FailsAtTheFirstBadByteOfItsText) {
-  // [6455-8.1-UTF8] U+20AC is e2 82 ac: cut in it the text may go on, or not
+  // [6455-8.1-UTF8] U+20AC is e2 82 ac: a fragment may end inside it, a message may not
   const Limits limits;
   MessageAssembler message(limits, nullptr);
   EXPECT_EQ(add(message, Opcode::kText, false, hex("e2 82")), Error::kNone);
@@ -149,7 +149,7 @@ TEST(Message, TakesFromTheBudgetWhatItHoldsAndGivesItBack) {
     for (std::size_t came = 1; came <= 5000; ++came) {
       ASSERT_EQ(message.append(as_span("x")), Error::kNone);
       ASSERT_GE(budget.used(), came);
-      ASSERT_LE(budget.used(), 2 * came) << "memory follows the bytes that came, at most doubled";
+      ASSERT_LE(budget.used(), 2 * came) << "memory is at most twice the received bytes";
     }
   }
   EXPECT_EQ(budget.used(), 0U);
@@ -165,7 +165,7 @@ TEST(Message, IsRefusedWhatTheBudgetCannotBear) {
       // [6455-10.4-BUDGET] N and N + 1
       EXPECT_EQ(message.append(as_span(Bytes(size, 'x'))),
                 size <= 100 ? Error::kNone : Error::kOverBudget);
-      EXPECT_EQ(budget.used(), size <= 100 ? 100U : 0U) << "what was refused was not taken";
+      EXPECT_EQ(budget.used(), size <= 100 ? 100U : 0U) << "a refused charge does not count";
     }
     EXPECT_EQ(budget.used(), 0U);
   }

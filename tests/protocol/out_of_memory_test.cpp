@@ -1,6 +1,6 @@
-// When there is no memory left, one connection ends with 1011, and gives back what it held.
+// If an allocation fails, only its connection ends, with 1011, and its memory is released.
 //
-// Each stream runs as often as it allocates, and each time another allocation fails.
+// Each stream runs once for each of its allocations; in each run a different allocation fails.
 // [6455-7.4.1-1011]
 #include <gtest/gtest.h>
 
@@ -17,8 +17,7 @@ long allocations_left = -1;
 
 }  // namespace
 
-// The whole program's. (Not inlined: g++ 12 would see free() meet what
-// `new` gave, and warn.)
+// Replaces `operator new` in the whole program. Not inlined: g++ 12 would warn that free() gets a pointer from `new`.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   if (allocations_left == 0)
     throw std::bad_alloc();
@@ -34,7 +33,7 @@ long allocations_left = -1;
 [[gnu::noinline]] void operator delete(void* p, std::size_t /*size*/) noexcept {
   std::free(p);
 }
-// By themselves they call those above, but not where a sanitizer brings its own.
+// By default they call the operators above, but a sanitizer replaces them.
 [[gnu::noinline]] void* operator new[](std::size_t size) {
   return ::operator new(size);
 }
@@ -55,8 +54,7 @@ long allocations_left = -1;
 namespace ws::test {
 namespace {
 
-/// True if `allocations` are enough for the stream, in single bytes, to come to its end. permessage-deflate was
-/// agreed on.
+/// True if `allocations` are enough to read the whole stream, byte by byte, with permessage-deflate.
 bool is_enough_for(const Bytes& stream, long allocations) {
   Budget budget(1 << 20);
   {
@@ -65,7 +63,7 @@ bool is_enough_for(const Bytes& stream, long allocations) {
     Connection connection(settings);
     connection.use_deflate({});
     Output out;
-    out.extend(1000);  // the loop's block is there before the connection is
+    out.extend(1000);  // the loop's block is allocated before the connection
     out.clear();
     Bytes copy = stream;
     const auto all = std::as_writable_bytes(std::span(copy));
@@ -77,7 +75,7 @@ bool is_enough_for(const Bytes& stream, long allocations) {
         while ((event = connection.next(in, out)).type != Event::Type::kNeedMore) {
           if (event.type != Event::Type::kFailed)
             continue;
-          // zlib was refused its memory, and could only say that there is none.
+          // An allocation by zlib failed; zlib reports it like an exhausted budget.
           allocations_left = -1;
           EXPECT_EQ(event.error, Error::kOverBudget);
           return false;
@@ -108,17 +106,16 @@ TEST(OutOfMemory, EndsTheConnectionWith1011WhicheverAllocationFails) {
   long allocations = 0;
   while (!is_enough_for(fragments, allocations))
     ++allocations;
-  EXPECT_GE(allocations, 3) << "the half-received message, its bytes, more of them";
+  EXPECT_GE(allocations, 3) << "the partial message, its bytes, their reallocation";
 
   const Bytes compressed =
       hex("41 83 37 fa 21 3d c5 b2 ec"       // text, RSV1: "Hello", half of it
           "80 84 37 fa 21 3d fe 33 26 3d");  // FIN, continuation
   for (allocations = 0; !is_enough_for(compressed, allocations);)
     ++allocations;
-  EXPECT_GE(allocations, 5) << "and an inflater, its state, its window";
+  EXPECT_GE(allocations, 5) << "also an inflater, its state, its window";
 }
 
-// A message that cannot be compressed for want of memory is sent as it is.
 TEST(OutOfMemory, DoesNotKeepAMessageFromBeingSent) {
   const Bytes message(200, 'a');
   for (long allocations = 0; allocations < 12; ++allocations) {
@@ -150,7 +147,7 @@ TEST(OutOfMemory, DoesNotTouchAConnectionThatHoldsNothing) {
   out.extend(1000);
   out.clear();
   std::span<std::byte> in = std::as_writable_bytes(std::span(stream));
-  allocations_left = 0;  // none will do
+  allocations_left = 0;  // every allocation fails
   const Event text = connection.next(in, out);
   const Event ping = connection.next(in, out);
   allocations_left = -1;
@@ -159,7 +156,7 @@ TEST(OutOfMemory, DoesNotTouchAConnectionThatHoldsNothing) {
   EXPECT_EQ(flatten(out), hex("8a 01 61"));
 }
 
-// Half a frame in the output would make garbage of the Close behind it.
+// The peer would read a Close after a partial frame as payload.
 TEST(OutOfMemory, LeavesAFrameInTheOutputWholeOrNotAtAll) {
   const Bytes small(2000, 's');
   const Bytes large(Connection::kLendFrom, 'l');
@@ -179,7 +176,7 @@ TEST(OutOfMemory, LeavesAFrameInTheOutputWholeOrNotAtAll) {
     allocations_left = -1;
     EXPECT_EQ(out.size(), was_sent ? 4 + 4000 + large.size() : 0U) << allocations;
   }
-  EXPECT_GE(allocations, 3) << "the block, and the list of what is lent";
+  EXPECT_GE(allocations, 3) << "the block, and the list of lent parts";
 }
 
 TEST(OutOfMemory, EndsAMessageThatHasNoBudgetJustSo) {
@@ -199,17 +196,17 @@ TEST(OutOfMemory, GivesNoInflaterButNothingElseToo) {
     std::unique_ptr<Inflater> inflater;
     long allocations = 0;
     for (; inflater == nullptr; ++allocations) {
-      EXPECT_EQ(budget.used(), 0U) << "what was taken for zlib was given back";
+      EXPECT_EQ(budget.used(), 0U) << "the charge for zlib was released";
       allocations_left = allocations;
       inflater = Inflater::make(has_budget ? &budget : nullptr);
       allocations_left = -1;
     }
-    EXPECT_GE(allocations, 3) << "itself, zlib's state";
+    EXPECT_GE(allocations, 3) << "the inflater, zlib's state";
   }
   allocations_left = 0;
   const std::size_t size = deflate_memory({});
   allocations_left = -1;
-  EXPECT_EQ(size, 0U) << "there is none to be measured";
+  EXPECT_EQ(size, 0U) << "without memory there is nothing to measure";
 }
 
 }  // namespace

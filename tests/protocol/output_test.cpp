@@ -1,4 +1,4 @@
-// Bytes on their way out, in the order of the calls.
+// Output keeps the bytes in the order of the calls.
 #include "protocol/output.h"
 
 #include <gtest/gtest.h>
@@ -100,7 +100,7 @@ TEST(Output, KeepsItsBlockWhenItIsCleared) {
 }
 
 TEST(Output, GivesBackABlockThatIsLargeWhenItIsCleared) {
-  // A block of `size` bytes is kept if what is extended by more than a new one has lies behind in the same.
+  // If the block is kept, an extension that is larger than a new block still fits in it.
   const auto is_kept = [](std::size_t size) {
     Output out;
     out.extend(size);

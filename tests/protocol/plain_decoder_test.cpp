@@ -1,4 +1,4 @@
-// The tests' own decoder, on bytes that stand in RFC 6455 and RFC 7692, and on those that their rules name.
+// Tests the tests' own decoder with the examples of RFC 6455 and RFC 7692, and with the edge cases of their rules.
 #include "tests/support/plain_decoder.h"
 
 #include <gtest/gtest.h>
@@ -56,7 +56,7 @@ TEST(PlainDecoder, FindsABrokenRuleInTheFirstByteThatShowsIt) {
   for (const char* byte0 : {"91", "a1", "c1", "83", "87", "8b", "8f", "08", "09", "0a"})
     EXPECT_EQ(decode(hex(byte0)), failed(1002)) << byte0;
   EXPECT_EQ(decode(hex("81 05")), failed(1002)) << "a client that does not mask";
-  EXPECT_EQ(from_server(hex("81 85")), failed(1002)) << "a server that does";
+  EXPECT_EQ(from_server(hex("81 85")), failed(1002)) << "a server that masks";
   for (const char* control : {"88 fe", "89 fe", "8a ff"})
     EXPECT_EQ(decode(hex(control)), failed(1002)) << control;
   EXPECT_EQ(decode(hex("81 fe 00 7d")), failed(1002));
@@ -66,7 +66,7 @@ TEST(PlainDecoder, FindsABrokenRuleInTheFirstByteThatShowsIt) {
 
 TEST(PlainDecoder, TakesFragmentsInTheirOrderOnly) {
   EXPECT_EQ(from_server(hex("80 00")), failed(1002)) << "nothing to continue";
-  EXPECT_EQ(from_server(hex("01 00 81 00")), failed(1002)) << "one inside the other";
+  EXPECT_EQ(from_server(hex("01 00 81 00")), failed(1002)) << "one message inside another";
   EXPECT_EQ(from_server(hex("02 01 61 89 01 70 00 00 80 01 62")),
             (std::vector<Event>{{Kind::kPing, "p"}, {Kind::kBinary, "ab"}}));
 }
@@ -88,7 +88,7 @@ TEST(PlainDecoder, ReadsACloseAndNothingBehindIt) {
             (std::vector<Event>{{Kind::kClose, "bye", 1000}}));
   EXPECT_EQ(from_server(hex("88 01 03")), failed(1002));
   EXPECT_EQ(from_server(hex("88 03 03 e8 ff")), failed(1007));
-  EXPECT_EQ(from_server(hex("88 03 03 e8 c3")), failed(1007)) << "a character cut short";
+  EXPECT_EQ(from_server(hex("88 03 03 e8 c3")), failed(1007)) << "an incomplete character";
 }
 
 TEST(PlainDecoder, KnowsTheCodesOfCloseFrames) {
@@ -110,15 +110,15 @@ TEST(PlainDecoder, JudgesTextByTheNumbersOfItsCharacters) {
     EXPECT_EQ(judge_utf8(hex(whole)), Utf8::kWhole) << whole;
   for (const char* unfinished : {"c2", "e0", "e0 a0", "ed 9f", "ef", "f0", "f0 90", "f4 8f bf"})
     EXPECT_EQ(judge_utf8(hex(unfinished)), Utf8::kUnfinished) << unfinished;
-  // The last byte of each shows it.
+  // Only the last byte of each is invalid.
   for (const char* broken : {"80", "bf", "c0", "c1", "c2 7f", "c2 c0", "e0 9f", "ed a0", "ed bf",
                              "f0 8f", "f4 90", "f5", "f7", "f8", "fe", "ff", "e1 80 41"})
     EXPECT_EQ(judge_utf8(hex(broken)), Utf8::kBroken) << broken;
 }
 
 TEST(PlainDecoder, FailsATextAtItsFirstBadByte) {
-  EXPECT_EQ(decode(hex("81 85 37 fa 21 3d") + masked("\xff")), failed(1007)) << "four are to come";
-  EXPECT_EQ(from_server(hex("81 01 c3")), failed(1007)) << "it may not end inside a character";
+  EXPECT_EQ(decode(hex("81 85 37 fa 21 3d") + masked("\xff")), failed(1007)) << "4 bytes to come";
+  EXPECT_EQ(from_server(hex("81 01 c3")), failed(1007)) << "ends inside a character";
   EXPECT_EQ(from_server(hex("01 01 c3 80 01 a9")), (std::vector<Event>{{Kind::kText, "é"}}));
   EXPECT_EQ(from_server(hex("01 01 c3 80 01 41")), failed(1007));
   EXPECT_EQ(from_server(hex("82 01 c3")), (std::vector<Event>{{Kind::kBinary, hex("c3")}}));
@@ -177,28 +177,28 @@ TEST(PlainDecoder, WantsACompressedMessageWhole) {
     EXPECT_EQ(inflated(cut), failed(1007)) << size;
   }
   EXPECT_EQ(inflated(hex("c1 0b f2 48 cd c9 c9 07 00 00 00 ff ff")), failed(1007))
-      << "with its tail";
-  // An empty block with BFINAL is one too.
+      << "with the tail 00 00 ff ff";
+  // An empty block is a whole message, with BFINAL too.
   EXPECT_EQ(inflated(hex("c2 01 00") + hex("c2 01 01")),
             (std::vector<Event>{{Kind::kBinary, ""}, {Kind::kBinary, ""}}));
-  // The tail is no text: four bytes without compression, and they are to come from it.
+  // The tail is not text: a stored block of four bytes must not read them from the tail.
   EXPECT_EQ(inflated(hex("c2 05 00 04 00 fb ff")), failed(1007));
 }
 
 TEST(PlainDecoder, JudgesWhatInflates) {
-  EXPECT_EQ(inflated(hex("c1 60 06")), failed(1007)) << "no block has this type";
-  EXPECT_EQ(inflated(hex("c1 60 aa 54 00 98")), failed(1007)) << "nor one behind another block";
-  EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 ff")), failed(1007)) << "no text has this byte";
+  EXPECT_EQ(inflated(hex("c1 60 06")), failed(1007)) << "an invalid block type";
+  EXPECT_EQ(inflated(hex("c1 60 aa 54 00 98")), failed(1007)) << "also after another block";
+  EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 ff")), failed(1007)) << "invalid in UTF-8";
   EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 65 6c 6c 6f"), true, 4), failed(1009));
   EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 65 6c 6c ff"), true, 4), failed(1009));
   EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 65 6c ff 6f"), true, 4), failed(1007));
-  EXPECT_EQ(inflated(hex("c1 7e 00 7e")), failed(1009)) << "too many bytes, whatever they come to";
+  EXPECT_EQ(inflated(hex("c1 7e 00 7e")), failed(1009)) << "too many compressed bytes";
 }
 
 TEST(PlainDecoder, TakesRsv1OnTheFirstFrameOfAMessageOnly) {
   for (const char* byte0 : {"c0", "40", "c8", "c9", "ca", "e1", "d1"})
     EXPECT_EQ(inflated(hex(byte0)), failed(1002)) << byte0;
-  EXPECT_EQ(from_server(kHello), failed(1002)) << "nothing was agreed on";
+  EXPECT_EQ(from_server(kHello), failed(1002)) << "no extension was negotiated";
 }
 
 // ------------------------------------------------------------------ §9.1

@@ -1,4 +1,4 @@
-// Text helpers: each at the edges of what it accepts.
+// Text helpers, at the limits of the input that they accept.
 #include "protocol/text.h"
 
 #include <gtest/gtest.h>
@@ -16,13 +16,13 @@ TEST(EqualsIgnoringCase, ComparesAsciiLettersOnly) {
   EXPECT_TRUE(equals_ignoring_case("Upgrade", "uPGRADE"));
   EXPECT_TRUE(equals_ignoring_case("AZ", "az"));
   EXPECT_FALSE(equals_ignoring_case("a", "ab"));
-  EXPECT_FALSE(equals_ignoring_case("[", "{")) << "one bit apart, like A and a, but not letters";
+  EXPECT_FALSE(equals_ignoring_case("[", "{")) << "not letters, but one bit differs, as in A and a";
   EXPECT_FALSE(equals_ignoring_case("@", "`"));
   EXPECT_FALSE(equals_ignoring_case("\xc3\x89", "\xc3\xa9"));
 }
 
 TEST(IsToken, AcceptsVisibleAsciiWithoutDelimiters) {
-  // RFC 9110 §5.6.2, once more in its own words
+  // RFC 9110 §5.6.2, written a second time
   for (int i = 0; i < 256; ++i) {
     const char c = static_cast<char>(i);
     const bool is_delimiter =

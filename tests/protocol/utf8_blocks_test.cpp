@@ -1,5 +1,5 @@
-// UTF-8 by the block, and by the character, beside UTF-8 by the byte, which utf8_test.cpp holds against
-// RFC 3629: the fast ways pass over what the plain one accepts, and over nothing else.
+// Compares validation of UTF-8 by block and by character with validation by byte, which utf8_test.cpp tests against
+// RFC 3629. The fast path must skip only text that the general path accepts.
 #include "protocol/fast/utf8_blocks.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ const bool has_blocks = false;
 
 constexpr std::size_t kBlock = kUtf8Block;
 
-/// The plain version, by the byte.
+/// The general path: byte by byte.
 bool accepts_bytes(Utf8Validator& validator, std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [&](std::byte byte) { return validator.accept(byte); });
 }
@@ -31,13 +31,13 @@ bool is_utf8_by_bytes(std::span<const std::byte> bytes) {
   return accepts_bytes(validator, bytes) && validator.is_complete();
 }
 
-/// How far the blocks go from the begin of `bytes`.
+/// Number of bytes that skip_utf8_blocks skips.
 std::size_t skipped(std::span<const std::byte> bytes) {
   const std::byte* const begin = bytes.data();
   return static_cast<std::size_t>(skip_utf8_blocks(begin, begin + bytes.size()) - begin);
 }
 
-/// Whatever `bytes` are: the blocks pass over whole, right characters alone, and the verdict on all is the plain one.
+/// Expects that the blocks skip only whole, valid characters, and that is_utf8 agrees with the general path.
 void expect_twins_agree(std::span<const std::byte> bytes) {
   ASSERT_EQ(is_utf8(bytes), is_utf8_by_bytes(bytes)) << dump(to_bytes(bytes));
   if (bytes.size() < kBlock)
@@ -48,7 +48,7 @@ void expect_twins_agree(std::span<const std::byte> bytes) {
 }
 
 constexpr std::string_view kCharacters[] = {"a", "é", "字", "😀"};
-/// Of one kind of character each, and of all: 840 bytes.
+/// Valid texts of 840 bytes: one for each kind of character, and one with all kinds.
 std::vector<Bytes> right_texts() {
   std::vector<Bytes> texts;
   for (const std::string_view character : kCharacters)
@@ -61,7 +61,7 @@ TEST(Utf8Blocks, GoToTheLastCharacterOfRightTextWhereverItEnds) {
   for (const Bytes& text : right_texts()) {
     for (std::size_t size = kBlock; size <= 200; ++size) {
       const Bytes cut = text.substr(0, size);
-      // Up to two bytes behind the first block are too few to look at a second one that ends with them.
+      // One or two bytes after the first block are too few for a second block that ends with them.
       std::size_t last = (size < kBlock + 3 ? kBlock : size) - 1;
       while ((static_cast<unsigned char>(cut[last]) & 0xC0U) == 0x80)
         --last;
@@ -71,7 +71,7 @@ TEST(Utf8Blocks, GoToTheLastCharacterOfRightTextWhereverItEnds) {
 }
 
 TEST(Utf8Blocks, PassOverNoWrongByteWhereverItStands) {
-  // [3629-4-TABLE] Each byte in each place of three blocks and a part, among characters of each kind.
+  // [3629-4-TABLE] Each byte value at each position of three blocks and a part, among characters of each kind.
   for (Bytes text : right_texts()) {
     text.resize(100);
     for (char& place : text) {
@@ -85,13 +85,13 @@ TEST(Utf8Blocks, PassOverNoWrongByteWhereverItStands) {
   }
 }
 
-/// At least one byte of each range that RFC 3629's table, or the high half of a byte, tells from others.
+/// At least one byte of each range that RFC 3629's table, or the high half of a byte, distinguishes.
 constexpr unsigned kEdges[] = {0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC1, 0xC2,
                                0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5, 0xFF};
 
 TEST(Utf8Blocks, JudgeFourBytesAtTheEdgesOfTheirRangesAroundTheEdgesOfABlock) {
-  // [3629-4-TABLE] Before the four bytes stand whole characters, behind them ASCII, so that what they are worth
-  // does not depend on where they stand: in the first block, across its end, and in the last 32 bytes.
+  // [3629-4-TABLE] The four bytes stand between whole characters and ASCII, so that their validity does not depend on
+  // their position: in the first block, across its end, or in the last 32 bytes.
   constexpr std::size_t kPlaces[] = {0, 10, 29, 30, 31, 32, 45, 61, 66};
   std::vector<Bytes> texts;
   for (const std::size_t at : kPlaces) {
@@ -104,7 +104,7 @@ TEST(Utf8Blocks, JudgeFourBytesAtTheEdgesOfTheirRangesAroundTheEdgesOfABlock) {
         for (const unsigned d : kEdges) {
           const Bytes four = {static_cast<char>(a), static_cast<char>(b), static_cast<char>(c),
                               static_cast<char>(d)};
-          std::size_t right = 4;  // so many of them are whole characters
+          std::size_t right = 4;  // bytes that are whole characters
           while (!is_utf8_by_bytes(as_span(four).first(right)))
             --right;
           for (std::size_t i = 0; i < texts.size(); ++i) {
@@ -121,8 +121,8 @@ TEST(Utf8Blocks, JudgeFourBytesAtTheEdgesOfTheirRangesAroundTheEdgesOfABlock) {
 }
 
 TEST(Utf8Blocks, AreWithoutEffectOnTheVerdictHoweverATextIsCut) {
-  // [6455-8.1-UTF8] After each piece the verdict is that of the plain version after the same bytes: it is
-  // known with the piece that has the first wrong byte, and the open character is the same.
+  // [6455-8.1-UTF8] After each piece both versions agree: they reject the piece with the first invalid byte, and they
+  // agree on whether a character is incomplete.
   std::mt19937 random(3629);
   const auto below = [&](std::size_t limit) { return random() % limit; };
   for (int run = 0; run < 20000; ++run) {

@@ -1,7 +1,7 @@
 // UTF-8: RFC 3629 §4, RFC 6455 §8.1.
 //
-// The validator knows a table of byte ranges. The reference here knows none: it encodes each of the
-// 1,112,064 code points by arithmetic, and what results, and nothing else, is UTF-8.
+// The validator uses a table of byte ranges. The reference here does not: it encodes each of the 1,112,064 code points
+// by arithmetic; only these encodings are UTF-8.
 #include "protocol/frame/utf8.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 namespace ws::test {
 namespace {
 
-/// RFC 3629 §3: the bits of a code point, spread over the x's of its form.
+/// RFC 3629 §3: distributes the bits of a code point over the x's of its form.
 Bytes encode(unsigned code_point) {
   const auto byte = [](unsigned value) { return static_cast<char>(value); };
   const auto tail = [&](unsigned shift) { return byte(0x80 + (code_point >> shift) % 64); };
@@ -66,7 +66,7 @@ bool accepts(Utf8Validator& validator, std::string_view bytes) {
   return validator.accept(as_span(bytes));
 }
 
-/// Walks from `validator`, which has accepted `prefix`, to all characters that start with it.
+/// Visits all characters that start with `prefix`, which `validator` has accepted.
 void walk(const Utf8Validator& validator, const Bytes& prefix, std::size_t& characters) {
   for (unsigned next = 0; next < 256; ++next) {
     const Bytes bytes = prefix + static_cast<char>(next);
@@ -92,8 +92,7 @@ void walk(const Utf8Validator& validator, const Bytes& prefix, std::size_t& char
 }
 
 TEST(Utf8, AcceptsByteByByteWhatCanStillBecomeACharacterAndNothingElse) {
-  // [3629-4-TABLE] [6455-8.1-UTF8] Each string of up to 4 bytes is met: those not walked to have a
-  // shorter start that was refused already.
+  // [3629-4-TABLE] [6455-8.1-UTF8] Covers all strings of up to 4 bytes: those not visited have a rejected prefix.
   std::size_t characters = 0;
   walk(Utf8Validator(), "", characters);
   EXPECT_EQ(characters, 0x110000U - 0x800U);
@@ -131,7 +130,7 @@ TEST(Utf8, JudgesEachStringOfUpToThreeBytesHoweverItIsCut) {
   for (unsigned n = 0; n < 1U << 8U; ++n) {
     ASSERT_EQ(is_utf8(as_span(Bytes(1, static_cast<char>(n)))), one[n]) << n;
   }
-  EXPECT_TRUE(is_utf8({})) << "no bytes are a text";
+  EXPECT_TRUE(is_utf8({})) << "the empty text is valid";
 }
 
 TEST(Utf8, JudgesFourByteStringsAtTheEdgesOfTheirRangesHoweverTheyAreCut) {
@@ -159,7 +158,7 @@ TEST(Utf8, JudgesFourByteStringsAtTheEdgesOfTheirRangesHoweverTheyAreCut) {
 }
 
 TEST(Utf8, FindsABadByteAtEachPlaceOfALongAsciiText) {
-  // Eight bytes are taken at a step: the bad one lies in each place of a step, and behind it.
+  // The validator reads eight bytes per step: the bad byte is at each position of a step, and after the last step.
   for (std::size_t size = 1; size <= 41; ++size) {
     Bytes s(size, 'a');
     EXPECT_TRUE(is_utf8(as_span(s)));
@@ -184,7 +183,7 @@ TEST(Utf8, FindsACharacterAcrossEachStepAndCut) {
         ASSERT_EQ(validator.is_complete(), cut <= before || cut >= before + character.size());
         ASSERT_TRUE(accepts(validator, std::string_view(s).substr(cut)) && validator.is_complete());
       }
-      // The same without the character's last byte: the next one, 'z', is the first that cannot be.
+      // Without the character's last byte, the 'z' after it is the first invalid byte.
       const Bytes torn =
           Bytes(before, 'a') + Bytes(character.substr(0, character.size() - 1)) + Bytes(20, 'z');
       const std::size_t bad = before + character.size() - 1;
@@ -206,7 +205,7 @@ TEST(Utf8, ReadsNothingBeyondTheGuardPages) {
 }
 
 TEST(Utf8, FindsABadByteWhereverItStandsInALongRunOfAscii) {
-  // 64 bytes and eight are looked at together: no place in either is passed over.
+  // The validator tests 64 or eight bytes together: it must not skip a position in either.
   for (std::size_t at = 0; at < 150; ++at) {
     Bytes text(150, 'a');
     text[at] = '\xff';

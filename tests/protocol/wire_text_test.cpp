@@ -1,4 +1,4 @@
-// What is said of what crosses: the expected text was written by hand, in the words of tshark 4.0.
+// The text that describes dissected items. The expected text was written by hand, in the words of tshark 4.0.
 #include "protocol/inspect/wire_text.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kKeep = 32;
 
-/// The one item that `bytes` are, or begin.
+/// The only item in `bytes`, whole or cut.
 class Item {
  public:
   explicit Item(const Bytes& bytes, Sender sender = Sender::kClient, bool are_frames = true,
@@ -73,7 +73,7 @@ TEST(WireSummary, IsAHeadsFirstLine) {
   EXPECT_EQ(head("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n"), "GET /echo HTTP/1.1");
   EXPECT_EQ(head("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"), "GET / HTTP/1.1");
   EXPECT_EQ(head("GET / HT"), "GET / HT");
-  EXPECT_EQ(head("\x16"), "\\x16") << "TLS: it ends with what is wrong";
+  EXPECT_EQ(head("\x16"), "\\x16") << "TLS: it ends with the invalid byte";
   const std::string target(2000, 'a');
   EXPECT_EQ(head("GET /" + target + " HTTP/1.1\r\nHost: a\r\n\r\n"),
             "GET /" + target.substr(0, kWireText - 5) + "… (2014 bytes)");
@@ -143,8 +143,8 @@ TEST(WireFields, ShowWhatIsKeptOfAText) {
   };
   EXPECT_EQ(text(hex("81 05") + "Hello", 5), "Text=\"Hello\"");
   EXPECT_EQ(text(hex("81 05") + "Hello", 4), "Text=\"Hell… (5 bytes)\"");
-  EXPECT_EQ(text(hex("81 06") + "a€bc", 3), "Text=\"a… (6 bytes)\"") << "no part of a character";
-  EXPECT_EQ(text(hex("01 02 e2 82"), 3), "Text=\"\\xe2\\x82\"") << "the next fragment has the rest";
+  EXPECT_EQ(text(hex("81 06") + "a€bc", 3), "Text=\"a… (6 bytes)\"") << "no split character";
+  EXPECT_EQ(text(hex("01 02 e2 82"), 3), "Text=\"\\xe2\\x82\"") << "ends inside a character";
   EXPECT_EQ(text(hex("81 7e 07 d0") + Bytes(2000, 'x'), 5000),
             "Text=\"" + std::string(kWireText, 'x') + "… (2000 bytes)\"");
 }

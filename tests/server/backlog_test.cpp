@@ -1,4 +1,4 @@
-// What waits in a session: input that is held back, and what it costs.
+// The backlog of a session: held input, queued output, and the budget that they use.
 #include "server/session/backlog.h"
 
 #include <gtest/gtest.h>
@@ -40,7 +40,7 @@ TEST(HeldInput, MayHoldARemainderOfItself) {
   input.consume(2);
   input.hold(input.bytes());
   EXPECT_EQ(text_of(input.bytes()), "cdef");
-  EXPECT_EQ(budget.used(), 4U) << "for what is held, and no more";
+  EXPECT_EQ(budget.used(), 4U) << "only the held bytes are charged";
 }
 
 TEST(HeldInput, IsChargedOverTheBudgetSinceItWasReadAlready) {
@@ -50,7 +50,7 @@ TEST(HeldInput, IsChargedOverTheBudgetSinceItWasReadAlready) {
     input.hold(bytes("abcdef"));
     EXPECT_EQ(text_of(input.bytes()), "abcdef");
     EXPECT_EQ(budget.room(), 0U);
-    EXPECT_FALSE(budget.take(1)) << "but nothing may be added to it";
+    EXPECT_FALSE(budget.take(1)) << "nothing more can be charged";
   }
   EXPECT_EQ(budget.used(), 0U);
 }

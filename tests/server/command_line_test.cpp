@@ -17,7 +17,7 @@ ParsedCommandLine parse(std::vector<const char*> arguments) {
   return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
 }
 
-/// One limit, whatever its type.
+/// Returns one limit, converted from the type of its member.
 template <auto kMember>
 std::uint64_t limit(const Limits& limits) {
   return limits.*kMember;
@@ -28,13 +28,13 @@ struct LimitRow {
   std::uint64_t (*field)(const Limits&);
   const char* value;
   std::uint64_t expected;
-  const char* least;  ///< the option takes this, and `below` it does not
+  const char* least;  ///< the smallest valid value; `below` is rejected
   const char* below;
-  const char* most;  ///< the option takes this, and `above` it does not
+  const char* most;  ///< the largest valid value; `above` is rejected
   const char* above;
 };
 
-/// Every limit that there is.
+/// All limits.
 constexpr LimitRow kLimits[] = {
     {"--max-request-line", limit<&Limits::request_line>, "100", 100, "16", "15", "1GiB",
      "1073741825"},
@@ -83,7 +83,8 @@ TEST(CommandLine, TakesEachLimitInItsUnitsAndLeavesTheOthersAlone) {
   for (const LimitRow& row : kLimits) {
     const ParsedCommandLine parsed = parse({row.option, row.value});
     ASSERT_TRUE(parsed.options.has_value()) << parsed.output;
-    EXPECT_NE(row.expected, row.field(Limits{})) << "the row shows nothing";
+    EXPECT_NE(row.expected, row.field(Limits{}))
+        << "the row tests nothing: its value is the default";
     for (const LimitRow& other : kLimits) {
       EXPECT_EQ(other.field(parsed.options->limits),
                 &other == &row ? row.expected : other.field(Limits{}))

@@ -1,4 +1,4 @@
-// How many connections may there be: at the limit, past it, and from several threads at a time.
+// Connection limits: at the limit, over it, and with several threads.
 #include "server/session/connection_count.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ TEST(ConnectionCount, RefusesSomeOverTheLimitAndDropsWhatIsAboveThem) {
   for (int i = 0; i < 32; ++i)
     EXPECT_EQ(count.enter("b").verdict, Verdict::kFull) << i;
   for (int i = 0; i < 5; ++i)
-    EXPECT_EQ(count.enter("c").verdict, Verdict::kTooMany) << "and it is not counted";
+    EXPECT_EQ(count.enter("c").verdict, Verdict::kTooMany) << "dropped and not counted";
   for (int i = 0; i < 33; ++i)
     count.leave(ConnectionCount::kNotCounted);
   EXPECT_EQ(count.enter("d").verdict, Verdict::kWelcome);
@@ -48,7 +48,7 @@ TEST(ConnectionCount, DoesNotCountWhatItDropsOfAnAddress) {
     EXPECT_NE(count.enter("a").verdict, Verdict::kTooMany) << i;
   for (int i = 0; i < 10; ++i)
     EXPECT_EQ(count.enter("a").verdict, Verdict::kTooMany) << i;
-  EXPECT_EQ(count.enter("b").verdict, Verdict::kWelcome) << "the sixth in all";
+  EXPECT_EQ(count.enter("b").verdict, Verdict::kWelcome) << "the sixth connection in total";
   EXPECT_EQ(count.enter("c").verdict, Verdict::kFull);
 }
 
@@ -60,7 +60,7 @@ TEST(ConnectionCount, UsesThePlaceOfAnAddressThatIsGoneForAnother) {
   const auto third = count.enter("c");
   EXPECT_EQ(third.verdict, Verdict::kWelcome);
   EXPECT_EQ(third.address, first.address);
-  EXPECT_EQ(count.enter("a").verdict, Verdict::kWelcome) << "it begins again";
+  EXPECT_EQ(count.enter("a").verdict, Verdict::kWelcome) << "its count starts at 0 again";
   EXPECT_EQ(count.enter("b").verdict, Verdict::kFull);
   count.leave(second.address);
 }
@@ -70,7 +70,8 @@ TEST(ConnectionCount, CountsForAllWhatItCountsForAnAddress) {
   std::vector<ConnectionCount::Address> addresses;
   for (const char* const host : {"a", "b", "c"})
     addresses.push_back(count.enter(host).address);
-  EXPECT_EQ(count.enter("d").verdict, Verdict::kFull) << "though the first of its address";
+  EXPECT_EQ(count.enter("d").verdict, Verdict::kFull)
+      << "although its address has no connection yet";
   count.leave(addresses[1]);
   count.leave(addresses[2]);
   EXPECT_EQ(count.enter("b").verdict, Verdict::kWelcome);

@@ -1,5 +1,5 @@
-// What a session waits for, as a table: each wait with each deadline and each event, a millisecond before it and at it.
-// No two options have the same number here, so that none can stand in for another.
+// Each wait of a session, one millisecond before its deadline and at its deadline.
+// All limits differ, so that a deadline computed from the wrong limit fails a test.
 #include "server/session/deadlines.h"
 
 #include <gtest/gtest.h>
@@ -29,11 +29,11 @@ Limits limits() {
 const Limits kLimits = limits();
 constexpr Deadlines::Situation kReading{.may_read = true, .has_queued = false};
 
-/// Deadlines in one wait, and which event ends it after how many milliseconds.
+/// One wait: how it starts, how long it lasts, and which event is then due.
 struct Case {
   std::string name;
   void (*enter)(Deadlines&);
-  std::int64_t after;  ///< kStart + `after` is the deadline
+  std::int64_t after;  ///< milliseconds from kStart to the deadline
   Due due;
 };
 const Case kCases[] = {
@@ -75,7 +75,7 @@ TEST(Deadlines, WaitForNothingAtFirstAndWhileOutputIsFlushed) {
   }
 }
 
-// [6455-10.4-SLOW] A byte now and then moves no deadline but that of silence.
+// [6455-10.4-SLOW] A peer that sends single bytes extends only the silence timeout.
 TEST(Deadlines, AreNotMovedByATrickle) {
   for (const Case& c : kCases) {
     Deadlines deadlines;
@@ -114,13 +114,13 @@ TEST(Deadlines, OfSilenceAreNoneWithoutKeepAlive) {
 TEST(Deadlines, OfAPongEndWithItAndSilenceBegins) {
   Deadlines deadlines;
   deadlines.opened(kStart, kLimits);
-  EXPECT_FALSE(deadlines.received_pong(kStart + 1, kLimits)) << "none is awaited";
+  EXPECT_FALSE(deadlines.received_pong(kStart + 1, kLimits)) << "no pong is expected";
   EXPECT_EQ(deadlines.next(), kStart + 601);
   EXPECT_EQ(deadlines.due(kStart + 601, kLimits, kReading, nullptr), Due::kPing);
   EXPECT_EQ(deadlines.next(), kStart + 601 + 701);
   EXPECT_TRUE(deadlines.received_pong(kStart + 700, kLimits));
   EXPECT_EQ(deadlines.next(), kStart + 700 + 601);
-  EXPECT_FALSE(deadlines.received_pong(kStart + 701, kLimits)) << "a second one";
+  EXPECT_FALSE(deadlines.received_pong(kStart + 701, kLimits)) << "a second pong";
 }
 
 TEST(Deadlines, OfAPongGoOnWhileThePingOrThePongMayBeHeldUpHere) {
@@ -166,7 +166,7 @@ TEST(Deadlines, OfAMessageAskForBytesInEachWindow) {
   deadlines.message_continued(999, false, kStart + 500, kLimits);
   EXPECT_EQ(deadlines.due(kStart + 801, kLimits, kReading, nullptr), Due::kNothing);
   EXPECT_EQ(deadlines.due(kStart + 802, kLimits, kReading, nullptr), Due::kStalledRead)
-      << "one byte is missing, and those of the first window do not count";
+      << "one byte is missing; bytes of the first window do not count";
 }
 
 TEST(Deadlines, OfAMessageAskForNothingWhileWeDoNotRead) {
@@ -176,7 +176,7 @@ TEST(Deadlines, OfAMessageAskForNothingWhileWeDoNotRead) {
   EXPECT_EQ(deadlines.due(kStart + 401, kLimits, paused, nullptr), Due::kNothing);
   EXPECT_EQ(deadlines.due(kStart + 801, kLimits, kReading, nullptr), Due::kNothing);
   EXPECT_EQ(deadlines.due(kStart + 802, kLimits, kReading, nullptr), Due::kStalledRead)
-      << "a whole window after it";
+      << "a whole window after the pause";
 }
 
 TEST(Deadlines, OfAMessageEndWithOurClose) {
@@ -192,7 +192,7 @@ TEST(Deadlines, OfAMessageRunBesideThatOfSilence) {
   deadlines.opened(kStart, kLimits);
   EXPECT_TRUE(deadlines.is_quiet());
   deadlines.message_continued(10, true, kStart + 300, kLimits);
-  EXPECT_EQ(deadlines.next(), kStart + 601) << "the earlier of the two";
+  EXPECT_EQ(deadlines.next(), kStart + 601) << "the earlier of the two deadlines";
   EXPECT_EQ(deadlines.due(kStart + 601, kLimits, kReading, nullptr), Due::kPing);
   EXPECT_EQ(deadlines.next(), kStart + 701);
   EXPECT_EQ(deadlines.due(kStart + 701, kLimits, kReading, nullptr), Due::kStalledRead);
@@ -254,7 +254,7 @@ TEST(StallWatch, IsNotExtendedByWhatIsQueuedBehind) {
   const StallRule rule{.window_ms = 50, .bytes = 100};
   StallWatch watch;
   EXPECT_FALSE(watch.is_running());
-  EXPECT_FALSE(watch.is_stalled(kStart, rule)) << "nothing is watched";
+  EXPECT_FALSE(watch.is_stalled(kStart, rule)) << "the watch is not running";
   for (std::int64_t ms = 0; ms < 50; ++ms)
     watch.update(true, 0, kStart + ms, rule);
   EXPECT_EQ(watch.deadline(), kStart + 50);

@@ -1,4 +1,4 @@
-// The loop with real descriptors: pipes and event counters.
+// The event loop with real descriptors.
 #include "server/net/event_loop.h"
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@ namespace {
 
 using Lines = std::vector<std::string>;
 
-/// Writes down what the loop calls, and lets the test act in it.
+/// Records the calls of the loop, and runs actions of the test in them.
 class Recorder final : public EventLoop::Handler {
  public:
   bool on_ready(EventLoop::Token token, std::uint32_t events) override {
@@ -105,7 +105,7 @@ TEST(EventLoop, GivesAnEventTheGenerationThatItsDescriptorWasAddedWith) {
   Pipe gone;
   gone.fill();
   EXPECT_FALSE(loop.add(gone.out, EPOLLIN, {5, 1}));
-  gone.out.reset();  // closing ends the watch
+  gone.out.reset();  // closing removes the watch
   const Pipe next;
   next.fill();
   EXPECT_FALSE(loop.add(next.out, EPOLLIN, {5, 2}));
@@ -127,7 +127,7 @@ TEST(EventLoop, TellsTheOldGenerationOfWhoeverDiedEarlierInTheSameBatch) {
   std::vector<EventLoop::Token> told;
   recorder.ready = [&](EventLoop::Token token, std::uint32_t) {
     told.push_back(token);
-    if (told.size() == 1) {  // the first of the batch, whichever that is, replaces the other
+    if (told.size() == 1) {  // the first event replaces the descriptor of the other
       const std::uint32_t other = 1 - token.slot;
       pipes[token.slot].drain();
       pipes[other].out.reset();
@@ -143,7 +143,7 @@ TEST(EventLoop, TellsTheOldGenerationOfWhoeverDiedEarlierInTheSameBatch) {
   loop.run(recorder);
   ASSERT_EQ(told.size(), 3U);
   EXPECT_EQ(told[1].slot, 1 - told[0].slot);
-  EXPECT_EQ(told[1].generation, 1U) << "stale: epoll had found it before it was closed";
+  EXPECT_EQ(told[1].generation, 1U) << "stale: epoll reported it before it was closed";
   EXPECT_EQ(told[2].slot, told[1].slot);
   EXPECT_EQ(told[2].generation, 2U);
 }
@@ -157,7 +157,7 @@ TEST(EventLoop, DoesNotWaitWhileWorkLiesReady) {
   loop.make_ready({1, 1});
   recorder.ready = [&](EventLoop::Token token, std::uint32_t) {
     if (--left > 0) {
-      loop.make_ready(token);  // for the next turn, not for this one
+      loop.make_ready(token);  // for the next iteration, not for this one
     } else {
       loop.stop();
     }
@@ -174,9 +174,9 @@ TEST(EventLoop, IsWokenFromAnotherThread) {
   Recorder recorder;
   recorder.turn_end = [&] { loop.stop(); };
   std::thread other([&] { loop.wake(); });
-  loop.run(recorder);  // for ever, were it not woken: there is no timer
+  loop.run(recorder);  // without the wake it would block forever: there is no timer
   other.join();
-  EXPECT_EQ(recorder.lines, Lines{"turn end"}) << "a turn, and no handler is told why";
+  EXPECT_EQ(recorder.lines, Lines{"turn end"}) << "one iteration, without an event for the handler";
 }
 
 TEST(EventLoop, TakesOneTurnHoweverOftenItWasWoken) {
@@ -188,7 +188,7 @@ TEST(EventLoop, TakesOneTurnHoweverOftenItWasWoken) {
   for (int i = 0; i < 5; ++i)
     loop.wake();
   loop.run(recorder);
-  EXPECT_LE(recorder.lines.size(), 3U) << "the wake-up's turn, and the timer's";
+  EXPECT_LE(recorder.lines.size(), 3U) << "one iteration for all wakes, one for the timer";
   EXPECT_EQ(recorder.lines.back(), "turn end");
 }
 
@@ -211,16 +211,16 @@ TEST(EventLoop, ReportsAThousandCallsForNothingOnEnd) {
   EventLoop loop;
   Recorder recorder;
   const Pipe pipe;
-  pipe.fill();  // and never read
+  pipe.fill();  // the pipe is never read
   EXPECT_FALSE(loop.add(pipe.out, EPOLLIN, {9, 1}));
   int calls = 0;
   recorder.ready = [&](EventLoop::Token, std::uint32_t) {
     ++calls;
-    return calls == 500;  // something was done once
+    return calls == 500;  // one call reports progress
   };
   recorder.turn_end = [&] {
     if (calls == 1499) {
-      EXPECT_TRUE(recorder.busy.empty()) << "999 on end";
+      EXPECT_TRUE(recorder.busy.empty()) << "999 calls in a row";
     }
     if (calls == 1500)
       loop.stop();
@@ -250,7 +250,7 @@ TEST(EventLoop, RunsOneIterationAtATime) {
   EXPECT_EQ(recorder.lines, (Lines{"lay ready 1.1", "turn end", "lay ready 2.1", "turn end"}));
 }
 
-/// Puts `/dev/null` where the loop has its epoll instance: epoll_wait then fails with EINVAL, each time.
+/// Replaces the descriptor of the epoll instance by `/dev/null`, so that every epoll_wait fails with EINVAL.
 void break_epoll(int epoll) {
   const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   ASSERT_EQ(::dup3(null.get(), epoll, O_CLOEXEC), epoll);
@@ -258,19 +258,19 @@ void break_epoll(int epoll) {
 
 TEST(EventLoop, EndsWhereItCannotWait) {
   const Fd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  const int epoll = next.get() + 1;  // the lowest that is free, which the loop opens first
+  const int epoll = next.get() + 1;  // the lowest free descriptor, which epoll will get
   EventLoop loop;
   ASSERT_FALSE(loop.error());
   break_epoll(epoll);
   Recorder recorder;
   try {
     loop.run(recorder);
-    FAIL() << "it went on";
+    FAIL() << "run() returned";
   } catch (const std::system_error& error) {
     EXPECT_EQ(error.code(), std::errc::invalid_argument);
     EXPECT_TRUE(std::string(error.what()).starts_with("epoll_wait")) << error.what();
   }
-  EXPECT_EQ(recorder.lines, Lines{}) << "nothing was dispatched";
+  EXPECT_EQ(recorder.lines, Lines{}) << "no event was dispatched";
 }
 
 #ifndef NDEBUG

@@ -1,4 +1,4 @@
-// How an answer that is not 101 is written.
+// The text of HTTP answers other than 101.
 #include "server/http/http_answer.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ std::string written(const Answer& answer, std::time_t now = 0) {
 }
 
 TEST(HttpAnswer, IsCompleteAndTheLastOne) {
-  ::setenv("TZ", "EAST-9", 1);  // its Date is UTC even so
+  ::setenv("TZ", "EAST-9", 1);  // the Date must still be UTC
   ::tzset();
   EXPECT_EQ(written(refusal(Error::kPath), 784111777),
             "HTTP/1.1 404 Not Found\r\n"

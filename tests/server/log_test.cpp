@@ -1,4 +1,4 @@
-// What the log makes of text from outside, and that it never blocks.
+// The log escapes text from peers and never blocks.
 #include "server/log/log.h"
 
 #include <fcntl.h>
@@ -32,10 +32,10 @@ TEST(LogPart, IsCutAtItsLimitAndSaysHowLongItWas) {
   EXPECT_EQ(to_log_part(std::string(kLogPart + 1, 'x')),
             std::string(kLogPart, 'x') + "\xE2\x80\xA6 (1025 bytes)")
       << "N + 1";
-  // Not inside a character.
+  // Text is not cut inside a character.
   const std::string text = std::string(kLogPart - 1, 'x') + "\xC3\xBC";
   EXPECT_EQ(to_log_part(text), std::string(kLogPart - 1, 'x') + "\xE2\x80\xA6 (1025 bytes)");
-  // What never was UTF-8 is cut all the same.
+  // Text that is not UTF-8 is cut as well.
   EXPECT_TRUE(to_log_part(std::string(5000, '\x80')).ends_with("\xE2\x80\xA6 (5000 bytes)"));
 }
 
@@ -47,13 +47,13 @@ TEST(LogPart, IsAnHonestPieceOfALineWhateverComesIn) {
       c = static_cast<char>(random() % (i % 2 == 0 ? 256 : 128));
     const std::string part = to_log_part(text);
     EXPECT_TRUE(is_utf8(std::as_bytes(std::span(part))));
-    EXPECT_LE(part.size(), 4 * kLogPart + 20) << "every byte escaped, and the length";
-    // A quote or a backslash ends no string: unescaped again, it is the part.
+    EXPECT_LE(part.size(), 4 * kLogPart + 20) << "every byte escaped, plus the length";
+    // Quotes and backslashes are escaped in JSON: unescaping returns the part.
     std::string unescaped;
     const std::string json = to_json(part);
     for (std::size_t k = 0; k < json.size(); ++k) {
       ASSERT_GE(static_cast<unsigned char>(json[k]), 0x20U);
-      ASSERT_NE(json[k], '"') << "behind a backslash alone";
+      ASSERT_NE(json[k], '"') << "a quote that is not escaped";
       unescaped += json[k] == '\\' ? json[++k] : json[k];
     }
     EXPECT_EQ(unescaped, part);
@@ -64,7 +64,7 @@ TEST(LogJson, IsTheInsideOfAString) {
   EXPECT_EQ(to_json(to_log_part("say \"hi\"\n\x1b")), R"(say \"hi\"\\n\\x1b)");
 }
 
-/// What is written to standard error while it exists goes to a descriptor of the test's.
+/// Redirects standard error to `to` while it exists.
 class RedirectedStderr {
  public:
   explicit RedirectedStderr(const Fd& to) : saved_(::dup(STDERR_FILENO)) {
@@ -87,7 +87,7 @@ std::string read_all(const Fd& fd) {
   return text;
 }
 
-/// What a log of that level and format writes for one line of each level.
+/// Logs one line of each level, and returns the output of a log with this level and format.
 std::string lines_of(LogLevel level, LogFormat format) {
   const Fd file(::memfd_create("log", MFD_CLOEXEC));
   {
@@ -100,7 +100,7 @@ std::string lines_of(LogLevel level, LogFormat format) {
     }
     stop_log();
   }
-  EXPECT_FALSE(is_logged(LogLevel::kError)) << "stopped";
+  EXPECT_FALSE(is_logged(LogLevel::kError)) << "the log is stopped";
   ::lseek(file.get(), 0, SEEK_SET);
   return read_all(file);
 }
@@ -108,7 +108,7 @@ std::string lines_of(LogLevel level, LogFormat format) {
 TEST(Log, WritesALineAnEventFromItsLevelOn) {
   const std::string lines = lines_of(LogLevel::kWarn, LogFormat::kText);
   const std::size_t second = lines.find('\n') + 1;
-  // 2026-11-24T10:00:00.123Z, 24 characters.
+  // The time has 24 characters: 2026-11-24T10:00:00.123Z.
   EXPECT_EQ(lines.substr(24, second - 24), " warning: a \"b\"\\n\n");
   EXPECT_EQ(lines.substr(second + 24), " error: a \"b\"\\n\n");
   EXPECT_EQ(lines[10], 'T');
@@ -139,9 +139,9 @@ TEST(Log, DropsTheOldestLinesAndCountsThemRatherThanBlock) {
     const RedirectedStderr redirected(in);
     in.reset();
     start_log(LogLevel::kInfo, LogFormat::kText);
-    // Twice, since a second report must not count what the first one has.
+    // Twice, because the second report must not include the lines of the first report.
     for (const std::string_view last : {"the end of the first;", "the end of the second;"}) {
-      // Nobody reads: the pipe holds 64 KiB, the queue its lines, and the others must not wait.
+      // The pipe is not read. When it (64 KiB) and the queue are full, log() must not block.
       for (std::size_t i = 1; i < kLines; ++i)
         log(LogLevel::kInfo, {"line ", std::to_string(i), ";"});
       log(LogLevel::kInfo, {last});
@@ -156,8 +156,8 @@ TEST(Log, DropsTheOldestLinesAndCountsThemRatherThanBlock) {
     stop_log();
   }
   reader.join();
-  EXPECT_NE(text.find("the end of the second;"), std::string::npos) << "the newest are there";
-  // Each is either there or counted: the reports themselves push nothing out. Which are not there is a matter of when
+  EXPECT_NE(text.find("the end of the second;"), std::string::npos) << "the newest line is written";
+  // Each line is either written or counted; the reports do not displace lines. Which lines are dropped depends on when
   // the log's thread first ran.
   std::size_t written_lines = 0;
   std::size_t dropped = 0;
@@ -169,7 +169,7 @@ TEST(Log, DropsTheOldestLinesAndCountsThemRatherThanBlock) {
     else
       ++written_lines;
   }
-  EXPECT_GT(dropped, 0U) << "older ones are not";
+  EXPECT_GT(dropped, 0U) << "older lines are dropped";
   EXPECT_EQ(written_lines + dropped, 2 * kLines);
 }
 
@@ -185,10 +185,10 @@ TEST(Log, IsStoppedThoughNobodyReadsIt) {
     for (std::size_t i = 0; i < 2 * kLogQueue; ++i)
       log(LogLevel::kInfo, {"more than a pipe takes"});
     pollfd entry{out.get(), POLLIN, 0};
-    ASSERT_EQ(::poll(&entry, 1, 60'000), 1) << "the log's thread has begun";
-    stop_log(std::chrono::milliseconds(0));  // or this test never ends
+    ASSERT_EQ(::poll(&entry, 1, 60'000), 1) << "the log's thread has started";
+    stop_log(std::chrono::milliseconds(0));  // must return, although the pipe is full
   }
-  EXPECT_TRUE(read_all(out).ends_with('\n')) << "no line is begun that finds no room";
+  EXPECT_TRUE(read_all(out).ends_with('\n')) << "no line is written partly";
 }
 
 }  // namespace

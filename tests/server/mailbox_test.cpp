@@ -1,4 +1,4 @@
-// Mail between loops: who is woken, and when, and that nothing is lost or out of order between real threads.
+// Mailboxes between loops: which loop is woken, and when; no mail is lost or reordered between threads.
 #include "server/net/mailbox.h"
 
 #include <gtest/gtest.h>
@@ -12,8 +12,8 @@
 namespace ws {
 namespace {
 
-/// Runs a loop and counts its turns: it takes none unless it is woken. Waits for the first as long as need be, or for
-/// a moment if there is to be none; behind the last for a moment.
+/// Runs a loop and counts its iterations, each of which needs a wake. Stops if there is no iteration for `patience`, or
+/// for kMoment after the first one.
 class Turns final : public EventLoop::Handler {
  public:
   static constexpr std::int64_t kMoment = 50;
@@ -79,10 +79,10 @@ TEST(Mailbox, SaysWhenItIsFullAndWakesWhoWaits) {
   Mailbox<int> mailbox(reader, 10'000);
   EXPECT_TRUE(mailbox.has_space(sender));
   mailbox.post(1, 9'999);
-  EXPECT_TRUE(mailbox.has_space(sender)) << "not yet";
-  mailbox.post(2, 1'000'000);  // one is always taken, however large
+  EXPECT_TRUE(mailbox.has_space(sender)) << "not full yet";
+  mailbox.post(2, 1'000'000);  // a mail of any cost is accepted if there is space
   EXPECT_FALSE(mailbox.has_space(sender));
-  EXPECT_FALSE(mailbox.has_space(sender)) << "asked again";
+  EXPECT_FALSE(mailbox.has_space(sender)) << "also in a second call";
   EXPECT_EQ(take(mailbox), (std::vector{1, 2}));
   EXPECT_EQ(Turns::of(sender), 1);
   EXPECT_TRUE(mailbox.has_space(sender));
@@ -108,7 +108,7 @@ TEST(Mailbox, IsFullOfManySmallMailsToo) {
   EXPECT_EQ(posted, 10);
 }
 
-/// Each of three threads posts numbers while there is room, and waits for its turn where there is none.
+/// Posts numbers while the mailbox has space; otherwise waits to be woken.
 class Sender final : public EventLoop::Handler {
  public:
   static constexpr int kMails = 20'000;

@@ -1,4 +1,4 @@
-// Origins: what is one, and which are the same.
+// Parsing and comparing origins.
 #include "server/http/origin.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
-// When there is no memory left, one session ends, and the server and all others go on.
+// When memory runs out, one session ends; the server and all other sessions go on.
 //
-// A small chat is played as often as the server allocates in it, and each time another of these allocations
-// fails. What a session's end leaves behind shows in the next broadcast.
+// A test repeats a small chat, each time with another allocation of the server that fails. A broadcast at the end
+// checks that the room is still intact.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -16,13 +16,13 @@
 
 namespace {
 
-/// How many allocations of the server's threads from now on succeed before one fails; negative: all do.
+/// Number of allocations in the server's threads before one fails; negative: none fails.
 std::atomic<long> allocations_left{-1};
-thread_local bool is_server_thread = true;  ///< all but the test's own
+thread_local bool is_server_thread = true;  ///< false in the test's own thread
 
 }  // namespace
 
-// The whole program's; see tests/protocol/out_of_memory_test.cpp.
+// These replace the operators of the whole program; see tests/protocol/out_of_memory_test.cpp.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   if (is_server_thread && allocations_left >= 0 && allocations_left-- == 0)
     throw std::bad_alloc();
@@ -51,7 +51,7 @@ namespace {
 
 constexpr unsigned kTextFrame = 0x81;
 
-/// Counts, and does nothing that could fail.
+/// Counts its open sessions, without allocations.
 class Counting final : public Endpoint {
  public:
   void opened(Session&, const Opening&) override { ++opened_; }
@@ -64,7 +64,7 @@ class Counting final : public Endpoint {
   std::atomic<int> closed_{0};
 };
 
-/// A client of /chat that was welcomed, if nothing went wrong.
+/// A client of /chat that has received the welcome message, unless its session has ended.
 test::RawClient join(const Server& server) {
   test::RawClient client(server.address());
   client.send(test::upgrade_request("/chat"));
@@ -72,14 +72,14 @@ test::RawClient join(const Server& server) {
   return client;
 }
 
-/// Returns when the server has handled what was sent before, whether or not it has memory for an answer.
+/// Returns when the server has handled the earlier input, even if it has no memory for an answer.
 void wait_for_turn(const Server& server) {
   test::RawClient client(server.address());
   client.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
   client.receive_all();
 }
 
-/// True if the server came through it without the allocation that was to fail.
+/// Runs the chat; the allocation after the first `allocations` fails. True if the chat needed no more.
 bool play(long allocations, WireDetail wire_log, unsigned threads = 1) {
   is_server_thread = false;
   Counting counting;
@@ -94,7 +94,7 @@ bool play(long allocations, WireDetail wire_log, unsigned threads = 1) {
     test::RawClient first = join(server);
     allocations_left = allocations;
     {
-      // The head is cut, so that it is gathered; the message is, so that it is assembled.
+      // Head and message arrive in two parts, so that the server must buffer them.
       test::RawClient second(server.address());
       const std::string request = test::upgrade_request("/chat");
       second.send(request.substr(0, 40));
@@ -121,12 +121,12 @@ bool play(long allocations, WireDetail wire_log, unsigned threads = 1) {
     for (test::RawClient* const client : {&first, &fourth}) {
       const std::string heard = client->receive_until("here?");
       EXPECT_TRUE(heard.ends_with("here?") || client->has_ended())
-          << "neither a member nor gone, allocation " << allocations;
+          << "neither a member nor closed, allocation " << allocations;
     }
   }
   server.stop();
   thread.join();
-  EXPECT_EQ(counting.open(), 0) << "each that was opened is told closed, allocation "
+  EXPECT_EQ(counting.open(), 0) << "closed() must follow every opened(), allocation "
                                 << allocations;
   return was_enough;
 }
@@ -156,7 +156,7 @@ TEST(ServerOutOfMemory, LeavesABlockWithWhatItHadAndNoMore) {
     EXPECT_TRUE(block.reserve(500));
     const std::string bytes(500, 'x');
     EXPECT_FALSE(fails([&] { block.append(std::as_bytes(std::span(bytes))); }))
-        << "it was reserved";
+        << "the space was reserved";
     EXPECT_TRUE(fails([&] { EXPECT_TRUE(block.reserve(1000)); }));
     EXPECT_EQ(budget.used(), 500U);
   }
@@ -199,7 +199,7 @@ TEST(ServerOutOfMemory, EndsOneSessionAtMostAndNeverTheServer) {
 }
 
 TEST(ServerOutOfMemory, EndsNoMoreThanOneWithSeveralLoops) {
-  // Who comes to which loop, and so what is allocated, differs from time to time.
+  // The kernel distributes the clients among the loops, so the number of allocations varies.
   long allocations = 0;
   while (!play(allocations, WireDetail::kOff, 3) && !HasFailure())
     ++allocations;
@@ -207,7 +207,7 @@ TEST(ServerOutOfMemory, EndsNoMoreThanOneWithSeveralLoops) {
 }
 
 TEST(ServerOutOfMemory, LosesTheWireLogOfASessionAndNothingElse) {
-  // Most allocations are the log's now, one in seven will do.
+  // Most allocations are in the log: every seventh is enough.
   long allocations = 0;
   while (!play(allocations, WireDetail::kHex) && !HasFailure())
     allocations += 7;

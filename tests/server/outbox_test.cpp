@@ -1,4 +1,4 @@
-// What waits to be sent: order, sharing, limits.
+// The outbox: order, sharing, limits.
 #include "server/session/outbox.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +18,7 @@ std::span<const std::byte> bytes(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-/// What a queued range itself takes: a shared_ptr, three offsets, a flag.
+/// Size of the entry of a queued range: a shared_ptr, three offsets, a flag.
 constexpr std::size_t kSegment = 48;
 
 /// A server's text frame with at most 125 bytes.
@@ -31,7 +31,7 @@ class OutboxTest : public testing::Test {
   ~OutboxTest() override {
     outbox.reset();
     block.reset();
-    EXPECT_EQ(budget.used(), 0U) << "all was given back";
+    EXPECT_EQ(budget.used(), 0U) << "all memory is returned to the budget";
   }
 
   bool append(std::string_view text, std::size_t sent = 0) {
@@ -39,14 +39,14 @@ class OutboxTest : public testing::Test {
     out.append(text);
     return outbox->append(out, sent);
   }
-  /// Puts frames into the shared block.
+  /// Appends frames to the shared block.
   Range say(std::string_view text) {
     const std::size_t begin = block->size();
     EXPECT_TRUE(block->reserve(text.size()));
     block->append(bytes(text));
     return {begin, block->size()};
   }
-  /// What the outbox holds, as it would be sent.
+  /// The queued bytes, in the order in which they are sent.
   [[nodiscard]] std::string content() const {
     std::array<iovec, 100> pieces{};
     const std::size_t count = outbox->pieces(pieces);
@@ -70,7 +70,7 @@ TEST_F(OutboxTest, KeepsTheOrderOfOwnAndSharedBytes) {
   EXPECT_EQ(outbox->queued(), 0U);
   EXPECT_TRUE(append("one"));
   EXPECT_TRUE(append("two"));
-  EXPECT_EQ(piece_count(), 1U) << "own bytes make one tail";
+  EXPECT_EQ(piece_count(), 1U) << "own bytes are appended to one tail";
   EXPECT_TRUE(outbox->append(block, say("shared"), 0));
   EXPECT_TRUE(append("three"));
   EXPECT_EQ(content(), "onetwosharedthree");
@@ -129,10 +129,10 @@ TEST_F(OutboxTest, SharesABlockButCopiesASmallPartOfIt) {
   EXPECT_EQ(block.use_count(), 2);
   EXPECT_EQ(budget.used(), held + kSegment) << "shared";
   EXPECT_TRUE(outbox->append(block, small, 0));
-  EXPECT_EQ(block.use_count(), 2) << "copied, lest five bytes keep a thousand alive";
+  EXPECT_EQ(block.use_count(), 2) << "copied: five bytes must not keep the whole block alive";
   EXPECT_EQ(budget.used(), held + 5 + 2 * kSegment);
   outbox->consume(1000);
-  EXPECT_EQ(block.use_count(), 1) << "let go as soon as it has left";
+  EXPECT_EQ(block.use_count(), 1) << "released as soon as it is sent";
   EXPECT_EQ(content(), "small");
 }
 
@@ -142,20 +142,20 @@ TEST_F(OutboxTest, CostsMoreThanItsBytesWhereTheyAreManySmallOnes) {
     EXPECT_TRUE(outbox->append(block, range, 0));
   EXPECT_EQ(outbox->queued(), 300U);
   EXPECT_GE(outbox->cost(), 300 + 100 * kSegment);
-  EXPECT_GE(budget.used(), 100 * kSegment) << "ranges of a shared block are no gift";
+  EXPECT_GE(budget.used(), 100 * kSegment) << "entries of shared ranges are charged";
   const std::size_t cost_of_all = outbox->cost();
   outbox->consume(150);
   EXPECT_EQ(outbox->cost(), cost_of_all / 2) << "segments that were sent cost nothing";
   outbox->consume(147);
-  EXPECT_LT(outbox->cost(), 300U) << "one is left";
+  EXPECT_LT(outbox->cost(), 300U) << "one range is left";
 }
 
 TEST_F(OutboxTest, SharesAPartFromHalfOfItsBlockOn) {
   say("1234");
   EXPECT_TRUE(outbox->append(block, {0, 2}, 0));
-  EXPECT_EQ(block.use_count(), 2) << "half";
+  EXPECT_EQ(block.use_count(), 2) << "half: shared";
   EXPECT_TRUE(outbox->append(block, {0, 1}, 0));
-  EXPECT_EQ(block.use_count(), 2) << "less, and copied";
+  EXPECT_EQ(block.use_count(), 2) << "less than half: copied";
 }
 
 TEST_F(OutboxTest, BeginsANewTailOnceBytesOfTheOldOneHaveLeft) {
@@ -165,7 +165,7 @@ TEST_F(OutboxTest, BeginsANewTailOnceBytesOfTheOldOneHaveLeft) {
   EXPECT_EQ(piece_count(), 2U);
   EXPECT_EQ(content(), "netwo");
   outbox->consume(2);
-  EXPECT_EQ(budget.used(), 3U + 2 * kSegment) << "what has left is not kept for what has not";
+  EXPECT_EQ(budget.used(), 3U + 2 * kSegment) << "sent bytes are freed";
 }
 
 TEST_F(OutboxTest, DropsBroadcastsButFinishesTheFrameThatWasBegun) {
@@ -185,7 +185,7 @@ TEST_F(OutboxTest, DropsBroadcastsButFinishesTheFrameThatWasBegun) {
       ASSERT_TRUE(fresh.append(one, {0, shared.size()}, 0));
       fresh.consume(sent);
       fresh.drop_broadcasts();
-      // To the end of the frame that holds the last byte that left.
+      // The end of the frame that contains the last sent byte.
       const std::size_t first = shared.starts_with(a) ? a.size() : long_frame.size();
       const std::size_t end = sent == 0 ? 0 : sent <= first ? first : shared.size();
       EXPECT_EQ(fresh.queued(), end - sent + 3) << sent;
@@ -204,10 +204,10 @@ TEST_F(OutboxTest, FinishesAFrameThatWasBegunInTheMiddleOfABlock) {
   const Range all = say(shared);
   const std::size_t begin = frame("first").size();
   const std::string second = frame("second");
-  // The last two, shared; and the second alone, which is less than half and so copied.
+  // The last two frames (shared), and the second frame alone (copied, because it is less than half of the block).
   for (const Range range : {Range{begin, all.end}, Range{begin, begin + second.size()}}) {
     for (std::size_t sent = 1; sent < second.size(); ++sent) {
-      // Whether it left before the range was queued or afterwards.
+      // The bytes are sent before the range is queued, or afterwards.
       for (const std::size_t before : {std::size_t{0}, sent}) {
         Outbox fresh(budget);
         ASSERT_TRUE(fresh.append(block, range, before));
@@ -241,12 +241,12 @@ TEST_F(OutboxTest, RefusesWhatTheBudgetDoesNotBear) {
   EXPECT_TRUE(append(std::string(39'994 - 2 * kSegment, 'y')));
   EXPECT_EQ(budget.room(), kSegment);
   EXPECT_FALSE(append(std::string(kSegment + 1, 'z')));
-  EXPECT_FALSE(outbox->append(block, {0, 1}, 0)) << "a copy takes more room than its entry";
+  EXPECT_FALSE(outbox->append(block, {0, 1}, 0)) << "a copy needs more than its entry";
   EXPECT_EQ(budget.room(), 0U);
-  EXPECT_TRUE(outbox->append(block, shared, 0)) << "what is shared does not";
+  EXPECT_TRUE(outbox->append(block, shared, 0)) << "a shared range needs only its entry";
   EXPECT_FALSE(append("z"));
-  EXPECT_FALSE(outbox->append(block, shared, 0)) << "not even an entry";
-  EXPECT_EQ(outbox->queued(), 100'000U - 2 * kSegment) << "the others left nothing behind";
+  EXPECT_FALSE(outbox->append(block, shared, 0)) << "not even an entry fits";
+  EXPECT_EQ(outbox->queued(), 100'000U - 2 * kSegment) << "rejected output is not queued";
   outbox->consume(99'994 - 2 * kSegment);
   EXPECT_EQ(content(), "shared");
 }
@@ -259,15 +259,15 @@ TEST_F(OutboxTest, GrowsInFewStepsUpToTheEndOfTheBudget) {
       ++steps;
     before = budget.used();
   }
-  EXPECT_EQ(outbox->queued(), 99'950U) << "ten more, and the entry, would be too much";
-  EXPECT_LT(steps, 40U) << "each of them copies all that is queued";
+  EXPECT_EQ(outbox->queued(), 99'950U) << "ten more bytes and the entry do not fit";
+  EXPECT_LT(steps, 40U) << "each step copies all queued bytes";
 }
 
 TEST_F(OutboxTest, RecyclesABlockThatNobodyShares) {
   say(std::string(1000, 'x'));
   block->recycle(2000);
   EXPECT_EQ(block->size(), 0U);
-  EXPECT_EQ(budget.used(), 1000U) << "kept for the next turn";
+  EXPECT_EQ(budget.used(), 1000U) << "kept for the next iteration";
   say(std::string(3000, 'x'));
   block->recycle(2000);
   EXPECT_EQ(budget.used(), 0U) << "too large to keep";

@@ -1,4 +1,4 @@
-// The files of the page, and the policy that it runs under.
+// The files of the page, and its Content-Security-Policy.
 #include "server/http/page.h"
 
 #include <gtest/gtest.h>

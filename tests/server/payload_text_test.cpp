@@ -1,5 +1,5 @@
-// A payload as text, in Java's way. The right-hand side is what OpenJDK 17 made of the left-hand side with
-// `new String(bytes, UTF_8).getBytes(UTF_8)`, each ef bf bd of its making written as "?".
+// Payloads are decoded like in Java. The right-hand side is the result of OpenJDK 17 for the left-hand side, with
+// `new String(bytes, UTF_8).getBytes(UTF_8)`; each ef bf bd in it is written as "?".
 #include "server/app/payload_text.h"
 
 #include <gtest/gtest.h>

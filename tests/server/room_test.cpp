@@ -1,4 +1,4 @@
-// Who hears what: rooms of sessions on socket pairs, without a loop.
+// Which member receives which messages: rooms with sessions on socket pairs, without an event loop.
 #include "server/app/room.h"
 
 #include <gtest/gtest.h>
@@ -34,7 +34,7 @@ class RoomTest : public testing::Test {
     Session* session;
     Fd peer;
   };
-  /// A loop that does not run, with its part of the room.
+  /// One loop's part of the room; the loop does not run.
   struct Part {
     Part(RoomParts& parts, Budgets& budgets, const Limits& limits, const DeflateSettings& deflate)
         : router({}, {}, deflate),
@@ -56,7 +56,7 @@ class RoomTest : public testing::Test {
     return *parts.emplace_back(std::make_unique<Part>(shared, budgets, limits, deflate));
   }
 
-  /// `extensions`: what it offers; empty: none.
+  /// `extensions`: the offered extensions; may be empty.
   Member& join(const std::string& extensions = "") { return join(*parts.front(), extensions); }
   Member& join(Part& part, const std::string& extensions = "", int type = SOCK_STREAM) {
     std::array<int, 2> ends{};
@@ -81,7 +81,7 @@ class RoomTest : public testing::Test {
     EXPECT_EQ(::send(member.peer.get(), bytes.data(), bytes.size(), 0),
               static_cast<ssize_t>(bytes.size()));
   }
-  /// All that the member's peer has been sent so far.
+  /// Reads all bytes that the member's peer has been sent.
   static std::string read(Member& member) {
     std::string bytes;
     std::array<char, 65536> part;
@@ -90,7 +90,7 @@ class RoomTest : public testing::Test {
     }
     return bytes;
   }
-  /// Lets the session send what it has queued while its peer reads, to the end.
+  /// Reads until the session has sent all queued bytes.
   static std::string drain(Member& member) {
     std::string all = read(member);
     while (member.session->queued() > 0) {
@@ -124,13 +124,13 @@ TEST_F(RoomTest, TellsEachWhatTheOthersSaidInOrderAndNothingOfItsOwn) {
            {&a, "a1"}, {&a, "a2"}, {&b, "b1"}, {&a, "a3"}, {&b, ""}}) {
     EXPECT_TRUE(say(*speaker, text));
   }
-  EXPECT_EQ(read(c), "") << "nothing leaves before the turn ends";
+  EXPECT_EQ(read(c), "") << "nothing is sent before the iteration ends";
   room.end_iteration();
   EXPECT_EQ(read(a), frame("b1") + frame(""));
   EXPECT_EQ(read(b), frame("a1") + frame("a2") + frame("a3"));
   EXPECT_EQ(read(c), frame("a1") + frame("a2") + frame("b1") + frame("a3") + frame(""));
   room.end_iteration();
-  EXPECT_EQ(read(c), "") << "and once";
+  EXPECT_EQ(read(c), "") << "each message is sent once";
 }
 
 TEST_F(RoomTest, TellsANewcomerWhatIsSaidAfterItJoined) {
@@ -150,19 +150,20 @@ TEST_F(RoomTest, GoesOnWhenSomeoneLeaves) {
   Member& c = join();
   EXPECT_TRUE(say(a, "a1"));
   EXPECT_TRUE(say(c, "c1"));
-  room.leave(*a.session);  // the last one takes its place
+  room.leave(*a.session);  // the last member moves to its index
   EXPECT_EQ(room.size(), 2U);
   EXPECT_TRUE(say(c, "c2"));
   room.end_iteration();
   EXPECT_EQ(read(a), "");
-  EXPECT_EQ(read(b), frame("a1") + frame("c1") + frame("c2")) << "what it said is heard";
+  EXPECT_EQ(read(b), frame("a1") + frame("c1") + frame("c2"))
+      << "messages of a are still delivered";
   EXPECT_EQ(read(c), frame("a1"));
 }
 
 TEST_F(RoomTest, LosesNobodyToOneWhoNeverJoined) {
   Member& a = join();
   Member& b = join();
-  // Joining may fail for want of memory; the session is then told closed like any other.
+  // If memory runs out in `join`, `leave` is called for a session that is not a member.
   Member& c = join();
   room.leave(*c.session);
   room.leave(*c.session);
@@ -212,12 +213,12 @@ TEST_F(SmallQueue, PutsOutWhoIsBehindAndServesTheOthers) {
     quick_heard += drain(quick);
   }
   EXPECT_EQ(quick_heard.size(), said * one.size());
-  // What the kernel had taken, the end of the frame that was begun, and the Close: never half a frame.
+  // The slow reader receives whole frames and the Close; the partly sent frame was completed.
   const std::string heard = drain(slow);
   const std::string close = "\x88\x21\x03\xF0too slow: messages were dropped";
   ASSERT_TRUE(heard.ends_with(close)) << heard.size();
   EXPECT_EQ((heard.size() - close.size()) % one.size(), 0U);
-  EXPECT_LT(heard.size(), said * one.size()) << "what was queued whole is lost";
+  EXPECT_LT(heard.size(), said * one.size()) << "frames that were not partly sent are dropped";
 }
 
 TEST_F(SmallQueue, KeepsWhoWasUpToDateHoweverLargeTheMessage) {
@@ -244,15 +245,15 @@ TEST_F(SmallBudget, SaysNothingThatTheBudgetDoesNotBear) {
   EXPECT_EQ(read(b), frame("small"));
 }
 
-// ------------------------------------------------------------------ in two editions
+// ------------------------------------------------------------------ Two editions
 
 const std::string kLine =
     "what is said here is said again, and then said again, as such things are";
 
-/// Whoever takes the compressed edition: it keeps its window, as its agreement lets the server do.
+/// Decodes the frames of a member with compression. Keeps the window from message to message.
 class Reader {
  public:
-  /// The frames in `bytes`, decompressed; "*" before those that were compressed.
+  /// The decompressed payloads of the frames in `bytes`. Those of compressed frames get the prefix "*".
   std::vector<std::string> frames(const std::string& bytes) {
     std::vector<std::string> all;
     for (std::size_t at = 0; at + 2 <= bytes.size();) {
@@ -318,7 +319,7 @@ TEST_F(Editions, ABroadcastEndsTheContextOfWhatASessionIsSentAlone) {
     send(kLine);
     send(kLine);
     EXPECT_TRUE(say(a, kOther));
-    send(kLine);  // before the broadcast, though said after it
+    send(kLine);  // is sent before the broadcast, which waits for the end of the iteration
     room.end_iteration();
     send(kLine);
     EXPECT_EQ(reads.frames(read(keeper)),
@@ -328,11 +329,11 @@ TEST_F(Editions, ABroadcastEndsTheContextOfWhatASessionIsSentAlone) {
 
 TEST_F(Editions, WhoJoinsOrLeavesInATurnHearsItsPartOfIt) {
   Member& a = join();
-  EXPECT_TRUE(say(a, kLine)) << "nobody takes the other edition yet";
+  EXPECT_TRUE(say(a, kLine)) << "no member accepts compression yet";
   Member& early = join("permessage-deflate");
   EXPECT_TRUE(say(a, kLine + "0"));
   room.end_iteration();
-  EXPECT_EQ(read(early), frame(kLine + "0")) << "nor does this turn have one";
+  EXPECT_EQ(read(early), frame(kLine + "0")) << "this batch has no compressed edition";
   room.leave(*early.session);
   Member& first = join("permessage-deflate");
   EXPECT_TRUE(say(a, kLine + "1"));
@@ -347,11 +348,12 @@ TEST_F(Editions, WhoJoinsOrLeavesInATurnHearsItsPartOfIt) {
   room.leave(*second.session);
   const std::size_t held = budgets.buffered.used();
   std::mt19937 engine(1);
-  std::string noise;  // which no compressor makes smaller
+  std::string noise;  // cannot be compressed
   while (noise.size() < 20'000)
     noise += static_cast<char>(engine() & 0xFFU);
   EXPECT_TRUE(say(a, noise));
-  EXPECT_LT(budgets.buffered.used() - held, 30'000U) << "an edition that nobody takes is not made";
+  EXPECT_LT(budgets.buffered.used() - held, 30'000U)
+      << "without a receiver there is no compressed edition";
 }
 
 class NoBudgetForEditions : public RoomTest {
@@ -375,17 +377,17 @@ TEST_F(NoBudgetForEditions, WhatIsRefusedTakesNothingThoughOneEditionHadRoom) {
   EXPECT_TRUE(say(a, kLine));
   EXPECT_FALSE(say(a, std::string(12'000, 'x')));
   room.end_iteration();
-  EXPECT_EQ(read(b), frame(kLine)) << "and takes nothing with it";
+  EXPECT_EQ(read(b), frame(kLine)) << "rejecting a message keeps the earlier ones";
 }
 
-// ------------------------------------------------------------------ in several parts
+// ------------------------------------------------------------------ Several parts
 
 class Parts : public RoomTest {
  protected:
   explicit Parts(const Limits& limits_to_use = {.chat_queue = 1 << 30},
                  const DeflateSettings& deflate_to_use = {})
       : RoomTest(limits_to_use, deflate_to_use) {}
-  /// The end of a turn of each loop that has something to do, until there is nothing more.
+  /// Ends three iterations of each loop, so that every message reaches all parts.
   void uncork() {
     for (int i = 0; i < 3; ++i) {
       for (const auto& part : parts)
@@ -410,23 +412,23 @@ TEST_F(Parts, HearTheSameInTheOrderInWhichTheHomePutsIt) {
   EXPECT_TRUE(say(two.room, c, "c2"));
   two.room.end_iteration();
   one.room.end_iteration();
-  EXPECT_EQ(read(d), "") << "nothing is heard before it has its place";
+  EXPECT_EQ(read(d), "") << "nothing is delivered before the home orders it";
   uncork();
-  // What the home said itself, then its mail in the order in which that came.
+  // First the messages of the home's members, then those in its mailbox, in the order of their arrival.
   EXPECT_EQ(read(a), frame("c1") + frame("d1") + frame("c2") + frame("b1"));
   EXPECT_EQ(read(b), frame("a1") + frame("c1") + frame("d1") + frame("c2"));
   EXPECT_EQ(read(c), frame("a1") + frame("d1") + frame("b1"));
   EXPECT_EQ(read(d), frame("a1") + frame("c1") + frame("c2") + frame("b1"));
   uncork();
   for (Member* const member : {&a, &b, &c, &d})
-    EXPECT_EQ(read(*member), "") << "and once";
+    EXPECT_EQ(read(*member), "") << "each message is sent once";
 }
 
 TEST_F(Parts, AreToldOfOneTurnByOneWriteAMember) {
   Member& a = join(home);
   Member& b = join(one);
   Member& c = join(two);
-  Member& d = join(two, "", SOCK_SEQPACKET);  // what one write has sent, one read returns
+  Member& d = join(two, "", SOCK_SEQPACKET);  // one read returns the bytes of one write
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(say(one.room, b, "b"));
     EXPECT_TRUE(say(home.room, a, "a"));
@@ -446,7 +448,7 @@ TEST_F(Parts, ANewcomerHearsWhatIsPutInOrderFromThenOn) {
   Member& early = join(two);
   EXPECT_TRUE(say(home.room, a, "a2"));
   home.room.end_iteration();
-  EXPECT_EQ(read(b), "") << "it lies in the mailbox";
+  EXPECT_EQ(read(b), "") << "the batch is in the mailbox";
   Member& late = join(two);
   EXPECT_TRUE(say(home.room, a, "a3"));
   Member& next = join(one);
@@ -467,12 +469,12 @@ TEST_F(Parts, WhatOneSaidIsHeardWhenItHasLeftAndAnotherHasItsPlace) {
   one.room.end_iteration();
   one.room.leave(*b.session);
   one.table.erase(b.session->token());
-  Member& d = join(one);  // in the slot of b, and in its place in the room's array
+  Member& d = join(one);  // in the slot of b, and at its index in the room's array
   EXPECT_EQ(d.session->token().slot, 0U);
   uncork();
   EXPECT_EQ(read(a), frame("last words"));
   EXPECT_EQ(read(c), frame("last words"));
-  EXPECT_EQ(read(d), frame("last words")) << "it joined before that had its place";
+  EXPECT_EQ(read(d), frame("last words")) << "d joined before the home ordered the message";
 }
 
 TEST_F(Parts, WhatOneSaidInTwoTurnsOfItsLoopIsLeftOutForIt) {
@@ -500,10 +502,10 @@ TEST_F(Parts, HoldTheSpeakersWhileTheHomeIsBehindAndThenLoseNothing) {
     one.room.end_iteration();
     ++said;
   }
-  EXPECT_FALSE(c.session->is_held()) << "it has said nothing";
+  EXPECT_FALSE(c.session->is_held()) << "c has sent nothing";
   EXPECT_TRUE(say(one.room, c, "c"));
   EXPECT_TRUE(c.session->is_held());
-  // What comes from somebody who is held waits in the kernel.
+  // Input of a held session stays in the kernel's buffer.
   write(c, test::client_frame(0x81, "later"));
   EXPECT_FALSE(c.session->on_ready(kReadable));
   uncork();
@@ -524,7 +526,7 @@ TEST_F(Parts, HoldTheHomeWhileOneIsBehindAndThroughItAllOthers) {
     one.room.end_iteration();
   };
   for (int said = 0; !b.session->is_held(); ++said) {
-    ASSERT_LT(said, 60) << "two takes nothing: home must stop, and then one";
+    ASSERT_LT(said, 60) << "two does not read its mailbox: home must stop, then one";
     ASSERT_TRUE(say(one.room, b, text));
     home_and_one();
   }
@@ -564,7 +566,7 @@ TEST_F(Parts, AGoodbyeReachesWhoIsHeld) {
   }
   ASSERT_TRUE(b.session->is_held());
   b.session->close(1001, "");
-  EXPECT_FALSE(b.session->is_held()) << "its Close must be read";
+  EXPECT_FALSE(b.session->is_held()) << "the peer's Close must be read";
   b.session->uncork();
   b.session->release();
   EXPECT_EQ(read(b), std::string("\x88\x02\x03\xE9", 4));
@@ -580,7 +582,7 @@ TEST_F(PartsOfALittle, SayNothingThatTheBudgetDoesNotBearAndSayWhatTheyCannotCop
   Member& b = join(one);
   Member& c = join(two);
   EXPECT_FALSE(say(one.room, b, std::string(10'001, 'x')));
-  // Both have place for themselves, and not for a copy of the one behind the other.
+  // The budget allows both batches, but no copy that combines them.
   const std::string half(4'900, 'x');
   EXPECT_TRUE(say(one.room, b, half));
   one.room.end_iteration();

@@ -1,4 +1,4 @@
-// From a request to an answer: design's table of HTTP answers, CORS as the article's server speaks it.
+// The answers to HTTP requests, with CORS like the server of the article.
 #include "server/http/router.h"
 
 #include <gtest/gtest.h>
@@ -73,11 +73,11 @@ TEST_F(RouterTest, TheArticlesRequestIsAnsweredWith218Bytes) {
 }
 
 TEST_F(RouterTest, AnswersThatAreNot101) {
-  // [6455-4.2.2-RESOURCE] 404; [6455-4.4-VERSIONS] 426, and the version that would do
+  // [6455-4.2.2-RESOURCE] 404; [6455-4.4-VERSIONS] 426, with the supported version
   struct Row {
     std::string request;
     int status;
-    std::string_view field;  // a field line that the answer has
+    std::string_view field;  // a field line of the answer
   };
   const std::vector<Row> rows = {
       {request("GET", "/nope"), 404, ""},
@@ -143,14 +143,14 @@ TEST_F(RouterTest, CrossOriginRequestsAreAllowedByDefault) {
             std::string(kVary) + std::string(kAll));
   EXPECT_EQ(ask(upgrade("Origin: https://localhost:8080\r\n")).fields,
             std::string(kVary) + std::string(kAll));
-  // Its own pages are not cross-origin, in whatever case.
+  // The server's own pages are not cross-origin; the case of letters does not matter.
   EXPECT_EQ(ask(upgrade("Origin: http://localhost:8080\r\n")).fields, kVary);
   EXPECT_EQ(ask(upgrade("Origin: HTTP://LocalHost:8080\r\n")).fields, kVary);
   EXPECT_EQ(ask(upgrade()).fields, kVary);
   EXPECT_EQ(
       ask("GET /echo HTTP/1.1\r\nHost: example.org\r\nOrigin: http://example.org\r\n\r\n").fields,
       std::string(kVary) + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
-  // The default ports are understood.
+  // Without a port, the default port is compared.
   EXPECT_EQ(
       ask("GET /echo HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:80\r\n\r\n").fields,
       std::string(kVary) + "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
@@ -177,12 +177,12 @@ TEST_F(RouterTest, PreflightIsAnsweredAsTheArticlesServerDoes) {
                                "Access-Control-Allow-Methods: GET,HEAD,POST\r\n"
                                "Access-Control-Allow-Headers: x-one, x-two\r\n"
                                "Access-Control-Max-Age: 1800\r\n");
-  // Nothing asked for, nothing allowed.
+  // If no headers are requested, none are allowed.
   EXPECT_EQ(ask(request("OPTIONS", "/echo",
                         "Origin: http://a.example\r\nAccess-Control-Request-Method: GET\r\n"))
                 .fields.find("Access-Control-Allow-Headers"),
             std::string::npos);
-  // Methods that are not permitted, asked for or used.
+  // Methods that are not allowed, in a preflight or in the request itself.
   for (const auto& no :
        {request("OPTIONS", "/echo",
                 "Origin: http://a.example\r\nAccess-Control-Request-Method: PUT\r\n"),
@@ -191,7 +191,7 @@ TEST_F(RouterTest, PreflightIsAnsweredAsTheArticlesServerDoes) {
     EXPECT_EQ(ask(no).status, 403) << no;
   }
   EXPECT_EQ(ask(request("POST", "/echo", "Origin: http://a.example\r\n")).status, 405);
-  // Only OPTIONS asks.
+  // Only an OPTIONS request is a preflight.
   const Answer upgraded =
       ask(upgrade("Origin: http://a.example\r\nAccess-Control-Request-Method: PUT\r\n"));
   EXPECT_EQ(upgraded.status, 101);
@@ -215,12 +215,12 @@ TEST_F(RouterTest, AnAllowListRefusesOtherOrigins) {
     EXPECT_EQ(with(no).status, 403) << no;
   }
   // [6455-4.2.1-NO-ORIGIN]
-  EXPECT_EQ(ask(strict, upgrade()).status, 101) << "no browser sends none";
-  // The server's own page, under a name that no outsider can give to this address.
+  EXPECT_EQ(ask(strict, upgrade()).status, 101) << "a client without Origin is not a browser";
+  // The server's own page, under a name that DNS rebinding cannot misuse.
   EXPECT_EQ(with("http://localhost:8080").status, 101);
 }
 
-// DNS rebinding: evil.example points here now, and its page is "own" by the Host field.
+// DNS rebinding: evil.example now resolves to this server, so Origin and Host of its page are equal.
 TEST_F(RouterTest, AReboundNameIsNotOwnUnderAnAllowList) {
   strict.add("/echo", endpoint);
   const auto from_own_page = [&](const std::string& host) {
@@ -234,7 +234,7 @@ TEST_F(RouterTest, AReboundNameIsNotOwnUnderAnAllowList) {
   EXPECT_EQ(from_own_page("1.evil.example"), 403);
   EXPECT_EQ(from_own_page("127.0.0.1:8080"), 101);
   EXPECT_EQ(from_own_page("[::1]:8080"), 101);
-  EXPECT_EQ(from_own_page("[evil.example:8080"), 403) << "no address";
+  EXPECT_EQ(from_own_page("[evil.example:8080"), 403) << "not an IP address";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// A whole server in a thread of its own, real sockets, and endpoints of the test's: what an application may
-// count on, and how connections end. What real clients see is in tests/integration.
+// A whole server in its own thread, with real sockets and the test's endpoints: guarantees for applications, and how
+// connections end. tests/integration tests it with real clients.
 #include "server/main/server.h"
 
 #include <gtest/gtest.h>
@@ -60,7 +60,7 @@ TEST(Refusal, IsReadByAClientThatGoesOnSending) {
   const LiveServer server;
   RawClient client = server.connect();
   client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n");
-  // Were the socket closed over these bytes, a reset would overtake the answer.
+  // If the server closed its socket with these bytes unread, a reset would discard the answer.
   client.send(std::string(1'000'000, 'x'));
   const std::string answer = client.receive_all();
   EXPECT_TRUE(answer.starts_with("HTTP/1.1 405 ")) << answer;
@@ -72,7 +72,7 @@ TEST(Refusal, LeavesTheClientTheTimeToFinish) {
   RawClient client = server.connect();
   client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
   EXPECT_TRUE(client.receive_all().starts_with("HTTP/1.1 405 "));
-  // To a socket that is closed the second of these would fail.
+  // If the server had closed its socket, the second send would fail.
   for (int i = 0; i < 1000; ++i)
     ASSERT_TRUE(client.send("x")) << i;
 }
@@ -106,7 +106,7 @@ TEST(Connections, OverTheLimitAreAnswered503AndBelowItServedAgain) {
     third.close();
     first.close();
     EXPECT_EQ(server.endpoint.diary.lines(3).back(), "closed 1006");
-    // The refused one drains until its FIN is seen, and counts till then.
+    // The refused connection counts until the server has read its FIN.
     std::string status;
     for (int i = 0; i < 1000 && !status.starts_with("HTTP/1.1 101"); ++i) {
       RawClient fourth = server.connect();
@@ -125,7 +125,7 @@ TEST(Connections, OfOneAddressTakeNoPlaceFromTheOthersByBeingRefused) {
     refused.push_back(server.connect());
     EXPECT_TRUE(refused.back().receive_all().starts_with("HTTP/1.1 503 "));
   }
-  // These four still drain: the next is not kept at all.
+  // These four are still draining: the next connection is closed without an answer.
   EXPECT_EQ(server.connect().receive_all(), "");
 }
 
@@ -151,7 +151,7 @@ TEST(Endpoint, IsToldOnceHowASessionEnded) {
   const struct {
     std::string bytes;
     Then then;
-    Lines told;          // behind "opened"
+    Lines told;          // after "opened"
     std::string answer;  // all that the server sends
   } rows[] = {
       {client_frame(kCloseFrame, "\x03\xE8"), Then::kWait, {"closed 1000"}, "\x88\x02\x03\xE8"},
@@ -169,14 +169,14 @@ TEST(Endpoint, IsToldOnceHowASessionEnded) {
        {"closed 1002 error"},
        "\x88\x21\x03\xEA"
        "a client's frame must be masked"},
-      // Messages before an error are answered before the failing Close leaves.
+      // Messages before an error are answered before the Close is sent.
       {client_frame(kTextFrame, "echo") + "\x81\x01x",
        Then::kWait,
        {"message echo", "closed 1002 error"},
        "\x81\x04"
        "echo\x88\x21\x03\xEA"
        "a client's frame must be masked"},
-      // What an endpoint throws ends its session.
+      // An exception of an endpoint ends its session.
       {client_frame(kTextFrame, "echo") + client_frame(kTextFrame, "throw"),
        Then::kWait,
        {"message echo", "message throw", "closed 1011 error"},
@@ -186,7 +186,7 @@ TEST(Endpoint, IsToldOnceHowASessionEnded) {
        Then::kWait,
        {"message bad_alloc", "closed 1011 error"},
        "\x88\x10\x03\xF3internal error"},
-      // After our Close nothing is delivered and nothing can be sent.
+      // After our Close no message is delivered and none can be sent.
       {client_frame(kTextFrame, "close") + client_frame(kTextFrame, "more") +
            client_frame(kCloseFrame, "\x03\xE8"),
        Then::kWait,
@@ -205,7 +205,7 @@ TEST(Endpoint, IsToldOnceHowASessionEnded) {
       client.reset();
     } else {
       EXPECT_EQ(client.receive_all(), row.answer) << row.told.back();
-      EXPECT_TRUE(client.has_ended_well()) << "the server ends TCP first, and not with a reset";
+      EXPECT_TRUE(client.has_ended_well()) << "the server closes TCP first, without a reset";
     }
     Lines told = {"opened /test "};
     told.insert(told.end(), row.told.begin(), row.told.end());
@@ -214,11 +214,11 @@ TEST(Endpoint, IsToldOnceHowASessionEnded) {
     EXPECT_EQ(bystander.receive(10),
               "\x81\x08"
               "Echo: hi")
-        << "others live on";
+        << "other sessions go on";
     bystander.close();
     client.close();
     server.stop_and_wait();
-    EXPECT_EQ(server.endpoint.diary.lines(told.size()), told) << "told once";
+    EXPECT_EQ(server.endpoint.diary.lines(told.size()), told) << "closed() is called once";
   }
 }
 
@@ -238,7 +238,7 @@ TEST(Endpoint, IsToldOfADeathLaterAndNeverInsideACallOfItsOwn) {
   remembered.send(client_frame(kTextFrame, "remember"));
   server.endpoint.diary.lines(2);
   RawClient client = server.open();
-  // Sends to the other one, who does not read, until its session dies of the budget.
+  // Sends to the first client, which does not read, until its session exceeds the budget and ends.
   client.send(client_frame(kTextFrame, "forward"));
   const Lines lines = server.endpoint.diary.lines(5);
   ASSERT_EQ(lines.size(), 5U);
@@ -253,16 +253,16 @@ TEST(Sending, SaysWhenThePeerDoesNotRead) {
   RawClient client = server.open();
   client.send(client_frame(kTextFrame, "flood"));
   EXPECT_EQ(server.endpoint.diary.lines(3).back(), "over high");
-  // All that was queued comes, the message that went over the mark among it.
+  // All queued messages arrive, including the one that exceeded the high mark.
   const std::size_t frames = static_cast<std::size_t>(server.endpoint.flooded) + 1;
   const std::string all = client.receive(frames * 20'004);
   EXPECT_EQ(all.size(), frames * 20'004);
   EXPECT_EQ(all.substr(all.size() - 20'004, 4), "\x81\x7E\x4E\x20");
 }
 
-// Nothing comes from that other session that would make it ask for EPOLLOUT.
+// The other session has no input whose handling would request EPOLLOUT.
 TEST(Sending, ToAnotherSessionMoreThanItsSocketTakesSendsTheRest) {
-  LiveServer server({.handshake_ms = 60'000});  // its timer, which is still set, would wake it
+  LiveServer server({.handshake_ms = 60'000});  // a shorter timeout would wake the session
   RawClient remembered = server.open();
   remembered.send(client_frame(kTextFrame, "remember"));
   server.endpoint.diary.lines(2);
@@ -272,7 +272,7 @@ TEST(Sending, ToAnotherSessionMoreThanItsSocketTakesSendsTheRest) {
   EXPECT_EQ(remembered.receive(Obedient::kPassedOn + 10).size(), Obedient::kPassedOn + 10);
 }
 
-// Gathered from fragments, it lies in the connection's memory; the next message, in the same read, takes that.
+// A message of several fragments is in the connection's buffer, which the next message of the same read reuses.
 TEST(Sending, LendsAMessageOnlyUntilItsMemoryIsUsedAgain) {
   const LiveServer server;
   RawClient client = server.open("/echo/raw");
@@ -307,7 +307,7 @@ TEST(Message, ThatComesInATrickleIsAnswered1008) {
       << close;
 }
 
-// Behind the request, and then nothing more.
+// The fragment follows the request in the same read; nothing follows the fragment.
 TEST(Message, ThatBeganWithTheRequestHasTheSameDeadline) {
   const LiveServer server({.read_ms = 50});
   RawClient client = server.connect();
@@ -323,7 +323,7 @@ TEST(Message, ThatCameWholeLeavesNoDeadlineBehind) {
   EXPECT_EQ(client.receive(7),
             "\x81\x05"
             "first");
-  EXPECT_EQ(client.receive(2), "\x89\0"s) << "a ping after the silence, and no Close before";
+  EXPECT_EQ(client.receive(2), "\x89\0"s) << "a ping after the silence, and no Close before it";
 }
 
 TEST(Message, MayTakeAsManyWindowsAsItFills) {
@@ -361,7 +361,7 @@ TEST(Message, OfManyThatInflateToMuchKeepsTheLoopFromNobody) {
   ASSERT_EQ(lines.size(), 9U);
   EXPECT_EQ(std::ranges::count(lines, "message " + std::string(20, 'x')), 4);
   EXPECT_LE(std::ranges::find(lines, "message quiet") - lines.begin(), 5)
-      << "behind two of the four";
+      << "after at most two of the four large messages";
   EXPECT_EQ(lines.back(), "message last") << "after the messages of the first read";
 }
 
@@ -370,7 +370,7 @@ TEST(Message, OfManyThatInflateToMuchKeepsTheLoopFromNobody) {
 TEST(Backpressure, KeepsEveryByteInOrder) {
   const LiveServer server({.outbox_high = 65'536, .outbox_low = 1});
   RawClient client = server.open("/echo/raw");
-  // Some 16 MB: more than the kernel's buffers take in both directions while nothing is read.
+  // About 16 MB: more than the kernel's buffers of both directions hold while the client does not read.
   std::string sent;
   std::string expected;
   for (std::size_t i = 0; i < 200'000; ++i) {
@@ -400,7 +400,7 @@ TEST(StalledWrite, EndsInAReset) {
   EXPECT_FALSE(client.has_ended_well());
 }
 
-// --- Ends
+// --- Closing
 
 TEST(Close, ThatIsNotAnsweredEndsWithTheDeadline) {
   LiveServer server({.close_ms = 50, .drain_ms = 50});
@@ -426,7 +426,7 @@ TEST(KeepAlive, PingsAfterSilenceAndEndsWithoutAPong) {
   EXPECT_EQ(server.endpoint.diary.lines(2).back(), "closed 1006 error");
 }
 
-// A session that is quiet sets no timer with what it says and hears: those of the head and of the pong were set for later.
+// A quiet session does not set its timer for each event; the timers of the head and of the pong would fire too late.
 TEST(KeepAlive, IsDueWhateverWasWaitedForBefore) {
   LiveServer server({.handshake_ms = 600'000, .ping_ms = 50, .pong_ms = 600'000});
   RawClient client = server.open();
@@ -449,7 +449,7 @@ TEST(Stopping, SaysGoodbyeAndRefusesNewcomersUntilTheLastIsGone) {
     newcomer.send(upgrade_request(path));
     EXPECT_TRUE(newcomer.receive_all().starts_with("HTTP/1.1 503 ")) << path;
   }
-  EXPECT_EQ(server.exit_status, -1) << "it still runs";
+  EXPECT_EQ(server.exit_status, -1) << "the server still runs";
   client.send(client_frame(kCloseFrame, "\x03\xE9"));
   EXPECT_EQ(client.receive_all(), "");
   EXPECT_TRUE(client.has_ended_well());
@@ -468,7 +468,7 @@ TEST(Stopping, TakesNoLongerThanItMay) {
 
 // --- Several loops
 
-/// An endpoint that one loop has to itself: it notes in which thread it was made use of.
+/// An endpoint for one loop. Records the threads that call it.
 class Lonely final : public Endpoint {
  public:
   void message(Session& session, Opcode opcode, std::span<std::byte> payload) override {
@@ -508,7 +508,7 @@ TEST(Loops, HaveEachAnEndpointOfItsOwnOrAllOne) {
   thread.join();
   std::set<std::thread::id> all;
   for (const Lonely* const endpoint : made) {
-    EXPECT_EQ(endpoint->threads.size(), 1U) << "used, and by one loop alone";
+    EXPECT_EQ(endpoint->threads.size(), 1U) << "used by exactly one loop";
     all.merge(std::set(endpoint->threads));
   }
   EXPECT_EQ(all.size(), 3U);
@@ -553,7 +553,7 @@ TEST(Budget, EndsTheSlowOneWith1013AndServesTheOthers) {
   LiveServer server({.outbox_high = 1 << 30, .buffered = 1 << 20, .drain_ms = 10'000});
   RawClient slow = server.open("/echo/raw");
   RawClient quick = server.open("/echo");
-  // More than the kernel's buffers and the budget hold; what cannot be sent is not wanted any more.
+  // More than the kernel's buffers and the budget hold. Sending stops at the first error.
   std::string frames;
   for (int i = 0; i < 1000; ++i)
     frames += client_frame(kTextFrame, std::string(120, 'x'));

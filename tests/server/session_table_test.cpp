@@ -1,4 +1,4 @@
-// Who is connected: stable ids, and no way to take a newcomer for who was there before.
+// The session table: unique ids, and tokens that do not match a later session in the same slot.
 #include "server/session/session_table.h"
 
 #include <gtest/gtest.h>
@@ -50,7 +50,7 @@ TEST_F(SessionTableTest, GivesIdsOfEightHexDigitsInTheOrderOfArrival) {
   const auto second = put();
   EXPECT_EQ(table.find(second)->id().text(), "00000002");
   table.erase(second);
-  EXPECT_EQ(table.find(put())->id().text(), "00000003") << "never again the id of another";
+  EXPECT_EQ(table.find(put())->id().text(), "00000003") << "ids are not reused";
   EXPECT_EQ(SessionId(0xDEADBEEF).text(), "deadbeef");
 }
 
@@ -60,10 +60,10 @@ TEST_F(SessionTableTest, UsesASlotAgainAndTellsItsTenantsApart) {
   const auto next = put();
   EXPECT_EQ(next.slot, gone.slot);
   EXPECT_NE(next.generation, gone.generation);
-  EXPECT_EQ(table.find(gone), nullptr) << "an event for who is gone finds nobody";
+  EXPECT_EQ(table.find(gone), nullptr) << "a stale token finds no session";
   EXPECT_NE(table.find(next), nullptr);
   table.erase(gone);
-  EXPECT_EQ(table.size(), 1U) << "and ends nobody";
+  EXPECT_EQ(table.size(), 1U) << "a stale token erases no session";
 }
 
 TEST_F(SessionTableTest, FindsNothingForATokenThatItNeverGave) {
@@ -78,7 +78,7 @@ TEST_F(SessionTableTest, KeepsAllInOneDenseArrayWhoeverLeaves) {
   std::vector<EventLoop::Token> tokens;
   for (int i = 0; i < 50; ++i)
     tokens.push_back(put());
-  // From the front, from the back and out of the middle, with newcomers in between.
+  // Erase at the front, at the back and in the middle; add sessions in between.
   for (const std::size_t leaver : {0U, 48U, 20U, 10U, 30U, 0U}) {
     table.erase(tokens[leaver]);
     tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(leaver));
@@ -96,7 +96,7 @@ TEST_F(SessionTableTest, KeepsAllInOneDenseArrayWhoeverLeaves) {
 }
 
 TEST_F(SessionTableTest, GivesNoIdThatTheTableOfAnotherLoopGives) {
-  SessionTable third(3, 4);  // of four
+  SessionTable third(3, 4);  // the third of four loops
   const auto put_in_third = [&] {
     std::array<int, 2> ends{};
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends.data()), 0);
@@ -111,7 +111,7 @@ TEST_F(SessionTableTest, GivesNoIdThatTheTableOfAnotherLoopGives) {
 }
 
 TEST_F(SessionTableTest, StartsAgainWithTheSameNumbersWhenTheyAreSpent) {
-  // A billion and a half apart, so that they soon are.
+  // With such a stride the numbers overflow soon.
   constexpr std::uint32_t kStride = 1'500'000'000;
   SessionTable numbers(7, kStride);
   for (const std::uint32_t expected : {7U, 7U + kStride, 7U + 2 * kStride, 7U}) {

@@ -1,6 +1,6 @@
-// Sessions in states other than open, or under pressure: held, paused, half closed, being flushed or closed.
+// Sessions that are held, paused, half closed, flushing or closing.
 //
-// The options differ in each test, so that no deadline can stand in for another.
+// Each test sets its limits so that no other deadline can end its session.
 #include "server/session/session.h"
 
 #include <gtest/gtest.h>
@@ -27,17 +27,16 @@ using test::Obedient;
 using test::RawClient;
 using namespace std::string_literals;
 
-constexpr std::uint32_t kLong =
-    3'600'000;  ///< ms: a deadline that must not be the one that ends a test
+constexpr std::uint32_t kLong = 3'600'000;  ///< ms: for deadlines that must not expire in a test
 
-/// True once the server has taken what came before: another session has had its answer.
+/// Waits until the server has handled the earlier input: sends a message in another session and awaits its echo.
 bool has_turned(const LiveServer& server) {
   RawClient other = server.open("/echo/raw");
   other.send(client_frame(kTextFrame, "turn"));
   return other.receive(6) == "\x81\x04turn";
 }
 
-/// A client whose session has more queued than its socket takes.
+/// A client whose session has more output queued than its socket accepts.
 RawClient overfull(LiveServer& server) {
   RawClient client = server.open();
   client.send(client_frame(kTextFrame, "remember"));
@@ -54,9 +53,9 @@ TEST(Held, InputWaitsWhateverIsFlushedMeanwhile) {
   EXPECT_EQ(server.endpoint.diary.lines(4).back(), "over high");
   client.send(client_frame(kTextFrame, "later"));
   const std::size_t frames = static_cast<std::size_t>(server.endpoint.flooded) + 1;
-  EXPECT_EQ(client.receive(frames * 20'004).size(), frames * 20'004) << "all that was queued";
+  EXPECT_EQ(client.receive(frames * 20'004).size(), frames * 20'004) << "all queued messages";
   EXPECT_TRUE(has_turned(server));
-  EXPECT_EQ(server.endpoint.diary.lines(4).size(), 4U) << "it is still held";
+  EXPECT_EQ(server.endpoint.diary.lines(4).size(), 4U) << "the session is still held";
   RawClient other = server.open();
   other.send(client_frame(kTextFrame, "release"));
   const Lines lines = server.endpoint.diary.lines(7);
@@ -92,7 +91,7 @@ TEST(Flushing, GoesOnAfterThePeersFin) {
   RawClient client = overfull(server);
   client.finish_writing();
   EXPECT_TRUE(has_turned(server));
-  EXPECT_EQ(client.receive_all().size(), Obedient::kPassedOn + 10) << "nothing is lost to a reset";
+  EXPECT_EQ(client.receive_all().size(), Obedient::kPassedOn + 10) << "a reset loses no bytes";
   EXPECT_TRUE(client.has_ended_well());
   EXPECT_EQ(server.endpoint.diary.lines(4).back(), "closed 1006");
 }
@@ -105,12 +104,12 @@ TEST(Flushing, GoesOnIfTheFinComesAfterTheClose) {
   client.finish_writing();
   EXPECT_TRUE(has_turned(server));
   const std::string all = client.receive_all();
-  EXPECT_EQ(all.size(), Obedient::kPassedOn + 10 + 4) << "nothing is lost to a reset";
+  EXPECT_EQ(all.size(), Obedient::kPassedOn + 10 + 4) << "a reset loses no bytes";
   EXPECT_TRUE(all.ends_with("\x88\x02\x03\xE8"));
   EXPECT_TRUE(client.has_ended_well());
 }
 
-// [6455-10.4-SLOW] A window is one message's: none is charged for those before it.
+// [6455-10.4-SLOW] Each message has its own window: time spent on earlier messages does not count.
 TEST(Message, OfManyThatEachComeInTwoReadsIsInTime) {
   LiveServer server({.outbox_low = 10'000, .read_ms = 1000});
   struct {
@@ -202,17 +201,18 @@ TEST(KeepAlive, PingsBeforeTheHandshakeTimeoutWouldHaveEnded) {
   EXPECT_EQ(client.receive(2), "\x89\x00"s);
 }
 
-// [6455-5.5.2-PING] Its pong cannot come before it has read the ping.
+// [6455-5.5.2-PING] A client cannot send the pong before it has read the ping.
 TEST(KeepAlive, ForgivesASlowReaderWhosePingIsStillQueued) {
   LiveServer server({.write_ms = kLong, .ping_ms = 40, .pong_ms = 1000});
   RawClient client = overfull(server);
   std::this_thread::sleep_for(std::chrono::milliseconds(2500));  // more than two waits for a pong
   const std::string all = client.receive(Obedient::kPassedOn + 12);
   client.send(client_frame(kPongFrame, "") + client_frame(kTextFrame, "echo"));
-  EXPECT_EQ(all.size(), Obedient::kPassedOn + 12) << "it is still connected";
+  EXPECT_EQ(all.size(), Obedient::kPassedOn + 12) << "the client is still connected";
   const std::size_t ping = all.find("\x89\x00"s);
   EXPECT_NE(ping, std::string::npos);
-  EXPECT_EQ(all.find("\x89\x00"s, ping + 2), std::string::npos) << "not one for each wait";
+  EXPECT_EQ(all.find("\x89\x00"s, ping + 2), std::string::npos)
+      << "one ping only, although the pong timeout was restarted";
   EXPECT_TRUE(client.receive_until("echo").ends_with("echo"));
 }
 
@@ -233,7 +233,7 @@ TEST(Chat, KeepsASilentMemberWhoseQueueIsBelowItsLimit) {
   EXPECT_TRUE(silent.receive(expected.size()) == expected) << "each message, in order";
 }
 
-// [7692-6.1-PLAIN] The threshold holds for what all members are sent.
+// [7692-6.1-PLAIN] The threshold applies to the message with the prefix `Broadcast: `.
 TEST(Chat, CompressesFromItsThresholdOn) {
   LiveServer server({}, {}, {.is_enabled = true, .threshold = 100});
   const auto join = [&] {

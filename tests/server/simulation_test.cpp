@@ -1,8 +1,8 @@
-// A server and 100 clients in one thread, on a simulated network and clock: each message arrives once and in order, and
-// each connection ends in good order, however the network cuts, delays and blocks the bytes.
+// A server and 100 clients in one thread, on a simulated network and clock. The network splits, delays and blocks the
+// bytes; each message must arrive once and in order, and each connection must end without a reset by the server.
 //
-// All random numbers come from one seed. A failure prints it, with the number of the event and the story of the client;
-// FBF_SEED=N runs that seed alone, with the same events.
+// All random numbers come from one seed. A failure prints the seed, the number of the event and the client's story;
+// FBF_SEED=N runs only this seed, with the same events.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -28,8 +28,8 @@ namespace {
 constexpr std::uint64_t kEvents = 100'000;
 constexpr std::size_t kClients = 100;
 constexpr std::size_t kChatQueue = 64 * 1024;  ///< limits.chat_queue of the server
-/// A client that waits for longer will never get what it waits for. Shorter than the deadlines of the server: none of
-/// them may hide that something is stuck.
+/// A client that waits for longer fails the test. Shorter than the deadlines of the server, which could hide a stuck
+/// session.
 constexpr std::int64_t kPatienceMs = 60'000;
 constexpr std::uint32_t kDeadlineMs = 600'000;
 constexpr std::uint16_t kRelayCloses = 4000;  ///< close code of the relay
@@ -37,12 +37,12 @@ constexpr std::uint16_t kRelayCloses = 4000;  ///< close code of the relay
 enum class Path { kEcho, kChat, kRelay };
 constexpr std::string_view kPaths[] = {"/echo/raw", "/chat", "/relay"};
 
-/// What one client has sent, as all clients know it: messages with the numbers 0 to `sent` - 1.
+/// The messages that one client has sent, with the numbers 0 to `sent` - 1. All clients can read it.
 struct Speaker {
   Path path;
   std::uint32_t sent = 0;
-  std::vector<std::size_t> bytes_before{0};  ///< of the messages before each number
-  std::uint32_t heard = 0;                   ///< messages that some member has received
+  std::vector<std::size_t> bytes_before{0};  ///< payload bytes before each message
+  std::uint32_t heard = 0;                   ///< messages that at least one client has received
   bool is_reliable = true;  ///< false: it ended before the server had to read all of its messages
 };
 using Speakers = std::vector<Speaker>;
@@ -79,7 +79,7 @@ class Client final : public Peer {
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] Path path() const { return path_; }
   [[nodiscard]] std::size_t times_unread() const { return connection_->times_unread(); }
-  /// It waits for nothing but messages of others.
+  /// True if it waits only for messages of others.
   [[nodiscard]] bool is_satisfied() const {
     return state_ == State::kOver || (state_ == State::kOpen && connection_->has_arrived() &&
                                       expected_.empty() && pongs_.empty());
@@ -97,7 +97,7 @@ class Client final : public Peer {
     if (is_satisfied())
       since_ = world_.now();
     if (world_.now() - since_ > kPatienceMs)
-      fail("waits for what does not come: " + std::to_string(expected_.size()) + " echoes, " +
+      fail("timed out waiting for " + std::to_string(expected_.size()) + " echoes, " +
            std::to_string(pongs_.size()) + " pongs");
   }
   void speak() {
@@ -110,7 +110,7 @@ class Client final : public Peer {
   /// Reads nothing for a while.
   void look_away() {
     const std::uint64_t turns = 50 + world_.dice.below(800);
-    tell("reads nothing for " + std::to_string(turns) + " turns");
+    tell("reads nothing for " + std::to_string(turns) + " iterations");
     connection_->read_from(world_.turns() + turns);
   }
   void end(End how) {
@@ -138,8 +138,8 @@ class Client final : public Peer {
         state_ = State::kOver;
     }
   }
-  /// Describes the first message that it has not received and should have; empty if there is none. Call it when no
-  /// client has anything under way.
+  /// Describes the first message that it should have received but has not; empty if none is missing. Call it when no
+  /// messages are in transit.
   [[nodiscard]] std::string missing() const {
     if (path_ == Path::kEcho)
       return {};  // is_satisfied: it waits for no echo
@@ -160,7 +160,7 @@ class Client final : public Peer {
   bool is_disconnected_ = false;  ///< with 1008, for reading too slowly
   bool is_stopped_ = false;       ///< with 1001
   std::size_t pings_ = 0;
-  std::int64_t newest_ = 0;  ///< when its newest message came
+  std::int64_t newest_ = 0;  ///< when its newest message arrived
 
  private:
   void tell(std::string line) {
@@ -228,8 +228,8 @@ class Client final : public Peer {
     }
     if (!received_.starts_with("HTTP/1.1 101 ") ||
         received_.find("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") == std::string::npos)
-      return fail("is answered " + dump(received_));
-    tell("is let in");
+      return fail("receives a wrong answer: " + dump(received_));
+    tell("receives the 101");
     read_ = end + 4;
     is_upgraded_ = true;
     if (state_ == State::kConnecting)
@@ -254,7 +254,7 @@ class Client final : public Peer {
     for (std::size_t i = 0; i < form; ++i)
       length = length * 256 + byte(2 + i);
     if ((byte(1) & 0x80U) != 0 || (byte(0) & 0x70U) != 0 || (byte(0) & 0x80U) == 0) {
-      fail("receives what is no frame:\n" + dump(received_, read_));
+      fail("receives an invalid frame header:\n" + dump(received_, read_));
       return false;
     }
     if (in.size() < 2 + form + length)
@@ -306,20 +306,20 @@ class Client final : public Peer {
       }
       constexpr std::string_view kPrefix = "Broadcast: ";
       if (!payload.starts_with(kPrefix))
-        return fail("receives no broadcast: " + dump(payload));
+        return fail("receives a message that is not a broadcast: " + dump(payload));
       payload.remove_prefix(kPrefix.size());
     }
     hear(payload);
   }
 
-  /// Checks a message of the chat or the relay. The first from each speaker may have been sent before this client was let
-  /// in; the others follow without gaps.
+  /// Checks a message of the chat or the relay. The first message of each speaker may have been sent before this client
+  /// received its 101; the others follow without gaps.
   void hear(std::string_view payload) {
     std::size_t from = 0;
     std::uint32_t number = 0;
     if (std::sscanf(std::string(payload.substr(0, 24)).c_str(), "%zu#%u:", &from, &number) != 2 ||
         from >= speakers_.size() || payload != payload_of(from, number, payload.size()))
-      return fail("receives what nobody sent: " + dump(payload));
+      return fail("receives a message that no client sent: " + dump(payload));
     const std::string name = "message " + std::to_string(number) + " of " + std::to_string(from);
     tell("receives " + name);
     Speaker& speaker = speakers_[from];
@@ -343,10 +343,10 @@ class Client final : public Peer {
     return speaker < must_hear_from_.size() ? must_hear_from_[speaker] : 0;
   }
 
-  /// What the server may have queued at most for this member of the chat when it disconnected it, as it counts that for
-  /// the limit. The frame that was partly written then has been received since.
+  /// Maximum number of bytes that the server had queued for this chat member when it disconnected it, counted as for
+  /// `chat_queue`. The client has since received the frame that was then partly written.
   [[nodiscard]] std::size_t most_queued() const {
-    constexpr std::size_t kMostOfAMessage = 256;  // prefix, frame header, and what the outbox adds
+    constexpr std::size_t kMostOfAMessage = 256;  // prefix, frame header, overhead of the outbox
     constexpr std::size_t kPongs = 8 * 1024;      // sent before the Close as well
     std::size_t bytes = newest_size_ + kPongs;
     for (std::size_t i = 0; i < speakers_.size(); ++i) {
@@ -389,8 +389,8 @@ class Client final : public Peer {
   }
   void check_answered() {
     if (!expected_.empty() || !pongs_.empty())
-      fail("is sent the end with " + std::to_string(expected_.size()) + " echoes and " +
-           std::to_string(pongs_.size()) + " pongs still to come");
+      fail("receives the end of the connection with " + std::to_string(expected_.size()) +
+           " echoes and " + std::to_string(pongs_.size()) + " pongs missing");
   }
 
   void receive_fin() override {
@@ -413,7 +413,7 @@ class Client final : public Peer {
 
  public:
   static inline bool is_stopping_allowed = false;  ///< the test has asked the server to stop
-  static inline bool is_stop_hasty = false;  ///< it does so before all messages have been delivered
+  static inline bool is_stop_hasty = false;  ///< it asks before all messages have been delivered
 
  private:
   World& world_;
@@ -435,13 +435,13 @@ class Client final : public Peer {
   std::deque<std::pair<unsigned, std::string>> expected_;  ///< echoes, with their opcodes
   std::deque<std::string> pongs_;
   std::size_t next_ping_ = 0;
-  std::vector<std::uint32_t> already_heard_;   ///< of each speaker, when this one connected
-  std::vector<std::uint32_t> must_hear_from_;  ///< of each speaker, when this one was let in
+  std::vector<std::uint32_t> already_heard_;   ///< Speaker::heard, when this client connected
+  std::vector<std::uint32_t> must_hear_from_;  ///< Speaker::sent, when this client got its 101
   std::map<std::size_t, std::uint32_t> heard_;
 };
 
 /// Sends each message to all sessions, one after the other, so that the cork changes its owner each time. Holds some
-/// senders, and releases or closes them in a later turn.
+/// senders, and releases or closes them in a later iteration.
 class Relay final : public Endpoint {
  public:
   explicit Relay(World& world) : world_(world) {}
@@ -457,7 +457,7 @@ class Relay final : public Endpoint {
   }
   void closed(Session& session, const Ending&) override {
     if (std::erase(sessions_, &session) != 1)
-      world_.fail("the relay is told twice that a session has ended");
+      world_.fail("closed() of the relay is called twice for a session");
     std::erase_if(held_, [&](const auto& held) { return held.first == &session; });
   }
   void iteration_ended() override {
@@ -474,7 +474,7 @@ class Relay final : public Endpoint {
  private:
   World& world_;
   std::vector<Session*> sessions_;
-  std::vector<std::pair<Session*, std::uint64_t>> held_;  ///< and the turn in which it is released
+  std::vector<std::pair<Session*, std::uint64_t>> held_;  ///< and the iteration of its release
 };
 
 /// The result of one seed.
@@ -614,8 +614,8 @@ class Simulation {
   }
 
   World world_;
-  bool has_pings_;  ///< not in all worlds: the timer of a ping would wake a session that is stuck
-  bool is_hasty_;   ///< stops the server while messages are under way
+  bool has_pings_;  ///< not with all seeds: the timer of a ping would wake a stuck session
+  bool is_hasty_;   ///< stops the server while messages are in transit
   Speakers speakers_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::unique_ptr<Client>> gone_;
@@ -636,8 +636,8 @@ void expect_good(const Outcome& outcome) {
   EXPECT_GE(outcome.events, kEvents);
   EXPECT_EQ(outcome.open_descriptors, 0U);
   EXPECT_EQ(outcome.held, 0U) << "bytes of the budget";
-  // The world was hard enough to test the server.
-  EXPECT_GT(outcome.connections, kClients + 50) << "in all";
+  // The simulation contained enough difficult events to test the server.
+  EXPECT_GT(outcome.connections, kClients + 50) << "connections in total";
   EXPECT_GT(outcome.stopped, kClients / 2) << "Closes with 1001";
   EXPECT_GT(outcome.disconnected, 0U) << "Closes with 1008";
   EXPECT_EQ(outcome.pings > 10, outcome.has_pings);
@@ -660,14 +660,14 @@ TEST(Simulation, EachMessageArrivesOnceAndInOrder) {
     expect_good(outcome);
     digests.insert(outcome.digest);
   }
-  EXPECT_EQ(digests.size(), seeds.size()) << "each seed is a world of its own";
+  EXPECT_EQ(digests.size(), seeds.size()) << "each seed gives different events";
 }
 
 TEST(Simulation, HasTheSameEventsWithTheSameSeed) {
   EXPECT_EQ(run(7).digest, run(7).digest);
 }
 
-/// Asks for an upgrade and notes what it receives.
+/// Requests an upgrade and records the received bytes.
 class Visitor final : public Peer {
  public:
   explicit Visitor(World& world) : connection_(world.connect(*this, 4096)) {
@@ -692,7 +692,7 @@ class Visitor final : public Peer {
 TEST(Accept, ClosesAConnectionThatEpollCannotWatchAndForgetsIt) {
   World world(1);
   const Limits limits;
-  ServerState shared(limits, 1);  // the second is refused if the first still counts
+  ServerState shared(limits, 1);  // the second is refused if the first is still counted
   shared.workers.push_back(std::make_unique<Worker>(shared, ServerOptions{.limits = limits}));
   shared.loops_with_websockets = 1;
   Worker& worker = *shared.workers.front();
@@ -708,7 +708,7 @@ TEST(Accept, ClosesAConnectionThatEpollCannotWatchAndForgetsIt) {
     if (second != nullptr && !second->received.empty())
       worker.ask(Worker::kStop);
     if (world.turns() > 10'000)
-      world.fail("a client waits for ever");
+      world.fail("a client waits forever");
   };
   worker.run();
   shared.workers.clear();

@@ -1,4 +1,4 @@
-// The few POSIX calls, and their errors as values.
+// The wrappers of the socket calls, and the errors that they return.
 #include "server/net/socket.h"
 
 #include <gtest/gtest.h>
@@ -41,7 +41,8 @@ TEST(Listening, IsSharedBySocketsThatSaySoBehindAFirstThatWasAlone) {
   for (const PortSharing sharing : {PortSharing::kNone, PortSharing::kFirst}) {
     error.clear();
     EXPECT_FALSE(listen_on(address, error, sharing).is_open());
-    EXPECT_EQ(error, std::errc::address_in_use) << "another server";
+    EXPECT_EQ(error, std::errc::address_in_use)
+        << "only further sockets of the same server may join";
   }
   std::vector<Fd> clients;
   const auto comes_to = [&](const Fd& listener) {
@@ -54,7 +55,7 @@ TEST(Listening, IsSharedBySocketsThatSaySoBehindAFirstThatWasAlone) {
     int connections = 1;
     while (!comes_to(*listener) && connections < 100)
       ++connections;
-    EXPECT_LT(connections, 100) << "the kernel deals them out";
+    EXPECT_LT(connections, 100) << "the kernel distributes the connections among both";
   }
 }
 
@@ -82,7 +83,7 @@ struct Connection {
     accepted = accept_connection(listener, peer, error);
     EXPECT_TRUE(accepted.is_open()) << error.message();
   }
-  /// Waits until something has come to the accepted end: data, FIN or a reset.
+  /// Waits until data, FIN or a reset has arrived at the accepted end.
   void wait() const {
     pollfd entry{accepted.get(), POLLIN, 0};
     EXPECT_EQ(::poll(&entry, 1, 10'000), 1);
@@ -106,7 +107,7 @@ TEST(Listener, AcceptsOnBothFamiliesAndKnowsWhoCame) {
     SocketAddress peer;
     std::error_code error;
     EXPECT_FALSE(accept_connection(connection.listener, peer, error).is_open());
-    EXPECT_EQ(error, std::errc::operation_would_block) << "nobody waits";
+    EXPECT_EQ(error, std::errc::operation_would_block) << "no connection is waiting";
   }
 }
 
@@ -164,7 +165,7 @@ TEST(Sending, GathersItsPiecesAndTellsWhatTheSocketTook) {
   EXPECT_EQ(::recv(connection.client.get(), received.data(), 9, MSG_WAITALL), 9);
   EXPECT_EQ(std::string_view(received.data(), 9), "onetwoone");
 
-  // Nobody reads: at some time the socket takes no more, and says so.
+  // The peer does not read, so the socket buffer becomes full.
   std::string much(1 << 20, 'x');
   const std::array<iovec, 1> large = {iovec{much.data(), much.size()}};
   IoResult result(1);
@@ -207,7 +208,7 @@ TEST(ResetOnClose, DropsWhatIsQueuedAndTellsThePeer) {
     result = send_pieces(connection.accepted, piece);
   make_reset_on_close(connection.accepted);
   connection.accepted.reset();
-  // What had arrived is there; what lay in the sender's queue is not, and no FIN feigns an end.
+  // Bytes that have arrived can be read; those in the sender's queue are lost, with a reset instead of a FIN.
   std::size_t received = 0;
   while ((result = receive(connection.client, std::as_writable_bytes(std::span(much)))).status() ==
          IoResult::Status::kDone) {
@@ -222,10 +223,10 @@ TEST(Fd, HasOneOwner) {
   Fd first(::dup(0));
   const int number = first.get();
   Fd second = std::move(first);
-  EXPECT_FALSE(first.is_open());  // NOLINT(bugprone-use-after-move): that is what is shown
+  EXPECT_FALSE(first.is_open());  // NOLINT(bugprone-use-after-move): tests the moved-from state
   EXPECT_EQ(second.get(), number);
   second = Fd();
-  EXPECT_EQ(::dup(number), -1) << "closed when its owner got another";
+  EXPECT_EQ(::dup(number), -1) << "closed when its owner was assigned another Fd";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Deadlines under a clock that the test moves.
+// Timers with a clock that the test controls.
 #include "server/net/timers.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@ struct Node : TimerNode {};
 
 constexpr std::int64_t kStart = 1'234'567;
 
-/// Goes from one waking to the next until `until`; returns when each node fired.
+/// Advances from one wakeup to the next until `until`. Returns the time at which each node fired.
 std::map<const TimerNode*, std::int64_t> run(Timers& timers, std::int64_t now, std::int64_t until) {
   std::map<const TimerNode*, std::int64_t> fired;
   while (now < until) {
@@ -68,7 +68,7 @@ TEST(Timers, FireOnceWhenTheClockHasJumped) {
   int fired = 0;
   timers.advance(kStart + 1'000'000, [&](TimerNode&) { ++fired; });
   EXPECT_EQ(fired, 1000);
-  EXPECT_EQ(timers.wait_ms(kStart + 1'000'000), -1) << "nothing is left";
+  EXPECT_EQ(timers.wait_ms(kStart + 1'000'000), -1) << "no timer is left";
 }
 
 TEST(Timers, ThatAreCancelledDoNotFireNorWakeAnyone) {
@@ -129,7 +129,7 @@ TEST(Timers, ThatAreSetForThePastWhileOthersFireAreDueAtOnce) {
 }
 
 TEST(Timers, WakeTheirLoopAtMostOnceAWheel) {
-  // 59,999 ms lie on the third wheel, 10 hours on the last, and more than two turns of it ahead.
+  // 59,999 ms are on the third wheel; 10 hours are more than two revolutions of the last wheel.
   const struct {
     std::int64_t delay;
     int wakings;
@@ -140,7 +140,7 @@ TEST(Timers, WakeTheirLoopAtMostOnceAWheel) {
     timers.set(node, kStart + row.delay);
     int wakings = 0;
     for (std::int64_t now = kStart; node.is_set(); ++wakings) {
-      ASSERT_GT(timers.wait_ms(now), 0) << "no waking without work";
+      ASSERT_GT(timers.wait_ms(now), 0) << "no wakeup without work";
       now += timers.wait_ms(now);
       timers.advance(now, [](TimerNode&) {});
     }
@@ -174,15 +174,15 @@ TEST(Timers, AgreeWithASortedListWhateverIsAskedOfThem) {
       next = std::min(next, deadline);
     const int wait = timers.wait_ms(now);
     ASSERT_EQ(wait < 0, expected.empty());
-    ASSERT_LE(now + wait, std::max(next, now)) << "never later than a deadline";
+    ASSERT_LE(now + wait, std::max(next, now)) << "the wait must not exceed a deadline";
     now += below(10) == 0 ? below(1'000'000) : below(50);
     timers.advance(now, [&](const TimerNode& fired) {
       ASSERT_TRUE(expected.contains(&fired));
-      ASSERT_LE(expected[&fired], now) << "never early";
+      ASSERT_LE(expected[&fired], now) << "no timer may fire early";
       expected.erase(&fired);
     });
     for (const auto& [_, deadline] : expected)
-      ASSERT_GT(deadline, now) << "none forgotten";
+      ASSERT_GT(deadline, now) << "an overdue timer did not fire";
   }
 }
 

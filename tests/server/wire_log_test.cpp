@@ -1,5 +1,5 @@
-// The wire log at its seam: bytes in, lines out, and what it does without memory. What it says of a server's
-// sessions is tested on the wire: tests/integration/wire_log_test.py.
+// The wire log without a server: bytes in, lines out, and how it behaves when memory runs out. See also
+// tests/integration/wire_log_test.py.
 #include "server/inspect/wire_log.h"
 
 #include <gtest/gtest.h>
@@ -21,14 +21,14 @@
 
 namespace {
 
-/// How many allocations of this thread from now on succeed before one fails; negative: all do.
+/// Number of allocations in this thread before one fails; negative: none fails.
 thread_local long allocations_left = -1;
 /// Bytes that this thread has allocated and not freed.
 thread_local std::size_t bytes_held = 0;
 
 }  // namespace
 
-// The whole program's; see tests/protocol/out_of_memory_test.cpp.
+// These replace the operators of the whole program; see tests/protocol/out_of_memory_test.cpp.
 [[gnu::noinline]] void* operator new(std::size_t size) {
   if (allocations_left >= 0 && allocations_left-- == 0)
     throw std::bad_alloc();
@@ -49,7 +49,7 @@ thread_local std::size_t bytes_held = 0;
 namespace ws::test {
 namespace {
 
-/// The log's lines, without time and level, of all that is logged while it exists.
+/// Collects the lines that are logged while it exists, without time and level.
 class LoggedLines {
  public:
   LoggedLines() : file_(::memfd_create("log", MFD_CLOEXEC)), saved_(::dup(STDERR_FILENO)) {
@@ -90,7 +90,7 @@ const Bytes kSwitching = "HTTP/1.1 101 Switching Protocols\r\n\r\n";            
 const Bytes kPing = hex("89 80 37 fa 21 3d");
 const Bytes kPong = hex("8a 00");
 
-/// The first `size` bytes of the pieces leave. It allocates nothing.
+/// Reports the first `size` bytes of the pieces as sent. Allocates nothing.
 void send(WireLog& wire, std::uint32_t session, std::initializer_list<std::string_view> pieces,
           std::size_t size) {
   std::array<iovec, 3> vectors{};
@@ -106,7 +106,7 @@ TEST(WireLog, LogsWhatTheSocketReallyTook) {
   wire.opened(10, kClient, kServer);
   wire.received(10, as_span(kRequest));
   send(wire, 10, {kSwitching, kPong, hex("81 02") + "hi"}, 39);  // and one byte of the text
-  wire.received(10, {});                                         // nothing came
+  wire.received(10, {});                                         // no bytes
   send(wire, 10, {hex("02") + "hi", "never sent"}, 3);
   wire.sent_fin(10);
   wire.received(10, as_span(kPing + kPing.substr(0, 3)));
@@ -135,7 +135,7 @@ TEST(WireLog, TellsAResetOfOursFromOneOfThePeersAndFromOtherErrors) {
   wire.lost(10, std::make_error_code(std::errc::broken_pipe));
   wire.closed(10);
   wire.lost(10, std::make_error_code(std::errc::broken_pipe));
-  wire.received(11, as_span(kRequest));  // a session that nobody opened
+  wire.received(11, as_span(kRequest));  // a session that was not opened
   EXPECT_EQ(logged.end(),
             (std::vector<std::string>{kDown + "Seq=1 Len=36 HTTP/1.1 101 Switching Protocols",
                                       kDown + "Seq=37 Len=1 WebSocket, header cut",
@@ -222,17 +222,17 @@ TEST(WireLog, HoldsLittleOfASessionAndNothingOfItsHeads) {
   const Bytes message = hex("82 7e ea 60") + Bytes(60'000, 'x');
   const Bytes begun = hex("82 7f 00 00 00 00 ff ff ff ff") + Bytes(100'000, 'x');
   WireLog wire(false);
-  wire.opened(11, kClient, kServer);  // so that the table is there
+  wire.opened(11, kClient, kServer);  // so that the table is allocated
   const std::size_t before = bytes_held;
   wire.opened(10, kClient, kServer);
-  EXPECT_LT(bytes_held - before, 3U * 1024) << "a session of which nothing has come";
+  EXPECT_LT(bytes_held - before, 3U * 1024) << "a session without bytes";
   wire.received(10, as_span(request));
-  EXPECT_GT(bytes_held - before, 24U * 1024) << "a head that is coming";
+  EXPECT_GT(bytes_held - before, 24U * 1024) << "an incomplete head";
   EXPECT_LT(bytes_held - before, 80U * 1024);
   wire.received(10, as_span(rest));
-  EXPECT_LT(bytes_held - before, 3U * 1024) << "a head that has come";
+  EXPECT_LT(bytes_held - before, 3U * 1024) << "a complete head";
   send(wire, 10, {answer}, answer.size());
-  EXPECT_LT(bytes_held - before, 3U * 1024) << "and been answered";
+  EXPECT_LT(bytes_held - before, 3U * 1024) << "an answered head";
   for (int i = 0; i < 3; ++i) {
     wire.received(10, as_span(message));
     send(wire, 10, {message}, message.size());

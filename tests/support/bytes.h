@@ -1,5 +1,5 @@
-// Bytes as a test writes them down, so that they can be held beside a capture: hex with a comment a
-// field, text as text. Nothing here is built with the encoder under test.
+// Bytes as tests write them: hex, with a comment for each field, and text, so that they can be compared with a capture.
+// Nothing here uses the encoder under test.
 #pragma once
 
 #include <sys/mman.h>
@@ -16,10 +16,10 @@
 
 namespace ws::test {
 
-/// A string holds them, so that text can be added to them and GoogleTest prints them.
+/// A string, so that text can be appended and GoogleTest prints it.
 using Bytes = std::string;
 
-/// "81 05" to two bytes; blanks mean nothing.
+/// Converts "81 05" to two bytes; ignores blanks.
 inline Bytes hex(std::string_view digits) {
   Bytes bytes;
   int high = -1;
@@ -30,7 +30,7 @@ inline Bytes hex(std::string_view digits) {
                       : c >= 'a' && c <= 'f'                           ? c - 'a' + 10
                                                                        : -1;
     if (value < 0) {
-      std::fprintf(stderr, "a test has '%c' in its hex\n", c);
+      std::fprintf(stderr, "hex(): '%c' is not a hex digit\n", c);
       std::abort();
     }
     if (high < 0) {
@@ -53,7 +53,7 @@ inline Bytes repeat(std::size_t count, std::string_view part) {
   return bytes;
 }
 
-/// The masking key of the examples in RFC 6455 §5.7, and what a key makes of a payload.
+/// The masking key of the examples in RFC 6455 §5.7, and masking with a key.
 inline constexpr std::string_view kKey = "\x37\xfa\x21\x3d";
 inline Bytes masked(std::string_view payload, std::string_view key = kKey) {
   Bytes bytes(payload);
@@ -73,7 +73,7 @@ inline Bytes server_frame(unsigned byte0, std::string_view payload) {
     bytes += static_cast<char>(i > 4 ? 0 : size >> (8 * (i - 1)) & 0xFFU);
   return bytes.append(payload);
 }
-/// The same as a client sends it.
+/// A frame as a client sends it.
 inline Bytes client_frame(unsigned byte0, std::string_view payload, std::string_view key = kKey) {
   Bytes bytes = server_frame(byte0, payload);
   bytes.resize(bytes.size() - payload.size());
@@ -106,16 +106,16 @@ inline std::string dump(std::string_view bytes, std::size_t cursor = 0) {
   if (bytes.empty())
     text = "    (nothing)";
   if (end < bytes.size())
-    text += "\n    ... " + std::to_string(bytes.size()) + " bytes in all";
+    text += "\n    ... " + std::to_string(bytes.size()) + " bytes in total";
   return text;
 }
 
-/// Memory between two pages that nobody may touch: a read or write one byte outside is a crash.
+/// Memory between two inaccessible pages: a read or write one byte outside crashes.
 class GuardedMemory {
  public:
   explicit GuardedMemory(std::size_t capacity) {
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    usable_ = (capacity + page) / page * page;  // at least one
+    usable_ = (capacity + page) / page * page;  // at least one page
     mapped_ = usable_ + 2 * page;
     void* base = ::mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED)
@@ -133,7 +133,7 @@ class GuardedMemory {
   std::span<std::byte> before_guard(std::string_view bytes) {
     return place(bytes, begin_ + (usable_ - bytes.size()));
   }
-  /// A copy of `bytes` whose first byte lies right behind a guard page.
+  /// A copy of `bytes` whose first byte lies right after a guard page.
   std::span<std::byte> behind_guard(std::string_view bytes) { return place(bytes, begin_); }
 
  private:

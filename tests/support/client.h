@@ -1,4 +1,4 @@
-// A client that knows nothing but bytes, for tests against a server of ours in another thread.
+// A client that sends and receives raw bytes, for tests against a server in another thread.
 #pragma once
 
 #include <sys/socket.h>
@@ -19,8 +19,8 @@
 
 namespace ws::test {
 
-/// Blocking. What does not come within kPatience is reported on standard error, as what was waited for and what had come
-/// instead; the caller gets what had come.
+/// Blocking. If the expected bytes do not arrive within kPatience, `receive…` reports what it expected and received on
+/// standard error, and returns the received bytes.
 class RawClient {
  public:
   static constexpr int kPatience = 10;  ///< seconds
@@ -30,7 +30,7 @@ class RawClient {
     const timeval patience{.tv_sec = kPatience, .tv_usec = 0};
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    // A fixed size: else the kernel receives for this client what it does not read, 32 MiB on some machines.
+    // A fixed size: otherwise the kernel buffers unread bytes for this client, 32 MiB on some machines.
     const int buffer = 256 * 1024;
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_RCVBUF, &buffer, sizeof buffer);
     is_connected_ = ::connect(fd_.get(), server.data(), server.size()) == 0;
@@ -46,7 +46,7 @@ class RawClient {
     }
     return true;
   }
-  /// The next `size` bytes; fewer if the connection ends or the patience does.
+  /// The next `size` bytes; fewer if the connection ends or after kPatience.
   std::string receive(std::size_t size) {
     std::string bytes;
     while (bytes.size() < size && read_more(size - bytes.size(), bytes)) {
@@ -54,7 +54,7 @@ class RawClient {
     report_stall(std::to_string(size) + " bytes", bytes);
     return bytes;
   }
-  /// All bytes up to and with `end`.
+  /// All bytes up to and including `end`.
   std::string receive_until(std::string_view end) {
     std::string bytes;
     while (!bytes.ends_with(end) && read_more(1, bytes)) {
@@ -70,10 +70,10 @@ class RawClient {
     report_stall("the end of the connection", bytes);
     return bytes;
   }
-  /// True if `receive…` ended with the server's FIN; false: with a reset, or not at all.
+  /// True if `receive…` ended with the server's FIN; false after a reset or a timeout.
   [[nodiscard]] bool has_ended_well() const { return has_ended_well_; }
 
-  /// True if `receive…` found the end of the connection, of whatever kind; false if nothing came in time.
+  /// True if `receive…` ended with the server's FIN or a reset; false after a timeout.
   [[nodiscard]] bool has_ended() const { return has_ended_; }
 
   void finish_writing() { ws::finish_writing(fd_); }
@@ -105,7 +105,7 @@ class RawClient {
   bool is_connected_ = false;
   bool has_ended_well_ = false;
   bool has_ended_ = false;
-  bool is_stalled_ = false;  ///< the last read came to the end of the patience
+  bool is_stalled_ = false;  ///< the last read timed out
 };
 
 /// The request of RFC 6455 §1.3, to `path`.

@@ -1,8 +1,8 @@
-// A library to be preloaded (LD_PRELOAD): it counts the system calls and the allocations of a program, in the file
-// that COUNT_CALLS names, which whoever started the program maps as well and reads while it runs.
+// A library to be preloaded (LD_PRELOAD). It counts the system calls and the allocations of a program, in the file that
+// COUNT_CALLS names. The test that starts the program maps the same file and reads it while the program runs.
 //
-// The file is an array of `Record`, one for each of `kCalls` in that order. What a library calls inside itself does
-// not pass here: the C library's own calls, which it binds to itself, are not counted.
+// The file is an array of `Record`, one for each of `kCalls` in that order. Calls inside the C library, which it binds
+// to itself, are not counted.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <malloc.h>
@@ -19,7 +19,7 @@
 #include <cstdlib>
 #include <string_view>
 
-// glibc's own names of the three that dlsym may call: whoever counts these cannot ask dlsym where they are.
+// glibc's own names of three functions that dlsym may call, and which therefore cannot be found by dlsym.
 extern "C" {
 void* __libc_malloc(std::size_t size);
 void* __libc_calloc(std::size_t count, std::size_t size);
@@ -33,7 +33,7 @@ struct Record {
   std::atomic<std::uint64_t> calls;
 };
 
-// All by which bytes could move, those too that wsd does not use: what is counted must not be evaded by another name.
+// All calls that can move bytes, also those that wsd does not use, so that no call replaces a counted one unnoticed.
 constexpr std::array<std::string_view, 28> kCalls = {
     "recv",       "recvfrom",   "recvmsg",       "recvmmsg",      "read",        "readv",
     "send",       "sendto",     "sendmsg",       "sendmmsg",      "write",       "writev",
@@ -51,7 +51,7 @@ consteval std::size_t index_of(std::string_view name) {
 
 constexpr std::size_t kPage = 4096;
 static_assert(sizeof(Record) * kCalls.size() <= kPage);
-/// Memory of ours until the file is mapped in its place: others' constructors may allocate before ours runs.
+/// The file is mapped over this array: other libraries' constructors may allocate before map_records runs.
 alignas(kPage) std::array<Record, kPage / sizeof(Record)> records;
 
 [[gnu::constructor]] void map_records() {
@@ -127,7 +127,7 @@ COUNTED(int, getsockname, (int fd, sockaddr* address, socklen_t* size) noexcept,
 COUNTED(int, getpeername, (int fd, sockaddr* address, socklen_t* size) noexcept,
         (fd, address, size))
 
-// operator new ends here.
+// `operator new` calls these.
 COUNTED(void*, aligned_alloc, (std::size_t alignment, std::size_t size) noexcept, (alignment, size))
 COUNTED(int, posix_memalign, (void** block, std::size_t alignment, std::size_t size) noexcept,
         (block, alignment, size))

@@ -1,4 +1,4 @@
-// What a test draws at random, from a fixed seed: the same on every machine, so that a red run can be had again.
+// Random numbers for tests, from a fixed seed: the same on every machine, so that a failure can be reproduced.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ class Dice {
  public:
   explicit Dice(std::uint64_t seed) : engine_(seed) {}
 
-  /// 0 to below `end`. (The standard's distributions differ from library to library.)
+  /// From 0 to `end` - 1. (The standard's distributions differ between libraries.)
   std::size_t below(std::size_t end) { return static_cast<std::size_t>(engine_() % end); }
   bool one_in(std::size_t n) { return below(n) == 0; }
   char byte() { return static_cast<char>(below(256)); }
@@ -20,7 +20,7 @@ class Dice {
   const T& one_of(const T (&choices)[n]) {
     return choices[below(n)];
   }
-  /// Where `size` bytes are cut into chunks; each has at most `longest` bytes, or a number below it drawn for all.
+  /// Positions that cut `size` bytes into chunks of random sizes, up to a random limit of at most `longest`.
   std::vector<std::size_t> cuts(std::size_t size, std::size_t longest) {
     std::vector<std::size_t> cuts;
     longest = 1 + below(longest);

@@ -1,6 +1,6 @@
-// A connection held against the plain decoder: the same events, and the answers that they call for.
+// Compares a connection with the plain decoder: the same events, and the answers that they require.
 //
-// Tests and fuzzers alike; no GoogleTest here.
+// For tests and fuzzers; must not use GoogleTest.
 #pragma once
 
 #include <optional>
@@ -14,10 +14,10 @@
 
 namespace ws::test {
 
-/// What the application does with a connection, where a test has one.
+/// The behaviour of a test's application.
 struct Application {
-  bool closes_first = false;  ///< our Close leaves before a byte comes
-  bool echoes = false;        ///< text; a binary message it answers with a Close
+  bool closes_first = false;  ///< sends a Close before the first byte is read
+  bool echoes = false;        ///< text; answers a binary message with a Close
 };
 
 inline void install(const Application& application, Stream& stream) {
@@ -33,7 +33,7 @@ inline void install(const Application& application, Stream& stream) {
   }
 }
 
-/// A frame that has to be sent. Of a Close that fails the connection only the code is known.
+/// A frame that must be sent. For a Close that fails the connection, only the code is known.
 struct DueFrame {
   unsigned byte0;
   std::string payload;
@@ -46,7 +46,7 @@ inline std::vector<DueFrame> due_frames(const std::vector<plain::Event>& events,
   std::vector<DueFrame> due;
   bool is_open = true;
   const auto add = [&](unsigned byte0, std::string payload, bool has_any_reason = false) {
-    if (is_open)  // §5.5.1: nothing behind a Close
+    if (is_open)  // §5.5.1: nothing after a Close
       due.push_back({byte0, std::move(payload), has_any_reason});
     if (byte0 == 0x88)
       is_open = false;
@@ -72,7 +72,7 @@ inline std::vector<DueFrame> due_frames(const std::vector<plain::Event>& events,
   return due;
 }
 
-/// `context`: what this end has sent so far, if it may compress.
+/// `context`: the messages that this endpoint has sent; null if it may not compress.
 inline bool is_due(plain::Frame sent, const DueFrame& due, plain::Context* context) {
   if (context != nullptr && (sent.byte0 == 0xC1 || sent.byte0 == 0xC2)) {
     const std::string octets = std::move(sent.payload);
@@ -89,7 +89,7 @@ inline bool is_due(plain::Frame sent, const DueFrame& due, plain::Context* conte
          plain::judge_utf8(sent.payload.substr(2)) == plain::Utf8::kWhole;
 }
 
-/// In the plain decoder's words, which knows of a broken rule its close code alone.
+/// Converts to an event of the plain decoder, which reports only the close code of a broken rule.
 inline plain::Event to_plain(const Step& step) {
   using Kind = plain::Event::Kind;
   switch (step.type) {
@@ -108,7 +108,7 @@ inline plain::Event to_plain(const Step& step) {
   }
 }
 
-/// Likewise.
+/// Converts to a list of the plain parser.
 inline std::optional<plain::Extensions> to_plain(
     const std::optional<std::vector<Extension>>& extensions) {
   if (!extensions.has_value())
@@ -132,14 +132,14 @@ inline std::string to_string(const plain::Event& event) {
          dump(event.payload);
 }
 
-/// Where a connection that was given `stream` and the plain decoder part; empty if they agree.
+/// The first difference between the `outcome` of `stream` and the plain decoder; empty if they agree.
 inline std::string difference_from_plain(const Stream& stream, const Application& application,
                                          const Outcome& outcome) {
   const bool is_server = stream.role == Role::kServer;
   plain::Settings settings = {.is_from_client = is_server,
                               .largest_message = stream.limits.message,
                               .most_frames = stream.limits.fragments};
-  std::optional<plain::Context> context;  // of what this end sends
+  std::optional<plain::Context> context;  // of the messages that this endpoint sends
   if (stream.deflate.has_value()) {
     const bool client_takes_over = !stream.deflate->client_no_context_takeover;
     const bool server_takes_over = !stream.deflate->server_no_context_takeover;
@@ -151,24 +151,24 @@ inline std::string difference_from_plain(const Stream& stream, const Application
   for (std::size_t i = 0; i < std::max(events.size(), outcome.steps.size()); ++i) {
     const std::string which = "event " + std::to_string(i + 1) + ": ";
     if (i >= outcome.steps.size())
-      return which + "lacks " + to_string(events[i]);
+      return which + "missing: " + to_string(events[i]);
     const plain::Event got = to_plain(outcome.steps[i]);
     if (i >= events.size())
-      return which + "should not be, and is " + to_string(got);
+      return which + "unexpected: " + to_string(got);
     if (got != events[i])
-      return which + "should be " + to_string(events[i]) + "\nand is " + to_string(got);
+      return which + "expected " + to_string(events[i]) + "\nbut got " + to_string(got);
   }
 
   const std::vector<DueFrame> due = due_frames(events, application);
   const std::vector<plain::Frame> sent = plain::read_frames(outcome.sent);
   if (sent.size() != due.size()) {
-    return "sent " + std::to_string(sent.size()) + " frames, and " + std::to_string(due.size()) +
-           " are due";
+    return "sent " + std::to_string(sent.size()) + " frames, but " + std::to_string(due.size()) +
+           " were expected";
   }
   for (std::size_t i = 0; i < sent.size(); ++i) {
     if (!is_due(sent[i], due[i], context.has_value() ? &*context : nullptr) ||
         sent[i].is_masked == is_server)
-      return "frame " + std::to_string(i + 1) + " that was sent is another\n" + dump(outcome.sent);
+      return "frame " + std::to_string(i + 1) + " that was sent differs\n" + dump(outcome.sent);
   }
   return {};
 }

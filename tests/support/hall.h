@@ -8,7 +8,7 @@
 
 namespace ws::test {
 
-/// Joins whoever opens it, and otherwise leaves the room to the test.
+/// Adds each opened session to the room, and does nothing else.
 class Hall final : public Endpoint {
  public:
   explicit Hall(Room& room) : room_(room) {}

@@ -1,4 +1,4 @@
-// A server of its own for a test, with an endpoint that does what its clients say.
+// A server for one test, with an endpoint that executes its clients' commands.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -28,7 +28,7 @@ inline constexpr unsigned kCloseFrame = 0x88;
 inline constexpr unsigned kPingFrame = 0x89;
 inline constexpr unsigned kPongFrame = 0x8A;
 
-/// What happened to an endpoint, in order. Written in the server's thread, read in the test's.
+/// The events of an endpoint, in order. Written in the server's thread, read in the test's.
 class Diary {
  public:
   void write(const std::string& line) {
@@ -36,7 +36,7 @@ class Diary {
     lines_.push_back(line);
     changed_.notify_all();
   }
-  /// The lines, once there are `count`. If they do not come, the test fails and gets those that came.
+  /// Waits for `count` lines. After a timeout the test fails, and the lines so far are returned.
   std::vector<std::string> lines(std::size_t count) {
     std::unique_lock lock(mutex_);
     EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(RawClient::kPatience),
@@ -54,7 +54,7 @@ class Diary {
 
 using Lines = std::vector<std::string>;
 
-/// Does what the message says, and writes down what it is told.
+/// Executes the command in each message, and records all events in the diary.
 class Obedient final : public Endpoint {
  public:
   int admit(const Opening& opening) override {
@@ -126,10 +126,10 @@ class Obedient final : public Endpoint {
     return session.send(Opcode::kText, {std::as_bytes(std::span(text))});
   }
 
-  static constexpr std::size_t kPassedOn = 16 * 1024 * 1024;  ///< more than a socket takes
+  static constexpr std::size_t kPassedOn = 16 * 1024 * 1024;  ///< more than a socket buffers
   Diary diary;
   std::atomic<int> flooded{0};
-  std::atomic<bool> is_halted{false};  ///< by "halt", until the test goes on
+  std::atomic<bool> is_halted{false};  ///< by "halt", until the test clears it
 
  private:
   Session* remembered_ = nullptr;

@@ -1,13 +1,13 @@
-// A second decoder of what comes behind the handshake, for tests to hold the first one against.
+// A second decoder of the frames after the handshake. Tests compare the first one with it.
 //
-// Written from RFC 6455, and RFC 7692 for compressed messages, alone: it shares no line with protocol/, neither code nor tables. It is
-// given a stream whole, copies as it likes, judges a text anew with each frame, throws what stops
-// it, and is slow; in return each rule is a line that can be held beside the standard.
+// Written only from RFC 6455, and RFC 7692 for compressed messages: it shares no code and no tables with protocol/. It
+// decodes a whole stream at once, copies freely, validates a text again with each frame, throws on the first error, and
+// is slow. In return, each rule is one line that can be compared with the standard.
 //
-// What the standard leaves open is settled as protocol/frame/connection.h documents it: a rule of a byte
-// of the header is judged with that byte, a rule of the whole header with its last one, and text
-// with each byte that is there; the message limit comes before the limit of fragments. A compressed message
-// is judged as far as what is there of it inflates.
+// Where the standard leaves a choice, it does as protocol/frame/connection.h documents: a rule about one byte of the
+// header is checked at that byte, a rule about the whole header at its last byte, and text at each byte that has
+// arrived; the message limit is checked before the limit of fragments. A compressed message is validated as far as the
+// bytes that have arrived can be inflated.
 #pragma once
 
 #include <algorithm>
@@ -24,10 +24,10 @@
 namespace ws::plain {
 
 struct Settings {
-  bool is_from_client = true;  ///< whose stream it is: a client masks, a server does not
+  bool is_from_client = true;  ///< the sender of the stream: a client masks, a server does not
   std::uint64_t largest_message = 16 * 1024 * 1024;
   std::uint64_t most_frames = 131'072;  ///< of one message
-  /// Of permessage-deflate, if that was agreed on:
+  /// For permessage-deflate, if it was negotiated:
   struct Deflate {
     bool keeps_context = true;
     std::uint64_t largest_compressed = 32 * 1024 * 1024;
@@ -39,7 +39,7 @@ struct Event {
   enum class Kind { kText, kBinary, kPing, kPong, kClose, kFailed };
   Kind kind;
   std::string payload;  ///< of a Close: its reason
-  unsigned code = 0;    ///< of a Close: its code, 1005 if it had none; of kFailed: the one due
+  unsigned code = 0;    ///< of a Close: its code, 1005 if it had none; of kFailed: the one to send
   friend bool operator==(const Event&, const Event&) = default;
 };
 
@@ -54,7 +54,7 @@ struct Failed {  // thrown
 };
 struct Ended {};  // thrown: the stream ends here
 
-/// The bytes that have not been looked at.
+/// The bytes that have not been read.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -90,14 +90,14 @@ inline std::string unmask(std::string_view payload, std::string_view key) {
   return plain;
 }
 
-// RFC 3629 §3, by the numbers that the characters stand for.
+// RFC 3629 §3, by the code points of the characters.
 enum class Utf8 { kWhole, kUnfinished, kBroken };
 inline Utf8 judge_utf8(std::string_view text) {
   Reader in(text);
   while (!in.is_empty()) {
     const std::uint64_t first = in.number(1);
-    unsigned more = 0;         // octets behind the first one
-    std::uint64_t lowest = 0;  // number that needs so many
+    unsigned more = 0;         // octets after the first one
+    std::uint64_t lowest = 0;  // code point that needs this many
     std::uint64_t value = 0;
     if (first < 0b1000'0000) {
       value = first;
@@ -116,7 +116,7 @@ inline Utf8 judge_utf8(std::string_view text) {
         return Utf8::kBroken;
       value = value * 0b100'0000 + next % 0b100'0000;
     }
-    // The octets that did not come can make of it any number from `from` to `to`.
+    // With the missing octets, the code point can be any from `from` to `to`.
     std::uint64_t from = value;
     std::uint64_t to = value;
     for (unsigned i = 0; i < more; ++i) {
@@ -178,12 +178,12 @@ class Decoder {
     const bool fin = byte0 >= 0x80;
     const std::uint64_t opcode = byte0 % 0x10;
     if (byte0 / 0x10 % 0x4 != 0)
-      throw Failed{1002};  // §5.2: RSV2 or RSV3, which no extension has given a meaning
+      throw Failed{1002};  // §5.2: RSV2 or RSV3, which no extension defines
     const bool rsv1 = byte0 / 0x40 % 2 != 0;
     if (rsv1 && (!settings_.deflate.has_value() || (opcode != 0x1 && opcode != 0x2)))
-      throw Failed{1002};  // §5.2, and RFC 7692 §6: not on a control frame, nor on a continuation
+      throw Failed{1002};  // §5.2, and RFC 7692 §6: not on a control frame or a continuation
     if ((opcode > 0x2 && opcode < 0x8) || opcode > 0xA)
-      throw Failed{1002};  // §5.2: an opcode that is reserved
+      throw Failed{1002};  // §5.2: a reserved opcode
     const bool is_control = opcode >= 0x8;
     if (is_control && !fin)
       throw Failed{1002};  // §5.5
@@ -198,7 +198,7 @@ class Decoder {
     if (length == 126) {
       length = in.number(2);
       if (length <= 125)
-        throw Failed{1002};  // §5.2: the fewest bytes that will do
+        throw Failed{1002};  // §5.2: the minimal number of bytes
     } else if (length == 127) {
       length = in.number(8);
       if (length <= 65535 || length > 0x7FFF'FFFF'FFFF'FFFF)
@@ -264,7 +264,7 @@ class Decoder {
     is_in_message_ = false;
     if (is_compressed_ &&
         !context_.end(octets_, static_cast<std::size_t>(settings_.largest_message) + 1))
-      throw Failed{1007};  // RFC 7692 §7.2.2: there is nothing else that it can be
+      throw Failed{1007};  // RFC 7692 §7.2.2: the message does not end as it must
     if (is_text_ && judge_utf8(message_) != Utf8::kWhole)
       throw Failed{1007};  // §8.1
     events_.push_back({is_text_ ? Event::Kind::kText : Event::Kind::kBinary, message_});
@@ -281,7 +281,7 @@ class Decoder {
     }
   }
 
-  // §5.5.1: nothing, or a code of two bytes and a reason.
+  // §5.5.1: no payload, or a code of two bytes and a reason.
   void take_close(const std::string& payload) {
     if (payload.empty()) {
       events_.push_back({Event::Kind::kClose, "", 1005});
@@ -306,8 +306,8 @@ class Decoder {
   bool is_text_ = false;
   bool is_compressed_ = false;
   std::uint64_t frames_ = 0;  // of the message
-  std::string octets_;        // of its frames
-  std::string message_;       // what they come to
+  std::string octets_;        // the payloads of its frames
+  std::string message_;       // the octets, inflated if compressed
   Context context_;
 };
 
@@ -315,7 +315,7 @@ inline std::vector<Event> decode(std::string_view stream, const Settings& settin
   return Decoder(settings).decode(stream);
 }
 
-/// What an endpoint sent, as frames; judges nothing. Throws Ended if the last one is cut.
+/// Splits the bytes that an endpoint sent into frames, without validation. Throws Ended if the last one is cut.
 inline std::vector<Frame> read_frames(std::string_view sent) {
   std::vector<Frame> frames;
   Reader in(sent);

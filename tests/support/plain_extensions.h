@@ -1,5 +1,5 @@
-// A second reader of Sec-WebSocket-Extensions, character by character along the grammar of RFC 6455 §9.1. It shares no
-// line with protocol/.
+// A second parser of Sec-WebSocket-Extensions. It follows the grammar of RFC 6455 §9.1 character by character, and
+// shares no code with protocol/.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ class ExtensionReader {
  public:
   explicit ExtensionReader(std::string_view text) : text_(text) {}
 
-  // 1#extension. RFC 9110 §5.6.1: a recipient also takes empty elements.
+  // 1#extension. RFC 9110 §5.6.1: a recipient also accepts empty elements.
   std::optional<Extensions> list() {
     Extensions extensions;
     for (;;) {
@@ -52,7 +52,7 @@ class ExtensionReader {
     return true;
   }
 
-  // extension-param = token [ "=" ( token | quoted-string ) ], and what is in quotes has to be a token
+  // extension-param = token [ "=" ( token | quoted-string ) ], and the text in quotes must be a token
   bool read_parameter(std::string& extension) {
     if (!read_token(extension))
       return false;
@@ -65,7 +65,7 @@ class ExtensionReader {
       return read_token(extension);
     std::string value;
     while (!next_is('"')) {
-      next_is('\\');  // then any character stands for itself
+      next_is('\\');  // the next character is literal
       if (is_at_end())
         return false;
       value += text_[at_++];
@@ -103,7 +103,7 @@ class ExtensionReader {
   std::size_t at_ = 0;
 };
 
-/// Those that these fields list; nullopt if one of them breaks the grammar.
+/// The extensions that all fields list; nullopt if one field breaks the grammar.
 inline std::optional<Extensions> read_extensions(const std::vector<std::string>& fields) {
   Extensions all;
   for (const std::string& field : fields) {

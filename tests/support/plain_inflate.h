@@ -1,5 +1,5 @@
-// The plain decoder's half of permessage-deflate: RFC 7692 §7.2.2, by zlib on all that is there of a message, with
-// the text before it in its window.
+// permessage-deflate for the plain decoder: RFC 7692 §7.2.2. zlib inflates all bytes of a message that have arrived,
+// with the previous text as the window.
 #pragma once
 
 #include <cstddef>
@@ -15,18 +15,18 @@ inline constexpr std::size_t kWindow = 32768;
 inline constexpr std::string_view kTail{"\x00\x00\xff\xff", 4};
 
 struct Inflated {
-  std::string text;        ///< as far as it goes, but no more than was asked for
-  bool is_broken = false;  ///< and no further
-  bool is_at_end = false;  ///< of a block, and of a byte
+  std::string text;        ///< at most the requested number of bytes
+  bool is_broken = false;  ///< the octets after `text` are invalid
+  bool is_at_end = false;  ///< at the end of a block and of a byte
 };
 
-/// What `octets`, which look back at `before`, come to: `most` bytes at most. `flush`: Z_SYNC_FLUSH goes as far as the
-/// bits go; Z_BLOCK stops behind the last block, for `is_at_end`.
+/// Inflates `octets`, with `before` as the window, to at most `most` bytes. `flush`: Z_SYNC_FLUSH consumes all bits;
+/// Z_BLOCK stops after the last block, for `is_at_end`.
 inline Inflated inflate(std::string_view octets, std::string_view before, std::size_t most,
                         int flush) {
   z_stream zlib{};
   Inflated inflated;
-  // A stream of its own for what is behind a block with BFINAL: for zlib that one ends the first.
+  // A new zlib stream for each part after a block with BFINAL, which ends a stream for zlib.
   const auto begin = [&] {
     if (inflateInit2(&zlib, -15) != Z_OK)
       std::abort();
@@ -44,8 +44,8 @@ inline Inflated inflate(std::string_view octets, std::string_view before, std::s
     const std::size_t room = std::min(sizeof piece, most - inflated.text.size());
     zlib.next_out = reinterpret_cast<Bytef*>(piece);
     zlib.avail_out = static_cast<uInt>(room);
-    // data_type tells that a block ended (128), that it was the last (64), and how many bits of a
-    // byte are left over (1 to 7), which BFINAL makes padding.
+    // data_type tells that a block ended (128), that it was the last (64), and how many bits of the last byte are
+    // unused (1 to 7), which are padding after BFINAL.
     const int status = ::inflate(&zlib, flush);
     inflated.text.append(piece, room - zlib.avail_out);
     inflated.is_broken = status == Z_DATA_ERROR;
@@ -63,17 +63,16 @@ inline Inflated inflate(std::string_view octets, std::string_view before, std::s
   return inflated;
 }
 
-/// One direction's messages, one after the other.
+/// Inflates the messages of one direction, one after the other.
 class Context {
  public:
   explicit Context(bool takes_over) : takes_over_(takes_over) {}
 
-  /// Of a message that is not whole.
+  /// Inflates a part of a message.
   Inflated look_at(std::string_view octets, std::size_t most) const {
     return inflate(octets, before_, most, Z_SYNC_FLUSH);
   }
-  /// A message that is whole: is it sound? What a sender has left off its end is the end of an empty block, and no
-  /// part of the text.
+  /// Ends a message; true if it is valid: the tail that the sender removed ends an empty block and adds no text.
   bool end(std::string_view octets, std::size_t most) {
     const Inflated without = look_at(octets, most);
     const Inflated with = inflate(std::string(octets).append(kTail), before_, most, Z_BLOCK);

@@ -1,6 +1,6 @@
-// One stream, given to a connection in one way: what comes of it, and what no stream may do.
+// Gives a connection one stream in one way, and checks the invariants that hold for every stream.
 //
-// Tests (stream.h) and fuzzers alike; no GoogleTest here.
+// For tests (stream.h) and fuzzers; must not use GoogleTest.
 #pragma once
 
 #include <cstdint>
@@ -17,13 +17,13 @@
 
 namespace ws::test {
 
-/// An event, its payload copied.
+/// An event with a copy of its payload.
 struct Step {
   Event::Type type = Event::Type::kNeedMore;
   Bytes payload{};
   Error error = Error::kNone;
   std::uint16_t code = 0;
-  std::size_t with = 0;  ///< bytes of the stream that had come; as an expectation, 0: do not care
+  std::size_t with = 0;  ///< bytes of the stream received so far; as an expectation, 0: any number
 };
 inline Step text(Bytes payload) {
   return {.type = Event::Type::kText, .payload = std::move(payload)};
@@ -40,7 +40,7 @@ inline Step pong(Bytes payload) {
 inline Step closed(std::uint16_t code, Bytes reason = {}) {
   return {.type = Event::Type::kClose, .payload = std::move(reason), .code = code};
 }
-/// `with`: how many bytes of the stream are enough to see that the rule is broken.
+/// `with`: the number of bytes after which the broken rule must be detected.
 inline Step failed(Error error, std::size_t with = 0) {
   return {.type = Event::Type::kFailed, .error = error, .code = describe(error).code, .with = with};
 }
@@ -53,12 +53,12 @@ inline Bytes close_frame(std::uint16_t code, std::string_view reason = {}) {
   bytes += static_cast<char>(code & 0xFF);
   return bytes.append(reason);
 }
-/// The one it sends when it fails the connection.
+/// The Close frame that it sends when it fails the connection.
 inline Bytes failing_close(Error error) {
   return close_frame(describe(error).code, describe(error).text);
 }
 
-/// A client's frames carry the key of RFC 6455 §5.7.
+/// Client connections mask with the key of RFC 6455 §5.7.
 inline MaskingKey key_of_the_examples() {
   return {std::byte{0x37}, std::byte{0xfa}, std::byte{0x21}, std::byte{0x3d}};
 }
@@ -72,12 +72,12 @@ inline Bytes flatten(const Output& out) {
 struct Stream {
   Role role = Role::kServer;
   Limits limits{};
-  std::optional<DeflateParameters> deflate{};  ///< what was agreed on
+  std::optional<DeflateParameters> deflate{};  ///< as negotiated
   DeflateSettings deflate_settings{};
   Bytes input{};
   std::vector<Step> events{};
   Bytes sent{};
-  /// What the application does before the first byte, and after each event.
+  /// The application's actions before the first byte, and after each event.
   std::function<void(Connection&, Output&)> first{};
   std::function<void(Connection&, const Event&, Output&)> then{};
 };
@@ -86,7 +86,7 @@ struct Stream {
 struct Way {
   std::string name;
   std::vector<std::size_t> cuts;  ///< where a read ends and the next begins
-  bool behind_guard = false;      ///< else it ends before one
+  bool behind_guard = false;  ///< the input starts after a guard page; otherwise it ends before one
   bool has_empty_reads = false;
   bool releases = false;  ///< calls release() after each event
 };
@@ -97,10 +97,10 @@ struct Outcome {
   bool is_open = false;
   bool is_finished = false;
   bool is_mid_message = false;
-  std::string complaint;  ///< what no stream may do
+  std::string complaint;  ///< the invariant that does not hold
 };
 
-/// Does `sent` end where a frame of it ends?
+/// True if `sent` ends at the end of a frame.
 inline bool is_whole_frames(const Bytes& sent, Role role) {
   Dissector dissector(role == Role::kServer ? Sender::kServer : Sender::kClient, 0);
   dissector.expect_frames();
@@ -140,9 +140,9 @@ inline Outcome run(const Stream& stream, const Way& way, GuardedMemory& memory) 
           outcome.complaint = "the input grew";
         if (event.type == Event::Type::kNeedMore) {
           if (!in.empty())
-            outcome.complaint = "asked for more and left some";
+            outcome.complaint = "asked for more but left input";
           if (!out.empty())
-            outcome.complaint = "sent something without an event";
+            outcome.complaint = "sent bytes without an event";
           break;
         }
         outcome.steps.push_back({.type = event.type,
@@ -156,7 +156,8 @@ inline Outcome run(const Stream& stream, const Way& way, GuardedMemory& memory) 
         if (way.releases)
           connection.release();
       }
-      std::ranges::fill(all, std::byte{0xEE});  // what is still needed of it must have been kept
+      std::ranges::fill(all,
+                        std::byte{0xEE});  // the connection must have copied the bytes it needs
     };
 
     if (stream.first)
@@ -174,14 +175,14 @@ inline Outcome run(const Stream& stream, const Way& way, GuardedMemory& memory) 
     outcome.is_finished = connection.is_finished();
     outcome.is_mid_message = connection.is_mid_message();
     if (!outcome.is_mid_message && budget.used() != 0 && !stream.deflate.has_value())
-      outcome.complaint = "holds memory for nothing";
+      outcome.complaint = "holds memory between messages";
     if (outcome.is_finished && outcome.is_mid_message)
-      outcome.complaint = "holds bytes for ever";
+      outcome.complaint = "has finished but holds a partial message";
   }
   if (budget.used() != 0)
-    outcome.complaint = "kept memory beyond its life";
+    outcome.complaint = "did not release its memory";
   if (!is_whole_frames(outcome.sent, stream.role))
-    outcome.complaint = "sent something else than whole frames";
+    outcome.complaint = "sent a partial frame";
   return outcome;
 }
 

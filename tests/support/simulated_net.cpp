@@ -47,7 +47,7 @@ std::shared_ptr<SimulatedConnection> World::connect(Peer& peer, std::size_t wind
 
 World::World(std::uint64_t seed) : dice(seed) {
   if (the_world != nullptr)
-    throw std::logic_error("there is a world already");
+    throw std::logic_error("a World already exists");
   the_world = this;
 }
 
@@ -191,7 +191,7 @@ void World::watch(int descriptor, std::uint32_t events, EventLoop::Token token) 
   watched.token = token;
 }
 
-/// A connection that waits, or -EAGAIN.
+/// A waiting connection, or -EAGAIN.
 int World::accept() {
   if (waiting_.empty())
     return -EAGAIN;
@@ -255,7 +255,7 @@ int World::take_error(int descriptor) {
   return asked.has_reset_arrived_ && !std::exchange(asked.is_error_told_, true) ? ECONNRESET : 0;
 }
 
-/// epoll(7): EPOLLERR and EPOLLHUP are reported whatever is asked for.
+/// epoll(7): EPOLLERR and EPOLLHUP are reported even if they were not requested.
 std::uint32_t World::readiness(const Descriptor& descriptor) const {
   if (descriptor.connection == nullptr) {
     if (descriptor.token.slot == EventLoop::kWakeSlot)
@@ -298,13 +298,13 @@ std::vector<World::Ready> World::wait(int timeout) {
     std::uint32_t events = readiness(descriptor);
     if (descriptor.connection != nullptr && descriptor.events == EPOLLIN && events == 0 &&
         dice.one_in(2000)) {
-      events = EPOLLIN;  // select(2): what was reported may be gone when it is read
+      events = EPOLLIN;  // select(2): reported data may be gone before it is read
       ++tally.stale;
     }
     if (events == 0 || dice.one_in(4))
       continue;
     ready.push_back({descriptor.token, events});
-    // To a server that reads, it is reported again until all bytes have been read.
+    // While the server reads, the error is reported until all bytes have been read.
     if ((events & EPOLLERR) != 0 && (descriptor.events & EPOLLIN) == 0 &&
         ++descriptor.connection->hangups_ > 1)
       fail("the server does not close a connection that was reset");

@@ -1,5 +1,5 @@
 // A simulated network and clock. All random numbers come from one seed: the same seed gives the same events. It uses no
-// socket and no thread, and no real time but in the Date field of refusals.
+// socket and no thread, and no real time except in the Date field of refusals.
 //
 // simulated_net.cpp defines all functions of fd.cpp, socket.cpp and event_loop.cpp in server/net/. In a program that
 // links it beside the static fbf_server these definitions are used: the linker extracts a member of an archive only for
@@ -9,9 +9,9 @@
 //      client ── unsent │ on the wire │ arrived ──receive──▶ server
 //      client ◀───────────────────── on the wire │ ◀──send── server
 //
-// In each turn of the loop, instead of epoll_wait: the clients act; some bytes, FINs and resets move; the clock moves.
-// Some of the ready descriptors are then dispatched in random order. The others are reported in a later turn, because
-// the loop is level-triggered.
+// In each iteration of the loop, instead of epoll_wait: the clients act; some bytes, FINs and resets move; the clock
+// moves. Some of the ready descriptors are then dispatched in random order. The others are reported in a later
+// iteration, because the loop is level-triggered.
 //
 // Descriptors from kFirstDescriptor on are simulated. The others are the kernel's: a worker opens /dev/null.
 #pragma once
@@ -31,7 +31,7 @@
 
 namespace ws::test {
 
-/// A client, as the network calls it.
+/// The functions of a client that the network calls.
 class Peer {
  public:
   virtual void receive(std::string_view bytes) = 0;
@@ -64,9 +64,9 @@ class SimulatedConnection {
 
   void send(std::string_view bytes) { unsent_.append(bytes); }
   void finish_writing() { is_finishing_ = true; }
-  /// The peer is told nothing more.
+  /// The peer gets no further calls.
   void reset();
-  /// Receives nothing before that turn of the loop.
+  /// Receives nothing before this iteration of the loop.
   void read_from(std::uint64_t turn) { reads_from_ = turn; }
   /// Times that the server stopped reading before it sent FIN.
   [[nodiscard]] std::size_t times_unread() const { return times_unread_; }
@@ -91,7 +91,7 @@ class SimulatedConnection {
   bool is_finishing_ = false;
   bool has_fin_arrived_ = false;
   bool has_reset_arrived_ = false;
-  bool is_error_told_ = false;  ///< the server has been told of the reset: by one call, as in Linux
+  bool is_error_told_ = false;  ///< one call has reported the reset to the server, as in Linux
   std::size_t hangups_ = 0;     ///< times that the reset was reported while the server did not read
   std::size_t times_unread_ = 0;
   // Server to client.
@@ -116,7 +116,7 @@ class World {
   [[nodiscard]] static World& current();
 
   Dice dice;
-  /// Called in each turn of the loop: the clients act.
+  /// Called in each iteration of the loop: the clients act.
   std::function<void()> turn;
 
   /// Connects to the listener.
@@ -133,8 +133,7 @@ class World {
   [[nodiscard]] std::int64_t now() const { return now_; }
   [[nodiscard]] std::size_t open_descriptors() const;
 
-  /// How often the network made the server's work hard. A test asserts on them, so that it cannot pass in a world that is
-  /// too easy.
+  /// Counts of the difficult cases. A test asserts on them, so that it cannot pass without difficult cases.
   struct Tally {
     std::size_t short_writes = 0;
     std::size_t refused_writes = 0;
@@ -143,7 +142,7 @@ class World {
   Tally tally;
   std::size_t unwatchable = 0;  ///< connections whose EventLoop::add is still to fail
 
-  // --- For the functions of server/net/. Results are as of the system calls: a size, or a negative errno.
+  // --- For the functions of server/net/. They return what the system calls return: a size, or a negative errno.
 
   int open_descriptor(std::shared_ptr<SimulatedConnection> connection);
   void close(int descriptor);
@@ -160,7 +159,7 @@ class World {
     EventLoop::Token token;
     std::uint32_t events;
   };
-  /// What epoll_wait would return; `timeout` in ms, -1: none.
+  /// Like epoll_wait; `timeout` in ms, -1: none.
   [[nodiscard]] std::vector<Ready> wait(int timeout);
   void throw_failure() const;
 
@@ -168,7 +167,7 @@ class World {
   struct Descriptor {
     bool is_open = false;
     std::shared_ptr<SimulatedConnection>
-        connection;  ///< null: a listener, or one of the loop's own
+        connection;  ///< null: a listener, or the loop's own descriptor
     bool is_watched = false;
     std::uint32_t events = 0;
     EventLoop::Token token{};

@@ -1,5 +1,5 @@
-"""A pytest plugin for failures that teach. A test that stalls fails at the line where it waits, before CTest would kill
-pytest and lose all that was captured; and a command that timed out is shown with what it had written."""
+"""A pytest plugin for better failure reports. A test that stalls fails at the line where it waits, before CTest kills
+pytest and the captured output is lost; and the report of a command that timed out includes its output."""
 
 import faulthandler
 import os
@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-SPARE = 20  # seconds before CTest's timeout: enough to end what the test has started, and to report
-AGAIN = 5  # seconds, for an end of the test that stalls too
+SPARE = 20  # seconds before CTest's timeout: enough to end the test's processes, and to report
+AGAIN = 5  # seconds until the next interrupt, if the test's cleanup stalls too
 
 
 def pytest_sessionstart(session):
@@ -38,4 +38,4 @@ def pytest_runtest_makereport(call):
     if isinstance(error, subprocess.TimeoutExpired):
         for name, output in (("standard output", error.stdout), ("standard error", error.stderr)):
             text = output.decode(errors="replace") if isinstance(output, bytes) else output
-            report.sections.append((f"{name} of the command that timed out", text or "nothing had come"))
+            report.sections.append((f"{name} of the command that timed out", text or "no output"))

@@ -1,4 +1,4 @@
-// One stream, run in every way that could make a difference, from one description of it:
+// Runs one stream, from one description, in every way that could make a difference:
 //
 //     expect_stream({.input = hex("81 85"             // FIN, text; masked, 5 bytes
 //                                 "37 fa 21 3d"       // masking key
@@ -6,10 +6,9 @@
 //                    .events = {text("Hello")}});
 //
 // The ways: whole; byte by byte; cut at every point, and in short streams at every two points; with
-// empty reads in between. The bytes end right before a guard page or start right behind one, and
-// are overwritten as soon as they were used. In all of them the same events come out, each with the
-// same byte of the stream, and the same bytes go out, in whole frames; and the memory that was
-// taken is given back.
+// empty reads in between. The input ends right before a guard page or starts right after one, and is
+// overwritten after use. In every way, the same events must occur, each at the same byte of the
+// stream, the same bytes must be sent, in whole frames, and all memory must be released.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -21,8 +20,8 @@
 
 namespace ws::test {
 
-/// Why `got` is not what it should be; empty if it is. `reference`, from single bytes, says with
-/// which byte each event is to come.
+/// How `got` differs from the expected outcome; empty if it does not. `reference`, from single bytes, tells at
+/// which byte each event must occur.
 inline std::string difference(const Stream& stream, const Way& way, const Outcome& got,
                               const Outcome& reference) {
   std::string why = got.complaint;
@@ -35,7 +34,7 @@ inline std::string difference(const Stream& stream, const Way& way, const Outcom
       break;
   }
   if (same < std::max(got.steps.size(), stream.events.size())) {
-    why += "event " + std::to_string(same + 1) + " is another; ";
+    why += "event " + std::to_string(same + 1) + " differs; ";
   } else {
     for (std::size_t i = 0; i < got.steps.size() && i < reference.steps.size(); ++i) {
       const auto end = std::ranges::lower_bound(way.cuts, reference.steps[i].with);
@@ -47,7 +46,7 @@ inline std::string difference(const Stream& stream, const Way& way, const Outcom
     }
     for (std::size_t i = 0; i < stream.events.size() && i < reference.steps.size(); ++i) {
       if (stream.events[i].with != 0 && stream.events[i].with != reference.steps[i].with) {
-        why += "event " + std::to_string(i + 1) + " comes with another byte; ";
+        why += "event " + std::to_string(i + 1) + " occurs at another byte; ";
       }
     }
   }
@@ -55,35 +54,35 @@ inline std::string difference(const Stream& stream, const Way& way, const Outcom
     why += "other bytes were sent; ";
   if (got.is_open != reference.is_open || got.is_finished != reference.is_finished ||
       got.is_mid_message != reference.is_mid_message) {
-    why += "its state is another than after single bytes; ";
+    why += "its state differs from that after single bytes; ";
   }
   if (why.empty())
     return why;
   const std::size_t cursor =
       got.steps.empty() ? 0 : got.steps[std::min(same, got.steps.size() - 1)].with;
   return "given " + way.name + ": " + why + "\nevents so far:\n" + to_string(got.steps) +
-         "expected:\n" + to_string(stream.events) + "bytes that came, to the cursor:\n" +
+         "expected:\n" + to_string(stream.events) + "input, to the cursor:\n" +
          dump(stream.input, cursor) + "\nbytes sent:\n" + dump(got.sent) + "\nexpected:\n" +
          dump(stream.sent) + "\n";
 }
 
-/// The ways that a stream of `size` bytes is worth.
+/// The ways to give a stream of `size` bytes.
 inline std::vector<Way> ways(std::size_t size) {
   std::vector<std::size_t> every;
   for (std::size_t i = 1; i < size; ++i)
     every.push_back(i);
   std::vector<Way> all = {
       {.name = "byte by byte", .cuts = every},
-      {.name = "byte by byte behind a guard page",
+      {.name = "byte by byte after a guard page",
        .cuts = every,
        .behind_guard = true,
        .releases = true},
       {.name = "byte by byte with empty reads between", .cuts = every, .has_empty_reads = true},
       {.name = "whole before a guard page", .cuts = {}},
-      {.name = "whole behind a guard page", .cuts = {}, .behind_guard = true},
+      {.name = "whole after a guard page", .cuts = {}, .behind_guard = true},
       {.name = "whole, released", .cuts = {}, .releases = true},
   };
-  // Every cut of a long stream would say nothing new: those near its ends, and each power of two.
+  // A long stream is cut only near its ends and at each power of two.
   if (size > 400) {
     std::erase_if(every,
                   [&](std::size_t i) { return i > 64 && size - i > 64 && (i & (i - 1)) != 0; });
@@ -100,7 +99,7 @@ inline std::vector<Way> ways(std::size_t size) {
   return all;
 }
 
-/// `file` and `line`: of the caller, whose failure it is. (clang 14 lacks std::source_location.)
+/// `file` and `line`: of the caller, for the failure message. (clang 14 lacks std::source_location.)
 inline void expect_stream(const Stream& stream, const char* file = __builtin_FILE(),
                           int line = __builtin_LINE()) {
   GuardedMemory memory(stream.input.size());
@@ -111,7 +110,7 @@ inline void expect_stream(const Stream& stream, const char* file = __builtin_FIL
     const std::string why = difference(stream, way, outcome, reference);
     if (!why.empty()) {
       ADD_FAILURE_AT(file, line) << why;
-      return;  // the others would say the same
+      return;  // the other ways would fail too
     }
   }
 }

@@ -1,4 +1,4 @@
-// zlib used directly, so that permessage-deflate is judged by something else than our use of it. RFC 7692 §7.2
+// zlib used directly, so that permessage-deflate is tested independently of our code. RFC 7692 §7.2
 #pragma once
 
 #include <cstdlib>
@@ -11,7 +11,7 @@
 
 namespace ws::test {
 
-/// Compresses messages, each in the window of those before it.
+/// Compresses messages, each with the previous ones in its window.
 class PeerDeflater {
  public:
   explicit PeerDeflater(int window_bits = 15) {
@@ -22,7 +22,7 @@ class PeerDeflater {
   PeerDeflater(const PeerDeflater&) = delete;
   PeerDeflater& operator=(const PeerDeflater&) = delete;
 
-  /// Without its tail 00 00 FF FF.
+  /// Returns the compressed message without its tail 00 00 FF FF.
   Bytes message(std::string_view payload) {
     Bytes out(payload.size() + payload.size() / 8 + 64, '\0');
     stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(payload.data()));
@@ -43,7 +43,7 @@ class PeerDeflater {
   z_stream stream_{};
 };
 
-/// Decompresses messages, each in the window of those before it.
+/// Decompresses messages, each with the previous ones in its window.
 class PeerInflater {
  public:
   explicit PeerInflater(int window_bits = 15) {
@@ -54,8 +54,8 @@ class PeerInflater {
   PeerInflater(const PeerInflater&) = delete;
   PeerInflater& operator=(const PeerInflater&) = delete;
 
-  /// `payload` lacks its tail. "(damaged)" if zlib finds it so. One byte at a time, so that what is looked back
-  /// at must lie in the window.
+  /// `payload` lacks its tail. Returns "(damaged)" if zlib reports an error. Inflates one byte at a time, so that
+  /// zlib can refer only to bytes in the window.
   Bytes message(std::string_view payload) {
     const Bytes in = Bytes(payload) + hex("0000ffff");
     Bytes out;

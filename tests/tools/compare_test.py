@@ -1,5 +1,5 @@
-"""tools/bench compare: with servers and a load that only pretend, so that each figure is known; and once with the real ones.
-No time is judged."""
+"""tools/bench compare: with fake servers and a fake load, so that each figure is known; and once with real ones. No
+test checks a time."""
 
 import asyncio
 import os
@@ -28,8 +28,8 @@ import turns  # noqa: E402
 import two_loops  # noqa: E402
 import works  # noqa: E402
 
-# A server that accepts, and tells the load by a file which one it is. The last argument is the port. The file is written
-# before the server listens: a load that can connect finds it whole.
+# A server that accepts, and passes its arguments to the load in a file. The last argument is the port. The server writes
+# the file before it listens: a load that can connect finds it complete.
 SERVER = """#!/usr/bin/python3
 import pathlib, signal, socket, sys
 port = sys.argv[-1]
@@ -39,9 +39,9 @@ while True:
     listener.accept()[0].close()
 """
 
-# A load that measured what the server's last argument says: its CPU a message in the first round, the second, and so
-# on, which is its latency at an offered rate, too. "die" kills the server instead, "refuse" fails, "stay" does not end.
-# Two loads may run at once: each replaces the file of the round, so that neither reads one that is being written.
+# A load whose results come from the server's last argument: the CPU time a message in each round, which is also the
+# latency at an offered rate. "die" kills the server instead, "refuse" fails, "stay" does not end. Two loads may run at
+# once: each replaces the file of the round, so that neither reads a partial file.
 LOAD = """#!/usr/bin/python3
 import json, os, pathlib, re, signal, sys, time
 here = pathlib.Path(__file__).parent
@@ -73,7 +73,7 @@ print(json.dumps({"messages": 10, "messages_per_second": 1000 / time, "load_was_
 
 @pytest.fixture
 def pretended(tmp_path):
-    """A build of things that pretend; returns how to run tools/bench compare on it, and what its load was asked for."""
+    """A build of fakes. Returns a function that runs tools/bench compare on it; `calls`: the load's arguments."""
     (tmp_path / "bin").mkdir()
     for name, text in (("wsload", LOAD), ("server", SERVER)):
         (tmp_path / "bin" / name).write_text(text)
@@ -103,7 +103,7 @@ ECHO = "64 connections, 1 outstanding, 20 B"
 
 
 def test_a_ratio_is_that_of_a_round_and_the_median_that_of_ratios(pretended):
-    # The first of each is the round that is not counted. The medians of the times, 20 and 30, have another ratio.
+    # The first time of each is the uncounted round. The medians of the times, 20 and 30, have a different ratio.
     run = pretended("--base", "slow", "--rounds", "3", "--works", "echo-20", slow="9,10,20,40", fast="9,80,10,30")
     assert run.returncode == 0, run.stderr
     assert cells(run.stdout, "CPU time a message ÷ slow", ECHO) == {"fast": "0.75 (0.50–8.00)"}
@@ -233,7 +233,7 @@ def test_table_and_plot_are_written(pretended, tmp_path):
 # --- latency
 
 def test_latency_is_measured_at_a_share_of_what_the_slowest_can(pretended):
-    """Three closed rounds, whose medians are 1000 / 8 and 1000 / 5 a second, then two at 80 % of the lesser."""
+    """Three closed rounds, whose medians are 1000 / 8 and 1000 / 5 a second, then two at 80 % of the lower."""
     run = pretended("--base", "a", "--rounds", "0", "--latency", "2", "--works", "echo-20,connect",
                     a="9,8,8,8,9,20,21", b="9,5,5,4,9,19,22")
     assert run.returncode == 0, run.stderr
@@ -303,7 +303,7 @@ def test_a_server_that_died_is_offered_nothing(pretended):
 
 
 def test_a_busy_load_makes_messages_a_second_a_bound(pretended):
-    """It pretends to have been busy at 7."""
+    """The load reports that it was the bottleneck if its time is 7."""
     run = pretended("--base", "a", "--rounds", "3", "--works", "echo-20", a="1,7,4,7", b="1,7,2,2")
     assert cells(run.stdout, "Messages a second", ECHO) == {"a": "≥ 143", "b": "500"}
 
@@ -311,7 +311,7 @@ def test_a_busy_load_makes_messages_a_second_a_bound(pretended):
 # --- two loops
 
 def test_two_loops_are_two_loads_on_one_server(pretended):
-    """Each load pretends 1000 / 4 messages a second, and to have seen 40 µs of CPU time for 10 messages."""
+    """Each load reports 1000 / 4 messages a second, and 40 µs of CPU time for 10 messages."""
     run = pretended("--base", "a", "--rounds", "0", "--two-loops", "2", "--works", "echo-20", a="4")
     if len(os.sched_getaffinity(0)) == 1:
         assert "Not measured: two loops need two cores, and there is one" in run.stdout
@@ -332,7 +332,7 @@ def test_two_loops_are_asked_of_the_server_by_its_options():
 
 
 def test_what_two_loads_saw_of_one_server_is_put_together():
-    """The CPU time is the server's as a whole, which either of them saw; the messages are their own."""
+    """Each load reports the CPU time of the whole server, but only its own messages."""
     loads = [{"messages": messages, "messages_per_second": speed,
               "server": {"user_seconds": user, "system_seconds": 0.5}}
              for messages, speed, user in ((60_000, 30_000, 0.25), (40_000, 20_000, 0.75))]
@@ -349,7 +349,7 @@ def test_two_loops_are_judged(speed, cpu, verdict):
 # --- text
 
 async def sent_at(work):
-    """The messages of a work, 200 of them, as Python's server reads them: it takes valid UTF-8 only."""
+    """200 messages of a work, as received by python3-websockets, which accepts only valid UTF-8."""
     heard = []
 
     async def echo(connection, _=None):
@@ -426,7 +426,7 @@ def test_counts_are_read(tmp_path):
 
 
 def test_system_calls_of_wsd_are_counted():
-    """With one message outstanding a recv and a send each, and a share of an epoll_wait."""
+    """With one message outstanding: a recv, a send, and a share of an epoll_wait."""
     (wsd,) = (kind for kind in servers.known(BUILD) if kind.name == "wsd")
     work = works.Work("few", "few", "echo", ("-c", "16"), 800)
     assert 2 < steady.count("system calls", wsd, work, BUILD / "bin" / "wsload") < 3
@@ -438,7 +438,7 @@ def test_numbers_have_three_digits():
 
 
 def test_the_real_ones():
-    """wsd against itself: a peer like any other, its command a script."""
+    """Compares wsd with itself as a peer."""
     again = f"again={BUILD / 'bin' / 'wsd'} --log-level off --port"
     run = compare("--build", BUILD, "--servers", "wsd", "--peer", again, "--rounds", "1", "--duration", "200ms",
                   "--warm-up", "0", "--works", "echo-20,pipelined-20-chinese,connect")

@@ -1,5 +1,5 @@
-"""tools/bench scale: once with few connections, and what it says where something is missing. Bytes are judged where enough
-connections are measured: integration_endurance."""
+"""tools/bench scale: with few connections, and its error messages. integration_endurance checks the bytes a connection,
+with more connections."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SCALE = [ROOT / "tools" / "bench", "scale", "--build", BUILD]
 FEW = ("--few", "20", "--many", "200", "--connections", "301", "--processes", "3", "--members", "30",
        "--settle", "100ms")
 
-# A server that closes each connection without a word.
+# A server that closes each connection and sends nothing.
 SILENT = """#!/usr/bin/python3
 import socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -61,7 +61,7 @@ def test_both_parts_count_all_answers_and_a_peer_is_a_server_like_any_other():
 
 
 def test_the_sockets_of_both_ends_are_counted():
-    """Those of the whole system, in which other tests open and close some at the same time: three tries."""
+    """Counts the sockets of the whole system. Other tests may open and close some meanwhile: hence three tries."""
     tries = []
     while not tries or (len(tries) < 3 and tries[-1] != pytest.approx(602, abs=100)):
         run = scale(*FEW, "--json", "--part", "many")
@@ -122,7 +122,7 @@ def test_limits_that_suffice_or_are_not_there_are_not_mentioned():
 def test_what_a_machine_does_not_allow_ends_the_run_before_it_begins():
     run = scale("--part", "many", "--connections", "100000", "--processes", "1", "--members", "20")
     most = measure.limits()["descriptors"]
-    if most >= 100_220:  # a machine that does
+    if most >= 100_220:  # this machine allows them
         run = scale("--part", "many", "--connections", str(most), "--processes", "1", "--members", "20")
     assert run.returncode == 2
     assert run.stdout == ""

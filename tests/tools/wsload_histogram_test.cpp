@@ -1,4 +1,4 @@
-// The histogram beside what it stands for: all values, sorted.
+// Compares the histogram with the sorted list of all values.
 #include "tools/wsload/histogram.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace {
 
 using ws::load::Histogram;
 
-/// The same from all values. `sorted` is not empty.
+/// The exact quantile of all values. `sorted` is not empty.
 std::uint64_t exact(const std::vector<std::int64_t>& sorted, double quantile) {
   const auto rank =
       static_cast<std::size_t>(std::ceil(quantile * static_cast<double>(sorted.size())));

@@ -120,7 +120,8 @@ std::string Client::open() {
     socket_.send(out_);
     pollfd entry = socket_.entry(out_);
     if (!poll_until({&entry, 1}, deadline)) {
-      throw Failure(ExitCode::kLost, "no answer to the opening handshake within --connect-timeout");
+      throw Failure(ExitCode::kLost,
+                    "the server did not answer the opening handshake within --connect-timeout");
     }
     const auto received = socket_.receive(buffer_);
     if (!received) {
@@ -234,7 +235,7 @@ void Client::expect_frames(std::span<std::byte> in) {
       case Event::Type::kNeedMore:
         // A server makes us queue pongs, and with --echo messages.
         if (socket_.unsent(out_) > options_.max_message + kMaxUnsent) {
-          throw abnormal_closure("the server sends, and does not read what is answered");
+          throw abnormal_closure("the server sends but does not read our answers");
         }
         return;
       case Event::Type::kText:
@@ -296,7 +297,7 @@ bool Client::pass_deadline() {
     say("the server did not end TCP within --close-timeout");  // [6455-7.1.1-TIMEOUT]
     return false;
   }
-  throw abnormal_closure("the server takes longer than --close-timeout");
+  throw abnormal_closure("the server did not answer our Close within --close-timeout");
 }
 
 void Client::end_input() {
@@ -385,16 +386,17 @@ std::string_view Client::run_command(std::string_view line) {
     return {};
   }
   if (command != "/close")
-    return "no such command: /ping [TEXT], /pong [TEXT], /close [CODE [REASON]]";
+    return "unknown command; there are /ping [TEXT], /pong [TEXT], /close [CODE [REASON]]";
 
   std::uint16_t code = close_code::kNormal;
   if (const std::string_view word = read_word(); !word.empty()) {
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), code);
     if (error != std::errc() || end != word.data() + word.size() || !may_be_sent(code))
-      return "no Close may carry that code: try 1000 to 1003, 1007 to 1014, 3000 to 4999";
+      return "a Close must not have this code; allowed are 1000 to 1003, 1007 to 1014, 3000 to "
+             "4999";
   }
   if (!is_utf8(as_bytes(line)) || line.size() > kMaxCloseReason)
-    return "a reason is UTF-8, of at most 123 bytes";
+    return "a reason must be UTF-8 of at most 123 bytes";
   start_close(code, line);
   return {};
 }

@@ -24,19 +24,19 @@ namespace {
 constexpr std::string_view kForever = "forever";
 
 constexpr const char* kFooter = R"(
-Each line of standard input is sent as a message; each message that comes is
-printed as a line. At the end of the input wsc sends a Close, prints what comes
-before the server's, and ends:
+Each line of standard input is sent as a message; each received message is
+printed as a line. At the end of the input wsc sends a Close, prints the messages
+that arrive before the server's Close, and exits:
 
   printf 'a\nb\n' | wsc ws://localhost:8080/echo
 
-A server that answers in order has answered everything by then. With another,
-or to go on listening, use --wait.
+A server that answers in order has answered all lines by then. For other
+servers, or to receive more messages, use --wait.
 
 On a terminal control characters are shown as \xNN, and binary messages in hex;
-a pipe or a file gets what came, byte for byte, and a line feed. Everything else
-is printed to standard error. Ctrl-C sends Close 1001 and waits for the server's;
-pressed again, it ends wsc at once.
+a pipe or a file receives each message unchanged, and a line feed. Everything
+else is printed to standard error. Ctrl-C sends Close 1001 and waits for the
+server's Close; pressed again, it ends wsc immediately.
 
 Exit codes:
   0  closed normally: 1000, 1001, or no code given (1005)
@@ -44,7 +44,7 @@ Exit codes:
      output failed
   2  bad options; or closed normally, but a line could not be sent
   3  the server refused the opening handshake, or answered it wrongly
-  4  closed with another code, by the server or for a protocol error of it)";
+  4  closed with another code, by the server or because of its protocol error)";
 
 // Validators of option values: each returns an error message, or "" for a valid value. The values become part of the
 // HTTP request, in which a line break would start another header field or request.
@@ -53,11 +53,11 @@ std::string validate_field(const std::string& field) {
   const std::string_view text = field;
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos || !is_token(text.substr(0, colon))) {
-    return "a header field is 'Name: value'";
+    return "a header field must be 'Name: value'";
   }
   const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7F; };
   if (std::ranges::any_of(text, is_control))
-    return "a header field holds no control characters";
+    return "a header field must not contain control characters";
 
   const std::string_view name = text.substr(0, colon);
   constexpr std::string_view kOurs = "Sec-WebSocket-";
@@ -79,13 +79,13 @@ std::string validate_origin(const std::string& origin) {
   const auto is_visible = [](char c) { return c > 0x20 && c < 0x7F; };
   if (!origin.empty() && std::ranges::all_of(origin, is_visible))
     return {};
-  return "an origin is visible ASCII, like https://example.org";
+  return "an origin must be visible ASCII, like https://example.org";
 }
 
 std::string validate_subprotocol(const std::string& name) {
   if (is_token(name))  // [6455-4.1-SUBPROTOCOL]
     return {};
-  return "a subprotocol is one word of letters, digits and !#$%&'*+-.^_`|~";
+  return "a subprotocol must be a word of letters, digits and !#$%&'*+-.^_`|~";
 }
 
 /// Options of the opening handshake.
@@ -102,7 +102,7 @@ void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& han
       ->allow_extra_args(false)
       ->check(validate_field);
   app.add_option("-s,--subprotocol", handshake.subprotocols,
-                 "offer a subprotocol; repeatable, the best first")
+                 "offer a subprotocol; repeatable, in order of preference")
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->check(validate_subprotocol);
@@ -110,7 +110,7 @@ void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& han
   app.add_flag("--deflate", deflate.is_enabled, "offer permessage-deflate (RFC 7692)");
   app.add_flag_callback(
       "--deflate-no-takeover", [&deflate] { deflate.keeps_context = false; },
-      "... and ask that neither end keeps its window");
+      "... and ask both ends to reset the window after each message");
   app.add_option("--deflate-window-bits", deflate.window_bits,
                  "limit the windows of both ends to 2^BITS bytes")
       ->type_name("BITS")
@@ -122,12 +122,12 @@ void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& han
 void add_message_options(CLI::App& app, ClientOptions& options) {
   auto* binary =
       app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
-  auto* slash = app.add_flag(
-      "--slash", options.has_commands,
-      "obey lines that begin with '/':\n/ping [TEXT], /pong [TEXT], /close [CODE [REASON]]");
-  app.add_flag(
-         "--echo", options.echoes,
-         "send each message back as it came, until the server\ncloses; read and print nothing")
+  auto* slash = app.add_flag("--slash", options.has_commands,
+                             "treat lines that begin with '/' as commands:\n/ping [TEXT], /pong "
+                             "[TEXT], /close [CODE [REASON]]");
+  app.add_flag("--echo", options.echoes,
+               "send each message back unchanged until the server\ncloses; do not read input or "
+               "print messages")
       ->excludes(binary, slash);
 }
 
@@ -152,7 +152,7 @@ void add_limits(CLI::App& app, ClientOptions& options) {
   add_time("--close-timeout", options.close_timeout,
            "time for the server's Close, then for its FIN");
   add_quantity(app, "--max-message", kSize, {1, std::uint64_t{1} << 40U}, options.max_message,
-               "the longest message, in either direction",
+               "maximum size of a message, in both directions",
                [&options](std::uint64_t bytes) { options.max_message = bytes; });
 }
 
@@ -185,7 +185,7 @@ std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& opti
   std::vector<std::string> names = options.handshake.subprotocols;
   std::ranges::sort(names);
   if (std::ranges::adjacent_find(names) != names.end()) {
-    say("no subprotocol can be offered twice");
+    say("a subprotocol can be offered only once");
     return ExitCode::kUsage;
   }
   options.handshake.uri = *parse_uri(uri);

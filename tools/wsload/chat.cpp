@@ -220,7 +220,7 @@ void ChatWorker::deliver(Link& link, std::uint64_t message, Nanoseconds now) {
   ChatBoard::Said& said = board_.said[message];
   if (message % messages().cycle() != next || said.threads_left.load() == 0) {
     fail(link, ExitCode::kWrongAnswer,
-         "a message of speaker " + std::to_string(speaker + 1) + " came twice, or out of order");
+         "a message of speaker " + std::to_string(speaker + 1) + " arrived twice or out of order");
   }
   next = next + 1 == messages().cycle() ? 0 : next + 1;
   record(said.at.load(), now);
@@ -257,7 +257,7 @@ void ChatWorker::give_up(Nanoseconds now) {
     if (link.answered == link.due)
       continue;
     if (!plan().is_open_loop()) {
-      fail(link, ExitCode::kLost, "its messages were not received by all within --timeout");
+      fail(link, ExitCode::kLost, "not all listeners received its messages within --timeout");
     }
     unheard += link.due - link.answered;
     for (std::uint64_t index = link.answered; index < link.due; ++index)

@@ -105,7 +105,7 @@ std::size_t EchoWorker::handle_expected(Link& link, std::span<const std::byte> i
 /// report a wrong answer.
 void EchoWorker::handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds now) {
   if (plan().is_tcp)
-    fail(link, ExitCode::kWrongAnswer, "what came back is not what was sent");
+    fail(link, ExitCode::kWrongAnswer, "the echoed bytes differ from those that were sent");
   if (link.talk == nullptr) {
     begin_talk(link);
     const Messages::Bytes known = messages().answer(answer_number(link)).first(link.position);

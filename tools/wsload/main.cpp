@@ -34,40 +34,41 @@ namespace {
 
 constexpr const char* kFooter = R"(
 Modes:
-  echo     each message comes back on its connection; --outstanding of them at a
-           time, or at a --rate
-  chat     --speakers of the connections send, all others receive each message;
-           deliveries are counted. --outstanding: messages of a speaker that not
-           all have received yet
-  connect  --connections at a time connect, upgrade and close, again and again;
-           latency is that from connect to the 101
-  idle     connections are held, each pinged once a second (or at a --rate, of
-           all together)
+  echo     the server echoes each message; each connection has at most
+           --outstanding unanswered messages, or sends at a --rate
+  chat     --speakers of the connections send, and all others receive each message;
+           deliveries are counted. --outstanding limits the messages of a speaker
+           that some connections have not received yet
+  connect  --connections at a time connect, upgrade and close, repeatedly;
+           latency is the time from connect to the 101
+  idle     connections stay open, and each is pinged once a second (--rate: pings
+           per second, all connections together)
 
   wsload echo ws://127.0.0.1:8080/echo/raw -c 64 --server-pid $(pidof wsd)
   wsload chat ws://127.0.0.1:8080/chat -c 1001 --speakers 1 --text ascii
 
-Each answer is compared with the expected one. On /echo and /chat that is a text
-with wsd's prefix, 'Echo: ' or 'Broadcast: '; for other servers, give --prefix. With
-a URL of tcp://HOST:PORT wsload sends the same frames, without a handshake, to a server that
-returns bytes.
+Each answer is compared with the expected one. On /echo and /chat it begins with
+wsd's prefix, 'Echo: ' or 'Broadcast: '; for other servers, use --prefix. With a URL
+of tcp://HOST:PORT wsload sends the same frames, without a handshake, to a server
+that echoes bytes.
 
-Closed loop: the next message is sent when an answer has come. With --rate each
-message is sent at its time, and latency counts from that time.
+Without --rate the next message is sent when an answer has arrived (closed loop).
+With --rate each message has a scheduled time, from which its latency counts.
 
-With --hold the connections are opened, and kept until standard input ends: each
-line of it starts a round of one message on each, or of --messages, and each round
-is reported. Between rounds, other programs can examine the server.
+With --hold the connections stay open until standard input ends. Each line of it
+starts a round of one message per connection, or of --messages, and each round is
+reported. Between rounds, other programs can examine the server.
 
 Masking keys come from a fixed sequence: enough for a load, not for use.
 
 Exit codes:
   0  done
-  1  no connection; or one that ended without a Close; or no answer in --timeout
+  1  no connection; or a connection that ended without a Close; or no answer
+     within --timeout
   2  bad options
   3  the server refused the opening handshake, or answered it wrongly
   4  the server closed a connection, or made a protocol error
-  5  an answer was not the right one)";
+  5  an answer differed from the expected one)";
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
 constexpr double kForever = 1e9;  // seconds
@@ -203,7 +204,7 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   app.footer(kFooter);
   std::string url;
   add_choice<Mode>(app, "mode", plan.mode, {Mode::kEcho, Mode::kChat, Mode::kConnect, Mode::kIdle},
-                   "echo, chat, connect or idle", "what to do, see below");
+                   "echo, chat, connect or idle", "the kind of load, see below");
   app.get_option("mode")->required();
   app.add_option("url", url, "ws://HOST[:PORT][/PATH][?QUERY]")->type_name("")->required();
   add_number<std::size_t>(app, "-c,--connections", plan.connections, 1, 10'000'000,
@@ -211,21 +212,21 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   add_number<unsigned>(app, "-t,--threads", plan.threads, 1, 256,
                        "number of threads, which share the connections");
   add_number<std::uint64_t>(app, "-o,--outstanding", plan.outstanding, 1, 100'000,
-                            "maximum unanswered messages of a connection");
+                            "maximum number of unanswered messages per connection");
   add_quantity(app, "-s,--size", kSize, {0, 16 * kMiB}, plan.size, "payload of a message",
                [&plan](std::uint64_t bytes) { plan.size = bytes; });
   add_choice<Filling>(app, "--text", plan.filling, {Filling::kAscii, Filling::kChinese},
                       "ascii or chinese", "send text messages, not binary ones");
-  app.add_option("-r,--rate", plan.rate, "messages a second to offer, of all connections together")
+  app.add_option("-r,--rate", plan.rate, "messages to send per second, all connections together")
       ->type_name("N")
       ->check(CLI::Range(0.001, 1e9).description(""));
   add_time(app, "-d,--duration", plan.seconds, 10, "time to measure");
   add_time(app, "--warm-up", plan.warm_up, 0, "time to run before the measurement");
   app.add_option("-n,--messages", plan.messages,
-                 "number of messages to send; without it, as many as in --duration")
+                 "number of messages to send, instead of --duration")
       ->type_name("N")
       ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX / 2).description(""));
-  app.add_flag("--hold", plan.is_held, "echo, idle: a round for each line of standard input");
+  app.add_flag("--hold", plan.is_held, "echo, idle: start a round for each line of standard input");
   add_time(app, "--timeout", plan.timeout, 10,
            "time to wait for a connection, and for answers at the end");
   add_number<std::size_t>(app, "--speakers", plan.speakers, 1, 1'000'000,
@@ -236,7 +237,7 @@ bool parse_options(int argc, char** argv, Plan& plan) {
       ->type_name("TEXT");
   add_number<std::size_t>(
       app, "--sources", plan.sources, 1, 1'000'000,
-      "number of addresses to connect from, 127.0.0.1 and on; each has 28,000 ports");
+      "number of addresses to connect from (127.0.0.1, 127.0.0.2, ...); each has 28,000 ports");
   app.add_option("--server-pid", plan.server_pid, "report CPU and memory of this process")
       ->type_name("PID")
       ->check(CLI::PositiveNumber);

@@ -168,10 +168,10 @@ std::string to_table(const Plan& plan, const Results& results) {
       row(counted, grouped(results.messages) + ", " +
                        grouped(static_cast<std::uint64_t>(per_second(messages))) + " a second");
   if (plan.mode == Mode::kChat)
-    table += row("heard by all", grouped(results.heard) + " messages");
+    table += row("received by all", grouped(results.heard) + " messages");
   if (plan.mode == Mode::kEcho || plan.mode == Mode::kChat) {
     table += row("payload", number(per_second(messages * static_cast<double>(plan.size)) / 1e6, 1) +
-                                " MB a second came back");
+                                " MB/s echoed or delivered");
   }
   if (results.unanswered != 0) {
     table += row("unanswered", grouped(results.unanswered) +
@@ -201,8 +201,9 @@ std::string to_table(const Plan& plan, const Results& results) {
   if (results.is_own_limit()) {
     table +=
         "wsload was the bottleneck: one of its threads was always busy. The server may be "
-        "faster;\n"
-        "--threads, or a core of its own, would show it. CPU time a message holds all the same.\n";
+        "faster\n"
+        "than measured: use more --threads, or give wsload a core of its own. The CPU time per\n"
+        "message is valid.\n";
   }
   return table;
 }

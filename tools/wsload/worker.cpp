@@ -158,7 +158,7 @@ Worker::Worker(const Plan& plan, const Messages& messages, Stage& stage, unsigne
       buffer_(kBufferSize) {
   handshake_.uri = plan.uri;
   if (!epoll_.is_open() || !wake_.is_open())
-    fail_system("cannot make an epoll instance");
+    fail_system("cannot create an epoll instance");
   add_to_epoll(epoll_, EPOLL_CTL_ADD, wake_, EPOLLIN, kWakeSlot);
   for (std::size_t slot = 0; slot < links_.size(); ++slot) {
     links_[slot].slot = static_cast<std::uint32_t>(slot);
@@ -339,8 +339,9 @@ void Worker::check_deadlines() {
                             link.state == State::kGreeting;
     if (is_opening && now - link.since > in_nanoseconds(plan_.timeout)) {
       fail(link, ExitCode::kLost,
-           link.state == State::kGreeting ? "no answer to a ping within --timeout"
-                                          : "no answer to the opening handshake within --timeout");
+           link.state == State::kGreeting
+               ? "no answer to a ping within --timeout"
+               : "the server did not answer the opening handshake within --timeout");
     }
     if (link.state == State::kClosing && now - link.since > kCloseTimeout)
       end(link);
@@ -353,7 +354,7 @@ void Worker::connect(Link& link) {
   const SocketAddress& address = plan_.address;
   link.fd = Fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!link.fd.is_open())
-    fail_system("cannot make a socket");
+    fail_system("cannot create a socket");
   const int on = 1;
   ::setsockopt(link.fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (plan_.sources > 1)

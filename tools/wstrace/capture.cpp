@@ -98,7 +98,7 @@ Capture Capture::open_interface(const std::string& name, const std::string& filt
   pcap_set_buffer_size(handle, kBufferSize);
   pcap_set_timeout(handle, kWakeUpMs);
   if (const int status = pcap_activate(handle); status < 0) {
-    const std::string hint = status == PCAP_ERROR_PERM_DENIED ? " (capturing is root's)" : "";
+    const std::string hint = status == PCAP_ERROR_PERM_DENIED ? " (capturing needs root)" : "";
     throw TraceFailure("cannot capture on " + name + ": " + pcap_statustostr(status) + hint);
   }
   if (!filter.empty()) {

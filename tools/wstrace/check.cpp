@@ -89,14 +89,13 @@ std::string meaning_of_part(const std::string& name) {
       {"Len", "the row carries more or fewer bytes"},
       {"MSS", "the interface has another MTU: the loopback's is 65536"},
       {"WS", "the window scale follows the machine's own net.ipv4.tcp_rmem"},
-      {"SACK_PERM", "net.ipv4.tcp_sack is set otherwise"},
-      {"TSval", "one of the two has no timestamps: net.ipv4.tcp_timestamps"},
-      {"TSecr", "one of the two has no timestamps: net.ipv4.tcp_timestamps"},
-      {"bracketed", "another kind of packet, or Wireshark has something to note about it"},
-      {"text", "the row says something else"}};
+      {"SACK_PERM", "net.ipv4.tcp_sack has another value"},
+      {"TSval", "only one of the two has timestamps: net.ipv4.tcp_timestamps"},
+      {"TSecr", "only one of the two has timestamps: net.ipv4.tcp_timestamps"},
+      {"bracketed", "another kind of packet, or one to which Wireshark adds a note"},
+      {"text", "the text differs"}};
   const auto found = kMeanings.find(name);
-  return found == kMeanings.end() ? "a TCP option that one of the two does not have"
-                                  : found->second;
+  return found == kMeanings.end() ? "only one of the two has this TCP option" : found->second;
 }
 
 /// Describes the first part in which two Info columns differ, and what the difference means.
@@ -229,10 +228,10 @@ void compare_clock(const std::vector<DocumentRow>& document,
     if (std::ranges::find(others, row.ts_echo) == others.end() ||
         (row.ts_echo != 0 && echoed[from] != 0 && is_before(row.ts_echo, echoed[from]))) {
       complain(i, "info: TSecr=" + std::to_string(row.ts_echo) +
-                      " captured: the other side has not sent that, or a later one was echoed "
-                      "before (the other side's last TSval is " +
+                      " captured: the peer has not sent this value, or a later one was echoed "
+                      "before (the peer's last TSval is " +
                       std::to_string(others.back()) +
-                      "); the rows are not of one session, or a packet is missing");
+                      "); the rows are of different sessions, or a packet is missing");
     }
     echoed[from] = row.ts_echo;
     sent[from].push_back(row.ts_value);
@@ -253,7 +252,7 @@ void compare_clock(const std::vector<DocumentRow>& document,
         --asked;
       const std::int64_t wait = (captured[i].row.time_ns - captured[asked].row.time_ns) / 1'000'000;
       if (wait < least || wait > most) {
-        complain(i, "time: " + std::to_string(wait) + " ms after what it answers, and " +
+        complain(i, "time: " + std::to_string(wait) + " ms after the request, but " +
                         std::to_string(least) + " to " + std::to_string(most) +
                         " ms wanted: " + what);
       }
@@ -262,10 +261,12 @@ void compare_clock(const std::vector<DocumentRow>& document,
   };
   check_delay([](const Row& row) { return row.protocol == "HTTP"; }, waits.least_before_handshake,
               waits.most_before_handshake,
-              "sooner, and the server's socket counts as interactive: row 9 rides on row 10");
-  check_delay([](const Row& row) { return row.protocol == "WebSocket"; }, waits.least_before_echo,
-              waits.most_before_echo,
-              "later than 40 ms, and the kernel acknowledges the Close on its own");
+              "if it is sooner, the kernel treats the socket as interactive and sends the ACK of "
+              "row 9 with row 10");
+  check_delay(
+      [](const Row& row) { return row.protocol == "WebSocket"; }, waits.least_before_echo,
+      waits.most_before_echo,
+      "if it is later than 40 ms, the kernel acknowledges the Close in a packet of its own");
 }
 
 }  // namespace
@@ -278,14 +279,14 @@ std::vector<DocumentRow> read_document(const std::string& path) {
   if (!read_line(file, line) || line != kColumns)
     throw TraceFailure(
         path +
-        ": its first line does not name the columns no, phase, source, destination, protocol, "
-        "length, info, with tabs between them");
+        ": its first line must name the columns no, phase, source, destination, protocol, "
+        "length, info, separated by tabs");
   std::vector<DocumentRow> rows;
   while (read_line(file, line)) {
     const std::vector<std::string> cells = split(line, '\t');
     if (cells.size() != 7) {
       throw TraceFailure(path + ": line " + std::to_string(rows.size() + 2) + " has " +
-                         std::to_string(cells.size()) + " columns, and should have 7");
+                         std::to_string(cells.size()) + " columns instead of 7");
     }
     if (rows.size() == kMaxDocumentRows)
       throw TraceFailure(path + ": more than " + std::to_string(kMaxDocumentRows) + " rows");
@@ -329,11 +330,11 @@ CheckResult check(std::vector<DocumentRow> document, const std::vector<CheckedRo
     const std::array<Column, 6> columns = {
         {{"no", wanted.number, number, "the rows are not in the document's order"},
          {"phase", wanted.phase, phases[i],
-          "data begins with the first frame, close with the first Close"},
-         {"source", wanted.source, found.source, "another host has sent it"},
+          "the phase data begins with the first frame, close with the first Close"},
+         {"source", wanted.source, found.source, "it was sent by another host"},
          {"destination", wanted.destination, found.destination, "it was sent to another host"},
          {"protocol", wanted.protocol, found.protocol,
-          "what it carries is something else, or ends in another row"},
+          "it carries another protocol, or the message ends in another row"},
          {"length", wanted.length, std::to_string(found.length),
           "it carries more or fewer bytes; 66 of them are the headers of Ethernet, IPv4 and TCP"}}};
     for (const Column& column : columns) {

@@ -25,8 +25,8 @@ namespace ws::trace {
 namespace {
 
 constexpr const char* kFooter = R"(
-Without other options wstrace prints what `tshark -r FILE` does: a row a packet, in
-the columns and words of Wireshark 4.0.
+Without other options wstrace prints the same as `tshark -r FILE`: one row per packet,
+with the columns and words of Wireshark 4.0.
 
   wstrace captures/article.pcap                  the rows
   wstrace --frames captures/article.pcap         each head and frame, byte by byte
@@ -35,8 +35,8 @@ the columns and words of Wireshark 4.0.
 
 Exit codes:
   0  read to the end; with --check: every row is equal
-  1  the capture or TABLE could not be read, or is cut or damaged (what could be
-     read of it has been shown); or the output or FILE could not be written
+  1  the capture or TABLE could not be read, or is cut or damaged (the part before
+     the damage is shown); or the output or FILE could not be written
   2  bad options
   3  --check found a difference)";
 
@@ -70,9 +70,10 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
   app.set_version_flag("--version", "wstrace " FBF_VERSION);
   app.footer(kFooter);
   const auto file =
-      app.add_option("file", options.file, "a capture, pcap or pcapng; -: standard input");
+      app.add_option("file", options.file, "a capture file, pcap or pcapng; - for standard input");
   file->type_name("");
-  const auto interface = app.add_option("-i,--interface", options.interface, "capture live there");
+  const auto interface =
+      app.add_option("-i,--interface", options.interface, "capture live on this interface");
   interface->type_name("NAME")->excludes(file);
   app.add_option("-f,--filter", options.filter, "which packets to capture: pcap-filter(7)")
       ->type_name("FILTER")
@@ -82,10 +83,10 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
       ->needs(interface);
   const auto frames =
       app.add_flag("--frames", options.shows_frames,
-                   "show heads and frames instead of rows, each with its stream\n"
-                   "offset (Wireshark's relative sequence number), its fields and bytes");
+                   "show HTTP heads and frames instead of rows, with their stream\n"
+                   "offset (Wireshark's relative sequence number), fields and bytes");
   add_quantity(app, "--bytes", kSize, {0, std::uint64_t{1} << 30U}, options.payload_bytes,
-               "the most of a payload that --frames shows",
+               "maximum payload that --frames shows per frame",
                [&options](std::uint64_t bytes) { options.payload_bytes = bytes; })
       ->needs(frames);
   const auto json = app.add_flag("--json", options.is_json, "print one JSON object per line");
@@ -208,7 +209,7 @@ int run(const Options& options) {
   if (!is_known_link_type(capture.link_type())) {
     throw TraceFailure(options.file + options.interface + ": link type " +
                        std::to_string(capture.link_type()) +
-                       " is none that wstrace reads (Ethernet, Linux cooked, loopback, raw IP)");
+                       " is not supported (only Ethernet, Linux cooked, loopback and raw IP)");
   }
   if (!options.write.empty())
     capture.write_to(options.write);
@@ -238,7 +239,7 @@ int run(const Options& options) {
   if (trouble.empty())
     return status;
   throw TraceFailure((is_live ? options.interface : options.file) + ": " + trouble +
-                     " (read up to there: " + std::to_string(number) + " packets)");
+                     " (read before that: " + std::to_string(number) + " packets)");
 }
 
 }  // namespace
