@@ -1,5 +1,5 @@
-"""Compares wstrace with Wireshark: on each capture of captures/, with lost, doubled or reordered packets, and with other
-link layers and file formats. Also tests invalid files.
+"""Compares wstrace with Wireshark: on each capture of captures/, with lost, doubled or reordered packets, and with
+other link layers and file formats. Also tests invalid files.
 
 For each captures/NAME.pcap tshark 4.0 has written NAME.rows and NAME.frames (tools/captures). wstrace must print the
 same; so must the installed tshark, or its version differs from the one that documented the captures."""

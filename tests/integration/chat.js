@@ -2,9 +2,9 @@
 //
 //      node chat.js URL CLIENTS MESSAGES SIZE WINDOW
 //
-// Each client sends MESSAGES numbered messages of SIZE bytes, at most WINDOW ahead of the slowest of the other clients. So
-// no client has more than 2 * WINDOW * CLIENTS * SIZE unread bytes, even if this process reads slowly. When all messages
-// have arrived, each client sends a ping: a duplicate message would arrive before the pong. At the end the program prints
+// Each client sends MESSAGES numbered messages of SIZE bytes, at most WINDOW ahead of the slowest of the others. So no
+// client has more than 2 * WINDOW * CLIENTS * SIZE unread bytes, even if this process reads slowly. When all messages
+// have arrived, each client sends a ping: a duplicate message would arrive before the pong. At the end it prints
 // {"heard": ..., "faults": [...]}.
 'use strict';
 const WebSocket = require('ws');

@@ -232,6 +232,26 @@ TEST(Endpoint, MayCloseOrThrowWhenItIsToldOfASession) {
   EXPECT_EQ(thrown.receive_all(), "\x88\x10\x03\xF3internal error");
 }
 
+TEST(Endpoint, MayThrowInClosedWithoutHarmToOtherSessions) {
+  for (const bool is_reset : {true, false}) {
+    LiveServer server;
+    RawClient bystander = server.open("/echo");
+    RawClient client = server.open();
+    client.send(client_frame(kTextFrame, "throw when closed"));
+    EXPECT_EQ(server.endpoint.diary.lines(2).back(), "message throw when closed");
+    if (is_reset)
+      client.reset();
+    else
+      client.send(client_frame(kCloseFrame, "\x03\xE8"));
+    EXPECT_EQ(server.endpoint.diary.lines(3).back(),
+              is_reset ? "closed 1006 error" : "closed 1000");
+    bystander.send(client_frame(kTextFrame, "hi"));
+    EXPECT_EQ(bystander.receive(10),
+              "\x81\x08"
+              "Echo: hi");
+  }
+}
+
 TEST(Endpoint, IsToldOfADeathLaterAndNeverInsideACallOfItsOwn) {
   LiveServer server({.buffered = 1 << 20});
   RawClient remembered = server.open();

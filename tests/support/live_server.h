@@ -82,6 +82,8 @@ class Obedient final : public Endpoint {
       const bool is_refused = send(session, "late") == Session::SendResult::kRefused;
       diary.write(is_refused ? "send refused" : "send not refused");
     }
+    if (text == "throw when closed")
+      throws_when_closed_ = &session;
     if (text == "remember")
       remembered_ = &session;
     if (text == "forward") {
@@ -117,9 +119,11 @@ class Obedient final : public Endpoint {
     if (text.starts_with("echo"))
       send(session, text);
   }
-  void closed(Session&, const Ending& ending) override {
+  void closed(Session& session, const Ending& ending) override {
     diary.write((is_in_message_ ? "closed inside a message "s : "closed "s) +
                 std::to_string(ending.code) + (ending.is_error ? " error" : ""));
+    if (&session == throws_when_closed_)
+      throw std::runtime_error("no");
   }
 
   static Session::SendResult send(Session& session, const std::string& text) {
@@ -133,6 +137,7 @@ class Obedient final : public Endpoint {
 
  private:
   Session* remembered_ = nullptr;
+  const Session* throws_when_closed_ = nullptr;
   bool is_in_message_ = false;
 };
 

@@ -28,8 +28,8 @@ import turns  # noqa: E402
 import two_loops  # noqa: E402
 import works  # noqa: E402
 
-# A server that accepts, and passes its arguments to the load in a file. The last argument is the port. The server writes
-# the file before it listens: a load that can connect finds it complete.
+# A server that accepts, and passes its arguments to the load in a file. The last argument is the port. The server
+# writes the file before it listens: a load that can connect finds it complete.
 SERVER = """#!/usr/bin/python3
 import pathlib, signal, socket, sys
 port = sys.argv[-1]
