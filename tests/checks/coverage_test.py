@@ -45,18 +45,18 @@ def report_fixture(tmp_path):
 ARGUED = "= FILE\n- if (a > 0 && b > 0)\nnever false: b > 0\n" + WHY
 
 
-def test_branches_that_are_all_taken_need_no_list(report):
+def test_covered_branches_need_no_reason(report):
     assert report([(2, 7, 12, 3, 1), (2, 16, 21, 1, 2)]) == (0, "")
 
 
-def test_a_branch_that_is_never_taken_must_be_argued(report):
+def test_an_uncovered_branch_needs_a_listed_reason(report):
     status, said = report([(2, 7, 12, 3, 1), (2, 16, 21, 3, 0)])
     assert status == 1
     assert "f.cpp:2: `b > 0` is never false" in said
     assert report([(2, 7, 12, 3, 1), (2, 16, 21, 3, 0)], ARGUED) == (0, "")
 
 
-def test_a_reason_is_for_one_side_of_one_condition(report):
+def test_a_reason_applies_to_one_outcome_of_one_condition_only(report):
     for branch in (2, 16, 21, 0, 3), (2, 7, 12, 3, 0):
         status, said = report([branch], ARGUED)
         assert status == 1
@@ -64,41 +64,41 @@ def test_a_reason_is_for_one_side_of_one_condition(report):
         assert "`b > 0` is false in a test now" in said
 
 
-def test_a_reason_that_is_no_longer_needed_must_go(report):
+def test_a_reason_for_a_covered_branch_is_an_error(report):
     status, said = report([(2, 16, 21, 3, 1)], ARGUED)
     assert status == 1
     assert "`b > 0` is false in a test now, or gone" in said
 
 
-def test_what_stands_twice_needs_two_reasons(report):
+def test_identical_uncovered_branches_need_one_reason_each(report):
     twice = [(2, 16, 21, 3, 0), (4, 16, 21, 3, 0)]
     assert report(twice, ARGUED)[0] == 1
     assert report(twice, ARGUED + "\n" + ARGUED) == (0, "")
 
 
-def test_instances_of_one_line_count_as_one(report):
+def test_template_instances_of_a_branch_are_merged(report):
     assert report([(2, 16, 21, 3, 0), (2, 16, 21, 0, 1)], missed=0) == (0, "")
 
 
-def test_a_count_that_llvm_does_not_share_is_an_error(report):
+def test_a_branch_count_that_differs_from_llvm_cov_is_an_error(report):
     status, said = report([(2, 16, 21, 3, 1)], missed=1)
     assert status == 1
     assert "0 branches found, and llvm-cov counts 1" in said
 
 
-def test_too_little_is_too_little_whatever_is_argued(report):
+def test_coverage_below_the_minimum_is_an_error(report):
     assert report([], total=(99, 98)) == (0, "")
     assert report([], total=(98, 98))[0] == 1
     assert report([], total=(99, 97))[0] == 1
 
 
-def test_a_block_without_a_reason_is_refused(report):
+def test_a_listed_branch_without_a_reason_is_rejected(report):
     status, said = report([(2, 16, 21, 3, 0)], ARGUED.replace(WHY, ""))
     assert status == 1
     assert "not a branch and its reason" in said
 
 
-def test_each_source_must_be_in_the_export(report, tmp_path):
+def test_a_source_missing_from_the_export_is_an_error(report, tmp_path):
     assert report([]) == (0, "")
     (tmp_path / "protocol" / "deep" / "g.cpp").touch()
     status, said = report([])

@@ -35,11 +35,11 @@ def tree(tmp_path):
     return tmp_path
 
 
-def test_the_pages_are_up_to_date():
+def test_docs_pages_are_up_to_date():
     assert docs.run(ROOT, is_check=True) == []
 
 
-def test_links_between_pages_and_to_files_lead_somewhere():
+def test_relative_links_in_docs_point_to_existing_files():
     dead = []
     for page in [ROOT / "README.md", *find_files(ROOT, "docs", "captures", "tests", suffixes=(".md",))]:
         prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
@@ -73,7 +73,7 @@ def test_a_mark_may_name_several_symbols_and_parts_of_them(tree, marks, listing)
     assert listing in page.read_text()
 
 
-def test_what_moves_within_its_file_changes_no_page(tree):
+def test_moving_code_within_its_file_changes_no_page(tree):
     text = PAGE.replace("<!-- lines protocol/a.cpp --><!-- end lines -->", "")
     (tree / "docs" / "rfc6455.tsv").write_text("5.1\tMUST\tA client masks\t6455-5.1-MASK\n")
     (tree / "docs" / "page.md").write_text(text + "<!-- rules docs/rfc6455.tsv 5.1 -->\n<!-- end rules -->\n")
@@ -104,12 +104,12 @@ def test_what_moves_within_its_file_changes_no_page(tree):
     ("docs/page.md", PAGE.replace("<!-- end lines -->", ""), BAD_MARK % "lines"),
     ("docs/page.md", PAGE.replace("lines protocol/a.cpp", "lines protocol/b.cpp"), "docs/page.md: there is no protocol/b.cpp"),
 ])
-def test_this_check_sees_what_it_forbids(tree, file, text, error):
+def test_docs_check_reports_stale_listings_and_invalid_marks(tree, file, text, error):
     (tree / file).write_text(text)
     assert error in docs.run(tree, is_check=True)
 
 
-def test_rows_and_frames_are_put_in(tree, monkeypatch):
+def test_rows_and_frames_of_captures_are_inserted(tree, monkeypatch):
     (tree / "captures").mkdir()
     (tree / "captures" / "a.rows").write_text("    1 first \n    2 second\n")
     program = tree / "wstrace"
@@ -134,7 +134,7 @@ def test_rows_and_frames_are_put_in(tree, monkeypatch):
     assert errors[1].startswith("docs/page.md: wstrace --frames captures/a.pcap: ")
 
 
-def test_rules_are_put_in(tree):
+def test_tables_of_rules_are_inserted(tree):
     (tree / "docs" / "rfc6455.tsv").write_text("5.1\tMUST\tA client masks\t6455-5.1-MASK\n"
                                                "5.2\tMAY\tb\t- no\n")
     (tree / "protocol" / "a.cpp").write_text(SOURCE + "// [6455-5.1-MASK]\n")
@@ -159,14 +159,14 @@ def test_rules_are_put_in(tree):
     assert BAD_MARK % "rules" in docs.run(tree, is_check=True)
 
 
-def test_a_page_with_a_mark_left_open_is_not_rewritten(tree):
+def test_a_page_with_an_unclosed_mark_is_not_rewritten(tree):
     opened = "<!-- code protocol/a.cpp one -->\n\nProse that must not be lost.\n\n" + PAGE
     (tree / "docs" / "page.md").write_text(opened)
     assert docs.run(tree, is_check=False) != []
     assert (tree / "docs" / "page.md").read_text() == opened
 
 
-def test_the_command_names_what_is_wrong_and_fails_and_then_mends_it(tree):
+def test_docs_command_reports_a_stale_page_with_check_and_updates_it_without(tree):
     shutil.copytree(ROOT / "tools" / "lib", tree / "tools" / "lib")
     command = [sys.executable, shutil.copy(ROOT / "tools" / "docs", tree / "tools")]
     (tree / "protocol" / "a.cpp").write_text(SOURCE.replace("int b", "int bb"))
@@ -186,11 +186,11 @@ def differences_from_map(root):
     return sorted((Counter(mapped) - Counter(there)) + (Counter(there) - Counter(mapped)))
 
 
-def test_the_map_has_each_file():
+def test_reading_map_lists_each_source_file():
     assert differences_from_map(ROOT) == []
 
 
-def test_a_file_that_is_not_on_the_map_is_seen_at_any_depth(tree):
+def test_a_file_missing_from_the_reading_map_is_reported_at_any_depth(tree):
     (tree / "docs" / "READING.md").write_text("<!-- lines protocol/a.cpp server/b.h --><!-- end lines -->\n")
     with pytest.raises(SystemExit, match="no file in server/ ends in .h or .cpp"):
         differences_from_map(tree)
@@ -201,6 +201,6 @@ def test_a_file_that_is_not_on_the_map_is_seen_at_any_depth(tree):
     assert differences_from_map(tree) == ["server/b.h", "server/deep/in/b.h"]
 
 
-def test_no_page_at_all_is_an_error(tmp_path):
+def test_a_tree_without_docs_pages_is_an_error(tmp_path):
     with pytest.raises(SystemExit, match="no file in docs/ ends in .md"):
         docs.run(tmp_path, is_check=True)

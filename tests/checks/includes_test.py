@@ -89,13 +89,13 @@ def folder_violations(root):
     return found
 
 
-def test_includes_go_downwards():
+def test_includes_follow_the_layers():
     assert violations(ROOT) == []
     assert len(read_tables(ROOT)) > 10
     assert folder_violations(ROOT) == []
 
 
-def test_the_check_of_folders_sees_what_it_forbids(tmp_path):
+def test_folder_check_reports_forbidden_includes_and_invalid_tables(tmp_path):
     row = "| `{}` | what it is | {} |\n"
     files = {
         "protocol/README.md": row.format("protocol/", "") + row.format("protocol/frame/", "`protocol/`"),
@@ -127,7 +127,7 @@ def test_the_check_of_folders_sees_what_it_forbids(tmp_path):
     assert folder_violations(tmp_path) == ["protocol/: may include protocol/frame/, which is no row above it"]
 
 
-def test_this_check_sees_what_it_forbids(tmp_path):
+def test_include_check_reports_forbidden_includes(tmp_path):
     tree = {
         "protocol/good.h": '#include <vector>\n#include <cstdint>\n#include "protocol/frame/frame.h"\n',
         "protocol/http/handshake.cpp": "#include <openssl/evp.h>\n",

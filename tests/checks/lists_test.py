@@ -28,7 +28,7 @@ def run(command, root, **environment):
     return done.returncode, done.stdout
 
 
-def test_files_are_found_at_any_depth_and_none_is_an_error(tmp_path):
+def test_find_files_searches_at_any_depth_and_fails_if_no_file_matches(tmp_path):
     write(tmp_path, dict.fromkeys(("server/b.h", "server/a/b/c.cpp", "server/d.md", "server/node_modules/e.h"), ""))
     assert [str(path.relative_to(tmp_path)) for path in find_files(tmp_path, "server")] == [
         "server/a/b/c.cpp", "server/b.h"]
@@ -47,7 +47,7 @@ def test_each_named_fault_applies_once():
     assert status == 0, said
 
 
-def test_mutants_wants_a_fault_in_each_source(tmp_path):
+def test_mutants_check_requires_a_fault_in_each_source_file(tmp_path):
     write(tmp_path, {"protocol/frame/frame.cpp": "int a;\n", "server/deep/in/session.cpp": "int a;\n",
                      "tests/faults/all.txt": FAULT.format(name="one", file="protocol/frame/frame.cpp")})
     shutil.copytree(ROOT / "tools" / "lib", tmp_path / "tools" / "lib")
@@ -67,7 +67,7 @@ def test_mutants_wants_a_fault_in_each_source(tmp_path):
     assert run(command, tmp_path) == (1, "no file in server/ ends in .cpp\n")
 
 
-def test_format_sees_files_in_folders(tmp_path):
+def test_format_check_includes_files_in_subfolders(tmp_path):
     write(tmp_path, dict.fromkeys(("protocol/a.h", "server/deep/in/a.cpp", "tools/a/a.h", "tests/a/a.cpp"), "int a;\n"))
     shutil.copy(ROOT / ".clang-format", tmp_path)
     command = ["bash", ROOT / "tests" / "checks" / "format_test.sh"]
@@ -80,7 +80,7 @@ def test_format_sees_files_in_folders(tmp_path):
     assert run(command, tmp_path, FBF_SOURCE_DIR=str(tmp_path)) == (1, "no file in server/ ends in .h or .cpp\n")
 
 
-def test_tidy_is_given_each_source(tmp_path):
+def test_tidy_requires_each_source_in_the_compilation_database(tmp_path):
     write(tmp_path, dict.fromkeys(("protocol/a.cpp", "server/deep/in/b.cpp"), ""))
     compiled = [{"file": str(tmp_path / "protocol/a.cpp")}, {"file": str(tmp_path / "server/deep/in/b.cpp")}]
     shutil.copytree(ROOT / "tools" / "lib", tmp_path / "tools" / "lib")
@@ -96,7 +96,7 @@ def test_tidy_is_given_each_source(tmp_path):
     assert compiles_all(compiled) == (1, "test: no file in server/ ends in .cpp\n")
 
 
-def test_tidy_looks_into_headers_in_folders():
+def test_tidy_header_filter_matches_headers_in_subfolders():
     pattern = re.search(r"^HeaderFilterRegex: '(.*)'$", (ROOT / ".clang-tidy").read_text(), re.MULTILINE)[1]
     headers = find_files(ROOT, "protocol", "server", "tools", suffixes=(".h",))
     for header in [*map(str, headers), "/a/protocol/frame/mask.h", "/a/server/deep/in/session.h"]:

@@ -40,13 +40,13 @@ def of_chapters(counts):
     return sums
 
 
-def test_each_keyword_of_rfc_6455_is_bound_or_says_why_not():
+def test_each_keyword_of_rfc_6455_has_a_tag_or_a_reason():
     assert of_chapters(COUNTS_6455) == {"4": 64, "5": 57, "6": 16, "7": 33, "8": 1, "9": 12, "10": 11}
     assert sum(COUNTS_6455.values()) == 194
     assert rules.check(ROOT, TABLE, COUNTS_6455) == []
 
 
-def test_each_keyword_of_rfc_7692_is_bound_or_says_why_not():
+def test_each_keyword_of_rfc_7692_has_a_tag_or_a_reason():
     assert of_chapters(COUNTS_7692) == {"5": 13, "6": 6, "7": 42}
     assert rules.check(ROOT, "docs/rfc7692.tsv", COUNTS_7692) == []
 
@@ -106,14 +106,14 @@ ROW = "5.1\tMUST\tA client masks\t"
         f"{TABLE}:4: not a section, a keyword, a rule and its answer, with tabs between them",
         f"{TABLE}: 0 keywords in 5.10, not 1"]),
 ])
-def test_this_check_sees_what_it_forbids(tree, file, old, new, errors):
+def test_rules_check_reports_invalid_rows_and_missing_tags(tree, file, old, new, errors):
     text = (tree / file).read_text()
     assert old in text
     (tree / file).write_text(text.replace(old, new, 1))
     assert rules.check(tree, TABLE, COUNTS)[:len(errors)] == errors
 
 
-def test_a_section_is_shown_with_the_places_of_its_tags(tree):
+def test_show_section_lists_the_places_of_each_tag(tree):
     found = rules.read_rules(tree, TABLE, [])
     (tree / "tests/protocol/frame_test.cpp").write_text(
         "TEST(Frame, IsMasked) {  // [6455-5.1-MASK]\n}\nTEST(Frame, Fails) {\n  f();  // 6455-5.1-MASK\n}\n"

@@ -34,11 +34,11 @@ def suppressions(root):
     return count, incomplete
 
 
-def test_each_suppression_names_its_check_and_its_reason_and_all_are_counted():
+def test_each_suppression_names_its_check_and_reason_and_the_total_is_as_expected():
     assert suppressions(ROOT) == (EXPECTED, [])
 
 
-def test_this_check_sees_what_it_forbids(tmp_path):
+def test_suppression_check_reports_a_suppression_without_check_or_reason(tmp_path):
     for name in "protocol/a.h", "server/deep/in/a.cpp", "tools/a.cpp":
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()

@@ -195,12 +195,12 @@ def shown(text, cited, *parts, of_language="cpp"):
     ("Rows", "using Rows = std::vector<Row>;", None),
     ("SessionTest.SendsTwice", "TEST_F(SessionTest, SendsTwice) {", "}"),
 ])
-def test_each_kind_of_symbol_of_cpp_is_found_whole(cited, first, last):
+def test_listing_contains_the_whole_definition_of_each_kind_of_cpp_symbol(cited, first, last):
     lines = shown(CPP, cited).splitlines()
     assert lines[0] == first and lines[-1] == (last or first)
 
 
-def test_a_listing_has_the_comment_above():
+def test_listing_includes_the_comment_above_the_symbol():
     assert shown(CPP, "twice") == (
         "/// Doubles.\n/// In two lines.\n"
         "template <typename Number, std::enable_if_t<(sizeof(Number) > 2), int> = 0>\n"
@@ -208,7 +208,7 @@ def test_a_listing_has_the_comment_above():
         "  const char brace = '}';  // {\n  return number * 2;\n}")
 
 
-def test_a_part_is_a_paragraph_that_contains_the_text():
+def test_a_part_selects_the_paragraph_that_contains_its_text():
     assert shown(CPP, "Session::send#1", "finish") == "  finish();\n}"
     assert shown(CPP, "Session", "int a;") == "struct Inner {\n  int a;\n};"
     assert shown(CPP, "Session::send#1", "finish", "for") == (
@@ -229,7 +229,7 @@ def test_a_part_is_a_paragraph_that_contains_the_text():
     ("twice", ("thrice",), '0 paragraphs of twice contain "thrice", not one'),
     ("Session", ("int a;", "int"), '3 paragraphs of Session contain "int", not one'),
 ])
-def test_what_is_gone_or_ambiguous_is_an_error(cited, parts, error):
+def test_citing_a_missing_or_ambiguous_symbol_is_an_error(cited, parts, error):
     with pytest.raises(symbols.CiteError) as raised:
         shown(CPP, cited, *parts)
     assert str(raised.value) == error
@@ -249,7 +249,7 @@ def test_a_file_whose_brackets_do_not_match_is_an_error(text, line):
     ("Server", "class Server:\n    def start(self):\n        return 2"),
     ("Server.start", "def start(self):\n    return 2"),
 ])
-def test_python_has_functions_classes_and_constants(cited, listing):
+def test_python_functions_classes_and_constants_are_found(cited, listing):
     assert shown(PYTHON, cited, of_language="python") == listing
 
 
@@ -258,11 +258,11 @@ def test_python_has_functions_classes_and_constants(cited, listing):
     ("say", "# say TEXT: prints it.\nsay() { printf '%s' \"$1\"; }"),
     ("die", 'die() {\n  say "$1"\n  exit 1\n}'),
 ])
-def test_bash_has_functions_and_arrays(cited, listing):
+def test_bash_functions_and_arrays_are_found(cited, listing):
     assert shown(SHELL, cited, of_language="sh") == listing
 
 
-def test_the_language_is_that_of_the_name_or_of_the_first_line(tmp_path):
+def test_language_is_detected_from_file_name_or_first_line(tmp_path):
     empty = dict.fromkeys(("c.py", "d.sh", "e.cpp", "f.h"), "")
     for name, text in {"a": PYTHON, "b": SHELL, **empty, "g": "text"}.items():
         (tmp_path / name).write_text(text)
@@ -271,7 +271,7 @@ def test_the_language_is_that_of_the_name_or_of_the_first_line(tmp_path):
     assert symbols.read(tmp_path / "g") == []
 
 
-def test_a_line_belongs_to_the_innermost_symbol_around_it():
+def test_enclosing_returns_the_innermost_symbol_of_a_line():
     found = scan(CPP)
     lines = CPP.splitlines()
 
@@ -287,7 +287,7 @@ def test_a_line_belongs_to_the_innermost_symbol_around_it():
     assert name_at("// What this file is for.") is None
 
 
-def test_every_source_of_the_tree_is_understood():
+def test_each_closing_brace_at_the_start_of_a_line_belongs_to_a_symbol():
     """Each closing brace at the start of a line belongs to a symbol, except those of namespaces."""
     outside = []
     for path in find_files(ROOT, "protocol", "server", "tools"):

@@ -26,17 +26,17 @@ def without_code(root):
             if tag not in coded]
 
 
-def test_each_rule_of_the_code_is_cited_by_a_test():
+def test_each_tag_in_the_code_is_cited_by_a_test():
     assert all(tags(ROOT, part) for part in CODE)
     assert without_test(ROOT) == []
 
 
-def test_each_rule_that_tests_and_docs_cite_is_in_the_code():
+def test_each_tag_in_tests_and_docs_is_in_the_code():
     assert all(tags(ROOT, part) for part in ("tests", "docs"))
     assert without_code(ROOT) == []
 
 
-def test_this_check_sees_what_it_forbids(tmp_path):
+def test_tags_check_reports_tags_without_test_or_code(tmp_path):
     tree = {
         # In comments, one or several; in the error table, as the first string of a row.
         "protocol/frame/frame.cpp": "// [6455-5.1-MASK] a client masks, [6455-5.1-NOMASK] no server\n",

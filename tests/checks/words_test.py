@@ -53,14 +53,14 @@ def avoided_words(root, allowed=None):
     return found, unused
 
 
-def test_words_are_spelled_as_codespell_knows_them():
+def test_codespell_finds_no_misspelling():
     run = subprocess.run(
         ["codespell", "--ignore-words-list", SPELLED, "--skip", SKIPPED, "protocol", "server", "tools", "tests", "docs",
          "README.md", "CMakeLists.txt"], cwd=ROOT, capture_output=True, text=True)
     assert (run.stdout, run.stderr, run.returncode) == ("", "", 0)
 
 
-def test_codespell_sees_a_misspelling(tmp_path):
+def test_codespell_reports_a_misspelling(tmp_path):
     (tmp_path / "a.h").write_text("// It re" "cieves a frame.\n")
     run = subprocess.run(["codespell", "a.h"], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode != 0 and "==> receives" in run.stdout
@@ -70,7 +70,7 @@ def test_no_avoided_word_is_used():
     assert avoided_words(ROOT) == ([], set())
 
 
-def test_this_check_sees_an_avoided_word(tmp_path):
+def test_word_check_reports_avoided_words_and_unused_exceptions(tmp_path):
     for name in "protocol/a.h", "server/a.h", "tools/a.cpp", "docs/READING.md", "docs/glossary.md":
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

@@ -116,7 +116,7 @@ def without(cases, *ids):
     return {id: verdicts for id, verdicts in cases.items() if id not in ids}
 
 
-def test_a_clean_sheet_is_0(autobahn):
+def test_autobahn_exits_with_0_if_all_results_are_as_expected(autobahn):
     run = autobahn({"wsd": CLEAN})
     assert (run.returncode, "DIFFERS" in run.stdout) == (0, False), run.stderr
     assert "517 of 517 cases" in run.stdout
@@ -124,7 +124,7 @@ def test_a_clean_sheet_is_0(autobahn):
     assert (autobahn.bin / "arguments").read_text().startswith("--port 0 --deflate ")
 
 
-def test_wsd_gets_the_options(autobahn):
+def test_autobahn_passes_its_options_to_wsd(autobahn):
     assert autobahn({"wsd": CLEAN}, "--max-message", "32MiB").returncode == 0
     assert (autobahn.bin / "arguments").read_text() == "--port 0 --deflate --max-message 32MiB "
 
@@ -140,26 +140,26 @@ def test_wsd_gets_the_options(autobahn):
     ({"another": CLEAN}, "no results"),
     (None, "no results"),
 ])
-def test_whatever_is_not_the_sheet_is_1(autobahn, index, said):
+def test_autobahn_exits_with_1_if_a_server_result_is_missing_or_unexpected(autobahn, index, said):
     run = autobahn(index)
     assert run.returncode == 1
     assert said in run.stdout + run.stderr
 
 
-def test_reports_of_an_earlier_run_do_not_count(autobahn):
+def test_autobahn_ignores_reports_of_an_earlier_run(autobahn):
     assert autobahn({"wsd": CLEAN}).returncode == 0
     assert autobahn(None).returncode == 1
 
 
 @pytest.mark.parametrize("arguments", [[], ["--client"]])
-def test_without_the_suite_it_is_2(autobahn, arguments):
+def test_autobahn_exits_with_2_if_wstest_and_container_engines_are_missing(autobahn, arguments):
     run = autobahn(None, *arguments, has_suite=False)
     assert (run.returncode, run.stdout) == (2, "")
     assert "neither wstest nor docker nor podman is here" in run.stderr
 
 
 @pytest.mark.parametrize("engine", ["docker", "podman"])
-def test_by_a_container_the_suite_sees_the_scratch_directory_as_its_own(autobahn, engine, tmp_path):
+def test_autobahn_runs_the_suite_in_a_container_with_the_scratch_directory_mounted(autobahn, engine, tmp_path):
     """The engine is a fake too. It must be run with the suite's image, the host's network and one volume."""
     (tmp_path / engine).write_text('#!/bin/sh\nprintf "%s\\n" "$@" >"$OUT"\n')
     (tmp_path / engine).chmod(0o755)
@@ -174,7 +174,7 @@ def test_by_a_container_the_suite_sees_the_scratch_directory_as_its_own(autobahn
 
 # --- the client
 
-def test_wsc_plays_each_case_and_has_the_reports_written(autobahn):
+def test_wsc_runs_each_case_and_requests_the_reports(autobahn):
     run = autobahn({"wsc": CLEAN}, "--client")
     assert run.returncode == 0, run.stdout + run.stderr
     assert "517 of 517 cases" in run.stdout
@@ -189,12 +189,12 @@ def test_wsc_plays_each_case_and_has_the_reports_written(autobahn):
     ({"wsc": CLEAN | {"12.1.1": ("UNIMPLEMENTED", "OK")}}, "got UNIMPLEMENTED / close OK"),
     (None, "no results"),
 ])
-def test_a_client_that_is_not_clean_is_1(autobahn, index, said):
+def test_autobahn_exits_with_1_if_a_client_result_is_missing_or_unexpected(autobahn, index, said):
     run = autobahn(index, "--client", COUNT="3")
     assert run.returncode == 1
     assert said in run.stdout + run.stderr
 
 
-def test_a_suite_that_does_not_count_its_cases_is_1(autobahn):
+def test_autobahn_exits_with_1_if_the_suite_reports_no_valid_case_count(autobahn):
     run = autobahn({"wsc": CLEAN}, "--client", COUNT="many")
     assert run.returncode == 1 and "how many cases" in run.stderr

@@ -179,13 +179,13 @@ def runs():
         yield {name: pool.submit(play_against, name) for name in FAULTS}
 
 
-def test_each_fault_has_its_row():
+def test_each_fault_of_broken_py_has_expected_results():
     listed = subprocess.run([sys.executable, HERE / "broken.py", "--list"], capture_output=True, text=True, check=True)
     assert sorted(listed.stdout.split()) == sorted(filter(None, FAULTS))
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_shows_in_its_cases_and_in_no_other(runs, name):
+def test_a_fault_changes_the_results_of_its_expected_cases_only(runs, name):
     patterns, expected = expectation(name)
     played = set(ids(patterns))
     results = runs[name].result()

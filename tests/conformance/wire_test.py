@@ -20,7 +20,7 @@ def frames(data, compresses=False):
     return found
 
 
-def test_frames_are_read():
+def test_frame_reader_parses_valid_frames():
     assert frames(b"\x81\x02hi") == [(TEXT, b"hi", True, 0)]
     assert frames(b"\x01\x01h\x89\x00\x80\x01i") == [
         (TEXT, b"h", False, 0), (PING, b"", True, 0), (CONTINUATION, b"i", True, 0)]
@@ -44,7 +44,7 @@ def test_frames_are_read():
     (b"\x81\x7e\x00\x7d", False), (b"\x81\x7f\0\0\0\0\0\0\xff\xff", False),  # lengths that are not minimal
     (b"\x81\x7f\x80\0\0\0\0\0\0\0", False),
 ])
-def test_what_is_wrong_in_a_frame_is_a_violation_as_soon_as_it_is_there(data, compresses):
+def test_frame_reader_rejects_an_invalid_frame_header(data, compresses):
     with pytest.raises(Violation):
         frames(data, compresses)
 
@@ -55,7 +55,7 @@ def test_what_is_wrong_in_a_frame_is_a_violation_as_soon_as_it_is_there(data, co
     (b"\x03", None), (b"\x03\xed", None), (b"\x03\xee", None), (b"\x03\xf7", None), (b"\x13\x88", None),
     (b"\x03\xe7", None), (b"\x03\xe8\xff", None),
 ])
-def test_a_close(payload, close):
+def test_read_close_parses_valid_payloads_and_rejects_invalid_ones(payload, close):
     if close is None:
         with pytest.raises(Violation):
             read_close(payload)
@@ -63,7 +63,7 @@ def test_a_close(payload, close):
         assert read_close(payload) == close
 
 
-def test_frames_are_written():
+def test_frames_masks_and_fragments_are_encoded_correctly():
     key = b"\x01\x02\x03\x04"
     assert frame(TEXT, b"hello", key=key) == b"\x81\x85" + key + bytes([0x69, 0x67, 0x6F, 0x68, 0x6E])
     assert frame(PING, fin=False, rsv=5, key=key) == b"\x59\x80" + key
@@ -90,7 +90,7 @@ def judge(lines, offers=""):
     return upgrade.judge("\r\n".join(lines).encode())
 
 
-def test_a_good_answer():
+def test_upgrade_accepts_a_valid_response():
     assert judge(HEAD) == ""
     assert judge([*HEAD, "Sec-WebSocket-Extensions: a; b"], "a") == "a; b"
 
@@ -106,14 +106,14 @@ def test_a_good_answer():
     [*HEAD, "Sec-WebSocket-Extensions: permessage-deflate"],
     [*HEAD, "nonsense"],
 ])
-def test_a_bad_answer_is_refused(lines):
+def test_upgrade_rejects_an_invalid_response(lines):
     with pytest.raises(Refused):
         judge(lines)
 
 
 # --- compression
 
-def test_offers():
+def test_offer_lists_its_extension_parameters():
     plain = "permessage-deflate; client_no_context_takeover; client_max_window_bits"
     assert str(Offer()) == plain
     assert str(Offer(True, 9)) == plain + "; server_no_context_takeover; server_max_window_bits=9"
@@ -131,7 +131,7 @@ ASKED = [Offer(forgets=True, window_bits=9)]
      Agreed(server_forgets=True, server_window_bits=8)),
     ("permessage-deflate", [*ASKED, Offer()], Agreed()),
 ])
-def test_an_answer_to_an_offer(answer, offers, agreed):
+def test_agree_returns_the_parameters_of_a_response_that_matches_an_offer(answer, offers, agreed):
     assert agree(answer, offers) == agreed
 
 
@@ -150,7 +150,7 @@ def test_an_answer_to_an_offer(answer, offers, agreed):
     ("permessage-deflate; server_max_window_bits=9", ASKED),
     ("permessage-deflate; server_no_context_takeover; server_max_window_bits=10", ASKED),
 ])
-def test_an_answer_to_no_offer_is_refused(answer, offers):
+def test_agree_rejects_a_response_that_is_invalid_or_matches_no_offer(answer, offers):
     with pytest.raises(Refused):
         agree(answer, offers)
 
@@ -170,13 +170,13 @@ def inflate(deflated, agreed, messages):
 
 @pytest.mark.parametrize("bits", range(9, 16))
 @pytest.mark.parametrize("forgets", [False, True])
-def test_messages_inflate(bits, forgets):
+def test_inflater_decompresses_messages(bits, forgets):
     messages = [contents(0)[:5000], b"", contents(0)[:5000], contents(1)[:3000]]
     agreed = Agreed(server_window_bits=bits, server_forgets=forgets)
     assert inflate(server_deflates(messages, bits, forgets), agreed, messages) == messages
 
 
-def test_what_the_server_must_not_do_is_found():
+def test_inflater_rejects_data_that_needs_more_context_than_negotiated():
     messages = [contents(0)[:5000]] * 2
     for used, agreed in [
         ((15, False), Agreed(server_window_bits=9)),
@@ -188,7 +188,7 @@ def test_what_the_server_must_not_do_is_found():
             inflate(server_deflates(messages, *used), agreed, messages)
 
 
-def test_a_window_is_kept_to_the_byte_but_an_eighth():
+def test_inflater_rejects_match_distances_beyond_the_window_and_an_eighth():
     """The message repeats its first 64 bytes after `distance` bytes, so its match has exactly that distance."""
     stretch = bytes(range(64))
     for distance, is_found in ((500, False), (512, False), (512 + 64 + 64, True), (1000, True)):
@@ -202,7 +202,7 @@ def test_a_window_is_kept_to_the_byte_but_an_eighth():
             assert inflater.inflate(deflated, len(message)) == message
 
 
-def test_a_message_ends_where_a_block_ends():
+def test_inflater_rejects_malformed_and_oversized_messages():
     (good,) = server_deflates([b"hello"], 15)
     assert Inflater(Agreed()).inflate(good, 5) == b"hello"
     for bad in (good + b"\x00\x00\xff\xff", good[:-1], zlib.compress(b"hello")):
@@ -213,7 +213,7 @@ def test_a_message_ends_where_a_block_ends():
 
 
 @pytest.mark.parametrize("bits", range(8, 16))
-def test_our_messages_keep_to_the_window_of_the_server_s_choice(bits):
+def test_deflater_uses_the_window_size_that_the_server_chose(bits):
     deflater, inflater = Deflater(Agreed(client_window_bits=bits)), Inflater(Agreed(server_window_bits=bits))
     for message in [contents(0)[:5000], contents(2)[:5000], contents(0)[:5000]]:
         assert inflater.inflate(deflater.deflate(message), len(message)) == message
@@ -223,7 +223,7 @@ def test_our_messages_keep_to_the_window_of_the_server_s_choice(bits):
 
 @pytest.mark.parametrize("index, size, ratio", [
     (0, 194056, 0.044), (1, 263222, 0.851), (2, 222218, 0.389), (3, 263647, 0.055), (4, 1042328, 0.758)])
-def test_the_data_is_of_the_suite_s_size_and_about_as_compressible(index, size, ratio):
+def test_generated_data_has_the_size_and_compression_ratio_of_the_suite_s_files(index, size, ratio):
     assert len(contents(index)) == size
     assert abs(len(zlib.compress(contents(index), 6)) / size - ratio) < 0.04
     assert contents(index) == KINDS[index][2]()

@@ -18,13 +18,13 @@ KNOWN = read_exceptions(HERE / "ws-exceptions.tsv")
 CASES = "1-7,9,10,12.*.4,13.*.4,12.1.11,13.3.11"
 
 
-def test_it_is_the_release_whose_results_are_known():
+def test_installed_ws_is_the_release_with_known_results():
     package = HERE.parent / "integration" / "node_modules" / "ws" / "package.json"
     assert json.loads(Path(package).read_text())["version"] == "8.23.0"
 
 
 @pytest.mark.parametrize("options", [{}, {"maxFragments": 0}], ids=["as it is", "without a limit of fragments"])
-def test_ws_gets_from_us_what_it_gets_from_the_suite(options):
+def test_our_client_reports_the_same_results_for_ws_as_the_suite(options):
     with Served(["node", HERE / "echo.js", json.dumps(options)]) as server:
         results = play_cases(server.url("/"), CASES, parallel=8, patience=3)
     known = KNOWN

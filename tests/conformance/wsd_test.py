@@ -28,7 +28,7 @@ SUITE = """
 # --- the cases, and the file of exceptions
 
 
-def test_all_517_cases_of_the_suite_are_here():
+def test_all_517_cases_of_the_suite_are_implemented():
     groups = [group.split(":") for group in SUITE.split()]
     ids = [f"{group}.{number}" for group, count in groups for number in range(1, int(count) + 1)]
     assert len(ids) == 517
@@ -54,13 +54,13 @@ LATE = Result("1.1.1", NON_STRICT, OK, "late")
     (None, None, ["1 of 1 cases were not played: 1.1.1"]),
     (None, LATE, ["1 of 1 cases were not played: 1.1.1"]),
 ])
-def test_each_difference_is_reported(result, exception, found):
+def test_differences_reports_each_unexpected_or_missing_result(result, exception, found):
     lines = differences([result] if result else [], {"1.1.1": exception} if exception else {}, ["1.1.1"])
     assert len(lines) == len(found) and all(line.startswith(begin) for line, begin in zip(lines, found))
 
 
 @pytest.mark.parametrize("line", ["1.1.1\tOK\tOK", "8.1\tFAILED\tOK\tno such case"])
-def test_a_file_of_exceptions_lists_only_known_cases_that_are_not_ok(tmp_path, line):
+def test_read_exceptions_rejects_unknown_cases_and_ok_results(tmp_path, line):
     (tmp_path / "file.tsv").write_text(f"case\tverdict\tclose\treason\n{line}\n")
     with pytest.raises(ValueError):
         read_exceptions(tmp_path / "file.tsv")
@@ -72,13 +72,13 @@ def test_a_file_of_exceptions_lists_only_known_cases_that_are_not_ok(tmp_path, l
     "1.1.1\tOK",
     "1.1.1\tOK\tOK\n1.1.1\tOK\tOK",
 ])
-def test_a_file_that_says_too_little_or_too_much_is_refused(tmp_path, lines):
+def test_read_results_rejects_malformed_and_duplicate_rows(tmp_path, lines):
     (tmp_path / "file.tsv").write_text(f"case\tverdict\tclose\treason\n{lines}\n")
     with pytest.raises(ValueError):
         read_results(tmp_path / "file.tsv")
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_read_results_returns_the_written_results(tmp_path):
     results = [GOOD, Result("1.1.2", FAILED, FAILED, "came:\tnothing")]
     write_results(tmp_path / "file.tsv", results)
     assert read_results(tmp_path / "file.tsv") == [GOOD, Result("1.1.2", FAILED, FAILED, "came: nothing")]
@@ -98,21 +98,21 @@ def play(*arguments):
                           stderr=subprocess.STDOUT, text=True)
 
 
-def test_wsd_is_what_the_file_says(wsd):
+def test_wsd_has_the_expected_result_in_each_case(wsd):
     """The patience is high, since no wait should expire, even with a sanitizer on a busy machine."""
     cases = "1-7,10,12.*.4,13.*.4,12.1.11,13.3.11"  # few with compression; tools/test --part conformance plays all
     run = play("--quiet", "--cases", cases, "--parallel", "16", "--patience", "20", "--against", EXCEPTIONS, wsd)
     assert (run.returncode, run.stdout) == (0, "")
 
 
-def test_the_exit_status_is_that_of_the_comparison(wsd, tmp_path):
+def test_play_exits_with_1_if_a_result_differs_from_the_file(wsd, tmp_path):
     (tmp_path / "worse.tsv").write_text("case\tverdict\tclose\treason\n1.1.1\tFAILED\tOK\tit was\n")
     run = play("--quiet", "--cases", "1.1.1", "--against", tmp_path / "worse.tsv", wsd)
     assert (run.returncode, run.stdout) == (
         1, "DIFFERS  1.1.1: expected FAILED / close OK, got OK / close OK\n")
 
 
-def test_without_a_file_it_is_that_of_the_sheet(wsd):
+def test_play_exits_with_0_if_all_cases_pass_1_if_one_fails_and_2_on_bad_arguments(wsd):
     assert play("--cases", "1.1.1,7.13.*", wsd).returncode == 0
     assert play("--cases", "1.1.1", wsd.replace("/echo/raw", "/echo")).returncode == 1
     assert play("--cases", "14", wsd).returncode == 2

@@ -61,7 +61,7 @@ class Relay:
                 self.crossed.append((name, what))
 
 
-def test_the_session_message_for_message_and_byte_for_byte(wsd):
+def test_echo_session_has_the_messages_and_byte_counts_of_the_article(wsd):
     server = wsd()
     relay = Relay(server)
     with Peer(f"ws://127.0.0.1:{relay.port}/echo", **AS_THE_ARTICLE) as client:
@@ -80,7 +80,7 @@ def test_the_session_message_for_message_and_byte_for_byte(wsd):
     server.logged(r"Received: hello world!")
 
 
-def test_the_101_of_row_6_to_the_letter(wsd):
+def test_101_response_equals_row_6_of_the_article_byte_for_byte(wsd):
     with Raw(wsd()) as raw:
         raw.send(b"GET /echo HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                  b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -98,7 +98,7 @@ def test_the_101_of_row_6_to_the_letter(wsd):
     assert len(head) == 218
 
 
-def test_article_server_pauses_as_the_articles_server_did():
+def test_article_server_delays_its_answers_like_the_server_of_the_article():
     server = ArticleServer()
     try:
         with Raw(server) as raw:
@@ -117,7 +117,7 @@ def test_article_server_pauses_as_the_articles_server_did():
         server.end()
 
 
-def test_an_echo_answers_each_message_in_its_order(wsd):
+def test_echo_answers_messages_in_order(wsd):
     server = wsd()
     with Peer(server.url("/echo")) as client:
         client.opened()
@@ -132,7 +132,7 @@ def test_an_echo_answers_each_message_in_its_order(wsd):
     (b"\xed\xa0\x80", "�"),
     (b"\xff\xfe", "��"),
 ])
-def test_a_binary_message_is_decoded_and_answered_with_text(wsd, payload, text):
+def test_echo_answers_a_binary_message_with_text_and_replaces_invalid_utf8(wsd, payload, text):
     # [6455-5.6-TEXT]
     server = wsd()
     with Raw(server, "/echo") as raw:
@@ -141,7 +141,7 @@ def test_a_binary_message_is_decoded_and_answered_with_text(wsd, payload, text):
     server.logged("Received: " + text)
 
 
-def test_the_chat_and_its_log(wsd):
+def test_chat_broadcasts_to_the_other_client_and_logs_each_step(wsd):
     server = wsd()
     with Peer(server.url("/chat")) as first:
         first.opened()
@@ -192,7 +192,7 @@ def test_the_chat_logs_a_connection_that_was_reset(wsd):
     server.logged(f"Client disconnect: {error[1]}, Total: 0")
 
 
-def test_the_chat_logs_no_error_where_a_peer_just_left(wsd):
+def test_the_chat_logs_no_error_if_a_peer_ends_tcp_without_a_close(wsd):
     server = wsd()
     raw = Raw(server, "/chat")
     raw.frame()

@@ -117,7 +117,7 @@ def run(session):
     asyncio.run(asyncio.wait_for(session, 3 * PATIENCE))
 
 
-def test_the_page_echoes_and_shows_the_close_code(wsd, chromium):
+def test_the_page_shows_the_echo_and_the_close_code(wsd, chromium):
     server = wsd()
 
     async def session():
@@ -131,7 +131,7 @@ def test_the_page_echoes_and_shows_the_close_code(wsd, chromium):
     server.logged(r"Received: hello from a page")
 
 
-def test_two_tabs_chat(wsd, chromium):
+def test_two_tabs_receive_each_others_chat_messages(wsd, chromium):
     server = wsd()
 
     async def session():
@@ -160,7 +160,7 @@ def test_the_page_shows_the_code_of_the_servers_close(wsd, chromium):
 
 @pytest.mark.parametrize("options, parameters", [([], ""), (["--deflate-no-takeover"], "; server_no_context_takeover"
                                                                                     "; client_no_context_takeover")])
-def test_chromium_and_wsd_agree_on_permessage_deflate(wsd, chromium, options, parameters):
+def test_chromium_and_wsd_negotiate_deflate_and_compress_messages(wsd, chromium, options, parameters):
     """Sends the same line three times, so that the compressor uses a kept window; the wire log shows RSV1."""
     server = wsd("--deflate", "--wire-log", *options)
     line = "what is said here is said again, and then said again, as such things are; 你好"
@@ -183,7 +183,7 @@ def test_chromium_and_wsd_agree_on_permessage_deflate(wsd, chromium, options, pa
     server.logged(r".*127\.0\.0\.1:\d+ → .* \[FIN\] Fin=1 Reserved=0x4 Opcode=1 .*", count=3)
 
 
-def test_the_pages_policy_lets_no_other_script_run(wsd, chromium):
+def test_content_security_policy_of_the_page_blocks_inline_scripts(wsd, chromium):
     """This also shows that the other tests would detect a complaint."""
     server = wsd()
 

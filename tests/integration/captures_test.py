@@ -44,7 +44,7 @@ def frames_of(lines):
 
 # --- each capture
 
-def test_the_captures_that_the_course_relies_on_are_there():
+def test_every_required_capture_exists_and_is_documented():
     assert {"article", "article-undelayed", "chat", "fragments", "lengths", "refusals", "failures", "reset", "shutdown",
             "ping-pong", "coalesced", "ipv6", "slow-reader"} <= set(NAMES)
     for name in NAMES:
@@ -52,7 +52,7 @@ def test_the_captures_that_the_course_relies_on_are_there():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_capture_has_wireshark_s_rows(name):
+def test_wstrace_prints_the_same_rows_as_wireshark(name):
     data = (CAPTURES / f"{name}.pcap").read_bytes()
     rows = expected(name, "rows")
     assert len(rows) == len(pcap.read(CAPTURES / f"{name}.pcap"))
@@ -61,7 +61,7 @@ def test_each_capture_has_wireshark_s_rows(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_rows_as_json_say_what_the_rows_say(name):
+def test_wstrace_json_rows_equal_the_fields_of_wireshark(name):
     data = (CAPTURES / f"{name}.pcap").read_bytes()
     rows = [json.loads(line) for line in wstrace(data, "--json")]
     fields = tshark(data, "-T", "fields", *(option for field in (
@@ -74,7 +74,7 @@ def test_the_rows_as_json_say_what_the_rows_say(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_capture_has_wireshark_s_frames(name):
+def test_wstrace_finds_the_same_frames_as_wireshark(name):
     data = (CAPTURES / f"{name}.pcap").read_bytes()
     header, *lines = expected(name, "frames")
     columns = header.split("\t")
@@ -91,7 +91,7 @@ def test_each_capture_has_wireshark_s_frames(name):
     assert found == wanted
 
 
-def test_the_frames_are_shown_byte_by_byte():
+def test_wstrace_frames_shows_each_header_byte_of_a_frame():
     text = "\n".join(wstrace((CAPTURES / "article.pcap").read_bytes(), "--frames"))
     assert "    4 127.0.0.1:53522 → 127.0.0.1:8080 Seq=1 Len=227 GET /echo HTTP/1.1\n" in text
     assert "    6 127.0.0.1:8080 → 127.0.0.1:53522 Seq=1 Len=218 HTTP/1.1 101 Switching Protocols\n" in text
@@ -148,13 +148,13 @@ def changed():
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_wstrace_and_wireshark_agree_on_a_capture_with_a_packet_changed(changed, name):
+def test_wstrace_agrees_with_wireshark_if_a_packet_is_dropped_doubled_or_swapped(changed, name):
     # No exceptions: the notes in brackets are equal, too.
     for ours, theirs in changed[name]:
         assert ours == theirs
 
 
-def test_the_changes_bring_out_wireshark_s_notes(changed):
+def test_changed_captures_contain_the_tcp_analysis_notes_of_wireshark(changed):
     """Without these notes the test above would compare little."""
     text = "\n".join(ours for rows in changed.values() for ours, _ in rows)
     for note in ("[TCP Retransmission]", "[TCP Spurious Retransmission]", "[TCP Out-Of-Order]",
@@ -164,7 +164,7 @@ def test_the_changes_bring_out_wireshark_s_notes(changed):
         assert note in text, note
 
 
-def test_frames_do_not_depend_on_the_order_of_the_segments():
+def test_wstrace_finds_the_same_frames_if_segments_are_swapped_or_doubled():
     for name in ("coalesced", "lengths", "fragments"):
         packets = pcap.read(CAPTURES / f"{name}.pcap")
 
@@ -183,7 +183,7 @@ def test_frames_do_not_depend_on_the_order_of_the_segments():
             assert frames(doubled) == wanted, (name, first, second)
 
 
-def test_a_segment_that_is_missing_is_said_and_the_rest_is_shown():
+def test_wstrace_reports_a_missing_segment_and_shows_the_frames_after_it():
     packets = article()
     text = packets[7]
     assert pcap.payload_size(text) == 18
@@ -196,7 +196,7 @@ def test_a_segment_that_is_missing_is_said_and_the_rest_is_shown():
     assert any("Seq=228 18 bytes missing from the capture" in line for line in shown)
 
 
-def test_no_frames_behind_an_upgrade_that_was_refused():
+def test_wstrace_shows_no_frames_after_a_refused_upgrade():
     """Wireshark shows HTTP or bytes instead."""
     refusal = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     refused = pcap.Conversation().upgrade(answer=refusal).add("client", frame(TEXT, b"hello"))
@@ -206,7 +206,7 @@ def test_no_frames_behind_an_upgrade_that_was_refused():
     assert [row for row in tshark(data) if "WebSocket Text" in row] == tshark(data)[-1:]
 
 
-def test_two_segments_that_are_missing_before_the_end_are_both_said():
+def test_wstrace_reports_each_of_two_missing_segments():
     sent = [frame(TEXT, b"%d" % number) for number in range(4)]
     talk = pcap.Conversation().upgrade()
     at = [talk.next["client"]]
@@ -219,7 +219,7 @@ def test_two_segments_that_are_missing_before_the_end_are_both_said():
         ("missing", at[0]), ("frame", at[1]), ("missing", at[2]), ("frame", at[3])]
 
 
-def test_the_body_after_a_response_to_head_is_none_and_the_next_one_is():
+def test_wstrace_expects_no_body_in_a_response_to_head_but_one_in_a_response_to_get():
     head, get = (b"%s / HTTP/1.1\r\nHost: localhost\r\n\r\n" % method for method in (b"HEAD", b"GET"))
     talk = pcap.Conversation().add("client", head).add("server", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
     talk.add("client", get).add("server", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").add("server", b"hello")
@@ -228,7 +228,7 @@ def test_the_body_after_a_response_to_head_is_none_and_the_next_one_is():
     assert [" HTTP " in row for row in rows[2:]] == [True, True, True, False, True]
 
 
-def test_the_first_fragment_of_a_packet_is_not_shown_as_tcp():
+def test_wstrace_shows_the_first_ip_fragment_as_ipv4_and_not_as_tcp():
     packet = pcap.Conversation().packets[0]
     fragment = pcap.patch(packet, 20, ">H", lambda flags: flags | 0x2000)  # MF
     (row,) = wstrace(pcap.pcap([fragment]))
@@ -237,7 +237,7 @@ def test_the_first_fragment_of_a_packet_is_not_shown_as_tcp():
     assert "Fragmented IP protocol" in row
 
 
-def test_a_compressed_text_is_shown_as_bytes_even_if_they_are_utf8():
+def test_wstrace_shows_a_compressed_text_as_bytes_even_if_they_are_valid_utf8():
     compressed = bytearray(frame(TEXT, b"J\x04\x00"))
     compressed[0] |= 0x40  # RSV1
     data = pcap.Conversation().upgrade().add("client", bytes(compressed)).pcap()
@@ -246,7 +246,7 @@ def test_a_compressed_text_is_shown_as_bytes_even_if_they_are_utf8():
     assert "text" not in item
 
 
-def test_duplicate_acks_are_counted_again_after_an_ack_of_unseen_bytes():
+def test_wstrace_counts_duplicate_acks_after_an_ack_of_unseen_bytes():
     talk = pcap.Conversation().upgrade()
     talk.next["server"] += 100  # the capture lacks them
     talk.add("client", flags=pcap.ACK_FLAG)  # acknowledges them
@@ -257,7 +257,7 @@ def test_duplicate_acks_are_counted_again_after_an_ack_of_unseen_bytes():
     assert "#1]" in rows[-3] and "#2]" in rows[-2] and "#3]" in rows[-1]
 
 
-def test_a_segment_sent_again_after_two_duplicate_acks_is_a_fast_retransmission():
+def test_wstrace_marks_a_fast_retransmission_after_two_duplicate_acks():
     talk = pcap.Conversation().upgrade()
     second = talk.next["client"] + 7
     for text in b"a", b"b", b"c":
@@ -272,7 +272,7 @@ def test_a_segment_sent_again_after_two_duplicate_acks_is_a_fast_retransmission(
     assert "[TCP Fast Retransmission]" in rows[-1]
 
 
-def test_the_padding_of_a_short_ethernet_frame_is_no_payload():
+def test_wstrace_ignores_the_padding_of_a_short_ethernet_frame():
     talk = pcap.Conversation().upgrade().add("client", flags=pcap.ACK_FLAG)
     padded = [packet._replace(data=packet.data.ljust(60, b"\0"), length=max(packet.length, 60))
               for packet in talk.packets]
@@ -281,7 +281,7 @@ def test_the_padding_of_a_short_ethernet_frame_is_no_payload():
     assert "Len=0" in rows[-1]
 
 
-def test_upgrade_names_websocket_in_any_case():
+def test_wstrace_accepts_the_upgrade_token_websocket_in_any_case():
     answer = pcap.SWITCHING.replace(b"Upgrade: websocket", b"Upgrade: WebSocket")
     talk = pcap.Conversation().upgrade(answer=answer).add("client", frame(TEXT, b"a"))
     rows = wstrace(talk.pcap())
@@ -289,13 +289,13 @@ def test_upgrade_names_websocket_in_any_case():
     assert "WebSocket Text" in rows[-1]
 
 
-def test_a_close_without_a_reason_has_its_code():
+def test_wstrace_shows_the_status_code_of_a_close_without_a_reason():
     data = pcap.Conversation().upgrade().add("client", frame(CLOSE, b"\x03\xe8")).pcap()
     (item,) = frames_of(wstrace(data, "--frames", "--json"))
     assert (item["status_code"], item["reason"]) == (1000, "")
 
 
-def test_a_head_in_the_syn_is_shown():
+def test_wstrace_shows_a_request_head_carried_in_the_syn():
     """TCP Fast Open, RFC 7413."""
     talk = pcap.Conversation()
     talk.packets.clear()
@@ -307,7 +307,7 @@ def test_a_head_in_the_syn_is_shown():
     assert items[0]["seq"] == 1 and items[2]["seq"] == 1 + len(pcap.REQUEST)
 
 
-def test_sequence_numbers_wrap_around():
+def test_wstrace_handles_sequence_numbers_that_wrap_around():
     packets = article()
     bases = {}
     for packet in packets[:2]:
@@ -343,7 +343,7 @@ def in_time(data, *options):
 @pytest.mark.parametrize("first, more", [(b"G", b"a"), (b"GET / HTTP/1.1\r\n", b"a:\n"),
                                          (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", b"1")],
                          ids=["line", "field", "chunk"])
-def test_a_head_that_never_ends_is_not_read_for_ever(first, more):
+def test_wstrace_reads_an_endless_head_or_chunk_size_in_linear_time(first, more):
     conversation = pcap.Conversation().add("client", first)
     for _ in range(100_000):
         conversation.add("client", more)
@@ -351,7 +351,7 @@ def test_a_head_that_never_ends_is_not_read_for_ever(first, more):
         in_time(conversation.pcap(), *options)
 
 
-def test_a_head_that_comes_byte_by_byte_is_read():
+def test_wstrace_reads_a_head_that_arrives_byte_by_byte():
     head = b"GET /chat HTTP/1.1\r\nA: " + b"x" * 8000 + b"\r\n\r\n"
     conversation = pcap.Conversation()
     for i in range(len(head)):
@@ -360,7 +360,7 @@ def test_a_head_that_comes_byte_by_byte_is_read():
 
 
 @pytest.mark.parametrize("options", [(), ("--frames",)], ids=["rows", "frames"])
-def test_many_segments_in_any_order(options):
+def test_wstrace_reorders_30000_segments_in_linear_time(options):
     """A message in 30,000 one-byte segments in reverse order, and a stream whose first bytes never arrive."""
     payload = frame(BINARY, bytes(30_000))
     conversation = pcap.Conversation().upgrade()
@@ -375,7 +375,7 @@ def test_many_segments_in_any_order(options):
     assert options == () or any("WebSocket Binary [FIN] [MASKED]" in line for line in lines)
 
 
-def test_segments_behind_a_gap_take_memory_even_if_they_are_small():
+def test_wstrace_gives_up_a_gap_once_the_segments_after_it_hold_4_mib():
     """At 4 MiB, overhead included, wstrace gives up the gap, long before the capture ends."""
     conversation = pcap.Conversation().upgrade()
     for i in range(40_000):
@@ -386,7 +386,7 @@ def test_segments_behind_a_gap_take_memory_even_if_they_are_small():
 
 
 @pytest.mark.parametrize("options", [(), ("--frames",)], ids=["rows", "frames"])
-def test_many_streams(options):
+def test_wstrace_reads_30000_streams_in_linear_time(options):
     packets = []
     for port in range(10_000, 40_000):
         packets += pcap.Conversation(port).add("client", b"GET ").packets
@@ -404,7 +404,7 @@ def test_many_streams(options):
     (pcap.IPV4, lambda kind: b""),
     (pcap.ETHERNET, lambda kind: bytes(12) + b"\x81\x00\x00\x07" + kind),
 ])
-def test_other_link_layers(link, header):
+def test_wstrace_reads_captures_of_other_link_layers(link, header):
     data = pcap.pcap(pcap.with_header(article(), header), link)
     rows = wstrace(data)
     assert rows == tshark(data)
@@ -412,7 +412,7 @@ def test_other_link_layers(link, header):
 
 
 @pytest.mark.parametrize("link", [pcap.RAW, pcap.IPV6])
-def test_ipv6_without_a_link_layer(link):
+def test_wstrace_reads_ipv6_packets_without_a_link_layer(link):
     packets = pcap.with_header(pcap.read(CAPTURES / "ipv6.pcap"), lambda kind: b"")
     data = pcap.pcap(packets, link)
     rows = wstrace(data)
@@ -423,7 +423,7 @@ def test_ipv6_without_a_link_layer(link):
 @pytest.mark.parametrize("form", [pcap.pcap, pcap.pcapng])
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize("nanoseconds", [False, True])
-def test_other_file_formats(form, order, nanoseconds):
+def test_wstrace_reads_pcap_and_pcapng_in_both_byte_orders_and_resolutions(form, order, nanoseconds):
     data = form(article(), order=order, nanoseconds=nanoseconds)
     rows = wstrace(data)
     assert rows == tshark(data)
@@ -432,7 +432,7 @@ def test_other_file_formats(form, order, nanoseconds):
 
 @pytest.mark.parametrize("ticks", [2**32, 2**62, 2**63 - 1, 2**63, 2**64 - 1])
 @pytest.mark.parametrize("digits", [0, 6, 9])
-def test_a_clock_that_no_capture_has(ticks, digits):
+def test_wstrace_accepts_any_64_bit_timestamp_in_pcapng(ticks, digits):
     """pcapng has timestamps of 64 bits."""
     first, second = article()[:2]
     data = pcap.pcapng([first._replace(time=0), second._replace(time=ticks)], nanoseconds=True)
@@ -441,7 +441,7 @@ def test_a_clock_that_no_capture_has(ticks, digits):
         assert len(wstrace(data, *options)) == 2
 
 
-def test_packets_other_than_tcp_have_addresses_protocol_and_length():
+def test_wstrace_shows_addresses_protocol_and_length_of_packets_other_than_tcp():
     udp = bytes(12) + b"\x08\x00" + bytes.fromhex("45000020000040004011000001020304050607080035003500000000") + bytes(8)
     icmp6 = bytes(12) + b"\x86\xdd" + bytes.fromhex("6000000000083aff") + bytes(15) + b"\1" + bytes(15) + b"\2" + bytes(8)
     arp = bytes.fromhex("ffffffffffff0000000000010806") + bytes(28)
@@ -453,7 +453,7 @@ def test_packets_other_than_tcp_have_addresses_protocol_and_length():
 
 
 @pytest.mark.parametrize("size", [96, 80, 68, 60, 40])
-def test_packets_that_the_capture_has_cut(size):
+def test_wstrace_agrees_with_wireshark_on_packets_cut_by_the_capture(size):
     cut = [packet._replace(data=packet.data[:size]) for packet in article()]
     data = pcap.pcap(cut)
     rows = wstrace(data)
@@ -478,7 +478,7 @@ def outputs(data, *options):
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_text_from_outside_is_printable_and_json_is_json(odd):
+def test_wstrace_escapes_text_from_captures_and_prints_valid_json(odd):
     conversation = pcap.Conversation().upgrade(
         pcap.REQUEST.replace(b"/echo", b"/" + odd + b"x" * 5000),
         b"HTTP/1.1 200 OK\r\nContent-Type: text/" + odd + b"\r\nContent-Length: 2\r\n\r\nab")
@@ -494,7 +494,7 @@ def test_text_from_outside_is_printable_and_json_is_json(odd):
     assert len([json.loads(line.decode()) for line in outputs(data, "--frames", "--json")]) >= 4
 
 
-def test_a_long_info_column_ends_with_a_character():
+def test_wstrace_cuts_a_long_info_column_at_a_character_boundary():
     for pad in (b"", b"a"):
         data = pcap.Conversation().add("client", b"GET /" + pad + "é".encode() * 2100 + b" HTTP/1.1\r\n\r\n").pcap()
         (line,) = [line for line in outputs(data) if b"GET" in line]
@@ -504,7 +504,7 @@ def test_a_long_info_column_ends_with_a_character():
 
 # --- invalid captures, options and outputs
 
-def test_a_file_that_ends_in_a_packet_is_shown_up_to_there():
+def test_wstrace_shows_the_whole_packets_of_a_truncated_file():
     data = (CAPTURES / "article.pcap").read_bytes()
     result = pcap.run([pcap.program("wstrace")], data[:-10])
     assert result.returncode == 1
@@ -515,18 +515,18 @@ def test_a_file_that_ends_in_a_packet_is_shown_up_to_there():
 
 @pytest.mark.parametrize("data", [b"", b"not a capture at all, but a text", bytes(24), b"\xd4\xc3\xb2\xa1",
                                   b"\x0a\x0d\x0d\x0a" * 8])
-def test_what_is_no_capture_is_told_in_one_line(data):
+def test_wstrace_reports_an_invalid_capture_file_in_one_line(data):
     result = pcap.run([pcap.program("wstrace")], data)
     assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (1, "", 1), result.stderr
     assert result.stderr.startswith("wstrace: ")
 
 
-def test_a_link_type_that_it_does_not_know_is_named():
+def test_wstrace_names_an_unknown_link_type():
     result = pcap.run([pcap.program("wstrace")], pcap.pcap(article(), link=105))
     assert result.returncode == 1 and "link type 105" in result.stderr
 
 
-def test_a_file_that_is_not_there():
+def test_wstrace_reports_a_missing_file():
     result = pcap.run([pcap.program("wstrace"), "no-such-file"])
     assert result.returncode == 1 and "no-such-file" in result.stderr and "No such file" in result.stderr
 
@@ -534,7 +534,7 @@ def test_a_file_that_is_not_there():
 @pytest.mark.parametrize("options", [[], ["--frobnicate"], ["--bytes", "9", "x"], ["-w", "y", "x"],
                                      ["--allow-piggyback", "x"],
                                      ["--check", "t", "--json", "x"], ["--check", "t", "--frames", "x"]])
-def test_bad_options_are_2(options):
+def test_wstrace_exits_with_2_if_options_are_invalid(options):
     result = pcap.run([pcap.program("wstrace"), *options])
     assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (2, "", 1), result.stderr
 
@@ -544,7 +544,7 @@ ARTICLE = str(CAPTURES / "article.pcap")
 
 @pytest.mark.parametrize("options", [["--help"], ["--version"], [ARTICLE], ["--frames", ARTICLE], ["--json", ARTICLE],
                                      ["--check", str(CAPTURES / "documented-trace.tsv"), ARTICLE]])
-def test_what_cannot_be_written_is_no_success(options):
+def test_wstrace_exits_with_1_if_standard_output_cannot_be_written(options):
     with open("/dev/full", "w") as full:
         result = subprocess.run([pcap.program("wstrace"), *options], stdout=full, stderr=subprocess.PIPE, text=True)
     assert result.returncode == 1
@@ -552,7 +552,7 @@ def test_what_cannot_be_written_is_no_success(options):
 
 
 @pytest.mark.parametrize("has_default", [True, False], ids=["default", "ignored"])
-def test_a_reader_that_has_had_enough_ends_it(has_default):
+def test_wstrace_ends_if_the_reader_of_its_output_closes_the_pipe(has_default):
     """SIGPIPE ends wstrace; if the signal is ignored, the first failed write does."""
     command = f"exec {pcap.program('wstrace')} -"
     with subprocess.Popen([*(["env", "--ignore-signal=PIPE"] if not has_default else []), "sh", "-c", command],
@@ -569,7 +569,7 @@ def test_a_reader_that_has_had_enough_ends_it(has_default):
         assert tracer.stderr.read() == (b"" if has_default else b"wstrace: standard output: Broken pipe\n")
 
 
-def test_a_capture_may_come_by_standard_input():
+def test_wstrace_reads_a_capture_from_standard_input():
     data = (CAPTURES / "article.pcap").read_bytes()
     result = subprocess.run([pcap.program("wstrace"), "-"], input=data, capture_output=True)
     assert result.stdout.decode().splitlines() == expected("article", "rows")
@@ -586,7 +586,7 @@ def read_until(tracer, what):
 
 
 @only_root
-def test_a_live_capture_is_shown_as_it_comes(wsd):
+def test_wstrace_shows_the_frames_of_a_live_capture_immediately(wsd):
     server = wsd()
     frames, rows = pcap.start_capture(server, "--frames"), pcap.start_capture(server, "--json")
     with Raw(server, "/echo") as raw:
@@ -613,7 +613,7 @@ NOT_ALLOWED = " (capturing needs root)" if os.geteuid() != 0 else None
     (["-i", "lo", "-f", "tcp pork 1"], NOT_ALLOWED or "the filter 'tcp pork 1'"),
     (["-i", "lo", "-w", "/no/such/directory/file"], NOT_ALLOWED or "/no/such/directory/file"),
 ])
-def test_a_live_capture_that_cannot_be_is_told_in_one_line(options, complaint):
+def test_wstrace_reports_a_failed_live_capture_in_one_line(options, complaint):
     result = pcap.run([pcap.program("wstrace"), *options])
     assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (1, "", 1), result.stderr
     assert complaint in result.stderr

@@ -21,7 +21,7 @@ def talk(server, size, window):
     return result["heard"], result["faults"]
 
 
-def test_each_of_the_others_hears_each_message_in_its_speakers_order_once(wsd):
+def test_each_member_receives_all_messages_of_the_others_once_and_in_sender_order(wsd):
     server = wsd()
     # All clients send at once: 10,000 texts, 340 KiB for each receiver, less than the limit.
     assert talk(server, size=20, window=MESSAGES) == (CLIENTS * (CLIENTS - 1) * MESSAGES, [])
@@ -36,7 +36,7 @@ def test_a_binary_message_is_broadcast_as_text(wsd):
         assert listener.frame() == (TEXT, "Broadcast: caf\u00e9 \ufffd".encode())
 
 
-def test_one_that_never_reads_is_put_out_while_the_others_lose_nothing(wsd):
+def test_a_member_that_never_reads_is_disconnected_and_the_others_lose_no_message(wsd):
     """10,000 texts of 1 KiB are sent to it: the kernel buffers some 4 MB, the server queues 1 MiB."""
     server = wsd("--close-timeout", "1s")
     with Raw(server, "/chat") as silent:
@@ -53,7 +53,7 @@ def test_one_that_never_reads_is_put_out_while_the_others_lose_nothing(wsd):
     assert 1024 * 1024 < int(put_out[0][2]) < 2 * 1024 * 1024
 
 
-def test_one_that_reads_again_finds_whole_messages_and_then_1008(wsd):
+def test_a_disconnected_slow_reader_receives_whole_messages_and_then_close_1008(wsd):
     # [6455-5.5.1-DELAY]
     server = wsd("--close-timeout", "60s", "--log-level", "warn")
     idle = server.descriptors()

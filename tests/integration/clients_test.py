@@ -16,7 +16,7 @@ wsd = loops(1, 2)
 # --- ws
 
 
-def test_ws_text_and_binary(wsd):
+def test_ws_receives_echoes_of_text_and_binary_messages(wsd):
     server = wsd()
     with Peer(server.url("/echo/raw")) as client:
         client.opened()
@@ -25,20 +25,20 @@ def test_ws_text_and_binary(wsd):
             assert client.event() == event
 
 
-def test_ws_ping_is_answered_with_its_payload(wsd):
+def test_wsd_answers_a_ping_of_ws_with_the_same_payload(wsd):
     with Peer(wsd().url("/echo")) as client:
         client.opened()
         client.do(ping="are you there?")
         assert client.event() == {"pong": "are you there?"}
 
 
-def test_ws_answers_our_keep_alive_ping(wsd):
+def test_ws_answers_the_keep_alive_pings_of_wsd(wsd):
     with Peer(wsd("--ping-interval", "20ms", "--pong-timeout", "60s").url("/echo")) as client:
         client.opened()
         assert [client.event() for _ in range(3)] == [{"ping": ""}] * 3
 
 
-def test_ws_fragments_are_one_message(wsd):
+def test_wsd_joins_fragments_sent_by_ws_into_one_message(wsd):
     with Peer(wsd().url("/echo")) as client:
         client.opened()
         client.do(fragments=["frame ", "by ", "frame"])
@@ -52,14 +52,14 @@ def test_ws_fragments_are_one_message(wsd):
     ([4999, "an application's"], 4999),
     ([], 1005),
 ])
-def test_ws_is_given_its_code_back(wsd, close, code):
+def test_wsd_answers_a_close_of_ws_with_the_same_code(wsd, close, code):
     with Peer(wsd().url("/echo")) as client:
         client.opened()
         client.do(close=close)
         assert client.event() == {"close": [code, ""]}
 
 
-def test_ws_is_told_the_code_of_our_close(wsd):
+def test_ws_receives_the_code_and_reason_of_the_close_of_wsd(wsd):
     server = wsd("--max-message", "100")
     with Peer(server.url("/echo")) as client:
         client.opened()
@@ -73,13 +73,13 @@ def test_ws_negotiates_a_subprotocol(wsd):
         assert client.opened()["subprotocol"] == "chat.v1"
 
 
-def test_ws_gives_up_where_its_subprotocol_is_not_spoken(wsd):
+def test_ws_fails_if_wsd_selects_no_subprotocol(wsd):
     with Peer(wsd().url("/echo"), "unknown") as client:
         assert client.event() == {"error": "Server sent no subprotocol"}
 
 
 @pytest.mark.parametrize("size", [125, 126, 65535, 65536, 1 << 20, 16 << 20])
-def test_ws_large_messages_come_back_whole(wsd, size):
+def test_wsd_echoes_messages_of_ws_of_up_to_16_mib(wsd, size):
     with Peer(wsd().url("/echo/raw")) as client:
         client.opened()
         client.do(size=size)
@@ -91,7 +91,7 @@ def test_ws_large_messages_come_back_whole(wsd, size):
             assert event == {"binary": base64.b64encode(payload).decode()}
 
 
-def test_ws_reads_a_refusal(wsd):
+def test_ws_receives_status_404_for_an_unknown_path(wsd):
     with Peer(wsd().url("/nothing")) as client:
         assert client.event()["refused"]["status"] == 404
 
@@ -99,7 +99,7 @@ def test_ws_reads_a_refusal(wsd):
 # --- wscat
 
 
-def test_wscat_talks_to_echo(wsd):
+def test_wscat_receives_echoes_and_exits_with_0(wsd):
     command = ["node", HERE / "node_modules/wscat/bin/wscat", "-c", wsd().url("/echo"),
                "-x", "hello", "-x", "world", "-w", "0.5"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as wscat:
@@ -112,7 +112,7 @@ def test_wscat_talks_to_echo(wsd):
 
 
 @pytest.mark.parametrize("compression", ["deflate", None])
-def test_websockets_with_compression_offered_or_not(wsd, compression):
+def test_python_websockets_works_whether_or_not_it_offers_compression(wsd, compression):
     async def session(url):
         async with websockets.connect(url, compression=compression) as client:
             assert client.extensions == []
@@ -125,7 +125,7 @@ def test_websockets_with_compression_offered_or_not(wsd, compression):
     asyncio.run(asyncio.wait_for(session(wsd().url("/echo")), PATIENCE))
 
 
-def test_websockets_many_at_a_time(wsd):
+def test_100_python_websockets_clients_receive_their_echoes_in_order(wsd):
     clients, messages = 100, 20
     server = wsd()
 
@@ -141,7 +141,7 @@ def test_websockets_many_at_a_time(wsd):
     wait_for(lambda: server.sessions() == [], "no session is left")
 
 
-def test_websockets_over_ipv6(wsd):
+def test_python_websockets_connects_over_ipv6(wsd):
     server = wsd("--address", "::1")
 
     async def session():
@@ -154,13 +154,13 @@ def test_websockets_over_ipv6(wsd):
 # --- wsc
 
 
-def test_wsc_pipes(wsd):
+def test_wsc_prints_the_echo_of_each_input_line(wsd):
     run = subprocess.run([program("wsc"), wsd().url("/echo")], input=b"a\nb\n", capture_output=True, timeout=PATIENCE)
     assert run.returncode == 0, run
     assert run.stdout == b"Echo: a\nEcho: b\n"
 
 
-def test_wsc_says_by_its_exit_code_that_it_was_refused(wsd):
+def test_wsc_exits_with_3_if_the_handshake_is_refused(wsd):
     run = subprocess.run([program("wsc"), wsd().url("/nothing")], input=b"a\n", capture_output=True, timeout=PATIENCE)
     assert run.returncode == 3
     assert b"404" in run.stderr

@@ -133,7 +133,7 @@ def cost_of_echo(server, connections, opcode, payload, pipelined=1):
     (BINARY, b"x" * 20, "send"), (BINARY, b"x" * 1024, "send"), (TEXT, "一帧一帧，逐字节地看。".encode(), "send"),
     (BINARY, b"x" * 60_000, "sendmsg")], ids=["20 B", "1 KiB", "Chinese", "60,000 B"])
 @pytest.mark.parametrize("loops", [1, 2], ids="threads={}".format)
-def test_an_echo_is_one_recv_and_one_send(wsd, opcode, payload, send, loops):
+def test_an_echo_costs_one_recv_and_one_send(wsd, opcode, payload, send, loops):
     server = CountedServer(wsd, "--threads", str(loops))
     costs = cost_of_echo(server, 64, opcode, payload)
     messages = 64 * ROUNDS
@@ -143,7 +143,7 @@ def test_an_echo_is_one_recv_and_one_send(wsd, opcode, payload, send, loops):
 
 
 @pytest.mark.parametrize("size", [20, 1000])
-def test_pipelined_echoes_leave_together(wsd, size):
+def test_pipelined_echoes_leave_in_one_send(wsd, size):
     costs = cost_of_echo(CountedServer(wsd), 16, BINARY, b"x" * size, pipelined=64)
     assert costs.without_turns() == {"recv": 16 * ROUNDS, "send": 16 * ROUNDS}
     assert costs.system_calls() <= 0.04 * 16 * 64 * ROUNDS, costs
@@ -152,7 +152,7 @@ def test_pipelined_echoes_leave_together(wsd, size):
 # --- The chat
 
 @pytest.mark.parametrize("members, speakers, most", [(50, 1, 1.1), (200, 1, 1.03), (100, 20, 0.07), (100, 100, 0.03)])
-def test_a_turn_of_the_chat_is_one_send_to_each_who_hears(wsd, members, speakers, most):
+def test_a_chat_batch_costs_one_send_per_receiver(wsd, members, speakers, most):
     """For any number of speakers, and without an allocation for any number of receivers."""
     server = CountedServer(wsd)
     raws = server.connect("/chat", members)
@@ -179,7 +179,7 @@ def test_a_turn_of_the_chat_is_one_send_to_each_who_hears(wsd, members, speakers
 
 # --- From accept to close
 
-def test_a_connection_is_ten_system_calls(wsd):
+def test_a_connection_costs_at_most_ten_system_calls(wsd):
     server = CountedServer(wsd)
     count, descriptors = 60, server.wsd.descriptors()
 
@@ -211,7 +211,7 @@ def test_a_connection_is_ten_system_calls(wsd):
 
 # --- Keep-alive
 
-def test_a_ping_is_one_send_and_its_pong_one_recv(wsd):
+def test_a_keep_alive_ping_costs_one_send_and_its_pong_one_recv(wsd):
     server = CountedServer(wsd, "--ping-interval=200ms")
     raws = server.connect("/echo/raw", 64)
 

@@ -53,7 +53,7 @@ class RawDeflate(Raw):
 # --- negotiation
 
 
-def test_it_is_off_unless_it_is_switched_on(wsd):
+def test_wsd_declines_permessage_deflate_without_the_option_deflate(wsd):
     """As in the article, whose server declines it: the answer equals the answer to a request without an offer."""
     server = wsd()
     with Raw(server) as with_offer, Raw(server) as without:
@@ -73,7 +73,7 @@ def test_it_is_off_unless_it_is_switched_on(wsd):
     (["--deflate-window-bits", "11"], "; client_max_window_bits",
      "; server_max_window_bits=11; client_max_window_bits=11"),
 ])
-def test_the_answer_to_an_offer(wsd, options, parameters, answer):
+def test_wsd_answers_an_offer_with_the_negotiated_parameters_and_compresses(wsd, options, parameters, answer):
     with RawDeflate(wsd("--deflate", *options), "/echo/raw", parameters) as raw:
         assert raw.answer == answer
         raw.send(raw.compressed(LINE.encode()))
@@ -82,7 +82,7 @@ def test_the_answer_to_an_offer(wsd, options, parameters, answer):
         assert size < len(LINE)
 
 
-def test_an_offer_that_is_not_valid_is_declined_and_a_malformed_one_refused(wsd):
+def test_wsd_declines_an_invalid_offer_and_refuses_a_malformed_one_with_400(wsd):
     server = wsd("--deflate")
     with Raw(server) as raw:
         raw.send(upgrade("/echo", OFFER + "; server_max_window_bits=16"))
@@ -97,7 +97,7 @@ def test_an_offer_that_is_not_valid_is_declined_and_a_malformed_one_refused(wsd)
                                      ["--deflate-from", "1B"]])
 @pytest.mark.parametrize("wishes", [{}, {"serverNoContextTakeover": True}, {"clientNoContextTakeover": True},
                                     {"serverMaxWindowBits": 10, "clientMaxWindowBits": 10, "threshold": 0}])
-def test_ws(wsd, options, wishes):
+def test_ws_and_wsd_exchange_compressed_messages(wsd, options, wishes):
     with Peer(wsd("--deflate", *options).url("/echo/raw"), perMessageDeflate=wishes) as client:
         agreed = client.opened()["extensions"]
         assert agreed.startswith("permessage-deflate"), agreed
@@ -123,7 +123,7 @@ def test_ws(wsd, options, wishes):
     {"server_max_window_bits": 9, "client_max_window_bits": 9},
     {"server_max_window_bits": 12, "server_no_context_takeover": True},
 ])
-def test_python_websockets(wsd, factory):
+def test_python_websockets_and_wsd_exchange_compressed_messages(wsd, factory):
     async def session(url):
         extension = ClientPerMessageDeflateFactory(**factory)
         async with websockets.connect(url, compression=None, extensions=[extension]) as client:
@@ -138,7 +138,7 @@ def test_python_websockets(wsd, factory):
 
 
 @pytest.mark.parametrize("options", [[], ["--deflate-no-takeover"], ["--deflate-window-bits", "9"]])
-def test_wsc_with_python_websockets(options):
+def test_wsc_exchanges_compressed_messages_with_a_python_websockets_server(options):
     async def session():
         agreed = []
 
@@ -167,7 +167,7 @@ def test_wsc_with_python_websockets(options):
 
 
 @pytest.mark.parametrize("options", [[], ["--deflate-no-takeover"], ["--deflate-window-bits", "9"]])
-def test_wsc_with_ws(options):
+def test_wsc_exchanges_compressed_messages_with_a_ws_server(options):
     script = """
         const {WebSocketServer} = require('ws');
         const server = new WebSocketServer({port: 0, host: '127.0.0.1', perMessageDeflate: {threshold: 0}});
@@ -187,7 +187,7 @@ def test_wsc_with_ws(options):
             server.kill()
 
 
-def test_wsc_says_that_the_server_declined(wsd):
+def test_wsc_reports_that_the_server_declined_permessage_deflate(wsd):
     run = subprocess.run([program("wsc"), "--deflate", wsd().url("/echo")], input=b"hello\n", capture_output=True,
                          timeout=60)
     assert run.stdout == b"Echo: hello\n"
@@ -197,7 +197,7 @@ def test_wsc_says_that_the_server_declined(wsd):
 # --- the chat
 
 
-def test_chat_reaches_each_in_the_way_that_it_agreed_to(wsd):
+def test_chat_compresses_broadcasts_only_for_members_whose_parameters_allow_it(wsd):
     server = wsd("--deflate", "--deflate-window-bits", "14")
     with RawDeflate(server, "/chat") as keeper, \
             RawDeflate(server, "/chat", "; server_no_context_takeover") as forgetful, \
@@ -221,7 +221,7 @@ def test_chat_reaches_each_in_the_way_that_it_agreed_to(wsd):
         assert keeper.data_frame()[:3] == (TEXT, False, b"Broadcast: bye"), "too short to be compressed"
 
 
-def test_chat_with_clients_of_others(wsd):
+def test_ws_and_python_websockets_clients_chat_with_compression(wsd):
     """Broadcasts and messages to one member use the same window; ws and python3-websockets keep their windows."""
     server = wsd("--deflate", "--deflate-from", "1B")
     url = server.url("/chat")
@@ -247,7 +247,7 @@ def test_chat_with_clients_of_others(wsd):
 # --- hostile peers, and memory
 
 
-def test_a_bomb_is_refused_before_it_is_inflated(wsd):
+def test_wsd_refuses_a_compression_bomb_before_inflating_it(wsd):
     server = wsd("--deflate", "--max-message", "1MiB")
     with RawDeflate(server, "/echo/raw") as raw:
         raw.send(raw.compressed(bytes(1 << 20), BINARY))  # the largest message that is allowed
@@ -260,7 +260,7 @@ def test_a_bomb_is_refused_before_it_is_inflated(wsd):
     assert server.memory() - before < 4096, "KiB of additional memory"
 
 
-def test_damage_is_answered_1007(wsd):
+def test_wsd_answers_invalid_compressed_data_with_close_1007(wsd):
     with RawDeflate(wsd("--deflate"), "/echo/raw") as raw:
         broken = frame(TEXT, b"\xff" * 20)
         raw.send(bytes([broken[0] | 0x40]) + broken[1:])
@@ -268,7 +268,7 @@ def test_damage_is_answered_1007(wsd):
         assert raw.is_ended()
 
 
-def test_a_session_costs_what_was_said_and_gives_it_back(wsd):
+def test_sessions_hold_at_most_the_logged_compression_memory_and_release_it(wsd):
     server = wsd("--deflate")
     most = int(server.logged(r"permessage-deflate: at most (\d+) bytes of memory per session")[0][1])
 
@@ -288,7 +288,7 @@ def test_a_session_costs_what_was_said_and_gives_it_back(wsd):
     wait_for(lambda: held() == 0, "all memory is released")
 
 
-def test_where_memory_is_short_messages_go_as_they_are(wsd):
+def test_wsd_sends_messages_uncompressed_if_the_budget_allows_no_compressor(wsd):
     """[6455-10.4-BUDGET] the first sessions use up the budget; no session is refused for lack of a compressor."""
     server = wsd("--deflate", "--max-buffered", "2MiB")
     raws = [RawDeflate(server, "/echo/raw") for _ in range(8)]
@@ -305,7 +305,7 @@ def test_where_memory_is_short_messages_go_as_they_are(wsd):
         raw.close()
 
 
-def test_windows_leave_memory_for_those_that_do_not_compress(wsd):
+def test_compression_windows_leave_memory_in_the_budget_for_other_sessions(wsd):
     """Otherwise a peer could use up the budget with idle sessions, and each fragment and broadcast would be refused."""
     server = wsd("--deflate", "--max-buffered", "2MiB")
     greedy = [RawDeflate(server, "/echo/raw") for _ in range(60)]
@@ -328,14 +328,14 @@ def test_windows_leave_memory_for_those_that_do_not_compress(wsd):
 
 @pytest.mark.parametrize("name", ["wsd", "wsc"])
 @pytest.mark.parametrize("bits", ["8", "16"])
-def test_windows_that_zlib_cannot_have_are_refused(name, bits):
+def test_wsd_and_wsc_exit_with_2_if_zlib_does_not_support_the_window_bits(name, bits):
     run = subprocess.run([program(name), "--deflate", "--deflate-window-bits", bits, *["ws://localhost/"][:name == "wsc"]],
                          capture_output=True, text=True, timeout=60)
     assert run.returncode == 2
     assert "--deflate-window-bits" in run.stderr
 
 
-def test_options_that_mean_nothing_alone():
+def test_wsd_and_wsc_exit_with_2_if_a_deflate_option_is_given_without_deflate():
     for name, options in (("wsd", ["--deflate-window-bits", "9"]), ("wsd", ["--deflate-from", "1"]),
                           ("wsc", ["--deflate-no-takeover", "ws://localhost/"])):
         run = subprocess.run([program(name), *options], capture_output=True, text=True, timeout=60)

@@ -94,7 +94,7 @@ def three_rounds(server):
     return memory
 
 
-def test_three_rounds_leave_nothing_behind(wsd):
+def test_three_rounds_of_hostile_peers_leak_no_memory_descriptors_or_sessions(wsd):
     # A leak grows in each round. The layout of malloc's heap varies: one run in ten touches a hundred KiB for the first
     # time in the third round, or returns memory that the second had touched.
     tries = [three_rounds(wsd())]
@@ -103,7 +103,7 @@ def test_three_rounds_leave_nothing_behind(wsd):
     assert tries[-1][2] - tries[-1][1] <= 64, f"{tries} KiB"
 
 
-def test_a_server_full_of_paused_and_half_closed_sessions_wakes_up_for_nothing(wsd, tmp_path):
+def test_paused_and_half_closed_sessions_do_not_wake_up_the_event_loop(wsd, tmp_path):
     """Each session has one timer node, and all deadlines are an hour away. Such a node lies in a wheel of 262 s a slot
     (timers.h), so the loop first wakes up for it after 3600 - 262 s. No session can be read or written. So epoll_wait
     must not return in the two seconds of the measurement."""
@@ -148,7 +148,7 @@ def test_a_server_full_of_paused_and_half_closed_sessions_wakes_up_for_nothing(w
         peer.close()
 
 
-def test_spent_descriptors_make_it_neither_spin_nor_stop(wsd):
+def test_wsd_without_free_descriptors_does_not_spin_and_recovers(wsd):
     most = 64
 
     def few_descriptors():
@@ -169,7 +169,7 @@ def test_spent_descriptors_make_it_neither_spin_nor_stop(wsd):
     assert ask(server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").status == 200
 
 
-def test_the_spare_descriptor_comes_back(wsd):
+def test_wsd_reopens_its_spare_descriptor_once_the_limit_allows_it(wsd):
     """If several loops run out of descriptors at the same time, one may use the spare descriptor that another has just
     closed. Here a lowered limit keeps wsd from reopening it."""
     server = wsd()
@@ -185,7 +185,7 @@ def test_the_spare_descriptor_comes_back(wsd):
 
 
 @pytest.mark.parametrize("path", ["/echo/raw", "/chat"])
-def test_what_a_large_message_took_is_given_back(wsd, path):
+def test_wsd_releases_the_memory_of_a_large_compressed_message(wsd, path):
     """The compressed message is a copy that the loop or the room holds."""
     server = wsd("--deflate")
     noise = random.Random(1).randbytes(6_000_000).hex().encode()  # compresses to half its size
@@ -216,7 +216,7 @@ def many_descriptors():
 
 @pytest.mark.usefixtures("many_descriptors")
 @pytest.mark.parametrize("options", [(), ("--ping-interval=1h",)])
-def test_an_idle_connection_costs_few_bytes_and_a_large_message_none(wsd, options):
+def test_an_idle_connection_holds_few_bytes_even_after_a_large_message(wsd, options):
     """The slope between two points excludes the memory of a server without connections. Each point may be off by
     64 KiB, the step in which malloc and the tables grow: 33 B for each of 2,000 connections."""
     server = wsd("--log-level=off", *options)  # the log allocates memory

@@ -25,7 +25,7 @@ def trickle_until_answered(raw, pieces):
     raise AssertionError("there was no answer")
 
 
-def test_a_trickle_does_not_extend_the_request_heads_deadline(wsd):
+def test_a_slow_request_head_does_not_extend_its_deadline(wsd):
     server = wsd("--handshake-timeout", "300ms")
     with Raw(server) as raw:
         raw.send(b"GET /echo HTTP/1.1\r\nHost: x\r\n")
@@ -34,12 +34,12 @@ def test_a_trickle_does_not_extend_the_request_heads_deadline(wsd):
         assert read_answer(raw).status == 408
 
 
-def test_a_connection_that_says_nothing_at_all_is_told_408(wsd):
+def test_a_connection_that_sends_no_bytes_is_answered_408(wsd):
     with Raw(wsd("--handshake-timeout", "200ms")) as raw:
         assert read_answer(raw).status == 408
 
 
-def test_slow_fragments_keep_nobody_from_being_served(wsd):
+def test_an_unfinished_fragmented_message_does_not_block_other_sessions(wsd):
     server = wsd("--max-fragments", "1000")
     with Raw(server, "/echo") as raw:
         raw.send(frame(TEXT, b"a", fin=False))
@@ -50,7 +50,7 @@ def test_slow_fragments_keep_nobody_from_being_served(wsd):
         assert raw.frame() == (TEXT, b"Echo: az")
 
 
-def test_a_ping_flood_with_unread_pongs_is_paused(wsd):
+def test_wsd_pauses_reading_from_a_peer_that_sends_pings_and_reads_no_pongs(wsd):
     server = wsd("--write-timeout", "60s")
     with Raw(server, "/echo") as raw:
         sent = raw.send_until_full(frame(PING, b"p" * 125))
@@ -66,7 +66,7 @@ def test_a_ping_flood_with_unread_pongs_is_paused(wsd):
         assert raw.is_ended()
 
 
-def test_who_does_not_read_is_reset(wsd):
+def test_wsd_resets_a_peer_that_does_not_read_within_the_write_timeout(wsd):
     # [6455-7.1.1-RESET]
     server = wsd("--write-timeout", "300ms")
     with Raw(server, "/echo/raw") as raw:
@@ -78,7 +78,7 @@ def test_who_does_not_read_is_reset(wsd):
         wait_for(lambda: server.sessions() == [], "the session is gone")
 
 
-def test_a_trickle_of_reading_does_not_put_the_reset_off(wsd):
+def test_slow_reading_does_not_postpone_the_write_timeout(wsd):
     server = wsd("--write-timeout", "2s")
     with Raw(server, "/echo/raw", small_buffer=True) as raw:
         raw.send_until_full(frame(BINARY, b"x" * 100_000))
@@ -92,7 +92,7 @@ def test_a_trickle_of_reading_does_not_put_the_reset_off(wsd):
         wait_for(read_a_little, "a reset although the peer reads a little")
 
 
-def test_a_close_that_is_never_answered(wsd):
+def test_wsd_drops_a_failed_session_if_the_peer_never_answers_the_close(wsd):
     """We fail the connection; the peer neither answers nor ends TCP."""
     server = wsd("--drain-timeout", "200ms")
     with Raw(server, "/echo") as raw:
@@ -101,7 +101,7 @@ def test_a_close_that_is_never_answered(wsd):
         wait_for(lambda: server.sessions() == [], "the session is gone")
 
 
-def test_a_fin_that_never_comes(wsd):
+def test_wsd_drops_a_closed_session_if_the_peer_never_sends_a_fin(wsd):
     server = wsd("--drain-timeout", "200ms")
     with Raw(server, "/echo") as raw:
         raw.send(frame(CLOSE, b"\x03\xe8"))
@@ -112,7 +112,7 @@ def test_a_fin_that_never_comes(wsd):
             wait_for(lambda: server.sessions() == [], "the session is gone")
 
 
-def test_a_pong_that_never_comes(wsd):
+def test_wsd_resets_a_peer_that_sends_data_but_no_pong(wsd):
     # [6455-7.1.1-RESET]
     server = wsd("--ping-interval", "50ms", "--pong-timeout", "200ms")
     with Raw(server, "/echo") as raw:
@@ -124,7 +124,7 @@ def test_a_pong_that_never_comes(wsd):
     server.logged(r"Session [0-9a-f]{8} reset: pong timeout \(queued 0 bytes\)")
 
 
-def test_a_vanished_peer_is_forgotten(wsd):
+def test_wsd_releases_the_sessions_and_descriptors_of_vanished_peers(wsd):
     server = wsd()
     descriptors = server.descriptors_at_start()
     for how in (Raw.close, Raw.reset):
@@ -138,7 +138,7 @@ def test_a_vanished_peer_is_forgotten(wsd):
     server.logged(r"Client disconnect: [0-9a-f]{8}, Total: 0")
 
 
-def test_a_half_closed_peer_still_gets_its_answers(wsd):
+def test_a_half_closed_peer_still_receives_its_answer(wsd):
     server = wsd()
     payload = b"x" * 1_000_000
     with Raw(server, "/echo/raw", small_buffer=True) as raw:

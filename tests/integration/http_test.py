@@ -56,7 +56,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize("status, request_bytes", [pytest.param(*row[1:], id=row[0]) for row in TABLE])
-def test_the_table_of_answers(wsd, status, request_bytes):
+def test_wsd_refuses_an_unacceptable_request_with_the_right_status(wsd, status, request_bytes):
     answer = ask(wsd(), request_bytes)
     assert answer.status == status, answer
     (date,) = answer.fields["date"]
@@ -80,27 +80,27 @@ def test_the_table_of_answers(wsd, status, request_bytes):
     (b"Connection: Upgrade", b"Connection: keep-alive, UPGRADE"),
     (b"Upgrade: websocket\r\n", b"uPGRADE: h2c\r\nUPGRADE: WebSocket\r\n"),
 ])
-def test_what_is_accepted(wsd, change):
+def test_wsd_accepts_valid_variants_of_the_upgrade_request(wsd, change):
     with Raw(wsd()) as raw:
         raw.send(edited(*change))
         assert raw.head().startswith("HTTP/1.1 101 ")
 
 
-def test_a_request_may_come_byte_by_byte(wsd):
+def test_wsd_accepts_a_request_that_arrives_byte_by_byte(wsd):
     with Raw(wsd()) as raw:
         for byte in upgrade("/echo"):
             raw.send(bytes([byte]))
         assert raw.head().startswith("HTTP/1.1 101 ")
 
 
-def test_frames_behind_the_request_are_not_lost(wsd):
+def test_wsd_answers_a_frame_sent_together_with_the_request(wsd):
     with Raw(wsd()) as raw:
         raw.send(upgrade("/echo") + frame(TEXT, b"early"))
         raw.head()
         assert raw.frame() == (TEXT, b"Echo: early")
 
 
-def test_a_refusal_is_read_whole_though_more_was_sent_than_the_server_read(wsd):
+def test_a_client_that_sends_more_than_wsd_reads_receives_the_whole_refusal(wsd):
     """Closing a socket with unread bytes sends a reset, which may discard data that the client has not read yet."""
     with Raw(wsd()) as raw:
         raw.send(upgrade("/nothing") + b"x" * 2_000_000)
@@ -108,7 +108,7 @@ def test_a_refusal_is_read_whole_though_more_was_sent_than_the_server_read(wsd):
     assert answer.status == 404
 
 
-def test_a_pipelined_request_behind_a_refusal_is_not_answered(wsd):
+def test_wsd_does_not_answer_a_request_pipelined_after_a_refused_one(wsd):
     with Raw(wsd()) as raw:
         raw.send(upgrade("/nothing") + upgrade("/echo"))
         answer = read_answer(raw)
@@ -116,13 +116,13 @@ def test_a_pipelined_request_behind_a_refusal_is_not_answered(wsd):
     assert len(answer.body) == int(answer.fields["content-length"][0])
 
 
-def test_408_where_the_head_does_not_come(wsd):
+def test_wsd_answers_408_if_the_request_head_is_incomplete_at_the_deadline(wsd):
     with Raw(wsd("--handshake-timeout", "200ms")) as raw:
         raw.send(b"GET /echo HTTP/1.1\r\n")
         assert read_answer(raw).status == 408
 
 
-def test_403_for_an_origin_that_is_not_allowed(wsd):
+def test_wsd_answers_403_if_the_origin_is_not_allowed(wsd):
     server = wsd("--allowed-origin", "https://good.example")
     answer = ask(server, upgrade("/chat", "Origin: https://evil.example"))
     assert answer.status == 403
@@ -141,7 +141,7 @@ PAGE = Path(__file__).resolve().parents[2] / "server" / "http"
     ("/page.css", "page.css", "text/css; charset=utf-8"),
     ("/page.js", "page.js", "text/javascript; charset=utf-8"),
 ])
-def test_the_files_of_the_page(wsd, path, name, content_type):
+def test_wsd_serves_the_files_of_the_page_with_security_headers(wsd, path, name, content_type):
     server = wsd()
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=PATIENCE) as answer:
         assert answer.status == 200
@@ -151,13 +151,13 @@ def test_the_files_of_the_page(wsd, path, name, content_type):
         assert answer.read() == (PAGE / name).read_bytes()
 
 
-def test_health(wsd):
+def test_healthz_answers_200_ok_and_forbids_caching(wsd):
     answer = ask(wsd(), b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (answer.status, answer.body, answer.fields["cache-control"]) == (200, b"ok\n", ["no-store"])
 
 
 @pytest.mark.parametrize("path", ["/", "/page.css", "/page.js", "/healthz"])
-def test_head_announces_a_body_and_sends_none(wsd, path):
+def test_head_request_is_answered_with_content_length_and_no_body(wsd, path):
     server = wsd()
     got = ask(server, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     head = ask(server, f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -167,14 +167,14 @@ def test_head_announces_a_body_and_sends_none(wsd, path):
 
 
 @pytest.mark.parametrize("path", ["/", "/page.css", "/page.js", "/healthz"])
-def test_405_names_what_the_page_allows(wsd, path):
+def test_wsd_answers_delete_with_405_and_allows_get_and_head(wsd, path):
     answer = ask(wsd(), f"DELETE {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert (answer.status, answer.fields["allow"]) == (405, ["GET, HEAD"])
 
 
 # --- CORS, as Spring's permitDefaultValues answers
 
-def test_every_answer_on_a_mapped_path_varies(wsd):
+def test_every_refusal_on_a_route_has_the_vary_fields_of_cors(wsd):
     server = wsd()
     for request in (edited(KEY, b""), edited(b"GET /echo", b"POST /echo"), edited(b"Version: 13", b"Version: 8")):
         assert ask(server, request).fields["vary"] == VARY
@@ -196,7 +196,7 @@ def test_all_origins_are_allowed_by_default(wsd, origin, allowed):
     assert found == ([allowed] if allowed else [])
 
 
-def test_a_refused_head_has_the_fields_of_its_body_alone(wsd):
+def test_refused_head_request_is_answered_with_content_length_and_no_body(wsd):
     server = wsd()
     for path, status in (("/nope", 404), ("/echo", 405)):
         answer = ask(server, f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -205,7 +205,7 @@ def test_a_refused_head_has_the_fields_of_its_body_alone(wsd):
         assert answer.body == b""
 
 
-def test_preflight(wsd):
+def test_preflight_is_answered_with_the_allowed_methods_headers_and_max_age(wsd):
     answer = ask(wsd(), b"OPTIONS /echo HTTP/1.1\r\nHost: localhost:8080\r\nOrigin: https://other.example\r\n"
                         b"Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: x-one, x-two\r\n\r\n")
     assert answer.status == 200
@@ -217,7 +217,7 @@ def test_preflight(wsd):
     assert answer.body == b""
 
 
-def test_preflight_for_another_method_is_refused(wsd):
+def test_preflight_for_a_method_that_is_not_allowed_is_refused_with_403(wsd):
     answer = ask(wsd(), b"OPTIONS /echo HTTP/1.1\r\nHost: localhost:8080\r\nOrigin: https://other.example\r\n"
                         b"Access-Control-Request-Method: DELETE\r\n\r\n")
     assert answer.status == 403
@@ -225,7 +225,7 @@ def test_preflight_for_another_method_is_refused(wsd):
 
 # --- Addresses
 
-def test_ipv6(wsd):
+def test_wsd_listens_only_on_the_given_ipv6_address(wsd):
     server = wsd("--address", "::1")
     assert server.address == "::1"
     assert ask(server, b"GET /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n").status == 200
@@ -233,7 +233,7 @@ def test_ipv6(wsd):
         socket.create_connection(("127.0.0.1", server.port))
 
 
-def test_an_http_client_reads_a_refusal(wsd):
+def test_a_plain_http_request_to_echo_is_answered_426(wsd):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{wsd().port}/echo", timeout=PATIENCE)
     assert refused.value.code == 426

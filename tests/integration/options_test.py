@@ -38,7 +38,7 @@ def test_help_names_every_option_with_its_default_and_unit():
         assert re.search(rf"^ +{option}\b", result.stdout, re.MULTILINE), option
 
 
-def test_version():
+def test_version_prints_the_name_and_version_of_wsd():
     result = run("--version")
     assert result.returncode == 0
     assert re.fullmatch(r"wsd \d+\.\d+\.\d+ .*\n", result.stdout)
@@ -68,7 +68,7 @@ def test_version():
     ["--wire-log=octal"],
     ["--wire-log", "stray"],
 ], ids=" ".join)
-def test_a_bad_option_is_one_line_and_exit_2(options):
+def test_wsd_names_an_invalid_option_in_one_line_and_exits_with_2(options):
     result = run("--port", "0", *options) if options[0] != "--port" else run(*options)
     assert result.returncode == 2
     assert result.stdout == ""
@@ -76,14 +76,14 @@ def test_a_bad_option_is_one_line_and_exit_2(options):
     assert options[0].lstrip("-").split("=")[0] in result.stderr, "the message names the option"
 
 
-def test_a_port_in_use_is_one_line_and_exit_1(wsd):
+def test_wsd_reports_a_port_in_use_in_one_line_and_exits_with_1(wsd):
     result = run("--port", str(wsd().port))
     assert result.returncode == 1
     assert result.stdout == ""
     assert re.fullmatch(r"wsd: cannot listen on 127\.0\.0\.1:\d+: Address already in use.*\n", result.stderr)
 
 
-def test_an_address_that_is_not_ours_is_one_line_and_exit_1():
+def test_wsd_reports_an_address_of_another_host_in_one_line_and_exits_with_1():
     result = run("--address", "192.0.2.1", "--port", "0")
     assert result.returncode == 1
     assert re.fullmatch(r"wsd: cannot listen on 192\.0\.2\.1:0: .+\n", result.stderr)
@@ -92,7 +92,7 @@ def test_an_address_that_is_not_ours_is_one_line_and_exit_1():
 # --- Origins and subprotocols
 
 
-def test_allowed_origins(wsd):
+def test_wsd_accepts_the_allowed_origins_and_refuses_others_with_403(wsd):
     server = wsd("--allowed-origin", "https://good.example", "--allowed-origin", "http://also.example:8081")
     for origin in ("https://good.example", "https://good.example:443", "http://also.example:8081"):
         with Raw(server) as raw:
@@ -106,7 +106,7 @@ def test_allowed_origins(wsd):
         pass  # a request without an Origin does not come from a browser
 
 
-def test_subprotocols(wsd):
+def test_wsd_selects_the_first_offered_subprotocol_that_it_supports(wsd):
     server = wsd("--subprotocol", "one", "--subprotocol", "two")
     for offered, chosen in (("two, one", "two"), ("three, one", "one"), ("three", None)):
         with Raw(server) as raw:
@@ -125,33 +125,33 @@ def status(server, request):
         return int(raw.head().split(" ")[1])
 
 
-def test_max_request_line(wsd):
+def test_max_request_line_accepts_n_bytes_and_refuses_n_plus_1_with_414(wsd):
     server = wsd("--max-request-line", "100")
     target = lambda size: "/echo?" + "q" * (size - len("GET /echo? HTTP/1.1"))
     assert status(server, upgrade(target(100))) == 101
     assert status(server, upgrade(target(101))) == 414
 
 
-def test_max_field_line(wsd):
+def test_max_field_line_accepts_n_bytes_and_refuses_n_plus_1_with_431(wsd):
     server = wsd("--max-field-line", "100")
     assert status(server, upgrade("/echo", "A: " + "b" * 97)) == 101
     assert status(server, upgrade("/echo", "A: " + "b" * 98)) == 431
 
 
-def test_max_fields(wsd):
+def test_max_fields_accepts_n_fields_and_refuses_n_plus_1_with_431(wsd):
     server = wsd("--max-fields", "6")
     assert status(server, upgrade("/echo", "A: b")) == 101
     assert status(server, upgrade("/echo", "A: b", "C: d")) == 431
 
 
-def test_max_field_bytes(wsd):
+def test_max_field_bytes_accepts_n_bytes_and_refuses_n_plus_1_with_431(wsd):
     request = upgrade("/echo")
     size = len(request) - len(b"GET /echo HTTP/1.1\r\n") - len(b"\r\n")
     assert status(wsd("--max-field-bytes", str(size)), request) == 101
     assert status(wsd("--max-field-bytes", str(size - 1)), request) == 431
 
 
-def test_max_message(wsd):
+def test_max_message_accepts_n_bytes_and_refuses_n_plus_1_with_close_1009(wsd):
     # [6455-10.4-LIMITS] [6455-10.4-MESSAGE] as with each option here: N passes, N + 1 does not
     server = wsd("--max-message", "64KiB")
     for end in (lambda raw, size: raw.send(frame(BINARY, b"x" * size)),
@@ -164,13 +164,13 @@ def test_max_message(wsd):
             assert raw.close_frame() == (1009, "message too big")
 
 
-def test_max_message_goes_by_the_declared_length(wsd):
+def test_max_message_applies_to_the_declared_length_before_the_payload_arrives(wsd):
     with Raw(wsd("--max-message", "1KiB"), "/echo") as raw:
         raw.send(frame(TEXT, b"x" * 70_000)[:14])  # a header, and no payload
         assert raw.close_frame() == (1009, "message too big")
 
 
-def test_max_fragments(wsd):
+def test_max_fragments_accepts_n_fragments_and_refuses_n_plus_1_with_close_1008(wsd):
     server = wsd("--max-fragments", "10")
 
     def fragments(count):
@@ -183,7 +183,7 @@ def test_max_fragments(wsd):
         assert raw.close_frame()[0] == 1008
 
 
-def test_messages_ahead_of_an_error_are_answered_first(wsd):
+def test_messages_before_an_error_are_answered_before_the_close(wsd):
     with Raw(wsd("--max-message", "10"), "/echo") as raw:
         raw.send(frame(TEXT, b"one") + frame(TEXT, b"two") + frame(TEXT, b"x" * 11) + frame(TEXT, b"three"))
         assert raw.frame() == (TEXT, b"Echo: one")
@@ -192,7 +192,7 @@ def test_messages_ahead_of_an_error_are_answered_first(wsd):
         assert raw.is_ended()
 
 
-def test_max_connections(wsd):
+def test_max_connections_refuses_one_more_connection_with_503(wsd):
     server = wsd("--max-connections", "3")
     held = [Raw(server, "/echo") for _ in range(3)]
     with Raw(server) as one_more:
@@ -205,7 +205,7 @@ def test_max_connections(wsd):
         raw.close()
 
 
-def test_max_connections_per_address(wsd):
+def test_max_connections_per_address_refuses_one_more_from_the_same_address(wsd):
     server = wsd("--max-connections-per-address", "2")
     held = [Raw(server, "/echo") for _ in range(2)]
     with Raw(server) as one_more:
@@ -219,7 +219,7 @@ def test_max_connections_per_address(wsd):
     held.pop().close()
 
 
-def test_max_buffered(wsd):
+def test_max_buffered_closes_a_session_over_the_budget_with_1013(wsd):
     server = wsd("--max-buffered", "64KiB")
     with Raw(server, "/echo") as raw:
         raw.send(frame(TEXT, b"x" * 60_000, fin=False))
@@ -230,7 +230,7 @@ def test_max_buffered(wsd):
         assert raw.frame() == (TEXT, b"Echo: hello")
 
 
-def test_outbox_marks(wsd):
+def test_outbox_high_limits_the_bytes_queued_for_a_slow_reader(wsd):
     low, high = 4096, 8192
     server = wsd("--outbox-high", str(high), "--outbox-low", str(low))
     with Raw(server, "/echo/raw", small_buffer=True) as raw:
@@ -253,7 +253,7 @@ def talk(server):
         raw.close_frame()
 
 
-def test_text_lines(wsd):
+def test_text_log_lines_have_time_and_level_and_escape_control_characters(wsd):
     server = wsd()
     talk(server)
     server.logged(re.escape(r'Received: line\nfeed, "quotes", \\ and \x1b[31m'))
@@ -262,7 +262,7 @@ def test_text_lines(wsd):
         assert LINE.fullmatch(line), line
 
 
-def test_json_lines(wsd):
+def test_json_log_lines_have_time_level_and_escaped_message(wsd):
     server = wsd("--log-format", "json")
     talk(server)
     server.logged(r".*text is not UTF-8.*")
@@ -288,7 +288,7 @@ def test_a_broken_rule_is_logged_with_its_tag(wsd):
     server.logged(r"Session [0-9a-f]{8} failed: text is not UTF-8 \[6455-8[.]1-UTF8\]")
 
 
-def test_log_levels(wsd):
+def test_log_level_suppresses_less_severe_messages(wsd):
     for level, is_info, is_error in (("info", True, True), ("error", False, True), ("off", False, False)):
         server = wsd("--log-level", level)
         talk(server)
@@ -300,7 +300,7 @@ def test_log_levels(wsd):
 
 
 @pytest.mark.parametrize("closed", [0, 2])
-def test_a_standard_stream_that_is_closed_does_not_become_a_socket(wsd, closed):
+def test_wsd_opens_dev_null_in_place_of_a_closed_standard_stream(wsd, closed):
     server = wsd(prepare=lambda: os.close(closed))
     assert os.readlink(f"/proc/{server.pid}/fd/{closed}") == "/dev/null"
 

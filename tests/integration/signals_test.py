@@ -12,7 +12,7 @@ GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_until_the_last_session_is_gone_every_request_is_answered_503(wsd, how):
+def test_requests_during_shutdown_are_answered_503_until_the_last_session_ends(wsd, how):
     server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
     with Raw(server, "/echo") as one, Raw(server, "/chat") as other:
         other.frame()
@@ -36,13 +36,13 @@ def test_until_the_last_session_is_gone_every_request_is_answered_503(wsd, how):
         server.connect()
 
 
-def test_without_sessions_it_ends_at_once(wsd):
+def test_wsd_without_sessions_exits_immediately_after_sigterm(wsd):
     server = wsd("--stop-timeout", "1h")
     server.process.send_signal(signal.SIGTERM)
     assert server.wait() == 0
 
 
-def test_what_was_queued_leaves_before_the_close(wsd):
+def test_queued_messages_are_sent_before_the_close_during_shutdown(wsd):
     # [6455-6.1-TRANSMIT]
     server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
     payload = bytes(range(256)) * 4096
@@ -62,7 +62,7 @@ def test_what_was_queued_leaves_before_the_close(wsd):
     assert server.wait() == 0
 
 
-def test_a_session_that_does_not_answer_its_close_is_dropped(wsd):
+def test_a_session_that_does_not_answer_the_close_during_shutdown_is_dropped(wsd):
     server = wsd("--close-timeout", "100ms", "--drain-timeout", "100ms", "--stop-timeout", "1h")
     with Raw(server, "/echo") as raw:
         server.process.send_signal(signal.SIGTERM)
@@ -70,7 +70,7 @@ def test_a_session_that_does_not_answer_its_close_is_dropped(wsd):
         assert server.wait() == 0
 
 
-def test_the_wait_is_bounded(wsd):
+def test_stop_timeout_limits_the_duration_of_the_shutdown(wsd):
     server = wsd("--close-timeout", "1h", "--stop-timeout", "200ms")
     with Raw(server, "/echo") as raw:
         server.process.send_signal(signal.SIGTERM)
@@ -81,7 +81,7 @@ def test_the_wait_is_bounded(wsd):
 
 @pytest.mark.parametrize("first, second", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT),
                                            (signal.SIGINT, signal.SIGINT)])
-def test_a_second_signal_ends_it_at_once(wsd, first, second):
+def test_a_second_signal_ends_wsd_immediately(wsd, first, second):
     server = wsd("--close-timeout", "1h", "--stop-timeout", "1h")
     with Raw(server, "/echo") as raw:
         server.process.send_signal(first)
@@ -106,7 +106,7 @@ def test_sigusr1_writes_the_session_table(wsd):
     wait_for(lambda: server.sessions() == [], "no session is left")
 
 
-def test_sigusr1_while_stopping(wsd):
+def test_sigusr1_writes_the_session_table_during_shutdown(wsd):
     server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
     with Raw(server, "/echo") as raw:
         server.process.send_signal(signal.SIGTERM)

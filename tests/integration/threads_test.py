@@ -61,7 +61,7 @@ def members_on_all_loops(server, least=8):
 # --- the chat
 
 
-def test_all_hear_the_same_in_one_order(wsd):
+def test_members_on_all_loops_receive_all_messages_once_and_in_one_order(wsd):
     server = wsd("--log-level", "info")
     members, _ = members_on_all_loops(server, 24)
     count = 40
@@ -84,7 +84,7 @@ def test_all_hear_the_same_in_one_order(wsd):
         member.hears_nothing()
 
 
-def test_totals_count_all_loops(wsd):
+def test_logged_totals_count_the_members_on_all_loops(wsd):
     server = wsd()
     members, _ = members_on_all_loops(server)
     joined = server.logged(r"New client connected: ([0-9a-f]{8}), Total: (\d+)", len(members))
@@ -98,7 +98,7 @@ def test_totals_count_all_loops(wsd):
     assert sorted(line[1] for line in left) == sorted(ids)
 
 
-def test_many_at_once_are_counted_in_the_order_of_the_log(wsd):
+def test_logged_totals_match_the_order_of_concurrent_joins_and_leaves(wsd):
     server, count = wsd(), 200
 
     async def session():
@@ -118,7 +118,7 @@ def test_many_at_once_are_counted_in_the_order_of_the_log(wsd):
 
 @pytest.mark.parametrize("goes", [Raw.close, Raw.reset, lambda raw: raw.send(frame(CLOSE))],
                          ids=["FIN", "RST", "Close"])
-def test_last_words_reach_all_others(wsd, goes):
+def test_messages_sent_before_a_member_disconnects_reach_all_other_members(wsd, goes):
     server = wsd()
     members, numbers = members_on_all_loops(server)
     for loop in range(server.threads):
@@ -131,7 +131,7 @@ def test_last_words_reach_all_others(wsd, goes):
             assert [member.hear() for _ in said] == said
 
 
-def test_a_newcomer_hears_what_is_said_once_it_was_welcomed_and_nothing_before(wsd):
+def test_a_new_member_receives_messages_sent_after_its_welcome_and_none_before(wsd):
     server = wsd()
     members, numbers = members_on_all_loops(server)
     count = len(members)
@@ -151,7 +151,7 @@ def test_a_newcomer_hears_what_is_said_once_it_was_welcomed_and_nothing_before(w
         newcomer.close()
 
 
-def test_what_does_not_fit_the_budget_is_refused(wsd):
+def test_a_message_over_the_budget_is_refused_with_close_1013(wsd):
     server = wsd("--max-buffered", "256KiB")
     members, numbers = members_on_all_loops(server)
     for loop in range(server.threads):
@@ -165,7 +165,7 @@ def test_what_does_not_fit_the_budget_is_refused(wsd):
             assert member.hear() == "go on"
 
 
-def test_compressed_or_not_all_hear_the_same(wsd):
+def test_compressed_and_plain_members_receive_the_same_messages_in_one_order(wsd):
     server = wsd("--deflate")
     lines = [f"line {number} " + "again and " * 10 for number in range(20)]
 
@@ -188,7 +188,7 @@ def test_compressed_or_not_all_hear_the_same(wsd):
         assert len(set(texts)) == 15 * len(lines)
 
 
-def test_a_flood_from_all_loops_is_slowed_down_and_not_lost(wsd):
+def test_a_chat_flood_from_all_loops_loses_no_message(wsd):
     """Some 40 MB for each receiver, sent as fast as the server reads them."""
     server = wsd("--log-level", "warn", "--chat-queue", "1GiB")
     count, size = 150, 32 * 1024
@@ -234,7 +234,7 @@ def test_a_flood_from_all_loops_is_slowed_down_and_not_lost(wsd):
 # --- shared by all loops
 
 
-def test_the_connections_of_all_loops_are_limited_together(wsd):
+def test_max_connections_counts_the_connections_of_all_loops(wsd):
     server = wsd("--max-connections", "16", "--max-connections-per-address", "12")
     held = [Raw(server, "/echo") for _ in range(12)]
     with Raw(server) as one_more:
@@ -264,7 +264,7 @@ def test_sigusr1_writes_the_sessions_of_all_loops(wsd):
 
 
 @pytest.mark.parametrize("threads", THREADS)
-def test_a_second_server_is_refused(wsd, threads):
+def test_a_second_server_on_the_same_port_exits_with_1(wsd, threads):
     command = [program("wsd"), "--port", str(wsd().port), "--threads", str(threads)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert result.returncode == 1
@@ -290,7 +290,7 @@ def test_the_wire_log_of_each_session_is_in_order(wsd):
     assert len(offsets) == 16
 
 
-def test_affinity_keeps_each_loop_to_one_processor(wsd):
+def test_affinity_pins_each_loop_to_one_processor(wsd):
     server = wsd("--affinity")
     with Raw(server, "/echo"):
         pass
@@ -314,7 +314,7 @@ def say_goodbye(server, members):
         assert member.close_frame() == GOODBYE
 
 
-def test_everyone_is_told_and_every_newcomer_is_answered_503_until_the_last_is_gone(wsd):
+def test_all_loops_send_close_1001_and_answer_503_until_the_last_session_ends(wsd):
     server = wsd("--close-timeout", "60s", "--stop-timeout", "60s")
     members, _ = members_on_all_loops(server)
     say_goodbye(server, members)
@@ -336,7 +336,7 @@ def test_everyone_is_told_and_every_newcomer_is_answered_503_until_the_last_is_g
     assert server.wait() == 0
 
 
-def test_who_waits_to_be_accepted_when_it_stops_is_answered(wsd):
+def test_connections_not_yet_accepted_at_shutdown_are_answered(wsd):
     server = wsd()
     server.process.send_signal(signal.SIGSTOP)
     waiting = [Raw(server) for _ in range(300)]
@@ -355,7 +355,7 @@ def test_who_waits_to_be_accepted_when_it_stops_is_answered(wsd):
     assert server.wait() == 0
 
 
-def test_who_has_asked_for_nothing_is_answered_when_it_stops(wsd):
+def test_connections_without_a_request_at_shutdown_are_answered_503(wsd):
     server = wsd()
     silent = [Raw(server) for _ in range(8)]
     wait_for(lambda: len(server.sessions()) == 8, "the connections are accepted")
@@ -366,7 +366,7 @@ def test_who_has_asked_for_nothing_is_answered_when_it_stops(wsd):
     assert server.wait() == 0
 
 
-def test_a_second_signal_ends_all_loops_at_once(wsd):
+def test_a_second_signal_ends_all_loops_immediately(wsd):
     server = wsd("--close-timeout", "1h", "--stop-timeout", "1h")
     members, _ = members_on_all_loops(server)
     say_goodbye(server, members)
@@ -374,7 +374,7 @@ def test_a_second_signal_ends_all_loops_at_once(wsd):
     assert server.wait() == 128 + signal.SIGINT
 
 
-def test_the_wait_for_all_loops_is_bounded(wsd):
+def test_stop_timeout_limits_the_shutdown_of_all_loops(wsd):
     server = wsd("--close-timeout", "1h", "--stop-timeout", "200ms")
     members, _ = members_on_all_loops(server)
     server.process.send_signal(signal.SIGTERM)

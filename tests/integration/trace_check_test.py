@@ -27,11 +27,11 @@ def check(document, capture, *options, tmp_path=None):
 ARTICLE = (CAPTURES / "article.pcap").read_bytes()
 
 
-def test_the_article_s_capture_equals_the_document():
+def test_check_finds_the_capture_of_the_article_equal_to_the_document():
     assert check(DOCUMENT, ARTICLE) == (0, ["17 of 17 rows equal"])
 
 
-def test_the_document_is_the_article_s():
+def test_the_document_has_the_lengths_and_sequence_numbers_of_the_article():
     """17 rows with known lengths and sequence numbers."""
     cells = [row.split("\t") for row in ROWS]
     assert [int(row[5]) for row in cells] == [74, 74, 66, 293, 66, 284, 66, 84, 66, 86, 66, 74, 70, 66, 66, 66, 66]
@@ -63,7 +63,7 @@ def each_alteration(tmp_path_factory):
 
 @pytest.mark.parametrize("number", range(1, 18))
 @pytest.mark.parametrize("column", COLUMNS)
-def test_check_names_the_column_that_was_altered_and_no_other(each_alteration, number, column):
+def test_check_names_only_the_column_that_was_altered(each_alteration, number, column):
     tried = 0
     for row, name, what, cells in altered():
         if (row, name) != (number, column):
@@ -79,12 +79,12 @@ def test_check_names_the_column_that_was_altered_and_no_other(each_alteration, n
     assert tried >= 1
 
 
-def test_a_column_of_the_clock_may_have_any_number(tmp_path):
+def test_check_accepts_any_timestamp_values_in_the_document(tmp_path):
     document = [re.sub(r"TSval=\d+ TSecr=\d+", "TSval=1 TSecr=2", row) for row in ROWS]
     assert check(document, ARTICLE, tmp_path=tmp_path) == (0, ["17 of 17 rows equal"])
 
 
-def test_but_it_must_be_there(tmp_path):
+def test_check_reports_timestamps_missing_from_the_document(tmp_path):
     document = [row.replace(" TSval=1655867670 TSecr=1655867670", "") for row in ROWS]
     status, lines = check(document, ARTICLE, tmp_path=tmp_path)
     assert status == 3
@@ -97,7 +97,7 @@ def packets():
     return pcap.read(CAPTURES / "article.pcap")
 
 
-def test_an_echo_of_a_time_that_was_never_sent(tmp_path):
+def test_check_reports_a_tsecr_that_the_other_side_never_sent(tmp_path):
     for number in range(2, 18):
         changed = packets()
         # TSecr is the last option field: NOP, NOP, kind, length, TSval, TSecr. A SYN has other offsets.
@@ -114,7 +114,7 @@ def at_time_stamps(number):
     return 14 + 20 + 20 + (4 + 2 + 2 if number <= 2 else 4)
 
 
-def test_the_clock_wraps_around():
+def test_check_accepts_timestamps_that_wrap_around():
     """The timestamp clock has 32 bits, and may start at any value."""
     changed = packets()
     (first,) = struct.unpack_from(">I", changed[0].data, at_time_stamps(1))
@@ -125,7 +125,7 @@ def test_the_clock_wraps_around():
     assert check(DOCUMENT, pcap.pcap(changed)) == (0, ["17 of 17 rows equal"])
 
 
-def test_an_older_echo_than_before():
+def test_check_reports_a_tsecr_that_goes_back():
     changed = packets()
     (old,) = struct.unpack_from(">I", changed[4].data, at_time_stamps(5) + 4)
     changed[12] = pcap.patch(changed[12], at_time_stamps(13) + 4, ">I", lambda value: old)
@@ -135,7 +135,7 @@ def test_an_older_echo_than_before():
 
 
 @pytest.mark.parametrize("row, milliseconds", [(6, -150), (6, 2000), (10, -7), (10, 60)])
-def test_the_waits_are_within_bounds(row, milliseconds):
+def test_check_reports_a_server_delay_outside_its_bounds(row, milliseconds):
     moved = [packet._replace(time=packet.time + (milliseconds * 1_000_000 if i >= row - 1 else 0))
              for i, packet in enumerate(packets())]
     status, lines = check(DOCUMENT, pcap.pcap(moved))
@@ -145,24 +145,24 @@ def test_the_waits_are_within_bounds(row, milliseconds):
 
 
 @pytest.mark.parametrize("number", range(1, 18))
-def test_a_row_that_is_missing_is_named(number):
+def test_check_names_a_row_missing_from_the_capture(number):
     status, lines = check(DOCUMENT, pcap.pcap(packets()[:number - 1] + packets()[number:]))
     assert status == 3
     assert any(line.startswith(f"row {number}: missing: ") for line in lines), lines
 
 
-def test_a_packet_more_is_named():
+def test_check_names_a_packet_missing_from_the_document():
     status, lines = check(DOCUMENT, pcap.pcap(packets() + packets()[-1:]))
     assert status == 3
     assert any(line.startswith("packet 18: not documented: TCP 66 ") for line in lines), lines
 
 
-def test_an_empty_capture():
+def test_check_reports_every_row_missing_from_an_empty_capture():
     status, lines = check(DOCUMENT, pcap.pcap([]))
     assert (status, len(lines), lines[-1]) == (3, 18, "0 of 17 rows equal")
 
 
-def test_what_is_compared_is_bounded(tmp_path):
+def test_check_refuses_more_than_1024_rows_or_16384_packets(tmp_path):
     """Compares 1,024 rows with 16,384 equal packets, then tries one more of each."""
     packet = packets()[2]
     document = [ROWS[2]] * 1024
@@ -176,7 +176,7 @@ def test_what_is_compared_is_bounded(tmp_path):
     assert result.stderr == "wstrace: more than 16384 packets: too many to compare\n"
 
 
-def test_a_data_frame_after_the_first_close_is_still_in_the_phase_close(tmp_path):
+def test_check_assigns_a_data_frame_after_the_first_close_to_the_phase_close(tmp_path):
     """The echo was in flight when the client sent its Close."""
     talk = pcap.Conversation().upgrade().add("client", frame(CLOSE, b"\x03\xe8"))
     talk.add("server", b"\x81\x02hi").add("server", b"\x88\x02\x03\xe8")
@@ -196,18 +196,18 @@ def test_a_data_frame_after_the_first_close_is_still_in_the_phase_close(tmp_path
 UNDELAYED = (CAPTURES / "article-undelayed.pcap").read_bytes()
 
 
-def test_a_server_that_answers_at_once_has_one_row_less():
+def test_allow_piggyback_accepts_a_capture_without_the_bare_ack_of_row_9():
     assert check(DOCUMENT, UNDELAYED, "--allow-piggyback") == (0, ["16 of 16 rows equal"])
     status, lines = check(DOCUMENT, UNDELAYED)
     assert (status, len(lines), lines[-1]) == (3, 2, "16 of 17 rows equal")
     assert lines[0].startswith("row 9: missing: TCP 66 8080 → 53522 [ACK] Seq=219 Ack=246 ")
 
 
-def test_all_rows_may_be_there_even_if_one_may_be_missing():
+def test_allow_piggyback_accepts_a_capture_with_all_rows():
     assert check(DOCUMENT, ARTICLE, "--allow-piggyback") == (0, ["17 of 17 rows equal"])
 
 
-def test_no_other_row_may_be_missing():
+def test_allow_piggyback_reports_any_other_missing_row():
     for number in (5, 7, 11, 14, 17):
         without = pcap.pcap(packets()[:number - 1] + packets()[number:])
         status, _ = check(DOCUMENT, without, "--allow-piggyback")
@@ -222,24 +222,24 @@ def test_no_other_row_may_be_missing():
     (HEADER + "\n", "no rows"),
     (HEADER + "\n1\tconnect\n", "line 2 has 2 columns"),
 ])
-def test_a_document_that_is_none_is_told_in_one_line(tmp_path, text, complaint):
+def test_check_reports_an_invalid_document_in_one_line(tmp_path, text, complaint):
     (tmp_path / "document.tsv").write_text(text)
     result = pcap.run([pcap.program("wstrace"), "--check", str(tmp_path / "document.tsv")], ARTICLE)
     assert result.returncode == 1
     assert complaint in result.stderr and len(result.stderr.splitlines()) == 1
 
 
-def test_a_document_is_read_before_anything_is_captured():
+def test_check_reads_the_document_before_it_starts_a_capture():
     result = pcap.run([pcap.program("wstrace"), "--check", "no-such-table", "-i", "no-such-device"])
     assert (result.returncode, result.stderr) == (1, "wstrace: no-such-table: cannot be read\n")
 
 
-def test_a_document_from_another_system_has_other_line_ends(tmp_path):
+def test_check_accepts_a_document_with_crlf_line_ends(tmp_path):
     (tmp_path / "document.tsv").write_bytes(DOCUMENT.read_bytes().replace(b"\n", b"\r\n"))
     assert check(tmp_path / "document.tsv", ARTICLE) == (0, ["17 of 17 rows equal"])
 
 
-def test_lengths_in_the_rows_are_those_of_the_packets():
+def test_the_capture_of_the_article_has_the_documented_payload_sizes():
     """The article's table of payload sizes, and the lengths of the lines in both heads."""
     sizes = {number: pcap.payload_size(packet) for number, packet in enumerate(packets(), 1)}
     assert {number: size for number, size in sizes.items() if size} == {4: 227, 6: 218, 8: 18, 10: 20, 12: 8, 13: 4}

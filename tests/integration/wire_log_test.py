@@ -46,7 +46,7 @@ def text_fields(text, mask=True):
             (" Masking-Key=00000000" if mask else "") + f' Text="{text}"')
 
 
-def test_the_articles_session(wsd):
+def test_wire_log_shows_every_item_of_the_session_of_the_article(wsd):
     server = wsd("--wire-log")
     request = (b"GET /echo HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
                b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -77,7 +77,7 @@ def test_the_articles_session(wsd):
         ]
 
 
-def test_a_broadcast_is_logged_for_each_who_gets_it_at_the_offset_in_its_own_stream(wsd):
+def test_wire_log_shows_a_broadcast_for_each_receiver_at_the_offset_in_its_stream(wsd):
     server = wsd("--wire-log")
     members = [Raw(server, "/chat") for _ in range(3)]
     wires = [Wire(server, raw) for raw in members]
@@ -103,7 +103,7 @@ def test_a_broadcast_is_logged_for_each_who_gets_it_at_the_offset_in_its_own_str
         raw.close()
 
 
-def test_a_broken_rule_is_logged_and_what_comes_behind_it(wsd):
+def test_wire_log_shows_an_invalid_frame_and_the_frames_after_it(wsd):
     server = wsd("--wire-log")
     bad, behind = b"\xc1\x02hi", frame(TEXT, b"still here?")
     with Raw(server, "/echo") as raw:
@@ -123,7 +123,7 @@ def test_a_broken_rule_is_logged_and_what_comes_behind_it(wsd):
             f'Payload length={2 + len(reason)} Status code={code} Reason="{reason}"') in lines
 
 
-def test_a_refusal_and_its_body_are_logged(wsd):
+def test_wire_log_shows_a_refusal_and_its_body(wsd):
     server = wsd("--wire-log")
     request = upgrade("/nowhere")
     with Raw(server) as raw:
@@ -140,7 +140,7 @@ def test_a_refusal_and_its_body_are_logged(wsd):
         ("server", 1 + len(head) + len(body), 0, END)]
 
 
-def test_a_wrong_head_is_logged_with_what_is_wrong(wsd):
+def test_wire_log_shows_the_error_in_a_malformed_head(wsd):
     server = wsd("--wire-log")
     with Raw(server) as raw:
         wire = Wire(server, raw)
@@ -150,7 +150,7 @@ def test_a_wrong_head_is_logged_with_what_is_wrong(wsd):
         assert re.fullmatch(r"GET / HTTP/1.1 malformed: .*Host.* \[9112-[^]]+\]", wire.lines("client")[0][3])
 
 
-def test_a_message_that_is_cut_by_writes_is_one_line_and_fragments_are_several(wsd):
+def test_wire_log_has_one_line_per_frame_regardless_of_write_boundaries(wsd):
     server = wsd("--wire-log")
     with Raw(server, "/echo/raw") as raw:
         wire = Wire(server, raw)
@@ -171,7 +171,7 @@ def test_a_message_that_is_cut_by_writes_is_one_line_and_fragments_are_several(w
                             "Payload length=1 Masking-Key=00000000")]
 
 
-def test_what_left_in_many_writes_is_counted_as_it_left(wsd):
+def test_wire_log_counts_the_offsets_of_answers_sent_in_many_writes(wsd):
     """Answers to a slow reader: most of them leave from the outbox, each in several writes."""
     server = wsd("--wire-log")
     size, count = 300_000, 20
@@ -188,7 +188,7 @@ def test_what_left_in_many_writes_is_counted_as_it_left(wsd):
             (219 + i * (size + 10), size + 10) for i in range(count)]
 
 
-def test_a_reset_is_logged_behind_what_it_cut(wsd):
+def test_wire_log_shows_a_reset_after_the_frame_that_it_cut(wsd):
     server = wsd("--wire-log")
     raw = Raw(server, "/echo")
     wire = Wire(server, raw)
@@ -203,7 +203,7 @@ def test_a_reset_is_logged_behind_what_it_cut(wsd):
         ("client", 0, 0, "[RST]")]
 
 
-def test_what_is_half_there_when_the_server_stops_is_logged(wsd):
+def test_wire_log_shows_a_partial_frame_at_shutdown(wsd):
     server = wsd("--wire-log", "--stop-timeout", "100ms")
     with Raw(server, "/echo") as raw:
         wire = Wire(server, raw)
@@ -216,7 +216,7 @@ def test_what_is_half_there_when_the_server_stops_is_logged(wsd):
              'Payload length=5 Masking-Key=00000000 cut: 2 of 5 bytes Text="he… (5 bytes)"')]
 
 
-def test_a_flood_of_items_does_not_hold_up_the_others(wsd):
+def test_wire_log_of_a_flood_does_not_delay_other_sessions(wsd):
     """With eight lines for each empty frame of a large read, the loop would write lines for seconds."""
     server = wsd("--wire-log=hex")
     pong = b"\x8a\x80" + bytes(4)
@@ -229,7 +229,7 @@ def test_a_flood_of_items_does_not_hold_up_the_others(wsd):
         assert flood.close_frame() == (1000, "")
 
 
-def test_hex_shows_the_bytes_below(wsd):
+def test_wire_log_hex_shows_the_bytes_of_each_item(wsd):
     server = wsd("--wire-log=hex")
     with Raw(server, "/echo") as raw:
         raw.send(b"\x81\x82\x37\xfa\x21\x3d\x5f\x93")
@@ -252,7 +252,7 @@ def test_hex_shows_the_bytes_below(wsd):
     assert lines[0] == r"0000  GET /echo HTTP/1.1\r\n"
 
 
-def test_text_from_outside_forges_no_line(wsd):
+def test_wire_log_escapes_line_feeds_and_quotes_in_message_text(wsd):
     server = wsd("--wire-log", "--log-format", "json")
     with Raw(server, "/echo") as raw:
         raw.send(frame(TEXT, b'a"\nwire 00000000 \x1b[2J'))
@@ -261,7 +261,7 @@ def test_text_from_outside_forges_no_line(wsd):
 
 
 @pytest.mark.parametrize("options", [(), ("--wire-log", "--log-level", "warn")], ids=["without", "at level warn"])
-def test_there_is_no_such_line_without_it(wsd, options):
+def test_log_has_no_wire_lines_unless_the_wire_log_is_enabled_at_level_info(wsd, options):
     server = wsd(*options)
     with Raw(server, "/echo") as raw:
         raw.send(frame(TEXT, b"hello") + frame(CLOSE, b"\x03\xe8"))
@@ -282,7 +282,7 @@ def items(lines):
 
 
 @only_root
-def test_wstrace_lists_the_same_frames_at_the_same_offsets(wsd, tmp_path):
+def test_wire_log_and_wstrace_list_the_same_frames_at_the_same_offsets(wsd, tmp_path):
     server = wsd("--wire-log", "--max-message", "70000", "--max-buffered", "8MiB")
     file = tmp_path / "wire.pcap"
     tracer = start_capture(server, "-w", str(file))

@@ -148,7 +148,7 @@ def script(play, host="127.0.0.1"):
 CLOSE_1000 = b"\x88\x02\x03\xe8"
 
 
-def test_the_wire_of_two_lines_is_request_two_texts_and_a_close_and_the_server_ends_tcp_first():
+def test_wsc_sends_a_request_one_text_per_line_and_a_close_and_waits_for_the_fin():
     seen = {}  # [6455-4.1-REQUEST]
 
     def play(peer):
@@ -181,7 +181,7 @@ def test_the_wire_of_two_lines_is_request_two_texts_and_a_close_and_the_server_e
     assert (run.returncode, run.stdout, run.stderr) == (0, b"A\nB\n", b"wsc: closed: 1000 (normal closure)\n")
 
 
-def test_masking_keys_and_nonces_are_fresh():
+def test_wsc_uses_a_fresh_key_for_each_frame_and_a_fresh_nonce_for_each_handshake():
     # [6455-4.1-NONCE] [6455-5.3-KEY]
     nonces, keys = set(), set()
 
@@ -199,7 +199,7 @@ def test_masking_keys_and_nonces_are_fresh():
     assert len(keys) > 5990  # of 6002: some may be equal by chance
 
 
-def test_the_length_takes_the_shortest_form():
+def test_wsc_encodes_the_payload_length_in_the_shortest_form():
     sizes = [0, 1, 125, 126, 65535, 65536]
     seen = []
 
@@ -214,7 +214,7 @@ def test_the_length_takes_the_shortest_form():
     assert [payload for _, payload, _ in seen] == [b"x" * size for size in sizes]
 
 
-def test_nothing_is_sent_before_the_answer_to_the_handshake():
+def test_wsc_sends_no_frame_before_the_answer_to_the_handshake():
     # [6455-4.1-WAIT]
     def play(peer):
         with pytest.raises(socket.timeout):
@@ -231,7 +231,7 @@ def test_nothing_is_sent_before_the_answer_to_the_handshake():
         assert wsc(url, lines=b"a\n").returncode == 0
 
 
-def test_what_comes_in_the_same_segment_as_the_101_is_not_lost():
+def test_wsc_reads_frames_that_arrive_in_the_same_segment_as_the_101():
     def play(peer):
         peer.accept(behind=b"\x81\x05hello" + b"\x88\x05\x03\xe9bye")
         assert peer.frame()[:2] == (0x88, b"\x03\xe9")
@@ -242,7 +242,7 @@ def test_what_comes_in_the_same_segment_as_the_101_is_not_lost():
         assert process.stderr.read() == b'wsc: closed by the server: 1001 (going away), "bye"\n'
 
 
-def test_the_handshake_and_the_frames_may_come_in_single_bytes():
+def test_wsc_reads_a_handshake_and_frames_that_arrive_byte_by_byte():
     def play(peer):
         connection, peer.socket = peer.socket, Recorder(peer.socket)
         peer.accept(behind=b"\x01\x02he" + b"\x89\x01p" + b"\x80\x03llo" + CLOSE_1000)
@@ -264,7 +264,7 @@ def test_the_handshake_and_the_frames_may_come_in_single_bytes():
         assert process.stdout.read() == b"hello\n"
 
 
-def test_a_ping_is_answered_with_its_payload():
+def test_wsc_answers_a_ping_with_its_payload():
     def play(peer):
         peer.accept(behind=b"\x89\x04ping")
         assert peer.frame()[:2] == (0x8A, b"ping")
@@ -285,7 +285,7 @@ BROKEN_RULES = [
 
 
 @pytest.mark.parametrize("frame, code, text", BROKEN_RULES, ids=[text for _, _, text in BROKEN_RULES])
-def test_a_server_that_breaks_a_rule_gets_a_close_and_then_our_fin(frame, code, text):
+def test_wsc_sends_a_close_and_a_fin_if_the_server_breaks_a_rule(frame, code, text):
     def play(peer):
         peer.accept(behind=frame)
         byte0, payload, _ = peer.frame()
@@ -301,7 +301,7 @@ def test_a_server_that_breaks_a_rule_gets_a_close_and_then_our_fin(frame, code, 
 
 
 @pytest.mark.parametrize("reset", [False, True])
-def test_tcp_that_ends_without_a_close_is_1006(reset):
+def test_wsc_reports_1006_if_tcp_ends_without_a_close(reset):
     # [6455-7.2.1-LOST]
     def play(peer):
         peer.accept()
@@ -327,7 +327,7 @@ def keep_sending(peer, data):
 
 
 @pytest.mark.parametrize("trickle", [b"", b"\x8a\x00", b"\x81\x01x"], ids=["silence", "pongs", "messages"])
-def test_a_server_that_never_answers_the_close_is_left(trickle):
+def test_wsc_exits_with_1_if_the_close_is_not_answered_within_the_timeout(trickle):
     def play(peer):
         peer.accept()
         assert peer.frame()[0] == 0x88
@@ -341,7 +341,7 @@ def test_a_server_that_never_answers_the_close_is_left(trickle):
     assert run.stderr == b"wsc: closed: 1006 (no Close was received); the server did not answer our Close within --close-timeout\n"
 
 
-def test_a_server_that_never_ends_tcp_is_left_and_all_is_well():
+def test_wsc_exits_with_0_if_the_server_does_not_end_tcp_within_the_timeout():
     # [6455-7.1.1-TIMEOUT]
     def play(peer):
         peer.accept()
@@ -357,7 +357,7 @@ def test_a_server_that_never_ends_tcp_is_left_and_all_is_well():
 
 
 @pytest.mark.parametrize("trickle", [b"", b"x"])
-def test_a_server_that_does_not_answer_the_handshake_is_left(trickle):
+def test_wsc_exits_with_1_if_the_handshake_is_not_answered_within_the_timeout(trickle):
     def play(peer):
         peer.head()
         peer.socket.sendall(b"HTTP/1.1 101 Switching Protocols\r\nX: ")
@@ -369,7 +369,7 @@ def test_a_server_that_does_not_answer_the_handshake_is_left(trickle):
     assert run.stderr == b"wsc: the server did not answer the opening handshake within --connect-timeout\n"
 
 
-def test_the_time_that_the_reader_of_our_output_takes_is_not_the_servers():
+def test_close_timeout_excludes_the_time_in_which_the_output_of_wsc_is_not_read():
     size = 4 * 1024 * 1024  # more than pipe and socket hold
 
     def play(peer):
@@ -386,7 +386,7 @@ def test_the_time_that_the_reader_of_our_output_takes_is_not_the_servers():
         assert process.wait(PATIENCE) == 0
 
 
-def test_input_is_not_read_while_the_server_does_not_read():
+def test_wsc_does_not_read_input_while_the_server_does_not_read():
     size = 64 * 1024 * 1024
     may_read = threading.Event()
 
@@ -425,7 +425,7 @@ def test_input_is_not_read_while_the_server_does_not_read():
     assert resident < 16 * 1024 or "asan" in WSC or "tsan" in WSC
 
 
-def test_a_server_that_pings_and_does_not_read_is_left():
+def test_wsc_disconnects_if_the_server_sends_pings_and_does_not_read():
     def play(peer):
         peer.accept()
         with contextlib.suppress(OSError):
@@ -479,14 +479,14 @@ ECHOES = {
 
 
 @pytest.mark.parametrize("lines", ECHOES.values(), ids=ECHOES.keys())
-def test_every_answer_is_printed_before_the_end(echo, lines):
+def test_wsc_prints_every_echo_before_it_exits(echo, lines):
     run = wsc(echo, lines=lines)
     wanted = lines if lines.endswith(b"\n") or not lines else lines + b"\n"
     assert run.stdout == wanted
     assert (run.returncode, run.stderr) == (0, b"wsc: closed: 1000 (normal closure)\n")
 
 
-def test_the_longest_line_is_sent_and_one_byte_more_is_not(echo):
+def test_wsc_sends_a_line_of_max_message_bytes_and_refuses_a_longer_one(echo):
     run = wsc(echo, "--max-message", "100000", lines=b"a" * 100000 + b"\n" + b"b" * 100001 + b"\nc\n" + b"d" * 200000)
     assert run.stdout == b"a" * 100000 + b"\nc\n"
     assert run.stderr.decode().splitlines() == [
@@ -497,13 +497,13 @@ def test_the_longest_line_is_sent_and_one_byte_more_is_not(echo):
     assert run.returncode == 2
 
 
-def test_a_last_line_that_is_too_long_in_its_first_read_is_refused(echo):
+def test_wsc_refuses_a_last_line_that_is_too_long_and_lacks_a_line_feed(echo):
     run = wsc(echo, "--max-message", "1000", lines=b"a\n" + b"b" * 1001)
     assert (run.returncode, run.stdout) == (2, b"a\n")
     assert run.stderr.decode().splitlines()[0] == "wsc: line 2 is not sent: longer than --max-message"
 
 
-def test_a_line_that_is_not_utf8_is_refused_and_the_others_are_sent(echo):
+def test_wsc_refuses_a_line_that_is_not_utf8_and_sends_the_others(echo):
     # [6455-5.6-TEXT]
     run = wsc(echo, lines=b"a\n\xff\nb\n\xc3")
     assert (run.returncode, run.stdout) == (2, b"a\nb\n")
@@ -513,14 +513,14 @@ def test_a_line_that_is_not_utf8_is_refused_and_the_others_are_sent(echo):
     ]
 
 
-def test_binary_lines_go_and_come_back_byte_for_byte(echo):
+def test_wsc_binary_sends_and_prints_lines_byte_for_byte(echo):
     lines = b"\x00\xff\xfe\n" + bytes(b for b in range(256) if b != 10) + b"\n"
     run = wsc(echo, "--binary", "-v", lines=lines)
     assert (run.returncode, run.stdout) == (0, lines)
     assert run.stderr.count(b"opcode=0x2 (binary)") == 4
 
 
-def test_ping_pong_and_close_by_slash(echo):
+def test_wsc_slash_sends_ping_pong_and_close(echo):
     run = wsc(echo, "--slash", lines=b"/ping\n/ping  a b\n/pong x\nplain\n/nonsense\n/close 4001 so long\nlost\n")
     assert run.stdout == b"ping \nping a b\npong x\nplain\n"
     assert run.stderr.decode().splitlines() == [
@@ -550,12 +550,12 @@ SLASHES = [
 
 
 @pytest.mark.parametrize("line, text, code", SLASHES, ids=[line.decode("latin1")[:16] for line, _, _ in SLASHES])
-def test_what_the_commands_say(echo, line, text, code):
+def test_wsc_slash_reports_the_result_of_each_command(echo, line, text, code):
     run = wsc(echo, "--slash", "--wait", "100ms", lines=line)
     assert (run.returncode, run.stderr.decode().splitlines()[0]) == (code, "wsc: " + text)
 
 
-def test_without_slash_a_slash_is_text(echo):
+def test_wsc_without_slash_sends_a_leading_slash_as_text(echo):
     assert wsc(echo, lines=b"/close 4000\n").stdout == b"/close 4000\n"
 
 
@@ -607,14 +607,14 @@ def verbose_frames(behind):
     return [re.sub("key=[0-9a-f]{8}$", "key=*", line) for line in lines[first:]]
 
 
-def test_verbose_shows_a_frame_that_breaks_a_rule_and_our_close_before_the_text():
+def test_verbose_shows_a_frame_that_breaks_a_rule_and_the_close_before_the_error():
     shown = verbose_frames(b"\xb3\x01x")
     assert shown[:2] == ["< FIN=1 RSV=011 opcode=0x3 (reserved) MASK=0 length=1",
                          "> FIN=1 RSV=000 opcode=0x8 (close) MASK=1 length=23 key=*"]
     assert shown[2].startswith("wsc: protocol error by the server: ")
 
 
-def test_verbose_shows_a_frame_that_the_end_of_the_stream_has_cut():
+def test_verbose_shows_a_frame_cut_by_the_end_of_the_stream():
     shown = verbose_frames(b"\x89\x00" + b"\x82\x05ab")
     assert shown[0] == "< FIN=1 RSV=000 opcode=0x9 (ping) MASK=0 length=0"
     assert sorted(shown[1:3]) == ["< FIN=1 RSV=000 opcode=0x2 (binary) MASK=0 length=5",
@@ -654,7 +654,7 @@ async def until_closed(ws):
     await ws.wait_closed()
 
 
-def test_wait_listens_after_the_end_of_the_input():
+def test_wait_keeps_the_connection_open_after_the_end_of_the_input():
     async def handler(ws):
         async for message in ws:
             await asyncio.sleep(0.1)
@@ -667,7 +667,7 @@ def test_wait_listens_after_the_end_of_the_input():
     assert (run.returncode, run.stdout) == (0, b"Echo: a\nEcho: b\n")
 
 
-def test_wait_for_ever_ends_when_the_server_closes():
+def test_wait_forever_ends_when_the_server_closes():
     async def handler(ws):
         await ws.send("one")
         await asyncio.sleep(0.3)
@@ -678,7 +678,7 @@ def test_wait_for_ever_ends_when_the_server_closes():
     assert (run.returncode, run.stdout) == (0, b"one\ntwo\n")
 
 
-def test_echo_sends_each_message_back_as_it_came():
+def test_wsc_echo_returns_each_message_with_the_same_type_and_payload():
     messages = ["text", b"\x00\xff", "", b"", "Grüße", b"x" * 70_000, "y" * 70_000]
     came = []
 
@@ -707,7 +707,7 @@ CLOSES = [
 
 
 @pytest.mark.parametrize("code, reason, exit_code, text", CLOSES)
-def test_the_servers_close_decides_the_exit_code(code, reason, exit_code, text):
+def test_close_code_of_the_server_determines_the_exit_code(code, reason, exit_code, text):
     async def handler(ws):
         await ws.send("last words")
         await ws.close(code, reason)
@@ -718,7 +718,7 @@ def test_the_servers_close_decides_the_exit_code(code, reason, exit_code, text):
         assert process.stderr.read().decode() == f"wsc: {text}\n"
 
 
-def test_a_close_without_a_code_is_1005():
+def test_wsc_reports_a_close_without_a_code_as_1005():
     def play(peer):
         peer.accept(behind=b"\x88\x00")
         assert peer.frame()[:2] == (0x88, b"")
@@ -728,7 +728,7 @@ def test_a_close_without_a_code_is_1005():
         assert process.stderr.read() == b"wsc: closed by the server: 1005 (no code given)\n"
 
 
-def test_origin_fields_and_subprotocols_reach_the_server():
+def test_options_origin_header_and_subprotocol_reach_the_server():
     # [6455-4.1-ORIGIN] [6455-4.1-FIELDS] [6455-4.1-SUBPROTOCOL]
     seen = []
 
@@ -749,7 +749,7 @@ def test_origin_fields_and_subprotocols_reach_the_server():
     assert b"wsc: the server chose the subprotocol chat.v1\n" in run.stderr
 
 
-def test_without_these_options_there_are_no_such_fields():
+def test_wsc_sends_only_the_required_fields_by_default():
     seen = []
 
     async def handler(ws):
@@ -771,7 +771,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("status, body, shown", REFUSALS)
-def test_a_refusal_shows_its_status_and_its_text(status, body, shown):
+def test_wsc_shows_the_status_and_the_body_of_a_refusal(status, body, shown):
     import http
 
     async def refuse(path, headers):
@@ -785,14 +785,14 @@ def test_a_refusal_shows_its_status_and_its_text(status, body, shown):
     assert run.stdout == b""
 
 
-def test_an_origin_that_is_not_allowed_is_refused():
+def test_wsc_exits_with_3_if_the_server_refuses_the_origin():
     with serve(until_closed, origins=["https://example.org"]) as url:
         run = wsc(url, "--origin", "https://evil.example")
     assert run.returncode == 3
     assert b": 403 Forbidden\n" in run.stderr
 
 
-def test_a_refusal_without_a_length_is_read_to_its_end_and_shown_in_part():
+def test_wsc_shows_the_first_4096_bytes_of_a_refusal_without_content_length():
     def play(peer):
         peer.head()
         peer.socket.sendall(b"HTTP/1.0 404\r\n\r\n" + b"x" * 1000)
@@ -805,7 +805,7 @@ def test_a_refusal_without_a_length_is_read_to_its_end_and_shown_in_part():
     assert run.stderr.decode().splitlines()[1] == "  " + "x" * 1000 + "y" * 3096
 
 
-def test_a_refusal_with_a_length_is_read_to_it_and_no_further():
+def test_wsc_reads_a_refusal_only_up_to_its_content_length():
     def play(peer):
         peer.head()
         peer.socket.sendall(b"HTTP/1.1 403 No\r\nContent-Length: 9\r\n\r\nnot you\r\nand this is not of it")
@@ -830,7 +830,7 @@ WRONG_ANSWERS = [
 
 
 @pytest.mark.parametrize("answer, text", WRONG_ANSWERS, ids=[text for _, text in WRONG_ANSWERS])
-def test_a_wrong_answer_to_the_handshake_is_named(answer, text):
+def test_wsc_names_the_error_in_an_invalid_handshake_response(answer, text):
     # [6455-7.2.1-HANDSHAKE]
     def play(peer):
         peer.head()
@@ -842,7 +842,7 @@ def test_a_wrong_answer_to_the_handshake_is_named(answer, text):
     assert run.stderr.decode().startswith(f"wsc: wrong answer to the opening handshake: {text} [")
 
 
-def test_a_subprotocol_that_was_not_offered_is_refused():
+def test_wsc_refuses_a_subprotocol_that_it_did_not_offer():
     class Insistent(websockets.WebSocketServerProtocol):
         def process_subprotocol(self, headers, available):
             return "other"
@@ -853,7 +853,7 @@ def test_a_subprotocol_that_was_not_offered_is_refused():
     assert b"the server chose a subprotocol that was not offered" in run.stderr
 
 
-def test_an_extension_that_was_not_offered_is_refused():
+def test_wsc_refuses_an_extension_that_it_did_not_offer():
     class Insistent(websockets.WebSocketServerProtocol):
         def process_extensions(self, headers, available):
             return "permessage-deflate", []
@@ -864,7 +864,7 @@ def test_an_extension_that_was_not_offered_is_refused():
     assert b"the server chose an extension that was not offered" in run.stderr
 
 
-def test_tcp_that_ends_in_the_handshake_is_no_connection():
+def test_wsc_exits_with_1_if_tcp_ends_during_the_handshake():
     with script(lambda peer: peer.head()) as url:
         run = wsc(url)
     assert (run.returncode, run.stderr) == (1, b"wsc: TCP ended in the opening handshake\n")
@@ -878,7 +878,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def test_a_refused_connection_is_one_clear_line():
+def test_wsc_reports_a_refused_connection_in_one_line():
     # [6455-4.1-CONNECT]
     port = free_port()
     run = wsc(f"ws://127.0.0.1:{port}/")
@@ -886,7 +886,7 @@ def test_a_refused_connection_is_one_clear_line():
     assert run.stderr.decode() == f"wsc: cannot connect to 127.0.0.1 port {port}: 127.0.0.1: Connection refused\n"
 
 
-def test_an_ipv6_address_stands_in_brackets():
+def test_wsc_sends_an_ipv6_host_in_brackets():
     def play(peer):
         assert f"Host: [::1]:{peer.socket.getsockname()[1]}" in peer.accept(behind=CLOSE_1000)
 
@@ -910,7 +910,7 @@ def name_of_three_addresses(tmp_path):
 
 
 @pytest.mark.parametrize("host", ["::1", "127.0.0.1", "127.0.0.2"])
-def test_every_address_of_a_name_is_tried(name_of_three_addresses, host):
+def test_wsc_tries_every_address_of_a_host_name(name_of_three_addresses, host):
     # [6455-4.1-CONNECT]
     def play(peer):
         peer.accept(behind=CLOSE_1000)
@@ -923,7 +923,7 @@ def test_every_address_of_a_name_is_tried(name_of_three_addresses, host):
     assert run.stderr.decode().splitlines()[0] == f"wsc: connected to {host}"
 
 
-def test_if_no_address_accepts_each_is_named_with_its_reason(name_of_three_addresses):
+def test_wsc_names_each_address_and_its_error_if_none_accepts(name_of_three_addresses):
     port = free_port()
     run = subprocess.run([*name_of_three_addresses, WSC, f"ws://three.test:{port}/"], capture_output=True)
     assert run.returncode == 1
@@ -932,7 +932,7 @@ def test_if_no_address_accepts_each_is_named_with_its_reason(name_of_three_addre
     assert sorted(reasons) == ["127.0.0.1" + refused, "127.0.0.2" + refused, "::1" + refused]
 
 
-def test_an_address_that_does_not_answer_is_left_after_the_timeout():
+def test_wsc_gives_up_an_address_that_does_not_answer_within_the_timeout():
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -995,7 +995,7 @@ BAD_USAGE = [
 
 
 @pytest.mark.parametrize("arguments", BAD_USAGE, ids=[" ".join(arguments) or "none" for arguments in BAD_USAGE])
-def test_bad_usage_is_one_clear_line_and_exit_2(arguments):
+def test_wsc_reports_invalid_arguments_in_one_line_and_exits_with_2(arguments):
     run = subprocess.run([WSC, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
     assert (run.returncode, run.stdout) == (2, b"")
     assert re.fullmatch(rb"wsc: [^\n\r]+\n", run.stderr)
@@ -1012,7 +1012,7 @@ def test_help_shows_defaults_units_and_exit_codes():
         assert re.search(rf"^  {code} ", text, re.MULTILINE)
 
 
-def test_version():
+def test_version_prints_the_name_and_version_of_wsc():
     run = subprocess.run([WSC, "--version"], capture_output=True)
     assert run.returncode == 0
     assert re.fullmatch(rb"wsc \d+\.\d+\.\d+\n", run.stdout)
@@ -1022,7 +1022,7 @@ def test_version():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_closes_with_1001_and_waits_for_the_answer(number):
+def test_wsc_closes_with_1001_on_a_signal_and_waits_for_the_answer(number):
     def play(peer):
         peer.accept(behind=b"\x81\x02hi")
         assert peer.frame()[:2] == (0x88, b"\x03\xe9")
@@ -1036,7 +1036,7 @@ def test_an_interrupt_closes_with_1001_and_waits_for_the_answer(number):
         assert process.stderr.read() == b"wsc: closed: 1001 (going away)\n"
 
 
-def test_a_second_interrupt_ends_at_once():
+def test_a_second_signal_ends_wsc_immediately():
     def play(peer):
         peer.accept(behind=b"\x81\x02hi")
         assert peer.frame()[0] == 0x88
@@ -1054,7 +1054,7 @@ def test_a_second_interrupt_ends_at_once():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_while_closing_ends_at_once(number):
+def test_a_signal_during_the_closing_handshake_ends_wsc_immediately(number):
     closing = threading.Event()
 
     def play(peer):
@@ -1071,7 +1071,7 @@ def test_an_interrupt_while_closing_ends_at_once(number):
         assert process.wait(PATIENCE) == -number
 
 
-def test_two_interrupts_end_it_even_while_nobody_reads_its_output():
+def test_two_signals_end_wsc_even_if_its_output_is_not_read():
     def play(peer):
         peer.accept(behind=b"\x81\x02hi")
         with contextlib.suppress(OSError):
@@ -1088,7 +1088,7 @@ def test_two_interrupts_end_it_even_while_nobody_reads_its_output():
 
 
 @pytest.mark.parametrize("is_idle", [True, False])
-def test_if_nobody_reads_its_output_any_more_it_closes_and_ends_well(is_idle):
+def test_wsc_closes_with_1001_and_exits_with_0_if_its_output_pipe_is_closed(is_idle):
     def play(peer):
         peer.accept(behind=b"\x81\x02hi")
         peer.socket.settimeout(0.2 if not is_idle else PATIENCE)
@@ -1106,14 +1106,14 @@ def test_if_nobody_reads_its_output_any_more_it_closes_and_ends_well(is_idle):
         assert process.stderr.read() == b"wsc: closed: 1001 (going away)\n"
 
 
-def test_output_that_cannot_be_written_is_an_error(echo):
+def test_wsc_exits_with_1_if_its_output_cannot_be_written(echo):
     with open("/dev/full", "wb") as full:
         run = subprocess.run([WSC, echo], input=b"a\n", stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE)
     assert run.returncode == 1
     assert run.stderr == b"wsc: cannot write to standard output: No space left on device\n"
 
 
-def test_input_that_cannot_be_read_is_an_error(echo):
+def test_wsc_exits_with_1_if_its_input_cannot_be_read(echo):
     directory = os.open("/", os.O_RDONLY)
     run = subprocess.run([WSC, echo], stdin=directory, capture_output=True, timeout=PATIENCE)
     os.close(directory)
@@ -1121,7 +1121,7 @@ def test_input_that_cannot_be_read_is_an_error(echo):
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_streams_that_are_closed_do_not_become_the_socket(closed):
+def test_wsc_does_not_use_a_closed_standard_stream_as_its_socket(closed):
     seen = []
 
     def play(peer):
@@ -1136,7 +1136,7 @@ def test_streams_that_are_closed_do_not_become_the_socket(closed):
     assert seen == [(0x88, b"\x03\xe8")]
 
 
-def test_on_a_terminal_control_characters_are_escaped_and_binary_is_in_hex():
+def test_wsc_escapes_control_characters_and_prints_binary_as_hex_on_a_terminal():
     def play(peer):
         text = "\x1b[31mred\x07 \x9bC1 ü\ttab\nline\x7f \u202eesrever\u2066\u2028".encode()
         peer.accept(behind=b"\x81" + bytes([len(text)]) + text + b"\x82\x03\x00\xff\x1b" + CLOSE_1000)
@@ -1153,7 +1153,7 @@ def test_on_a_terminal_control_characters_are_escaped_and_binary_is_in_hex():
                               "\\xe2\\x80\\xaeesrever\\xe2\\x81\\xa6\\xe2\\x80\\xa8\r\n(binary) 00ff1b\r\n")
 
 
-def test_typed_lines_are_sent_one_by_one(echo):
+def test_wsc_sends_each_line_as_soon_as_it_is_typed(echo):
     with started(echo) as process:
         for line in (b"one\n", b"two\n"):
             process.stdin.write(line)
@@ -1163,7 +1163,7 @@ def test_typed_lines_are_sent_one_by_one(echo):
         assert process.wait(PATIENCE) == 0
 
 
-def test_the_server_may_close_while_the_input_is_open():
+def test_wsc_exits_with_0_if_the_server_closes_while_the_input_is_open():
     with script(lambda peer: peer.accept(behind=CLOSE_1000)) as url, started(url) as process:
         assert process.wait(PATIENCE) == 0
 

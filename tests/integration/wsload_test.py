@@ -52,7 +52,7 @@ def complaint(*arguments):
     ("-s", 70_000, "-o", 3, "-t", 2),
     ("-s", 1 << 20, "--text", "chinese"),
 ])
-def test_all_messages_come_back(wsd, options):
+def test_wsload_receives_the_echo_of_every_message(wsd, options):
     result = measured("echo", wsd().url("/echo/raw"), "-c", 7, "-n", 2000 if options[1] < 1000 else 50, *options)
     assert result["messages"] == result["latency_us"]["count"] == (2000 if options[1] < 1000 else 50)
     assert result["unanswered"] == 0
@@ -60,42 +60,42 @@ def test_all_messages_come_back(wsd, options):
     assert 0 < latency["min"] <= latency["p50"] <= latency["p90"] <= latency["p99"] <= latency["max"]
 
 
-def test_the_largest_message_comes_back(wsd):
+def test_wsload_receives_the_echo_of_a_message_of_16_mib(wsd):
     assert measured("echo", wsd().url("/echo/raw"), "-s", 16 << 20, "-n", 3, "-o", 2)["messages"] == 3
 
 
-def test_the_echo_of_the_article_comes_back_behind_its_prefix(wsd):
+def test_wsload_expects_the_default_prefix_on_the_path_echo(wsd):
     url = wsd().url("/echo")
     assert measured("echo", url, "--text", "chinese", "-c", 3, "-n", 100, "-o", 5)["messages"] == 100
     assert complaint("echo", url, "--text", "ascii", "--prefix", "Ecco: ", "-n", 1) == (
         5, "connection 1: wrong answer to message 1: its byte 2 is 0x68, not 0x63")
 
 
-def test_compares_with_the_prefix_that_it_is_told(wsd):
+def test_wsload_option_prefix_replaces_the_default_prefix(wsd):
     code, line = complaint("echo", wsd().url("/echo"), "--text", "ascii", "--prefix", "", "-n", 1)
     assert (code, line) == (5, "connection 1: wrong answer to message 1: it has 26 bytes, not 20")
 
 
 @pytest.mark.parametrize("connections, speakers, threads, outstanding",
                          [(2, 1, 1, 1), (20, 3, 1, 1), (20, 3, 2, 8), (9, 9, 3, 2), (5, 1, 5, 1)])
-def test_all_others_hear_each_message_of_a_chat(wsd, connections, speakers, threads, outstanding):
+def test_wsload_chat_counts_each_message_once_per_receiver(wsd, connections, speakers, threads, outstanding):
     result = measured("chat", wsd().url("/chat"), "-c", connections, "--speakers", speakers, "-t", threads,
                       "-o", outstanding, "--text", "ascii", "-n", 300)
     assert result["heard_by_all"] == 300
     assert result["messages"] == result["latency_us"]["count"] == 300 * (connections - 1)
 
 
-def test_a_chat_with_long_messages(wsd):
+def test_wsload_chat_sends_and_receives_long_messages(wsd):
     result = measured("chat", wsd().url("/chat"), "-c", 4, "--speakers", 2, "--text", "chinese", "-s", 100_000, "-n", 20)
     assert result["messages"] == 60
 
 
-def test_a_chat_at_an_offered_rate(wsd):
+def test_wsload_chat_runs_at_an_offered_rate(wsd):
     result = measured("chat", wsd().url("/chat"), "-c", 6, "--speakers", 2, "-t", 2, "--text", "ascii", "-r", 200, "-n", 50)
     assert (result["heard_by_all"], result["messages"]) == (50, 250)
 
 
-def test_connections_come_and_go(wsd):
+def test_wsload_connect_opens_and_closes_the_given_number_of_connections(wsd):
     server = wsd()
     result = measured("connect", server.url("/chat"), "-c", 5, "-n", 42, "-t", 2)
     assert result["messages"] == result["latency_us"]["count"] == 42
@@ -103,7 +103,7 @@ def test_connections_come_and_go(wsd):
     server.logged(r".*Client disconnect: .*, Total: 0")
 
 
-def test_idle_connections_are_held_and_pinged(wsd):
+def test_wsload_idle_holds_and_pings_every_connection(wsd):
     server = wsd()
     result = measured("idle", server.url("/chat"), "-c", 60, "-t", 2, "--duration", "1s", "--warm-up", "0",
                       "--server-pid", server.pid)
@@ -113,19 +113,19 @@ def test_idle_connections_are_held_and_pinged(wsd):
     assert 0 < result["server"]["memory_before"] <= result["server"]["memory_after"]
 
 
-def test_an_offered_rate_is_kept(wsd):
+def test_wsload_sends_at_the_offered_rate(wsd):
     result = measured("echo", wsd().url("/echo/raw"), "-c", 3, "-t", 2, "-r", 400, "--duration", "1s", "--warm-up", "100ms")
     assert result["latency_us"]["count"] == result["sent_late_us"]["count"] == 400
     print(result["messages_per_second"], "a second of 400")
 
 
-def test_the_warm_up_is_not_measured(wsd):
+def test_wsload_does_not_measure_the_warm_up(wsd):
     result = measured("echo", wsd().url("/echo/raw"), "--duration", "500ms", "--warm-up", "1500ms")
     assert 0.4 < result["seconds"] < 1.5
     assert result["messages"] == pytest.approx(result["latency_us"]["count"], rel=0.1)
 
 
-def test_the_server_s_cpu_time_is_reported(wsd):
+def test_wsload_reports_the_cpu_time_of_the_server(wsd):
     server = wsd()
     before = server.cpu_seconds()
     result = measured("echo", server.url("/echo/raw"), "-c", 8, "-o", 8, "--duration", "500ms", "--warm-up", "0",
@@ -137,20 +137,20 @@ def test_the_server_s_cpu_time_is_reported(wsd):
     assert result["load_was_bottleneck"] == (result["load_busiest_thread"] >= 0.9)
 
 
-def test_a_run_may_be_longer_than_the_timeout_for_one_answer(wsd):
+def test_wsload_timeout_limits_one_answer_and_not_the_run(wsd):
     result = measured("echo", wsd().url("/echo/raw"), "--duration", "2s", "--warm-up", "0", "--timeout", "1s")
     assert result["unanswered"] == 0
     assert result["seconds"] > 1.5
 
 
-def test_user_and_system_time_are_told_apart(wsd):
+def test_wsload_reports_user_and_system_time_separately(wsd):
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as busy:  # almost all of it is user time
         result = measured("echo", wsd().url("/echo/raw"), "--duration", "500ms", "--warm-up", "0", "--server-pid", busy.pid)
         busy.kill()
     assert result["server"]["user_seconds"] > 2 * result["server"]["system_seconds"]
 
 
-def test_the_json_has_these_members(wsd):
+def test_wsload_json_has_exactly_the_documented_members(wsd):
     server = wsd()
     result = measured("echo", server.url("/echo/raw"), "-n", 10, "--server-pid", server.pid)
     assert set(result) == {
@@ -162,7 +162,7 @@ def test_the_json_has_these_members(wsd):
     assert result["sent_late_us"] is None
 
 
-def test_without_json_there_is_progress_and_a_table(wsd):
+def test_wsload_without_json_prints_progress_and_a_table(wsd):
     server = wsd()
     run = wsload("echo", server.url("/echo/raw"), "-c", 1200, "--duration", "500ms", "--warm-up", "0", "--server-pid", server.pid)
     assert run.returncode == 0
@@ -172,7 +172,7 @@ def test_without_json_there_is_progress_and_a_table(wsd):
         assert f"\n{label} " in run.stdout
 
 
-def test_connections_come_from_as_many_addresses_as_asked(wsd):
+def test_wsload_sources_spreads_the_connections_over_that_many_addresses(wsd):
     server = wsd("--max-connections-per-address", "2")
     assert measured("echo", server.url("/echo/raw"), "-c", 6, "--sources", 3, "-n", 60)["messages"] == 60
     assert complaint("echo", server.url("/echo/raw"), "-c", 6, "--sources", 2, "-n", 60)[0] == 3
@@ -207,7 +207,7 @@ class Held:
     ("echo", ("-r", 600, "-s", 65536)),
     ("echo", ("-t", 3, "-o", 2)),
 ])
-def test_held_connections_have_as_many_rounds_as_there_are_lines(wsd, mode, options):
+def test_wsload_hold_runs_one_round_per_input_line(wsd, mode, options):
     server = wsd()
     load = Held(mode, server.url("/echo/raw"), "-c", 60, *options)
     assert load.line() == {"open": 60}
@@ -220,14 +220,14 @@ def test_held_connections_have_as_many_rounds_as_there_are_lines(wsd, mode, opti
     wait_for(lambda: not server.sessions(), "all sessions are closed")
 
 
-def test_a_round_can_have_several_messages_on_each(wsd):
+def test_wsload_hold_sends_the_given_number_of_messages_in_each_round(wsd):
     load = Held("echo", wsd().url("/echo/raw"), "-c", 4, "-n", 100)
     assert load.line() == {"open": 4}
     assert [load.round()["messages"] for _ in range(2)] == [100, 100]
     assert load.end() == (0, "", "")
 
 
-def test_between_rounds_pings_are_answered(wsd):
+def test_wsload_hold_answers_pings_between_rounds(wsd):
     server = wsd("--ping-interval", "100ms", "--pong-timeout", "300ms")
     load = Held("idle", server.url("/echo/raw"), "-c", 5)
     assert load.line() == {"open": 5}
@@ -236,7 +236,7 @@ def test_between_rounds_pings_are_answered(wsd):
     assert load.end() == (0, "", "")
 
 
-def test_a_held_connection_that_is_lost_is_a_failure_at_once(wsd):
+def test_wsload_hold_fails_immediately_if_a_connection_is_lost(wsd):
     server = wsd()
     load = Held("idle", server.url("/echo/raw"), "-c", 5)
     assert load.line() == {"open": 5}
@@ -245,7 +245,7 @@ def test_a_held_connection_that_is_lost_is_a_failure_at_once(wsd):
     assert re.search(r"the server closed: 1001 ", load.process.stderr.read())
 
 
-def test_a_round_that_is_not_answered_is_the_last():
+def test_wsload_hold_ends_after_a_round_with_unanswered_messages():
     def play(peer):
         greet(peer)
         ignore(peer)
@@ -256,7 +256,7 @@ def test_a_round_that_is_not_answered_is_the_last():
         assert load.end() == (1, "", "wsload: 1 messages are unanswered after --timeout\n")
 
 
-def test_rounds_without_json_are_tables(wsd):
+def test_wsload_hold_without_json_prints_one_table_per_round(wsd):
     run = wsload("echo", wsd().url("/echo/raw"), "-c", 3, "--hold", input="\n\n")
     assert run.returncode == 0
     assert run.stdout.startswith("3 connections are open\n")
@@ -290,7 +290,7 @@ def answer(payload, byte0=0x82):
     return bytes([byte0, len(payload)]) + payload
 
 
-def test_bytes_that_come_back_without_a_protocol_are_compared_too():
+def test_wsload_compares_the_bytes_that_a_tcp_echo_returns():
     def play(peer):
         while data := peer.socket.recv(1 << 16):
             peer.socket.sendall(data)
@@ -316,7 +316,7 @@ def test_bytes_that_come_back_without_a_protocol_are_compared_too():
     (lambda p: answer(b"x" * 20, 0x81), "it is text, not binary"),
     (lambda p: answer(b""), "it has 0 bytes, not 20"),
 ])
-def test_a_wrong_answer_is_found_and_described(wrong, what):
+def test_wsload_describes_how_a_wrong_answer_differs(wrong, what):
     def play(peer):
         greet(peer)
         for _ in range(2):
@@ -329,7 +329,7 @@ def test_a_wrong_answer_is_found_and_described(wrong, what):
     assert re.fullmatch(r"connection 1: wrong answer to message 3: " + what, line)
 
 
-def test_answers_in_the_wrong_order_are_found():
+def test_wsload_detects_answers_in_the_wrong_order():
     def play(peer):
         greet(peer)
         first, second = peer.frame()[1], peer.frame()[1]
@@ -341,7 +341,7 @@ def test_answers_in_the_wrong_order_are_found():
     assert line.startswith("connection 1: wrong answer to message 1: its byte ")
 
 
-def test_an_answer_too_many_is_found():
+def test_wsload_detects_a_reply_that_matches_no_request():
     def play(peer):
         greet(peer)
         payload = peer.frame()[1]
@@ -351,7 +351,7 @@ def test_an_answer_too_many_is_found():
             5, "connection 1: received a reply that matches no request")
 
 
-def test_an_answer_in_other_frames_is_right_and_pings_are_answered():
+def test_wsload_accepts_fragmented_answers_and_answers_pings():
     seen = []
 
     def play(peer):
@@ -377,7 +377,7 @@ def test_an_answer_in_other_frames_is_right_and_pings_are_answered():
     assert sorted(seen) == sorted([(0x8A, b"hi")] * 20 + [(0x8A, b"")] * 20)
 
 
-def test_latency_counts_from_the_intended_time_however_late_a_message_leaves():
+def test_wsload_measures_latency_from_the_intended_send_time():
     """The server needs 50 ms per message and is offered one every 10 ms: the last message waits for all before it."""
     def play(peer):
         greet(peer)
@@ -392,7 +392,7 @@ def test_latency_counts_from_the_intended_time_however_late_a_message_leaves():
     assert result["latency_us"]["max"] >= (20 * 50 - 19 * 10 - 1) * 1000
 
 
-def test_what_is_not_answered_at_an_offered_rate_counts_with_the_time_that_it_waited():
+def test_wsload_includes_unanswered_messages_in_the_latency_at_an_offered_rate():
     def play(peer):
         greet(peer)
         ignore(peer)
@@ -402,7 +402,7 @@ def test_what_is_not_answered_at_an_offered_rate_counts_with_the_time_that_it_wa
     assert result["latency_us"]["min"] >= 500_000
 
 
-def test_messages_of_all_speakers_that_a_chat_does_not_deliver_are_counted(wsd):
+def test_wsload_counts_undelivered_chat_messages_of_all_speakers(wsd):
     server = wsd()
     load = subprocess.Popen([program("wsload"), "chat", server.url("/chat"), "-c", "3", "--speakers", "2", "-r", "100",
                              "--text", "ascii", "--duration", "1s", "--warm-up", "0", "--timeout", "1s", "--json"],
@@ -416,7 +416,7 @@ def test_messages_of_all_speakers_that_a_chat_does_not_deliver_are_counted(wsd):
     assert result["messages"] // 2 + result["unanswered"] == 100  # each is delivered to two
 
 
-def test_a_server_that_never_answers_is_given_up():
+def test_wsload_exits_with_1_if_the_server_never_answers():
     def play(peer):
         greet(peer)
         ignore(peer)
@@ -443,7 +443,7 @@ def test_a_server_that_never_answers_is_given_up():
     (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\xc2\x00"), 10, 4,
      "protocol error by the server: .* [6455-5.2-RSV]"),
 ])
-def test_what_ends_a_run_is_said_in_one_line(play, timeout, code, text):
+def test_wsload_reports_the_cause_of_a_failed_run_in_one_line(play, timeout, code, text):
     def play_to_the_end(peer):
         play(peer)
         peer.socket.shutdown(socket.SHUT_WR)
@@ -454,14 +454,14 @@ def test_what_ends_a_run_is_said_in_one_line(play, timeout, code, text):
     assert re.fullmatch(re.escape("connection 1: " + text).replace(r"\.\*", ".*"), line), line
 
 
-def test_a_server_that_is_not_there(wsd):
+def test_wsload_exits_with_1_if_the_connection_is_refused(wsd):
     server = wsd()
     url = server.url("/echo/raw")
     server.end()
     assert complaint("echo", url) == (1, f"connection 1: cannot connect to 127.0.0.1:{server.port}: Connection refused")
 
 
-def test_a_server_that_dies_is_noticed(wsd):
+def test_wsload_exits_with_4_if_the_server_shuts_down(wsd):
     server = wsd()
     with subprocess.Popen([WSLOAD, "echo", server.url("/echo/raw"), "-c", "20"], stderr=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as process:
@@ -473,7 +473,7 @@ def test_a_server_that_dies_is_noticed(wsd):
     assert re.fullmatch(r"wsload: connection \d+: the server closed: 1001 \(going away\).*", said.splitlines()[-1])
 
 
-def test_a_path_that_is_not_there(wsd):
+def test_wsload_exits_with_3_if_the_path_does_not_exist(wsd):
     assert complaint("echo", wsd().url("/nowhere")) == (
         3, "connection 1: the server refused the opening handshake: 404 Not Found")
 
@@ -490,7 +490,7 @@ def test_a_path_that_is_not_there(wsd):
     (lambda one, two: [one, two[:3]], 5, r"wrong answer to message 2: it has 3 bytes, not 20"),
 ])
 @pytest.mark.parametrize("cut", [1, 1000])
-def test_a_speaker_s_messages_come_to_all_once_and_in_order(replies, code, text, cut):
+def test_wsload_detects_chat_messages_that_are_doubled_reordered_or_changed(replies, code, text, cut):
     def play(peer):
         greet(peer)
         data = b"".join(answer(reply, 0x81) for reply in replies(peer.frame()[1], peer.frame()[1]))
@@ -508,7 +508,7 @@ def test_a_speaker_s_messages_come_to_all_once_and_in_order(replies, code, text,
             assert re.fullmatch("connection 1: " + text, line), line
 
 
-def test_greetings_are_passed_over_and_chat_messages_may_come_in_fragments():
+def test_wsload_skips_greetings_and_accepts_fragmented_chat_messages():
     def play(peer):
         peer.accept(behind=answer(b"Hello!", 0x81))
         assert peer.frame()[:2] == (0x89, b"")
@@ -552,11 +552,11 @@ def test_greetings_are_passed_over_and_chat_messages_may_come_in_fragments():
      "these options need too much memory: reduce --connections, --speakers or --outstanding"),
     (("echo", "ws://127.0.0.1/", "--server-pid", 1 << 30), f"cannot read the memory of process {1 << 30}"),
 ])
-def test_options_that_make_no_sense_are_said_in_one_line(arguments, text):
+def test_wsload_reports_invalid_options_in_one_line(arguments, text):
     assert complaint(*arguments) == (2, text)
 
 
-def test_more_connections_than_descriptors_are_refused_at_once():
+def test_wsload_exits_with_2_if_it_needs_more_descriptors_than_allowed():
     def few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
     run = wsload("echo", "ws://127.0.0.1:1/", "-c", "200", preexec_fn=few)
@@ -565,7 +565,7 @@ def test_more_connections_than_descriptors_are_refused_at_once():
                           "run several wsload\n")
 
 
-def test_help_and_version_are_for_standard_output():
+def test_wsload_prints_help_and_version_on_standard_output():
     for option in ("--help", "--version"):
         run = wsload(option)
         assert (run.returncode, run.stderr) == (0, "")

@@ -33,19 +33,19 @@ TEST(ParseAuthority, SplitsHostAndPort) {
   }
 }
 
-TEST(ParseAuthority, RefusesNoHostAndWhatIsNoPort) {
+TEST(ParseAuthority, RejectsAnEmptyHostOrAnInvalidPort) {
   for (const char* const text : {"", ":", ":80", "::1", "a:65536", "a:99999999999", "a:x", "a:8x",
                                  "a:+80", "a:-0", "a: 80", "a:80:80", "[::1]:x"}) {
     EXPECT_FALSE(parse_authority(text).has_value()) << text;
   }
 }
 
-TEST(ParseAuthority, ReadsNothingBehindTheText) {
+TEST(ParseAuthority, ReadsNoBytesAfterTheEndOfTheText) {
   EXPECT_EQ(parse_authority(std::string_view("a:8080").substr(0, 4))->port, 80);
   EXPECT_EQ(parse_authority(std::string_view("a:8080").substr(0, 2))->port, std::nullopt);
 }
 
-TEST(HasAuthorityCharacters, ExcludesWhatWouldEndAnAuthorityOrALine) {
+TEST(HasAuthorityCharacters, AcceptsOnlyCharactersOfHostsAndPorts) {
   // RFC 3986 §3.2 without userinfo: unreserved, percent, sub-delims, brackets and colons
   EXPECT_TRUE(has_authority_characters("aZ09-._~%41!$&'()*+,;=[::1]:80"));
   EXPECT_TRUE(has_authority_characters(""));

@@ -8,7 +8,7 @@
 namespace ws::test {
 namespace {
 
-TEST(Budget, OfAPartIsTakenFromTheWholeToo) {
+TEST(Budget, CountsTheBytesOfAPartInTheWholeToo) {
   Budget whole(10);
   Budget part(6, &whole);
   EXPECT_FALSE(part.take(7)) << "over its own limit";
@@ -25,7 +25,7 @@ TEST(Budget, OfAPartIsTakenFromTheWholeToo) {
   EXPECT_EQ(whole.used(), 5U);
 }
 
-TEST(Budget, HasALimit) {
+TEST(Budget, RefusesToExceedItsLimit) {
   // [6455-10.4-LIMITS]
   Budget budget(10);
   EXPECT_TRUE(budget.take(4));
@@ -44,7 +44,7 @@ TEST(Budget, HasALimit) {
   EXPECT_EQ(budget.used(), 10U);
 }
 
-TEST(Charge, GrowsWithinTheLimitAndGivesBackInItsDestructor) {
+TEST(Charge, GrowsWithinTheLimitAndGivesBackItsBytesWhenDestroyed) {
   Budget budget(10);
   {
     Charge charge(&budget);
@@ -63,7 +63,7 @@ TEST(Charge, GrowsWithinTheLimitAndGivesBackInItsDestructor) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(Charge, IsForcedOverTheLimit) {
+TEST(Charge, CanBeForcedOverTheLimit) {
   Budget budget(10);
   {
     Charge charge(&budget);
@@ -76,7 +76,7 @@ TEST(Charge, IsForcedOverTheLimit) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(Charge, WithoutABudgetHasNoLimit) {
+TEST(Charge, HasNoLimitWithoutABudget) {
   Charge charge(nullptr);
   EXPECT_TRUE(charge.grow_to(std::numeric_limits<std::size_t>::max()));
   charge.shrink_to(5);

@@ -114,7 +114,7 @@ void expect_same_in_any_chunks(Dice& dice, Stream stream, bool is_known) {
   }
 }
 
-TEST(Chunks, OfSoundStreamsGiveTheMessagesThatWerePutIn) {
+TEST(Chunking, DoesNotChangeTheMessagesOfAValidStream) {
   Dice dice(1);
   for (int i = 0; i < 400 && !HasFailure(); ++i) {
     SCOPED_TRACE("stream " + std::to_string(i));
@@ -122,7 +122,7 @@ TEST(Chunks, OfSoundStreamsGiveTheMessagesThatWerePutIn) {
   }
 }
 
-TEST(Chunks, OfStreamsWithFaultsAgree) {
+TEST(Chunking, DoesNotChangeTheEventsOfADamagedStream) {
   Dice dice(2);
   std::size_t failures = 0;
   for (int i = 0; i < 1500 && !HasFailure(); ++i) {
@@ -146,7 +146,7 @@ TEST(Chunks, OfStreamsWithFaultsAgree) {
   EXPECT_GT(failures, 300U) << "too few of the damaged streams failed";
 }
 
-TEST(Chunks, OfAHeadGiveTheSameHead) {
+TEST(Chunking, DoesNotChangeTheParsedHeadOfARequest) {
   const std::string_view lines[] = {
       "GET /echo HTTP/1.1\r\n",
       "Host: a\r\n",

@@ -20,7 +20,7 @@ void parse(Head& head, const std::string& bytes) {
   ASSERT_EQ(head.size(), bytes.size());
 }
 
-TEST(Uri, IsTakenApart) {
+TEST(Uri, IsSplitIntoHostPortAuthorityAndResource) {
   const struct {
     const char* text;
     const char* host;
@@ -49,7 +49,7 @@ TEST(Uri, IsTakenApart) {
   }
 }
 
-TEST(Uri, IsRefusedIfItIsMalformedOrNotWs) {
+TEST(Uri, IsRejectedIfItIsMalformedOrItsSchemeIsNotWs) {
   // [6455-3-URI]
   for (const char* text : {"",
                            "ws",
@@ -129,7 +129,7 @@ TEST(ClientRequest, HasTheFieldsOfSection4_1) {
             "\r\n");
 }
 
-TEST(Response, IsJudgedByEachOfItsFields) {
+TEST(Response, IsRejectedIfItsStatusOrAHandshakeFieldIsWrong) {
   const std::string status = "HTTP/1.1 101 Switching Protocols\r\n";
   const std::string upgrade = "Upgrade: websocket\r\n";
   const std::string connection = "Connection: Upgrade\r\n";
@@ -205,14 +205,14 @@ TEST(Response, IsJudgedByEachOfItsFields) {
   }
 }
 
-TEST(Uri, HasNoControlCharacters) {
+TEST(Uri, IsRejectedIfItContainsAControlCharacter) {
   // [6455-3-URI]
   EXPECT_FALSE(parse_uri("ws://a/\x7f").has_value());
   EXPECT_FALSE(parse_uri("ws://a/\t").has_value());
   EXPECT_TRUE(parse_uri("ws://a/~").has_value()) << "the last printable ASCII character";
 }
 
-TEST(Deflate, IsOfferedAnsweredAndAgreedOnInTheHandshake) {
+TEST(Handshake, NegotiatesDeflateInRequestAndResponse) {
   // [7692-5-OFFER], [7692-5-ACCEPT] Checks the offer, the server's response, and the agreed parameters.
   ClientHandshake client = example_client();
   client.deflate = {.is_enabled = true, .window_bits = 12};
@@ -250,7 +250,7 @@ TEST(Deflate, IsOfferedAnsweredAndAgreedOnInTheHandshake) {
   EXPECT_EQ(established.deflate->client_max_window_bits, 11);
 }
 
-TEST(Response, WithAMalformedListOfExtensionsIsRefused) {
+TEST(Response, IsRejectedIfItsListOfExtensionsIsMalformed) {
   // [6455-9.1-SYNTAX]
   HttpResponse answer;
   const std::string bytes =

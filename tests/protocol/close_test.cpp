@@ -8,7 +8,7 @@
 namespace ws::test {
 namespace {
 
-TEST(CloseCode, MayBeSentAsSection7_4AndTheRegistrySay) {
+TEST(CloseCode, MayBeSentOnlyIfSection7_4OrIanaAllowsIt) {
   // [6455-7.4-CODE] Each row is a range of the standard or of IANA's registry of close codes.
   const struct {
     unsigned first;
@@ -53,7 +53,7 @@ TEST(CloseCode, MayBeSentAsSection7_4AndTheRegistrySay) {
   EXPECT_EQ(code, 65536U);
 }
 
-TEST(ClosePayload, IsEmptyOrACodeAndAReason) {
+TEST(ClosePayload, MustBeEmptyOrAValidCodeAndAUtf8Reason) {
   const struct {
     const char* name;
     Bytes payload;
@@ -88,7 +88,7 @@ TEST(ClosePayload, IsEmptyOrACodeAndAReason) {
   }
 }
 
-TEST(CloseReason, IsCutToWhatFitsAtTheEndOfACharacter) {
+TEST(CloseReason, IsTruncatedTo123BytesAtACharacterBoundary) {
   const struct {
     const char* name;
     Bytes reason;
@@ -115,7 +115,7 @@ TEST(CloseReason, IsCutToWhatFitsAtTheEndOfACharacter) {
   }
 }
 
-TEST(CloseCodeNames, AreThoseOfTheRegistryAndOfWireshark) {
+TEST(CloseCodeNames, MatchTheIanaRegistryAndWireshark) {
   const struct {
     std::uint16_t code;
     std::string_view meaning;

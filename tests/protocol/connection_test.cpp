@@ -24,7 +24,7 @@ Bytes masked_frame(const Bytes& frame) {
 // [6455-6.2-FRAMES] The frames of the RFC, byte for byte. [6455-6.2-TYPE] The opcode selects text or binary.
 // [6455-5.2-FIN] FIN marks the last fragment. [6455-5.4-ORDER] Fragments are joined in order of arrival.
 
-TEST(Section5_7, ASingleFrameUnmaskedTextMessage) {
+TEST(Section5_7, ASingleFrameUnmaskedTextMessageIsDelivered) {
   expect_stream({.role = Role::kClient,
                  .input = hex("81"                // FIN, text
                               "05"                // not masked, 5 bytes
@@ -32,7 +32,7 @@ TEST(Section5_7, ASingleFrameUnmaskedTextMessage) {
                  .events = {text("Hello")}});
 }
 
-TEST(Section5_7, ASingleFrameMaskedTextMessage) {
+TEST(Section5_7, ASingleFrameMaskedTextMessageIsDelivered) {
   expect_stream({.input = hex("81"                // FIN, text
                               "85"                // masked, 5 bytes
                               "37 fa 21 3d"       // masking key
@@ -40,14 +40,14 @@ TEST(Section5_7, ASingleFrameMaskedTextMessage) {
                  .events = {text("Hello")}});
 }
 
-TEST(Section5_7, AFragmentedUnmaskedTextMessage) {
+TEST(Section5_7, AFragmentedUnmaskedTextMessageIsReassembled) {
   expect_stream({.role = Role::kClient,
                  .input = hex("01 03 48 65 6c"  // text, 3 bytes: "Hel"
                               "80 02 6c 6f"),   // FIN, continuation, 2 bytes: "lo"
                  .events = {text("Hello")}});
 }
 
-TEST(Section5_7, AnUnmaskedPingRequestAndAMaskedPingResponse) {
+TEST(Section5_7, APingIsAnsweredWithAPongOfTheSamePayload) {
   // [6455-5.5.2-PONG] the pong has the ping's payload; a client masks it, a server does not
   expect_stream({.role = Role::kClient,
                  .input = hex("89 05 48 65 6c 6c 6f"),  // FIN, ping, 5 bytes: "Hello"
@@ -59,7 +59,7 @@ TEST(Section5_7, AnUnmaskedPingRequestAndAMaskedPingResponse) {
   expect_stream({.input = hex("8a 85 37 fa 21 3d 7f 9f 4d 51 58"), .events = {pong("Hello")}});
 }
 
-TEST(Section5_7, A256ByteBinaryMessage) {
+TEST(Section5_7, A256ByteBinaryMessageIsDelivered) {
   const Bytes payload = repeat(16, "0123456789\xff\xfe\xfd\xfc\xfb\xfa");
   expect_stream({.role = Role::kClient,
                  .input = hex("82 7e 0100") + payload,  // FIN, binary; 256 bytes
@@ -68,7 +68,7 @@ TEST(Section5_7, A256ByteBinaryMessage) {
       {.input = hex("82 fe 0100 37 fa 21 3d") + masked(payload), .events = {binary(payload)}});
 }
 
-TEST(Section5_7, A64KibibyteBinaryMessage) {
+TEST(Section5_7, A64KibibyteBinaryMessageIsDelivered) {
   const Bytes payload = repeat(4096, "0123456789\xff\xfe\xfd\xfc\xfb\xfa");
   expect_stream({.role = Role::kClient,
                  .input = hex("82 7f 0000000000010000") + payload,  // FIN, binary; 65,536 bytes
@@ -79,7 +79,7 @@ TEST(Section5_7, A64KibibyteBinaryMessage) {
 
 // ------------------------------------------------------------------ §5.2, §5.5: a frame's header
 
-TEST(Header, OfAWholeFrameMustHaveItsShortestFormToo) {
+TEST(Header, MustUseTheShortestLengthFormInACompleteFrame) {
   // [6455-5.2-MINLEN] The fast path, which handles complete frames, must not accept a longer form.
   for (const std::size_t size : {1U, 125U}) {
     const Bytes length = {'\0', static_cast<char>(size)};
@@ -91,7 +91,7 @@ TEST(Header, OfAWholeFrameMustHaveItsShortestFormToo) {
                  .events = {binary(Bytes(126, 'a'))}});
 }
 
-TEST(Header, ThatBreaksARuleFailsTheConnectionWithItsFirstBadByte) {
+TEST(Server, FailsTheConnectionAtTheFirstInvalidHeaderByte) {
   // [6455-7.1.7-FAIL] Bytes after the invalid byte, here a text message, are ignored.
   const Bytes behind = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58");
   const struct {
@@ -149,7 +149,7 @@ TEST(Header, ThatBreaksARuleFailsTheConnectionWithItsFirstBadByte) {
   }
 }
 
-TEST(Header, ThatBreaksARuleFailsAClientToo) {
+TEST(Client, FailsTheConnectionAtTheFirstInvalidByteOfAFrame) {
   // The same rules, except that frames must be unmasked. The client's Close is masked.
   const struct {
     const char* rule;
@@ -181,7 +181,7 @@ TEST(Header, ThatBreaksARuleFailsAClientToo) {
   }
 }
 
-TEST(Frame, OfAnyLengthIsWhole) {
+TEST(Connection, DeliversAPayloadOfAnyLength) {
   for (const std::size_t size :
        {0U, 1U, 2U, 7U, 8U, 124U, 125U, 126U, 127U, 255U, 256U, 300U, 65535U, 65536U, 65537U}) {
     SCOPED_TRACE(size);
@@ -211,7 +211,7 @@ TEST(ControlFrame, CarriesUpTo125Bytes) {
   expect_stream({.input = hex("89 80 37 fa 21 3d"), .events = {ping("")}, .sent = hex("8a 00")});
 }
 
-TEST(Pong, ThatNobodyAskedForIsNotAnswered) {
+TEST(Pong, IsNotAnsweredIfItIsUnsolicited) {
   // [6455-5.5.3-UNSOLICITED]
   expect_stream({.input = hex("8a 80 37 fa 21 3d"), .events = {pong("")}});
   expect_stream({.role = Role::kClient, .input = hex("8a 02 68 69"), .events = {pong("hi")}});
@@ -241,7 +241,7 @@ TEST(Fragments, MayBeEmpty) {
                  .events = {binary(""), text("a")}});
 }
 
-TEST(Fragments, OfTwoMessagesNeverMix) {
+TEST(Fragments, MustNotBeInterleavedWithAnotherMessage) {
   // [6455-5.4-INTERLEAVE] detected at the end of the header
   expect_stream({.role = Role::kClient,
                  .input = hex("01 03 48 65 6c"  // text, "Hel"
@@ -250,7 +250,7 @@ TEST(Fragments, OfTwoMessagesNeverMix) {
                  .sent = masked_frame(failing_close(Error::kInterleavedMessage))});
 }
 
-TEST(Fragments, EndWithTheirMessage) {
+TEST(ContinuationFrame, IsRejectedAfterACompleteMessage) {
   // [6455-5.4-CONTINUATION] a continuation frame after a complete message is an error
   const Bytes start =
       hex("02 81 37 fa 21 3d 56"    // binary, "a"
@@ -260,7 +260,7 @@ TEST(Fragments, EndWithTheirMessage) {
                  .sent = failing_close(Error::kLoneContinuation)});
 }
 
-TEST(Messages, FollowEachOtherInOneRead) {
+TEST(Messages, AreDeliveredSeparatelyIfTheyArriveInOneRead) {
   // [6455-6.2-TYPE] [6455-5.4-CONTINUATION] each message has its own type and fragments
   expect_stream({.role = Role::kClient,
                  .input = hex("81 01 61"           // text, "a"
@@ -274,7 +274,7 @@ TEST(Messages, FollowEachOtherInOneRead) {
 
 // ------------------------------------------------------------------ §8.1: UTF-8
 
-TEST(Text, FailsAtItsFirstBadByteEvenInAnUnfinishedFrame) {
+TEST(Text, FailsAtTheFirstInvalidUtf8ByteEvenInAnIncompleteFrame) {
   // [6455-8.1-UTF8] Each frame declares 100 bytes, most of which never arrive.
   const struct {
     const char* name;
@@ -316,7 +316,7 @@ TEST(Text, FailsAtItsFirstBadByteEvenInAnUnfinishedFrame) {
   }
 }
 
-TEST(Text, MayBeCutInsideACharacterButNotEndThere) {
+TEST(Text, MaySplitACharacterBetweenFragmentsButMustEndWithAWholeOne) {
   expect_stream({.input = hex("01 82 37 fa 21 3d d5 78"  // text, e2 82
                               "00 80 37 fa 21 3d"        // continuation, empty
                               "80 81 37 fa 21 3d 9b"),   // FIN, continuation, ac
@@ -337,7 +337,7 @@ TEST(Text, MayBeCutInsideACharacterButNotEndThere) {
 
 // ------------------------------------------------------------------ §10.4: limits, at N and N + 1
 
-TEST(MessageLimit, HoldsForAWholeMessageAndAcrossFragments) {
+TEST(MessageLimit, AppliesToASingleFrameAndToTheSumOfFragments) {
   Limits limits;
   limits.message = 4;
   const Bytes close = failing_close(Error::kMessageTooBig);
@@ -372,7 +372,7 @@ TEST(MessageLimit, HoldsForAWholeMessageAndAcrossFragments) {
                  .sent = close});
 }
 
-TEST(FragmentLimit, CountsEmptyFragmentsAndStartsAgainWithEachMessage) {
+TEST(FragmentLimit, CountsEmptyFragmentsAndRestartsWithEachMessage) {
   Limits limits;
   limits.fragments = 3;
   const Bytes message =
@@ -397,7 +397,7 @@ TEST(FragmentLimit, CountsEmptyFragmentsAndStartsAgainWithEachMessage) {
   }
 }
 
-TEST(FragmentLimit, OfTheDefaultsHolds) {
+TEST(FragmentLimit, IsEnforcedWithTheDefaultLimits) {
   const std::size_t n = Limits{}.fragments;
   for (const std::size_t extra : {0U, 1U}) {
     Bytes bytes =
@@ -413,7 +413,7 @@ TEST(FragmentLimit, OfTheDefaultsHolds) {
   }
 }
 
-TEST(DeclaredLength, AllocatesNothing) {
+TEST(DeclaredLength, DoesNotCauseAnAllocation) {
   // 64 KiB to 2^62 bytes: the header of a message over the limit fails the connection; for other messages, only the
   // received bytes are stored.
   for (unsigned bits = 16; bits <= 62; ++bits) {
@@ -444,7 +444,7 @@ TEST(DeclaredLength, AllocatesNothing) {
   }
 }
 
-TEST(Budget, EndsTheMessageThatWouldGoOverIt) {
+TEST(Budget, FailsTheConnectionIfAMessageExceedsIt) {
   // [6455-10.4-BUDGET] Only a message that arrives in several reads is charged: here 100 bytes in two reads.
   const Bytes bytes = hex("82 e4 37 fa 21 3d") + masked(Bytes(100, 'x'));
   for (const std::size_t limit : {99U, 100U}) {
@@ -559,14 +559,14 @@ TEST(PeersClose, IsAnsweredWithItsCodeAndEndsTheConnection) {
   }
 }
 
-TEST(PeersClose, IsAnsweredByAClientWithAMask) {
+TEST(PeersClose, IsAnsweredByAClientWithAMaskedClose) {
   expect_stream({.role = Role::kClient,
                  .input = hex("88 05 03 e8 62 79 65"),  // 1000, "bye"
                  .events = {closed(1000, "bye")},
                  .sent = hex("88 82 37 fa 21 3d 34 12")});
 }
 
-TEST(OurClose, IsAnsweredAndNotAnsweredAgain) {
+TEST(OurClose, IsSentOnceAndMessagesAreDeliveredUntilThePeersClose) {
   const auto close = [](Connection& connection, Output& out) {
     EXPECT_TRUE(connection.close(1001, "bye", out));
     EXPECT_TRUE(connection.awaits_close());
@@ -597,7 +597,7 @@ TEST(OurClose, IsAnsweredAndNotAnsweredAgain) {
                  .first = close});
 }
 
-TEST(OurClose, IsAnsweredToAClient) {
+TEST(Client, DeliversMessagesButAnswersNoPingAfterItsClose) {
   // Messages before the server's Close are delivered; its ping is not answered.
   expect_stream({.role = Role::kClient,
                  .input = hex("81 02 68 69"    // text, "hi"
@@ -611,7 +611,7 @@ TEST(OurClose, IsAnsweredToAClient) {
                  }});
 }
 
-TEST(OurClose, IsTheLastThatWeSend) {
+TEST(OurClose, IsTheLastFrameThatWeSend) {
   // [6455-5.5.1-LAST]
   const ConnectionSettings settings;
   Connection connection(settings);
@@ -625,7 +625,7 @@ TEST(OurClose, IsTheLastThatWeSend) {
   EXPECT_EQ(flatten(out), hex("88 02 03 e8"));
 }
 
-TEST(OurClose, HasACodeAndAReasonThatFit) {
+TEST(OurClose, OmitsCode1005AndTruncatesALongReason) {
   // [6455-7.1.2-CLOSE] [6455-7.4-CODE] 1005 stands for no code, and is not sent
   const struct {
     std::uint16_t code;
@@ -649,7 +649,7 @@ TEST(OurClose, HasACodeAndAReasonThatFit) {
   }
 }
 
-TEST(Failing, ByTheApplicationSendsOneClose) {
+TEST(Connection, SendsOneCloseIfTheApplicationFailsItTwice) {
   const ConnectionSettings settings;
   Connection connection(settings);
   Output out;
@@ -689,7 +689,7 @@ TEST(Application, MayCloseBetweenTwoEvents) {
 
 // ------------------------------------------------------------------ sending
 
-TEST(Sending, MasksAsAClientWithAFreshKeyForEachFrame) {
+TEST(Client, MasksEachFrameWithANewKey) {
   // [6455-5.1-MASK] [6455-5.3-KEY]
   static int calls = 0;
   const ConnectionSettings settings{
@@ -707,7 +707,7 @@ TEST(Sending, MasksAsAClientWithAFreshKeyForEachFrame) {
                               "88 80 03 00 00 00"));
 }
 
-TEST(Sending, KeepsThePartsOfAMessageInOrder) {
+TEST(Sending, JoinsThePartsOfAMessageInOrder) {
   // [6455-6.1-FRAME] one frame: FIN, text or binary; [6455-5.1-NOMASK] a server does not mask
   const ConnectionSettings server;
   const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
@@ -723,7 +723,7 @@ TEST(Sending, KeepsThePartsOfAMessageInOrder) {
   EXPECT_EQ(flatten(out), hex("82 00"));
 }
 
-TEST(Sending, MasksPartsOfAnySizes) {
+TEST(Client, MasksMessagePartsOfAnySize) {
   const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
   const Bytes text = repeat(10, "0123456789");
   for (std::size_t a = 0; a <= 20; ++a) {
@@ -737,7 +737,7 @@ TEST(Sending, MasksPartsOfAnySizes) {
   }
 }
 
-TEST(Sending, LendsLargePartsOnAServerAndCopiesSmallOnes) {
+TEST(Server, LendsLargePartsOfAMessageAndCopiesSmallOnes) {
   const ConnectionSettings server;
   const ConnectionSettings client{.role = Role::kClient, .new_masking_key = key_of_the_examples};
   const Bytes n(Connection::kLendFrom, 'N');
@@ -767,7 +767,7 @@ TEST(Sending, LendsLargePartsOnAServerAndCopiesSmallOnes) {
   EXPECT_TRUE(flatten(out) == hex("82 fe 40 00 37 fa 21 3d") + masked(n));
 }
 
-TEST(Sending, UsesTheLengthFormsAtTheirEdges) {
+TEST(Sending, UsesTheShortestLengthForm) {
   // [6455-5.2-MINLEN], and the reserved bits are 0 [6455-5.2-RSV]
   const ConnectionSettings server;
   const struct {
@@ -790,7 +790,7 @@ TEST(Sending, UsesTheLengthFormsAtTheirEdges) {
 
 #if FBF_FAST
 // The bytes that the fast path writes. If a message needs the general path, it must write nothing.
-TEST(Sending, ByTheShortWaySaysTheSameOrNothing) {
+TEST(TrySendSmall, WritesTheWholeFrameOrNothing) {
   const ConnectionSettings server;
   Output roomy;
   roomy.extend(1 << 20);
@@ -835,7 +835,7 @@ TEST(Sending, ByTheShortWaySaysTheSameOrNothing) {
 
 // ------------------------------------------------------------------ in place
 
-TEST(Payload, OfAMessageThatLiesWholeInTheInputIsAViewIntoIt) {
+TEST(Payload, IsAViewIntoTheInputIfTheWholeMessageIsInOneRead) {
   const ConnectionSettings settings;
   Connection connection(settings);
   Output out;
@@ -849,7 +849,7 @@ TEST(Payload, OfAMessageThatLiesWholeInTheInputIsAViewIntoIt) {
   EXPECT_FALSE(connection.is_mid_message());
 }
 
-TEST(Payload, OfACutMessageIsValidUntilTheNextCall) {
+TEST(Payload, IsValidUntilTheNextCallIfTheMessageWasSplit) {
   Budget budget(1000);
   const ConnectionSettings settings{.budget = &budget};
   Connection connection(settings);
@@ -869,7 +869,7 @@ TEST(Payload, OfACutMessageIsValidUntilTheNextCall) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(Connection, IsSmall) {
+TEST(Connection, UsesAtMost64Bytes) {
   // Between messages, a connection without compression has no other memory.
   EXPECT_LE(sizeof(Connection), 64U);
 }

@@ -54,7 +54,7 @@ constexpr unsigned kCompressedBinary = 0xC2;
 
 // ------------------------------------------------------------------ §7.2.3, the examples
 
-TEST(Section7_2_3, AMessageInOneBlock) {
+TEST(Section7_2_3, AMessageInOneBlockIsInflated) {
   // [7692-6.2-INFLATE], [7692-7.2.1-TAIL]
   expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00")}}, {text("Hello")});
   expect_stream({.role = Role::kClient,
@@ -69,27 +69,27 @@ TEST(Section7_2_3, AMessageInOneBlock) {
                  .events = {text("Hello")}});
 }
 
-TEST(Section7_2_3, TheWindowGoesOnWithTheNextMessage) {
+TEST(Section7_2_3, AMessageMayReferToThePreviousMessage) {
   // [7692-7.2.2-TAKEOVER]
   expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00")}, {0xC1, hex("f2 00 11 00 00")}},
                 {text("Hello"), text("Hello")});
 }
 
-TEST(Section7_2_3, ABlockWithoutCompression) {
+TEST(Section7_2_3, AnUncompressedBlockIsInflated) {
   expect_events({{0xC1, hex("00 05 00 fa ff 48 65 6c 6c 6f 00")}}, {text("Hello")});
 }
 
-TEST(Section7_2_3, ABlockWithBfinal) {
+TEST(Section7_2_3, ABlockWithBfinalIsInflated) {
   // [7692-7.2.2-BFINAL]
   expect_events({{0xC1, hex("f3 48 cd c9 c9 07 00 00")}}, {text("Hello")});
 }
 
-TEST(Section7_2_3, TwoBlocks) {
+TEST(Section7_2_3, AMessageInTwoBlocksIsInflated) {
   // [7692-7.2.2-BLOCKS] with an empty block between them
   expect_events({{0xC1, hex("f2 48 05 00 00 00 ff ff ca c9 c9 07 00")}}, {text("Hello")});
 }
 
-TEST(Section7_2_3, AnEmptyMessage) {
+TEST(Section7_2_3, AnEmptyMessageIsInflated) {
   expect_events({{0xC1, hex("00")}, {0xC2, hex("02 00")}, {0xC1, hex("00")}},
                 {text(""), binary(""), text("")});
 }
@@ -105,12 +105,12 @@ TEST(Received, CompressedAndPlainMessagesMayAlternate) {
                 {text("Hello"), text("plain"), text("Hello"), binary(hex("00 ff"))});
 }
 
-TEST(Received, ControlFramesMayComeBetweenFragmentsAndAreNeverCompressed) {
+TEST(Received, ControlFramesBetweenCompressedFragmentsAreNotInflated) {
   expect_events({{0x41, hex("f2 48 cd")}, {0x89, "?"}, {0x00, ""}, {0x80, hex("c9 c9 07 00")}},
                 {ping("?"), text("Hello")});
 }
 
-TEST(Received, Rsv1IsRefusedWhereItMeansNothing) {
+TEST(Received, Rsv1IsRejectedExceptOnTheFirstFrameOfADataMessage) {
   // [7692-6.1-RSV1]
   const std::vector<Step> refused = {failed(Error::kReservedBit)};
   for (const unsigned byte0 : {0xC9U, 0xCAU, 0xC8U, 0xC0U, 0x40U})
@@ -125,7 +125,7 @@ TEST(Received, Rsv1IsRefusedWhereItMeansNothing) {
                  .sent = failing_close(Error::kReservedBit)});
 }
 
-TEST(Received, DamageIsFoundWithItsByte) {
+TEST(Received, InvalidCompressedDataFailsAtTheFirstInvalidByte) {
   // [7692-6.2-INFLATE]
   const auto refused = [](std::size_t with) {
     return std::vector<Step>{failed(Error::kCompressedData, with)};
@@ -145,7 +145,7 @@ TEST(Received, DamageIsFoundWithItsByte) {
   expect_events({{0xC1, hex("f2 00 11 00 00")}}, refused(0));
 }
 
-TEST(Received, AMessageMustBeWhole) {
+TEST(Received, MessageWithMissingOrExtraBytesIsRejected) {
   const std::vector<Step> refused = {failed(Error::kCompressedData)};
   const Bytes hello = hex("f2 48 cd c9 c9 07 00");
   for (std::size_t size = 0; size < hello.size(); ++size)
@@ -159,13 +159,13 @@ TEST(Received, AMessageMustBeWhole) {
   expect_events({{0xC1, hex("00 09 00 f6 ff 48 65 6c 6c 6f")}}, refused);
 }
 
-TEST(Received, ABlockWithBfinalEndsNeitherTheMessageNorTheWindow) {
+TEST(Received, BlockWithBfinalDoesNotEndTheMessageOrResetTheWindow) {
   // [7692-7.2.2-BFINAL] "Hello" with BFINAL, then a block that refers to it, also in the next message
   expect_events({{0xC1, hex("f3 48 cd c9 c9 07 00 f2 00 11 00 00")}, {0xC1, hex("f2 00 11 00 00")}},
                 {text("HelloHello"), text("Hello")});
 }
 
-TEST(Received, TextIsJudgedAsItInflates) {
+TEST(Received, TextIsValidatedWhileItIsInflated) {
   // [6455-8.1-UTF8] in an uncompressed block, so that the input shows each byte: ff is the ninth
   expect_stream({.role = Role::kClient,
                  .deflate = DeflateParameters{},
@@ -176,7 +176,7 @@ TEST(Received, TextIsJudgedAsItInflates) {
   expect_events({{0x41, hex("00 02 00 fd ff c3")}, {0x80, hex("a9 00")}}, {text("é")});
 }
 
-TEST(Received, WithoutContextNothingIsLookedBackAt) {
+TEST(Received, MessageMustNotReferToEarlierOnesWithoutContextTakeover) {
   // [7692-7.2.2-EMPTY]
   const DeflateParameters none{.server_no_context_takeover = true,
                                .client_no_context_takeover = true};
@@ -186,7 +186,7 @@ TEST(Received, WithoutContextNothingIsLookedBackAt) {
                 {text("Hello"), failed(Error::kCompressedData)}, none);
 }
 
-TEST(Received, EachEndHasItsOwnAgreement) {
+TEST(Received, ContextTakeoverIsIndependentForEachDirection) {
   // [7692-7.2.2-TAKEOVER] the parameters of one direction do not affect the other
   const Bytes hello = hex("f2 48 cd c9 c9 07 00");
   const Bytes again = hex("f2 00 11 00 00");
@@ -199,7 +199,7 @@ TEST(Received, EachEndHasItsOwnAgreement) {
                  .events = {text("Hello"), text("Hello")}});
 }
 
-TEST(Received, AWindowOfAnySizeIsTaken) {
+TEST(Received, WindowsOf9To15BitsAreSupported) {
   // [7692-7.2.2-WINDOW]
   const Bytes random = [] {
     std::mt19937 engine(1);
@@ -226,7 +226,7 @@ TEST(Received, AWindowOfAnySizeIsTaken) {
 
 // ------------------------------------------------------------------ limits
 
-TEST(Limit, IsOfWhatInflates) {
+TEST(Limit, AppliesToTheInflatedSize) {
   // [6455-10.4-MESSAGE]
   PeerDeflater peer;
   const Limits limits{.message = 1000};
@@ -244,14 +244,14 @@ TEST(Limit, IsOfWhatInflates) {
                 {}, limits);
 }
 
-TEST(Limit, IsThatOfTheFragmentsTogether) {
+TEST(Limit, AppliesToTheSumOfTheFragments) {
   PeerDeflater peer;
   const Bytes whole = peer.message(Bytes(1001, 'a'));
   expect_events({{0x41, whole.substr(0, 5)}, {0x00, whole.substr(5, 1)}, {0x80, whole.substr(6)}},
                 {failed(Error::kMessageTooBig)}, {}, {.message = 1000});
 }
 
-TEST(Limit, LetsWhatDoesNotCompressBeAsLongAsItGets) {
+TEST(Limit, AlsoBoundsTheCompressedSizeByTheWorstCaseOfZlib) {
   // An uncompressed block of one byte has six bytes, more than zlib ever needs.
   const Limits limits{.message = 640};
   static_assert(max_compressed(640) == 640 + 80 + 10 + 16);
@@ -266,7 +266,7 @@ TEST(Limit, LetsWhatDoesNotCompressBeAsLongAsItGets) {
                 limits);
 }
 
-TEST(Limit, StopsABombBeforeItLiesInMemory) {
+TEST(Limit, StopsADecompressionBombBeforeItIsInMemory) {
   // [6455-10.4-MESSAGE] 64 MiB of zeros in 64 KiB
   PeerDeflater peer;
   Bytes bomb = client_frame(kCompressedBinary, peer.message(Bytes(64U << 20U, '\0')));
@@ -378,7 +378,7 @@ const Bytes kLine = "The quick brown fox jumps over the lazy dog, and over the l
 constexpr DeflateParameters kNoTakeover{.server_no_context_takeover = true,
                                         .client_no_context_takeover = true};
 
-TEST(Sent, AMessageIsCompressedAndItsFrameSaysSo) {
+TEST(Sent, MessageIsCompressedAndItsFrameHasRsv1) {
   // [7692-6.1-COMPRESSED], [7692-5-AGREED]
   for (const Role role : {Role::kServer, Role::kClient}) {
     Sender sender({}, {}, role);
@@ -394,7 +394,7 @@ TEST(Sent, AMessageIsCompressedAndItsFrameSaysSo) {
   }
 }
 
-TEST(Sent, TheWindowGoesOnUnlessWeAgreedThatItDoesNot) {
+TEST(Sent, WindowIsKeptUnlessNoContextTakeoverIsNegotiated) {
   // [7692-7.2.1-TAKEOVER]
   Sender keeper({});
   const std::size_t first = keeper.send(Opcode::kText, {kLine}).payload.size();
@@ -412,7 +412,7 @@ TEST(Sent, TheWindowGoesOnUnlessWeAgreedThatItDoesNot) {
   }
 }
 
-TEST(Sent, ByAClientUnderAFreshKeyForEachFrame) {
+TEST(Sent, EachCompressedFrameOfAClientHasANewMaskingKey) {
   // [6455-5.3-KEY]
   static unsigned char calls = 0;
   DeflatePool pool({.is_enabled = true}, nullptr);
@@ -430,7 +430,7 @@ TEST(Sent, ByAClientUnderAFreshKeyForEachFrame) {
   }
 }
 
-TEST(Sent, LooksBackNoFurtherThanAgreed) {
+TEST(Sent, MessageRefersBackNoFurtherThanTheNegotiatedWindow) {
   // [7692-7.2.1-WINDOW] Text repeats at distances below and above the size of the window.
   std::mt19937 engine(2);
   Bytes noise;
@@ -454,14 +454,14 @@ TEST(Sent, LooksBackNoFurtherThanAgreed) {
   }
 }
 
-TEST(Sent, WithAWindowThatZlibCannotDoMessagesGoAsTheyAre) {
+TEST(Sent, MessagesAreUncompressedIfTheWindowIsTooSmallForZlib) {
   for (const bool takes_over : {true, false}) {
     Sender sender({.server_no_context_takeover = !takes_over, .server_max_window_bits = 8});
     EXPECT_EQ(sender.send(Opcode::kText, {kLine}), (Sender::Sent{0x81, kLine}));
   }
 }
 
-TEST(Sent, AShortMessageGoesAsItIs) {
+TEST(Sent, MessageBelowTheThresholdIsUncompressed) {
   // [7692-6.1-PLAIN]
   Sender sender({}, {.threshold = 20});
   EXPECT_EQ(sender.send(Opcode::kText, {Bytes(19, 'a')}).byte0, 0x81U);
@@ -474,7 +474,7 @@ TEST(Sent, AShortMessageGoesAsItIs) {
   EXPECT_EQ(peer.message(all.send(Opcode::kText, {"b"}).payload), "b");
 }
 
-TEST(Sent, WhatWouldBecomeLongerGoesAsItIsUnlessTheWindowHasSeenIt) {
+TEST(Sent, IncompressibleMessageIsUncompressedWithoutContextTakeover) {
   std::mt19937 engine(3);
   Bytes noise;
   for (int i = 0; i < 100'000; ++i)
@@ -497,7 +497,7 @@ TEST(Sent, ControlFramesAreNeverCompressed) {
   EXPECT_EQ(sender.ping(Bytes(125, 'a')), (Sender::Sent{0x89, Bytes(125, 'a')}));
 }
 
-TEST(Sent, AHeaderOfEachLengthHasItsShortestForm) {
+TEST(Sent, CompressedFrameUsesTheShortestLengthForm) {
   // Random bytes hardly compress, so the payload is nearly as long as the message.
   std::mt19937 engine(4);
   Bytes noise;
@@ -513,7 +513,7 @@ TEST(Sent, AHeaderOfEachLengthHasItsShortestForm) {
   }
 }
 
-TEST(Sent, OfAnySizeInRoomThatWasReckonedBefore) {
+TEST(Sent, CompressedMessageOfAnySizeFitsIntoTheReservedSpace) {
   // Random bytes give zlib's longest output. Each window size has its own memory level.
   std::mt19937 engine(5);
   Bytes noise;
@@ -531,7 +531,7 @@ TEST(Sent, OfAnySizeInRoomThatWasReckonedBefore) {
 
 // ------------------------------------------------------------------ shared by connections
 
-TEST(Sent, NothingLeavesByTheShortWayWhereCompressionWasAgreedOn) {
+TEST(Sent, FastPathIsNotUsedIfDeflateWasNegotiated) {
   DeflatePool pool({.is_enabled = true}, nullptr);
   const ConnectionSettings settings{.deflate = &pool};
   Connection connection(settings);
@@ -543,7 +543,7 @@ TEST(Sent, NothingLeavesByTheShortWayWhereCompressionWasAgreedOn) {
   EXPECT_TRUE(out.empty());
 }
 
-TEST(Shared, HalfReceivedMessagesOfSeveralConnectionsKeepApart) {
+TEST(SharedPool, KeepsIncompleteMessagesOfConnectionsSeparate) {
   Budget budget(std::size_t{1} << 40U);
   DeflatePool pool({.is_enabled = true, .keeps_context = false}, &budget);
   const ConnectionSettings settings{.budget = &budget, .deflate = &pool};
@@ -569,7 +569,7 @@ TEST(Shared, HalfReceivedMessagesOfSeveralConnectionsKeepApart) {
   }
 }
 
-TEST(Shared, WithoutContextAnIdleConnectionHoldsNoWindow) {
+TEST(SharedPool, HoldsNoWindowPerIdleConnectionWithoutContextTakeover) {
   Budget budget(std::size_t{1} << 40U);
   DeflatePool pool({.is_enabled = true, .keeps_context = false}, &budget);
   const ConnectionSettings settings{.budget = &budget, .deflate = &pool};
@@ -590,7 +590,7 @@ TEST(Shared, WithoutContextAnIdleConnectionHoldsNoWindow) {
   EXPECT_EQ(budget.used(), used) << "all connections share the memory of the first";
 }
 
-TEST(Shared, AFrameFromElsewhereEndsOurContext) {
+TEST(SharedFrame, ResetsTheSendContextOfTheConnection) {
   Sender sender({});
   PeerInflater peer;
   EXPECT_EQ(peer.message(sender.send(Opcode::kText, {kLine}).payload), kLine);
@@ -614,7 +614,7 @@ TEST(Shared, AFrameFromElsewhereEndsOurContext) {
 
 // ------------------------------------------------------------------ memory
 
-TEST(Memory, IsThatOfTheBudget) {
+TEST(Memory, OfZlibIsChargedToTheBudget) {
   for (const bool takes_over : {true, false}) {
     for (const std::uint8_t bits : {std::uint8_t{9}, std::uint8_t{12}, std::uint8_t{15}}) {
       const DeflateSettings settings{
@@ -645,7 +645,7 @@ TEST(Memory, IsThatOfTheBudget) {
   }
 }
 
-TEST(Memory, ThatIsNotThereLetsMessagesGoAsTheyAre) {
+TEST(Memory, ShortageLeavesSentMessagesUncompressed) {
   for (const auto& agreed : {DeflateParameters{}, kNoTakeover}) {
     Sender sender(agreed, {}, Role::kServer, 100'000);
     EXPECT_EQ(sender.send(Opcode::kText, {kLine}), (Sender::Sent{0x81, kLine}));
@@ -653,7 +653,7 @@ TEST(Memory, ThatIsNotThereLetsMessagesGoAsTheyAre) {
   }
 }
 
-TEST(Memory, ThatIsNotThereRefusesWhatIsCompressed) {
+TEST(Memory, ShortageFailsAConnectionThatReceivesCompressedData) {
   // [6455-10.4-BUDGET] 6,000 bytes are too few for an inflater, 20,000 for its window
   for (const std::size_t budget : {6'000U, 20'000U}) {
     for (const auto& agreed : {DeflateParameters{}, kNoTakeover}) {
@@ -675,7 +675,7 @@ TEST(Memory, ThatIsNotThereRefusesWhatIsCompressed) {
 
 // ------------------------------------------------------------------ regressions, found by the plain decoder
 
-TEST(Received, TheEmptyBlockAtTheEndMayHaveBfinal) {
+TEST(Received, LastEmptyBlockMayHaveBfinal) {
   // [7692-7.2.2-BFINAL] The last four bytes of such a block are the same, and are removed. "Hello" and that block,
   // then a message of only that block, then one that refers to "Hello".
   expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00 00 00 ff ff 01")},
@@ -684,7 +684,7 @@ TEST(Received, TheEmptyBlockAtTheEndMayHaveBfinal) {
                 {text("Hello"), binary(""), text("Hello")});
 }
 
-TEST(Received, LookingBackFurtherThanAgreedIsTheSameHoweverItIsCut) {
+TEST(Received, ReferenceBeyondTheNegotiatedWindowIsAcceptedInAnyChunks) {
   // [7692-7.2.2-WINDOW] With a window of the negotiated size, zlib accepts this whole and rejects it in chunks.
   const DeflateParameters smallest{.server_max_window_bits = 8, .client_max_window_bits = 8};
   std::mt19937 engine(6);
@@ -697,7 +697,7 @@ TEST(Received, LookingBackFurtherThanAgreedIsTheSameHoweverItIsCut) {
   expect_events({{kCompressedBinary, compressed}}, {binary(message)}, smallest);
 }
 
-TEST(Memory, NeedsNoBudget) {
+TEST(Memory, BudgetIsOptional) {
   DeflatePool pool({.is_enabled = true, .threshold = 1}, nullptr);
   const ConnectionSettings settings{.deflate = &pool};
   Connection connection(settings);

@@ -161,7 +161,7 @@ const Setup kClient{.sender = Sender::kClient};
 const Setup kServer{.sender = Sender::kServer};
 const Setup kFrames{.sender = Sender::kClient, .are_frames = true};
 
-TEST(Dissector, SeesTheArticlesSessionAtWiresharksOffsets) {
+TEST(Dissector, ReportsTheArticlesSessionAtWiresharksOffsets) {
   ASSERT_EQ(kRequest.size(), 227U);
   ASSERT_EQ(kResponse.size(), 218U);
   expect_items(kClient, kRequest + kText + kClientClose,
@@ -178,7 +178,7 @@ TEST(Dissector, SeesTheArticlesSessionAtWiresharksOffsets) {
   EXPECT_EQ(dissector.cut()->offset, 243U);
 }
 
-TEST(Dissector, ShowsTheFieldsOfAHeader) {
+TEST(Dissector, ReportsTheFieldsOfAFrameHeader) {
   Dissector dissector(Sender::kClient, 100);
   dissector.expect_frames();
   const Bytes bytes = hex("c2 fe 00 03 37 fa 21 3d 00 00 00");
@@ -196,7 +196,7 @@ TEST(Dissector, ShowsTheFieldsOfAHeader) {
   EXPECT_EQ(item->header_size, 8U);
 }
 
-TEST(Dissector, ShowsWhatBreaksTheRulesAndWhatFollows) {
+TEST(Dissector, ReportsInvalidFramesAndTheFramesAfterThem) {
   const struct {
     const char* rule;
     Bytes bytes;
@@ -223,7 +223,7 @@ TEST(Dissector, ShowsWhatBreaksTheRulesAndWhatFollows) {
   }
 }
 
-TEST(Dissector, WaitsForEverForAPayloadOf2To64Less1Bytes) {
+TEST(Dissector, NeverCompletesAFrameOf2To64Minus1Bytes) {
   const Bytes bytes = hex("82 7f ff ff ff ff ff ff ff ff") + "abc";
   expect_items(kFrames, bytes,
                {{.type = Type::kFrame,
@@ -236,7 +236,7 @@ TEST(Dissector, WaitsForEverForAPayloadOf2To64Less1Bytes) {
                  .is_whole = false}});
 }
 
-TEST(Dissector, TakesWhatFollowsAWrongHeadForData) {
+TEST(Dissector, ReportsBytesAfterAnInvalidHeadAsData) {
   const Bytes folded = "GET / HTTP/1.1\r\nHost: a\r\n b\r\n";  // detected at the end of the line
   expect_items(kClient, folded + "\r\n" + kText,
                {head(1, folded, Error::kFieldFolding), data(1 + folded.size(), "\r\n" + kText)});
@@ -264,7 +264,7 @@ TEST(Dissector, KeepsNoMoreOfAHeadThanTheLimitsAllow) {
     EXPECT_EQ(dissect(kClient, endless, {cut})[0], whole[0]) << cut;
 }
 
-TEST(Dissector, FollowsHttpUntilItEndsInAnUpgrade) {
+TEST(Dissector, ParsesHttpMessagesUntilAnUpgrade) {
   const Bytes refused = "HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n";
   expect_items(
       kServer, refused + "no..." + kResponse + kEcho,
@@ -277,7 +277,7 @@ TEST(Dissector, FollowsHttpUntilItEndsInAnUpgrade) {
                 head(3 + get.size() + post.size(), get)});
 }
 
-TEST(Dissector, TakesNoFramesBehindAnUpgradeThatWasRefused) {
+TEST(Dissector, ParsesHttpAgainAfterARefusedUpgrade) {
   const Bytes get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
   Dissector client(Sender::kClient, 100);
   std::vector<Seen> items;
@@ -306,7 +306,7 @@ TEST(Dissector, TakesNoFramesBehindAnUpgradeThatWasRefused) {
   EXPECT_EQ(server.next(in)->status, 0);
 }
 
-TEST(Dissector, TakesABodyWithoutALengthForDataToTheEnd) {
+TEST(Dissector, ReportsABodyOfUnknownLengthAsDataToTheEnd) {
   for (const char* fields : {"", "Transfer-Encoding: chunked\r\n", "Content-Length: five\r\n"}) {
     const Bytes answer = "HTTP/1.1 200 OK\r\n" + Bytes(fields) + "\r\n";
     expect_items(kServer, answer + kResponse,
@@ -314,7 +314,7 @@ TEST(Dissector, TakesABodyWithoutALengthForDataToTheEnd) {
   }
 }
 
-TEST(Dissector, KnowsTheAnswersThatHaveNoBody) {
+TEST(Dissector, ExpectsNoBodyAfterStatus1xx204And304) {
   // RFC 9112 §6.3: a 304 has no body, whatever its Content-Length.
   for (const char* status : {"100 Continue", "103 Early Hints", "204 No Content",
                              "304 Not Modified\r\nContent-Length: 5"}) {
@@ -324,7 +324,7 @@ TEST(Dissector, KnowsTheAnswersThatHaveNoBody) {
   }
 }
 
-TEST(Dissector, ShowsSoManyBytesOfAPayloadAndCountsAll) {
+TEST(Dissector, KeepsALimitedPartOfAPayloadAndCountsAllBytes) {
   const auto kept = [](std::size_t keep, const Bytes& bytes) {
     Seen seen = frame(1, kText, 6, Opcode::kText);
     seen.bytes = bytes;
@@ -345,7 +345,7 @@ TEST(Dissector, ShowsSoManyBytesOfAPayloadAndCountsAll) {
   EXPECT_EQ(to_bytes(body->bytes), "abc");
 }
 
-TEST(Dissector, ShowsWhatIsHalfThereAtTheEnd) {
+TEST(Dissector, ReportsTheIncompleteItemAtTheEnd) {
   const Bytes half_head = "GET /echo HT";
   expect_items(kClient, half_head, {half(head(1, half_head))});
 
@@ -366,7 +366,7 @@ TEST(Dissector, ShowsWhatIsHalfThereAtTheEnd) {
   expect_items(kFrames, kText, {frame(1, kText, 6, Opcode::kText)});
 }
 
-TEST(Dissector, GoesOnBehindAGapWithAFrame) {
+TEST(Dissector, ContinuesWithAFrameAfterAGap) {
   Dissector dissector(Sender::kClient, 100);
   std::vector<Seen> items;
   feed(dissector, kRequest + kText.substr(0, 10), items);
@@ -379,7 +379,7 @@ TEST(Dissector, GoesOnBehindAGapWithAFrame) {
   EXPECT_EQ(items[1], frame(246, kClientClose, 6, Opcode::kClose));
 }
 
-TEST(Dissector, TakesWhatIsBehindAGapInHttpForData) {
+TEST(Dissector, ReportsBytesAfterAGapInHttpAsData) {
   Dissector in_head(Sender::kClient, 100);
   std::vector<Seen> items;
   feed(in_head, "GET / HT", items);
@@ -399,13 +399,13 @@ TEST(Dissector, TakesWhatIsBehindAGapInHttpForData) {
   EXPECT_EQ(items[2], data(4 + answer.size(), "de"));
 }
 
-TEST(Dissector, SeesNothingInNothing) {
+TEST(Dissector, ReportsNothingForEmptyInput) {
   Dissector dissector(Sender::kClient, 100);
   std::span<const std::byte> nothing;
   EXPECT_FALSE(dissector.next(nothing).has_value());
 }
 
-TEST(Dissector, TakesABodyOfNoProperLengthForOneToTheEnd) {
+TEST(Dissector, ReportsABodyOfMalformedLengthAsDataToTheEnd) {
   const Bytes answer = "HTTP/1.1 200 OK\r\nContent-Length: 2x\r\n\r\n";
   Dissector dissector(Sender::kServer, 100);
   std::vector<Seen> items;
@@ -414,7 +414,7 @@ TEST(Dissector, TakesABodyOfNoProperLengthForOneToTheEnd) {
   EXPECT_EQ(items[1], data(1 + answer.size(), "ab" + answer));
 }
 
-TEST(Dissector, KeepsOfALongPayloadWhatItIsAskedFor) {
+TEST(Dissector, KeepsALongPayloadUpToTheRequestedSize) {
   const Bytes long_frame = hex("82 fe 17 70 37 fa 21 3d") + repeat(6000, "x");
   Dissector dissector(Sender::kClient, 7000);
   dissector.expect_frames();

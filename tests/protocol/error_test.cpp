@@ -29,7 +29,7 @@ bool is_tag(std::string_view text) {
          text.substr(name).find_first_not_of(kName) == std::string_view::npos;
 }
 
-TEST(ErrorTable, HasATagForEachRuleAndOneRuleForEachTag) {
+TEST(ErrorTable, HasAUniqueTagForEachRule) {
   std::map<std::string, int> tags;
   for (unsigned i = kFirst; i <= kLast; ++i) {
     const std::string tag(describe(static_cast<Error>(i)).tag);
@@ -42,7 +42,7 @@ TEST(ErrorTable, HasATagForEachRuleAndOneRuleForEachTag) {
     EXPECT_EQ(count, 1) << tag;
 }
 
-TEST(ErrorTable, HasATextThatFitsACloseFrameForEachRule) {
+TEST(ErrorTable, HasAUniqueTextForEachRuleThatFitsIntoACloseFrame) {
   std::set<std::string_view> texts;
   for (unsigned i = kFirst; i <= kLast; ++i) {
     const std::string_view text = describe(static_cast<Error>(i)).text;
@@ -54,7 +54,7 @@ TEST(ErrorTable, HasATextThatFitsACloseFrameForEachRule) {
   }
 }
 
-TEST(ErrorTable, GivesEachRuleTheAnswerOfItsStandard) {
+TEST(ErrorTable, MapsEachRuleToTheStatusOrCloseCodeOfItsStandard) {
   // One row per answer: HTTP statuses, then close codes.
   const std::map<unsigned, std::set<Error>> answers = {
       {400,
@@ -95,7 +95,7 @@ TEST(ErrorTable, GivesEachRuleTheAnswerOfItsStandard) {
   EXPECT_EQ(describe(Error::kNone).code, 0);
 }
 
-TEST(Cite, IsTheTextAndTheTag) {
+TEST(Cite, ReturnsTheTextAndTheTag) {
   const std::string tag(describe(Error::kReservedOpcode).tag);
   EXPECT_EQ(cite(Error::kReservedOpcode), "reserved opcode [" + tag + "]");
 }

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::string_literals;
 
-TEST(Escape, LeavesNothingThatCouldForgeALineOrMoveACursor) {
+TEST(Escape, EscapesCharactersThatForgeALineOrControlATerminal) {
   const struct {
     std::string text;
     std::string in_a_log;
@@ -55,7 +55,7 @@ TEST(Escape, LeavesNothingThatCouldForgeALineOrMoveACursor) {
   }
 }
 
-TEST(EscapeBeginning, EndsWithAWholeCharacterAndTheLength) {
+TEST(EscapeBeginning, DropsAnIncompleteCharacterAndAppendsTheSize) {
   EXPECT_EQ(escape_beginning("a\n", 2), R"(a\n)");
   EXPECT_EQ(escape_beginning("a\n", 3), R"(a\n… (3 bytes))");
   EXPECT_EQ(escape_beginning("aü", 9), "aü… (9 bytes)");

@@ -49,7 +49,7 @@ std::string parsed(const std::string& fields) {
   return text;
 }
 
-TEST(Grammar, TakesWhatTheStandardAllows) {
+TEST(ParseExtensions, AcceptsListsThatMatchTheGrammar) {
   // [6455-9.1-SYNTAX], [6455-9.1-SPLIT]
   EXPECT_EQ(parsed(""), "");
   EXPECT_EQ(parsed(field("foo")), "foo");
@@ -65,7 +65,7 @@ TEST(Grammar, TakesWhatTheStandardAllows) {
   EXPECT_EQ(parsed(field("foo; bar; bar")), "foo; bar; bar") << "the grammar allows duplicates";
 }
 
-TEST(Grammar, RefusesAllElse) {
+TEST(ParseExtensions, RejectsMalformedLists) {
   for (const std::string value : {"",
                                   " ",
                                   ",",
@@ -128,7 +128,7 @@ std::string answer(const std::string& offers, DeflateSettings settings = {.is_en
          (agreed.client_no_context_takeover ? "!]" : "]");
 }
 
-TEST(Server, DeclinesUnlessItIsToldToAgree) {
+TEST(Server, DeclinesDeflateUnlessItIsEnabledAndOffered) {
   // [7692-5-DECLINE], [7692-5-ACCEPT]
   EXPECT_EQ(answer("permessage-deflate", {}), "declined");
   EXPECT_EQ(answer("permessage-deflate"), " [15 15]");
@@ -136,7 +136,7 @@ TEST(Server, DeclinesUnlessItIsToldToAgree) {
   EXPECT_EQ(answer("Permessage-Deflate"), "declined") << "extension names are case-sensitive";
 }
 
-TEST(Server, AnswersEachParameterAsItIsToBeAnswered) {
+TEST(Server, AnswersEachParameterOfAnOfferAsRfc7692Requires) {
   const struct {
     const char* offer;
     const char* answer;
@@ -165,7 +165,7 @@ TEST(Server, AnswersEachParameterAsItIsToBeAnswered) {
     EXPECT_EQ(answer("permessage-deflate; " + std::string(row.offer)), row.answer) << row.offer;
 }
 
-TEST(Server, AnnouncesWhatItWasToldToWantItself) {
+TEST(Server, AddsItsOwnSettingsToTheAnswer) {
   const DeflateSettings frugal{.is_enabled = true, .keeps_context = false, .window_bits = 11};
   // [7692-7.1.1-UNASKED], [7692-7.1.2-UNASKED]
   EXPECT_EQ(answer("permessage-deflate; client_max_window_bits", frugal),
@@ -180,7 +180,7 @@ TEST(Server, AnnouncesWhatItWasToldToWantItself) {
             "; server_max_window_bits=11; client_max_window_bits=9 [11 9]");
 }
 
-TEST(Server, DeclinesAnOfferThatIsNotValid) {
+TEST(Server, DeclinesAnInvalidOffer) {
   // [7692-7-DECLINE], [7692-7.1.2-VALUE]
   for (const std::string parameters : {"unknown",
                                        "unknown=1",
@@ -223,7 +223,7 @@ TEST(Server, DeclinesAnOfferThatIsNotValid) {
   }
 }
 
-TEST(Server, TakesTheFirstOfferThatIsValid) {
+TEST(Server, AcceptsTheFirstValidOffer) {
   // [7692-5-FALLBACK]
   EXPECT_EQ(answer("permessage-deflate; server_max_window_bits=10, permessage-deflate"),
             "; server_max_window_bits=10 [10 15]");
@@ -233,7 +233,7 @@ TEST(Server, TakesTheFirstOfferThatIsValid) {
 
 // ------------------------------------------------------------------ the client
 
-TEST(Client, OffersWhatItsSettingsSay) {
+TEST(Client, OffersTheParametersOfItsSettings) {
   // [7692-5-OFFER], [7692-7.1.2-CLIENT-BITS]
   EXPECT_EQ(offer_deflate({.is_enabled = true}), "permessage-deflate; client_max_window_bits");
   EXPECT_EQ(offer_deflate({.is_enabled = true, .keeps_context = false, .window_bits = 9}),
@@ -259,7 +259,7 @@ std::string judged(const std::string& fields, DeflateSettings settings = {.is_en
          (agreed->client_no_context_takeover ? "!" : "");
 }
 
-TEST(Client, TakesAnAnswerToItsOffer) {
+TEST(Client, AcceptsAnAnswerThatMatchesItsOffer) {
   EXPECT_EQ(judged(""), "none") << "the server has declined";
   EXPECT_EQ(judged(field("permessage-deflate")), "15 15");
   EXPECT_EQ(judged(field("permessage-deflate; server_no_context_takeover; "
@@ -278,7 +278,7 @@ TEST(Client, TakesAnAnswerToItsOffer) {
             "9! 10");
 }
 
-TEST(Client, FailsTheConnectionOverAnyOther) {
+TEST(Client, RejectsAnAnswerThatDoesNotMatchItsOffer) {
   // [6455-4.1-EXTENSION]
   EXPECT_EQ(judged(field("permessage-deflate"), {}), "6455-4.1-EXTENSION") << "nothing was offered";
   EXPECT_EQ(judged(field("permessage-bzip2")), "6455-4.1-EXTENSION");

@@ -50,7 +50,7 @@ void expect_error(const Bytes& bytes, Role role, Error error) {
   }
 }
 
-TEST(FrameHeader, IsReadAsInTheExamplesOfSection5_7) {
+TEST(FrameHeader, ParsesAndSerializesTheExamplesOfSection5_7) {
   const struct {
     const char* name;
     Role reader;
@@ -92,7 +92,7 @@ TEST(FrameHeader, IsReadAsInTheExamplesOfSection5_7) {
   }
 }
 
-TEST(FrameHeader, HoldsALengthInTheShortestOfThreeForms) {
+TEST(FrameHeader, ParsesAndSerializesEachLengthInItsShortestForm) {
   // Each length has one encoding, for reading and for writing.
   const struct {
     std::uint64_t payload_length;
@@ -123,7 +123,7 @@ TEST(FrameHeader, HoldsALengthInTheShortestOfThreeForms) {
   }
 }
 
-TEST(FrameHeader, BreaksARuleWithTheFirstByteThatShowsIt) {
+TEST(FrameHeader, IsRejectedAtTheFirstByteThatBreaksARule) {
   const struct {
     const char* rule;
     Role reader;
@@ -172,7 +172,7 @@ TEST(FrameHeader, BreaksARuleWithTheFirstByteThatShowsIt) {
   }
 }
 
-TEST(FrameHeader, IsJudgedInTheOrderOfItsBitsForEachFirstTwoBytes) {
+TEST(FrameHeader, ReportsTheFirstBrokenRuleForAllPairsOfFirstBytes) {
   // All 65,536 pairs, for both roles, compared with a plain version of the rules.
   for (const Role reader : {Role::kServer, Role::kClient}) {
     for (unsigned byte0 = 0; byte0 < 256; ++byte0) {
@@ -231,7 +231,7 @@ void expect_same(const FrameHeader& a, const FrameHeader& b) {
 constexpr MaskingKey kMaskingKey = {std::byte{0x37}, std::byte{0xfa}, std::byte{0x21},
                                     std::byte{0x3d}};
 
-TEST(ReadFrameHeader, AgreesWithParseWhereThatAccepts) {
+TEST(ReadFrameHeader, AgreesWithParseFrameHeaderOnValidHeaders) {
   // All pairs of first bytes; those with an extended length, with three values of it.
   const std::vector<Bytes> none = {""};
   const std::vector<Bytes> in_16_bits = {hex("00 7e"), hex("01 2c"), hex("ff ff")};
@@ -274,7 +274,7 @@ TEST(ReadFrameHeader, AgreesWithParseWhereThatAccepts) {
   EXPECT_EQ(accepted, 2 * (3 * 2 * (126 + 3 + 3) + 3 * 126));
 }
 
-TEST(ReadFrameHeader, GivesWhatBreaksTheRules) {
+TEST(ReadFrameHeader, ReadsHeadersThatBreakTheRules) {
   const struct {
     Bytes bytes;
     FrameHeader header;
@@ -307,7 +307,7 @@ TEST(ReadFrameHeader, GivesWhatBreaksTheRules) {
   }
 }
 
-TEST(FrameHeader, IsWrittenWithEachBitInItsPlace) {
+TEST(FrameHeader, SerializesEachBitInItsPlace) {
   const struct {
     FrameHeader header;
     Bytes bytes;
@@ -327,7 +327,7 @@ TEST(FrameHeader, IsWrittenWithEachBitInItsPlace) {
   }
 }
 
-TEST(Opcode, IsAControlFramesIfItsTopBitIs1) {
+TEST(Opcode, IsControlIfItsTopBitIsSet) {
   for (const Opcode data : {Opcode::kContinuation, Opcode::kText, Opcode::kBinary}) {
     EXPECT_FALSE(is_control(data));
   }

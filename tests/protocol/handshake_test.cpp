@@ -53,12 +53,12 @@ std::string request(std::string_view line = {}, std::string_view instead = {}) {
   return bytes + "\r\n";
 }
 
-TEST(AcceptKey, IsThatOfTheExample) {
+TEST(AcceptKey, MatchesTheExampleOfRfc6455) {
   // [6455-4.2.2-GUID] §1.3
   EXPECT_EQ(text_of(accept_key("dGhlIHNhbXBsZSBub25jZQ==")), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
-TEST(Upgrade, OfTheExampleIsAccepted) {
+TEST(Upgrade, AcceptsTheExampleRequestOfRfc6455) {
   // §1.3, with its origin and its two subprotocols
   const Judgement judgement = judge(
       "GET /chat HTTP/1.1\r\n"
@@ -76,7 +76,7 @@ TEST(Upgrade, OfTheExampleIsAccepted) {
   EXPECT_EQ(judgement.subprotocol, "chat");
 }
 
-TEST(Upgrade, IsAcceptedInAnyCaseAndInLists) {
+TEST(Upgrade, AcceptsValidVariantsOfTheExampleRequest) {
   const struct {
     const char* name;
     const char* line;
@@ -100,7 +100,7 @@ TEST(Upgrade, IsAcceptedInAnyCaseAndInLists) {
   }
 }
 
-TEST(Upgrade, IsRefusedForWhatIsWrongWithIt) {
+TEST(Upgrade, RejectsEachInvalidRequestWithItsError) {
   const struct {
     const char* name;
     const char* line;
@@ -151,7 +151,7 @@ TEST(Upgrade, IsRefusedForWhatIsWrongWithIt) {
   }
 }
 
-TEST(Upgrade, HasAKeyInTheAlphabetOfBase64) {
+TEST(Upgrade, RejectsAKeyWithACharacterOutsideBase64) {
   // [6455-4.2.1-KEY]
   constexpr std::string_view kAlphabet =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -164,7 +164,7 @@ TEST(Upgrade, HasAKeyInTheAlphabetOfBase64) {
   }
 }
 
-TEST(Extensions, AreWellFormedWhetherAnybodyKnowsThemOrNot) {
+TEST(Upgrade, ChecksTheSyntaxOfUnknownExtensions) {
   // [6455-9.1-SYNTAX]
   for (const char* value :
        {"a", "a, b", "a;b", "a ; b = c ;d", "a; b=\"c\"", "a; b=\"\\c\\d\"", "a; b; b", "a;b,c;d=e",
@@ -207,7 +207,7 @@ TEST(Extensions, AreWellFormedWhetherAnybodyKnowsThemOrNot) {
   }
 }
 
-TEST(Subprotocol, IsTheFirstOfTheClientsThatTheServerSupports) {
+TEST(Upgrade, ChoosesTheFirstOfferedSubprotocolThatIsSupported) {
   // [6455-4.2.2-SUBPROTOCOL]
   const struct {
     const char* name;
@@ -235,7 +235,7 @@ TEST(Subprotocol, IsTheFirstOfTheClientsThatTheServerSupports) {
   }
 }
 
-TEST(SwitchingProtocols, IsTheArticlesAnswerOf218Bytes) {
+TEST(SwitchingProtocols, EqualsTheResponseInTheDocumentedTrace) {
   // Rows 4 and 6 of the documented trace. [6455-4.2.2-SWITCH] [6455-4.2.2-EXTENSION] The offered extension is
   // not accepted. [6455-4.2.2-SUBPROTOCOL] No subprotocol is chosen.
   const std::string article =

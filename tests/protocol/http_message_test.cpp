@@ -106,7 +106,7 @@ constexpr std::string_view kArticle =
     "Host: localhost:8080\r\n"                                                  // 22
     "\r\n";                                                                     // 2
 
-TEST(Request, IsReadAsItStands) {
+TEST(Request, ParsesTheRequestInTheDocumentedTrace) {
   static_assert(kArticle.size() == 227);
   const Outcome outcome = parse_in_every_way(std::string(kArticle));
   EXPECT_EQ(outcome.status, Status::kComplete);
@@ -122,7 +122,7 @@ TEST(Request, IsReadAsItStands) {
                     {"Host", "localhost:8080"}}));
 }
 
-TEST(Request, EndsAtItsEmptyLineAndLeavesWhatFollows) {
+TEST(Request, ConsumesNoBytesAfterItsEmptyLine) {
   const std::string bytes = std::string(kArticle) + "\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
   const Outcome outcome = parse_in_every_way(bytes);
   EXPECT_EQ(outcome.status, Status::kComplete);
@@ -130,7 +130,7 @@ TEST(Request, EndsAtItsEmptyLineAndLeavesWhatFollows) {
   EXPECT_EQ(outcome.size, 227U);
 }
 
-TEST(RequestLine, IsAcceptedInTheseForms) {
+TEST(RequestLine, AcceptsEachTargetFormAndHttp1Version) {
   const struct {
     const char* name;
     const char* line;
@@ -162,7 +162,7 @@ TEST(RequestLine, IsAcceptedInTheseForms) {
   }
 }
 
-TEST(Malformed, RequestIsRefusedForWhatIsWrongWithIt) {
+TEST(Request, RejectsEachMalformedHeadWithItsError) {
   using namespace std::string_literals;
   const struct {
     const char* name;
@@ -283,14 +283,14 @@ TEST(Malformed, RequestIsRefusedForWhatIsWrongWithIt) {
   }
 }
 
-TEST(Malformed, RequestIsKnownToBeSoAsEarlyAsCanBe) {
+TEST(Request, ReportsAnErrorAtTheFirstBadByteOrLine) {
   EXPECT_EQ(parse_in_every_way("\x16\x03\x01").with, 1U) << "TLS, by its first byte";
   EXPECT_EQ(parse_in_every_way("\r\n\x16").with, 3U);
   EXPECT_EQ(parse_in_every_way("GET / HTTP/2.0\r\nHost").with, 16U) << "by the request line";
   EXPECT_EQ(parse_in_every_way("GET / HTTP/1.1\r\nX : y\r\nHost").with, 23U) << "by the field line";
 }
 
-TEST(Lenient, WhereTheStandardAsksForIt) {
+TEST(Request, AcceptsUnusualHeadsThatTheStandardAllows) {
   // [9112-2.2-EMPTY] one empty line before the request is skipped, and counts in its size
   Outcome outcome = parse_in_every_way("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_EQ(outcome.status, Status::kComplete) << outcome.error;
@@ -325,7 +325,7 @@ TEST(Lenient, WhereTheStandardAsksForIt) {
 
 // ------------------------------------------------------------------ limits, each at N and N + 1
 
-TEST(RequestLineLimit, IsAnswered414) {
+TEST(RequestLineLimit, RejectsALineThatIsOneByteTooLong) {
   // [9112-3-LENGTH] N counts the line without its CRLF: "GET /" 5, " HTTP/1.1" 9.
   Limits limits;
   limits.request_line = 30;
@@ -346,7 +346,7 @@ TEST(RequestLineLimit, IsAnswered414) {
   EXPECT_EQ(parse_in_every_way(request(8193)).error, describe(Error::kRequestLineTooLong).text);
 }
 
-TEST(FieldLimits, AreAnswered431) {
+TEST(FieldLimits, RejectALongLineTooManyFieldsAndTooManyBytes) {
   // [6585-5-FIELDS]
   const std::string too_large(describe(Error::kFieldsTooLarge).text);
   Limits limits;
@@ -384,7 +384,7 @@ TEST(FieldLimits, AreAnswered431) {
       << "at least 19 characters and a CRLF exceed the limit";
 }
 
-TEST(FieldLimits, HaveTheseDefaults) {
+TEST(FieldLimits, DefaultTo8KiBPerLine100FieldsAnd32KiBInTotal) {
   const Limits defaults;
   EXPECT_EQ(defaults.field_line, 8192U);
   EXPECT_EQ(defaults.fields, 100U);
@@ -402,7 +402,7 @@ TEST(FieldLimits, HaveTheseDefaults) {
   EXPECT_EQ(parse_in_every_way(head(2, 8193)).error, too_large);
 }
 
-TEST(Request, OfTheLargestHeadMayComeInSingleBytes) {
+TEST(Request, ParsesTheLargestHeadByteByByte) {
   // Fields of exactly 32 KiB after a line of 8 KiB. A parser that restarts at each byte would read a billion bytes.
   std::string bytes = "GET /" + std::string(8192 - 14, 'x') + " HTTP/1.1\r\nHost: a\r\n";
   std::size_t left = 32768 - 9;
@@ -423,7 +423,7 @@ TEST(Request, OfTheLargestHeadMayComeInSingleBytes) {
   EXPECT_EQ(head.field_count(), 100U);
 }
 
-TEST(Head, IsReadAgainAfterAReset) {
+TEST(Head, ParsesANewMessageAfterReset) {
   const Limits limits;
   HttpRequest head;
   EXPECT_EQ(head.parse("\r\nGET /a HTTP/1.0\r\nX", limits), Status::kNeedMore);
@@ -467,7 +467,7 @@ TEST(Fields, AreFoundInAnyCaseAndOverSeveralLines) {
   EXPECT_FALSE(head.lists("Empty", "x"));
 }
 
-TEST(Body, FollowsIfALengthOrAnEncodingSaysSo) {
+TEST(Request, HasABodyIfItsLengthIsNotZeroOrItHasATransferEncoding) {
   const struct {
     const char* field;
     bool has_body;
@@ -491,7 +491,7 @@ TEST(Body, FollowsIfALengthOrAnEncodingSaysSo) {
 
 // ------------------------------------------------------------------ responses
 
-TEST(Response, IsReadAsItStands) {
+TEST(Response, ParsesItsStatusReasonAndFields) {
   const Outcome outcome = parse_in_every_way<HttpResponse>(
       "HTTP/1.1 101 Switching Protocols\r\n"
       "upgrade: websocket\r\n"
@@ -503,7 +503,7 @@ TEST(Response, IsReadAsItStands) {
   EXPECT_EQ(outcome.fields, (Fields{{"upgrade", "websocket"}}));
 }
 
-TEST(StatusLine, IsAcceptedInTheseFormsAndNoOthers) {
+TEST(StatusLine, AcceptsValidLinesAndRejectsMalformedOnes) {
   const struct {
     const char* line;
     const char* start;  // status and reason; null: refused
@@ -540,13 +540,13 @@ TEST(StatusLine, IsAcceptedInTheseFormsAndNoOthers) {
   }
 }
 
-TEST(StatusLine, HasNoDigitBeyondNine) {
+TEST(StatusLine, RejectsAColonInPlaceOfADigit) {
   // [9112-4-STATUS]
   EXPECT_EQ(parse_in_every_way<HttpResponse>("HTTP/1.1 :00 OK\r\n\r\n").error,
             describe(Error::kStatusLine).text);
 }
 
-TEST(StatusLine, HoldsNoCarriageReturn) {
+TEST(StatusLine, RejectsABareCarriageReturnInTheReason) {
   // [9112-2.2-CRLF] other text in a reason is allowed
   EXPECT_EQ(parse_in_every_way<HttpResponse>("HTTP/1.1 200 O\rK\r\n\r\n").error,
             describe(Error::kBareControl).text);

@@ -29,7 +29,7 @@ Bytes sample(std::size_t size) {
   return bytes;
 }
 
-TEST(Mask, IsThatOfTheExample) {
+TEST(Mask, MatchesTheExampleOfRfc6455) {
   // [6455-5.3-MASK] §5.7: 7f 9f 4d 51 58 is "Hello" under 37 fa 21 3d
   Bytes bytes = hex("7f 9f 4d 51 58");
   apply_mask(std::as_writable_bytes(std::span(bytes)), kExampleKey);
@@ -48,7 +48,7 @@ std::vector<std::size_t> sizes() {
   return sizes;
 }
 
-TEST(Mask, EqualsTheReferenceForEachSizeOffsetAndAlignmentAndTouchesNothingElse) {
+TEST(Mask, MatchesTheReferenceAtEachAlignmentAndChangesNoOtherByte) {
   // apply_mask works in steps of 64 bytes, from 256 on in wider registers, and halves the step for the last bytes. The
   // sizes lie on both sides of several steps.
   for (const std::size_t size : sizes()) {
@@ -70,7 +70,7 @@ TEST(Mask, EqualsTheReferenceForEachSizeOffsetAndAlignmentAndTouchesNothingElse)
   }
 }
 
-TEST(Mask, ReadsAndWritesNothingBeyondTheGuardPages) {
+TEST(Mask, AccessesNoByteOutsideThePayload) {
   GuardedMemory memory(600);
   for (const std::size_t size : sizes()) {
     for (const auto place : {&GuardedMemory::before_guard, &GuardedMemory::behind_guard}) {
@@ -81,7 +81,7 @@ TEST(Mask, ReadsAndWritesNothingBeyondTheGuardPages) {
   }
 }
 
-TEST(Mask, GoesOnWhereThePieceBeforeEnded) {
+TEST(Mask, ContinuesAtTheGivenOffset) {
   // A payload may arrive in several reads: the offset counts from its start.
   for (std::size_t cut = 0; cut <= 40; ++cut) {
     Bytes bytes = sample(40);

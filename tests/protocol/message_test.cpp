@@ -27,7 +27,7 @@ Error add(MessageAssembler& message, Opcode opcode, bool fin, std::string_view p
   return message.end_frame(fin);
 }
 
-TEST(DataFrame, MayStandWhereItsOpcodeSays) {
+TEST(ValidateDataFrame, RejectsMisplacedOpcodesAndTooLargeMessages) {
   const struct {
     const char* rule;
     Opcode opcode;
@@ -54,7 +54,7 @@ TEST(DataFrame, MayStandWhereItsOpcodeSays) {
   }
 }
 
-TEST(Message, IsTheFragmentsInOrder) {
+TEST(Message, JoinsItsFragmentsInOrder) {
   const Limits limits;
   MessageAssembler message(limits, nullptr);
   EXPECT_FALSE(message.is_open());
@@ -67,7 +67,7 @@ TEST(Message, IsTheFragmentsInOrder) {
   EXPECT_EQ(to_bytes(message.payload()), "Hello");
 }
 
-TEST(Message, HasALimitOfBytesAcrossItsFragments) {
+TEST(Message, RejectsAFragmentThatExceedsTheMessageLimit) {
   Limits limits;
   limits.message = 10;
   for (const std::size_t first : {0U, 1U, 9U, 10U}) {
@@ -83,7 +83,7 @@ TEST(Message, HasALimitOfBytesAcrossItsFragments) {
   }
 }
 
-TEST(Message, SumsItsFragmentsWithoutOverflow) {
+TEST(Message, AddsFragmentLengthsWithoutOverflow) {
   Limits limits;
   limits.message = std::numeric_limits<std::uint64_t>::max();
   MessageAssembler message(limits, nullptr);
@@ -99,7 +99,7 @@ TEST(Message, SumsItsFragmentsWithoutOverflow) {
             Error::kNone);
 }
 
-TEST(Message, HasALimitOfFragmentsThatCountsEmptyOnes) {
+TEST(Message, CountsEmptyFragmentsAgainstTheFragmentLimit) {
   Limits limits;
   limits.fragments = 3;
   MessageAssembler message(limits, nullptr);
@@ -110,7 +110,7 @@ TEST(Message, HasALimitOfFragmentsThatCountsEmptyOnes) {
       << "[6455-10.4-FRAGMENTS] N + 1";
 }
 
-TEST(Message, MayHaveOneFrameWhateverTheLimit) {
+TEST(Message, AcceptsASingleFrameEvenIfTheFragmentLimitIsZero) {
   // The fragment limit does not apply to a message of one frame.
   for (const std::uint32_t fragments : {0U, 1U}) {
     Limits limits;
@@ -140,7 +140,7 @@ TEST(Message, FailsAtTheFirstBadByteOfItsText) {
   EXPECT_EQ(add(binary, Opcode::kBinary, true, hex("ff fe")), Error::kNone);
 }
 
-TEST(Message, TakesFromTheBudgetWhatItHoldsAndGivesItBack) {
+TEST(Message, ChargesTheBudgetForItsBytesAndReleasesThem) {
   const Limits limits;
   Budget budget(1 << 20);
   {
@@ -155,7 +155,7 @@ TEST(Message, TakesFromTheBudgetWhatItHoldsAndGivesItBack) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(Message, IsRefusedWhatTheBudgetCannotBear) {
+TEST(Message, RejectsBytesThatExceedTheBudget) {
   const Limits limits;
   for (const std::size_t size : {100U, 101U}) {
     Budget budget(100);

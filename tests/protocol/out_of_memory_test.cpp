@@ -98,7 +98,7 @@ bool is_enough_for(const Bytes& stream, long allocations) {
   return false;
 }
 
-TEST(OutOfMemory, EndsTheConnectionWith1011WhicheverAllocationFails) {
+TEST(OutOfMemory, FailsTheConnectionWith1011ForAnyFailedAllocation) {
   const Bytes fragments =
       hex("01 85 37 fa 21 3d 7f 9f 4d 51 58"    // text, "Hello"
           "89 81 37 fa 21 3d 56"                // ping, "a"
@@ -116,7 +116,7 @@ TEST(OutOfMemory, EndsTheConnectionWith1011WhicheverAllocationFails) {
   EXPECT_GE(allocations, 5) << "also an inflater, its state, its window";
 }
 
-TEST(OutOfMemory, DoesNotKeepAMessageFromBeingSent) {
+TEST(OutOfMemory, SendsAMessageUncompressedIfCompressionFails) {
   const Bytes message(200, 'a');
   for (long allocations = 0; allocations < 12; ++allocations) {
     Budget budget(1 << 20);
@@ -139,7 +139,7 @@ TEST(OutOfMemory, DoesNotKeepAMessageFromBeingSent) {
   }
 }
 
-TEST(OutOfMemory, DoesNotTouchAConnectionThatHoldsNothing) {
+TEST(OutOfMemory, DoesNotAffectAConnectionThatBuffersNothing) {
   Bytes stream = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58 89 81 37 fa 21 3d 56");
   const ConnectionSettings settings;
   Connection connection(settings);
@@ -157,7 +157,7 @@ TEST(OutOfMemory, DoesNotTouchAConnectionThatHoldsNothing) {
 }
 
 // The peer would read a Close after a partial frame as payload.
-TEST(OutOfMemory, LeavesAFrameInTheOutputWholeOrNotAtAll) {
+TEST(OutOfMemory, LeavesNoPartialFrameInTheOutput) {
   const Bytes small(2000, 's');
   const Bytes large(Connection::kLendFrom, 'l');
   const ConnectionSettings settings;
@@ -179,7 +179,7 @@ TEST(OutOfMemory, LeavesAFrameInTheOutputWholeOrNotAtAll) {
   EXPECT_GE(allocations, 3) << "the block, and the list of lent parts";
 }
 
-TEST(OutOfMemory, EndsAMessageThatHasNoBudgetJustSo) {
+TEST(OutOfMemory, MakesAppendThrowAndKeepsTheMessageWithoutABudget) {
   const Limits limits;
   MessageAssembler message(limits, nullptr);
   message.begin({.opcode = Opcode::kBinary}, nullptr);
@@ -190,7 +190,7 @@ TEST(OutOfMemory, EndsAMessageThatHasNoBudgetJustSo) {
   EXPECT_EQ(to_bytes(message.payload()), "kept");
 }
 
-TEST(OutOfMemory, GivesNoInflaterButNothingElseToo) {
+TEST(OutOfMemory, CreatesNoInflaterAndReleasesItsBudget) {
   for (const bool has_budget : {true, false}) {
     Budget budget(1 << 20);
     std::unique_ptr<Inflater> inflater;

@@ -17,7 +17,7 @@ std::vector<Bytes> pieces(const Output& out) {
 }
 using Pieces = std::vector<Bytes>;
 
-TEST(Output, GathersSmallPartsInOnePiece) {
+TEST(Output, CollectsSmallPartsInOnePiece) {
   Output out;
   EXPECT_TRUE(out.empty());
   EXPECT_EQ(pieces(out), Pieces{});
@@ -49,7 +49,7 @@ TEST(Output, KeepsTheOrderOfCopiedAndLentParts) {
   EXPECT_EQ(addresses[2], as_span(again).data());
 }
 
-TEST(Output, HasNoPieceForNothing) {
+TEST(Output, AddsNoPieceForEmptyParts) {
   Output out;
   out.append("");
   out.append(Output::Bytes{});
@@ -60,7 +60,7 @@ TEST(Output, HasNoPieceForNothing) {
   EXPECT_EQ(pieces(out), Pieces{});
 }
 
-TEST(Output, KeepsWhatItHoldsWhileItsBlockGrows) {
+TEST(Output, KeepsItsContentWhileItsBlockGrows) {
   const Bytes lent(20'000, 'L');
   Output out;
   Bytes before;
@@ -74,7 +74,7 @@ TEST(Output, KeepsWhatItHoldsWhileItsBlockGrows) {
   EXPECT_EQ(out.size(), before.size() + lent.size() + behind.size());
 }
 
-TEST(Output, GivesRoomAndTakesBackWhatNobodyNeeded) {
+TEST(Output, RemovesUnusedBytesAtItsEndOnShrink) {
   Output out;
   out.append("head ");
   const auto room = out.extend(10);
@@ -99,7 +99,7 @@ TEST(Output, KeepsItsBlockWhenItIsCleared) {
   EXPECT_EQ(out.extend(100'000).data(), block) << "an Output in steady use allocates nothing";
 }
 
-TEST(Output, GivesBackABlockThatIsLargeWhenItIsCleared) {
+TEST(Output, FreesALargeBlockWhenItIsCleared) {
   // If the block is kept, an extension that is larger than a new block still fits in it.
   const auto is_kept = [](std::size_t size) {
     Output out;

@@ -30,7 +30,7 @@ std::vector<Event> failed(unsigned code) {
 }
 
 // §5.7, in its order.
-TEST(PlainDecoder, ReadsTheExamplesOfTheStandard) {
+TEST(PlainDecoder, DecodesTheExamplesOfRfc6455) {
   const std::vector<Event> hello = {{Kind::kText, "Hello"}};
   EXPECT_EQ(from_server(hex("81 05 48 65 6c 6c 6f")), hello);
   EXPECT_EQ(decode(hex("81 85 37 fa 21 3d 7f 9f 4d 51 58")), hello);
@@ -45,14 +45,14 @@ TEST(PlainDecoder, ReadsTheExamplesOfTheStandard) {
             (std::vector<Event>{{Kind::kBinary, large}}));
 }
 
-TEST(PlainDecoder, SeesNothingInWhatIsUnfinished) {
+TEST(PlainDecoder, ReportsNoEventForAnIncompleteMessage) {
   const std::string stream = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58");
   for (std::size_t size = 0; size < stream.size(); ++size)
     EXPECT_EQ(decode(stream.substr(0, size)), std::vector<Event>{}) << size;
   EXPECT_EQ(from_server(hex("01 03 48 65 6c")), std::vector<Event>{}) << "a fragment";
 }
 
-TEST(PlainDecoder, FindsABrokenRuleInTheFirstByteThatShowsIt) {
+TEST(PlainDecoder, FailsAtTheFirstByteThatBreaksARule) {
   for (const char* byte0 : {"91", "a1", "c1", "83", "87", "8b", "8f", "08", "09", "0a"})
     EXPECT_EQ(decode(hex(byte0)), failed(1002)) << byte0;
   EXPECT_EQ(decode(hex("81 05")), failed(1002)) << "a client that does not mask";
@@ -64,14 +64,14 @@ TEST(PlainDecoder, FindsABrokenRuleInTheFirstByteThatShowsIt) {
   EXPECT_EQ(decode(hex("81 ff 80 00 00 00 00 01 00 00")), failed(1002));
 }
 
-TEST(PlainDecoder, TakesFragmentsInTheirOrderOnly) {
+TEST(PlainDecoder, RejectsFragmentsOutOfOrder) {
   EXPECT_EQ(from_server(hex("80 00")), failed(1002)) << "nothing to continue";
   EXPECT_EQ(from_server(hex("01 00 81 00")), failed(1002)) << "one message inside another";
   EXPECT_EQ(from_server(hex("02 01 61 89 01 70 00 00 80 01 62")),
             (std::vector<Event>{{Kind::kPing, "p"}, {Kind::kBinary, "ab"}}));
 }
 
-TEST(PlainDecoder, HoldsItsLimits) {
+TEST(PlainDecoder, RejectsMessagesAboveItsLimits) {
   const Settings small = {.is_from_client = false, .largest_message = 3, .most_frames = 2};
   EXPECT_EQ(decode(hex("82 03 61 62 63"), small), (std::vector<Event>{{Kind::kBinary, "abc"}}));
   EXPECT_EQ(decode(hex("82 04"), small), failed(1009));
@@ -82,7 +82,7 @@ TEST(PlainDecoder, HoldsItsLimits) {
   EXPECT_EQ(decode(hex("02 01 61 80 7f 7f ff ff ff ff ff ff ff"), small), failed(1009));
 }
 
-TEST(PlainDecoder, ReadsACloseAndNothingBehindIt) {
+TEST(PlainDecoder, ValidatesACloseAndIgnoresLaterBytes) {
   EXPECT_EQ(from_server(hex("88 00 ff")), (std::vector<Event>{{Kind::kClose, "", 1005}}));
   EXPECT_EQ(from_server(hex("88 05 03 e8 62 79 65 ff")),
             (std::vector<Event>{{Kind::kClose, "bye", 1000}}));
@@ -91,7 +91,7 @@ TEST(PlainDecoder, ReadsACloseAndNothingBehindIt) {
   EXPECT_EQ(from_server(hex("88 03 03 e8 c3")), failed(1007)) << "an incomplete character";
 }
 
-TEST(PlainDecoder, KnowsTheCodesOfCloseFrames) {
+TEST(PlainDecoder, AcceptsOnlyCodesThatACloseFrameMayHave) {
   std::string sendable;
   for (unsigned code = 0; code <= 0xFFFF; ++code) {
     const bool is_first = is_code_of_a_close_frame(code) && !is_code_of_a_close_frame(code - 1U);
@@ -104,7 +104,7 @@ TEST(PlainDecoder, KnowsTheCodesOfCloseFrames) {
   EXPECT_EQ(sendable, "1000-1003 1007-1014 3000-4999 ");
 }
 
-TEST(PlainDecoder, JudgesTextByTheNumbersOfItsCharacters) {
+TEST(PlainDecoder, ClassifiesUtf8AsWholeUnfinishedOrBroken) {
   for (const char* whole : {"", "00 7f", "c2 80", "df bf", "e0 a0 80", "ed 9f bf", "ee 80 80",
                             "ef bf bf", "f0 90 80 80", "f4 8f bf bf"})
     EXPECT_EQ(judge_utf8(hex(whole)), Utf8::kWhole) << whole;
@@ -124,7 +124,7 @@ TEST(PlainDecoder, FailsATextAtItsFirstBadByte) {
   EXPECT_EQ(from_server(hex("82 01 c3")), (std::vector<Event>{{Kind::kBinary, hex("c3")}}));
 }
 
-TEST(PlainDecoder, ReadsWhatWasSent) {
+TEST(PlainDecoder, SplitsSentBytesIntoFrames) {
   const std::vector<Frame> frames = read_frames(hex("8a 01 61") + hex("88 82 37 fa 21 3d 34 12") +
                                                 hex("82 7e 00 7e") + repeat(126, "x"));
   ASSERT_EQ(frames.size(), 3U);
@@ -149,7 +149,7 @@ std::vector<Event> inflated(std::string_view stream, bool takes_over = true,
 const std::string kHello = hex("c1 07 f2 48 cd c9 c9 07 00");
 
 // §7.2.3, in its order.
-TEST(PlainDecoder, ReadsTheExamplesOfCompressedMessages) {
+TEST(PlainDecoder, DecodesTheExamplesOfRfc7692) {
   const std::vector<Event> hello = {{Kind::kText, "Hello"}};
   const std::vector<Event> twice = {{Kind::kText, "Hello"}, {Kind::kText, "Hello"}};
   EXPECT_EQ(inflated(kHello), hello);
@@ -161,7 +161,7 @@ TEST(PlainDecoder, ReadsTheExamplesOfCompressedMessages) {
   EXPECT_EQ(inflated(hex("c1 0d f2 48 05 00 00 00 ff ff ca c9 c9 07 00")), hello);
 }
 
-TEST(PlainDecoder, LooksBackBeyondABlockWithBfinalButNotWithoutTakeover) {
+TEST(PlainDecoder, KeepsTheWindowAfterBfinalAndDropsItWithoutTakeover) {
   EXPECT_EQ(inflated(hex("c1 0c f3 48 cd c9 c9 07 00 f2 00 11 00 00") +  //
                      hex("c1 05 f2 00 11 00 00")),
             (std::vector<Event>{{Kind::kText, "HelloHello"}, {Kind::kText, "Hello"}}));
@@ -171,7 +171,7 @@ TEST(PlainDecoder, LooksBackBeyondABlockWithBfinalButNotWithoutTakeover) {
             (std::vector<Event>{{Kind::kText, "Hello"}, {Kind::kText, "Hello"}}));
 }
 
-TEST(PlainDecoder, WantsACompressedMessageWhole) {
+TEST(PlainDecoder, RejectsACompressedMessageWithAWrongEnd) {
   for (std::size_t size = 0; size < 7; ++size) {
     const std::string cut = std::string("\xc1") + static_cast<char>(size) + kHello.substr(2, size);
     EXPECT_EQ(inflated(cut), failed(1007)) << size;
@@ -185,7 +185,7 @@ TEST(PlainDecoder, WantsACompressedMessageWhole) {
   EXPECT_EQ(inflated(hex("c2 05 00 04 00 fb ff")), failed(1007));
 }
 
-TEST(PlainDecoder, JudgesWhatInflates) {
+TEST(PlainDecoder, RejectsInvalidBlocksInvalidTextAndTooLargeMessages) {
   EXPECT_EQ(inflated(hex("c1 60 06")), failed(1007)) << "an invalid block type";
   EXPECT_EQ(inflated(hex("c1 60 aa 54 00 98")), failed(1007)) << "also after another block";
   EXPECT_EQ(inflated(hex("c1 60 00 05 00 fa ff 48 ff")), failed(1007)) << "invalid in UTF-8";
@@ -195,7 +195,7 @@ TEST(PlainDecoder, JudgesWhatInflates) {
   EXPECT_EQ(inflated(hex("c1 7e 00 7e")), failed(1009)) << "too many compressed bytes";
 }
 
-TEST(PlainDecoder, TakesRsv1OnTheFirstFrameOfAMessageOnly) {
+TEST(PlainDecoder, AcceptsRsv1OnlyOnTheFirstFrameOfAMessage) {
   for (const char* byte0 : {"c0", "40", "c8", "c9", "ca", "e1", "d1"})
     EXPECT_EQ(inflated(hex(byte0)), failed(1002)) << byte0;
   EXPECT_EQ(from_server(kHello), failed(1002)) << "no extension was negotiated";
@@ -203,7 +203,7 @@ TEST(PlainDecoder, TakesRsv1OnTheFirstFrameOfAMessageOnly) {
 
 // ------------------------------------------------------------------ §9.1
 
-TEST(PlainExtensions, AreReadAlongTheGrammar) {
+TEST(PlainExtensions, ParseValidFieldsAndRejectInvalidOnes) {
   const std::vector<std::pair<std::string, Extensions>> sound = {
       {"foo", {"foo"}},  // the first three are the examples of §9.1
       {"bar; baz=2", {"bar; baz=2"}},

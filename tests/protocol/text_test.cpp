@@ -73,7 +73,7 @@ TEST(ToHex, PadsANumberAndNeverCutsIt) {
   EXPECT_EQ(to_hex(UINT64_MAX, 0), "ffffffffffffffff");
 }
 
-TEST(Text, IsTheSameBytesAsText) {
+TEST(AsText, RestoresTheTextGivenToAsBytes) {
   const std::string text("a\0\xff", 3);
   EXPECT_EQ(as_text(as_bytes(text)), text);
   EXPECT_EQ(as_bytes(text)[2], std::byte{0xff});

@@ -57,7 +57,7 @@ std::vector<Bytes> right_texts() {
   return texts;
 }
 
-TEST(Utf8Blocks, GoToTheLastCharacterOfRightTextWhereverItEnds) {
+TEST(Utf8Blocks, SkipValidTextUpToItsLastCharacter) {
   for (const Bytes& text : right_texts()) {
     for (std::size_t size = kBlock; size <= 200; ++size) {
       const Bytes cut = text.substr(0, size);
@@ -70,7 +70,7 @@ TEST(Utf8Blocks, GoToTheLastCharacterOfRightTextWhereverItEnds) {
   }
 }
 
-TEST(Utf8Blocks, PassOverNoWrongByteWhereverItStands) {
+TEST(Utf8Blocks, NeverSkipAnInvalidByte) {
   // [3629-4-TABLE] Each byte value at each position of three blocks and a part, among characters of each kind.
   for (Bytes text : right_texts()) {
     text.resize(100);
@@ -89,7 +89,7 @@ TEST(Utf8Blocks, PassOverNoWrongByteWhereverItStands) {
 constexpr unsigned kEdges[] = {0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC1, 0xC2,
                                0xDF, 0xE0, 0xE1, 0xED, 0xEF, 0xF0, 0xF3, 0xF4, 0xF5, 0xFF};
 
-TEST(Utf8Blocks, JudgeFourBytesAtTheEdgesOfTheirRangesAroundTheEdgesOfABlock) {
+TEST(Utf8Blocks, ValidateFourBytesAtRangeEdgesAcrossBlockEdges) {
   // [3629-4-TABLE] The four bytes stand between whole characters and ASCII, so that their validity does not depend on
   // their position: in the first block, across its end, or in the last 32 bytes.
   constexpr std::size_t kPlaces[] = {0, 10, 29, 30, 31, 32, 45, 61, 66};
@@ -120,7 +120,7 @@ TEST(Utf8Blocks, JudgeFourBytesAtTheEdgesOfTheirRangesAroundTheEdgesOfABlock) {
   }
 }
 
-TEST(Utf8Blocks, AreWithoutEffectOnTheVerdictHoweverATextIsCut) {
+TEST(Utf8Blocks, AgreeWithTheByteVersionHoweverATextIsCut) {
   // [6455-8.1-UTF8] After each piece both versions agree: they reject the piece with the first invalid byte, and they
   // agree on whether a character is incomplete.
   std::mt19937 random(3629);
@@ -153,7 +153,7 @@ TEST(Utf8Blocks, AreWithoutEffectOnTheVerdictHoweverATextIsCut) {
   }
 }
 
-TEST(Utf8Blocks, SayAtEachCutOfATextWhatIsStillOpen) {
+TEST(Utf8Blocks, KeepTheStateOfAnIncompleteCharacterAtEachCut) {
   for (const Bytes& text : right_texts()) {
     for (std::size_t cut = 0; cut <= 140; ++cut) {
       Utf8Validator validator;
@@ -172,7 +172,7 @@ TEST(Utf8Blocks, SayAtEachCutOfATextWhatIsStillOpen) {
   }
 }
 
-TEST(Utf8Blocks, ReadNothingBeyondTheGuardPages) {
+TEST(Utf8Blocks, ReadNoByteOutsideTheText) {
   GuardedMemory memory(200);
   for (const Bytes& text : right_texts()) {
     for (std::size_t size = 0; size <= 140; ++size) {

@@ -91,14 +91,14 @@ void walk(const Utf8Validator& validator, const Bytes& prefix, std::size_t& char
   }
 }
 
-TEST(Utf8, AcceptsByteByByteWhatCanStillBecomeACharacterAndNothingElse) {
+TEST(Utf8, AcceptsOnlyBytesThatCanContinueACharacter) {
   // [3629-4-TABLE] [6455-8.1-UTF8] Covers all strings of up to 4 bytes: those not visited have a rejected prefix.
   std::size_t characters = 0;
   walk(Utf8Validator(), "", characters);
   EXPECT_EQ(characters, 0x110000U - 0x800U);
 }
 
-TEST(Utf8, JudgesEachStringOfUpToThreeBytesHoweverItIsCut) {
+TEST(Utf8, ValidatesAllStringsOfUpToThreeBytesAtEachCut) {
   const auto& one = reference().is_character[0];
   const auto& two = reference().is_character[1];
   const auto& three = reference().is_character[2];
@@ -133,7 +133,7 @@ TEST(Utf8, JudgesEachStringOfUpToThreeBytesHoweverItIsCut) {
   EXPECT_TRUE(is_utf8({})) << "the empty text is valid";
 }
 
-TEST(Utf8, JudgesFourByteStringsAtTheEdgesOfTheirRangesHoweverTheyAreCut) {
+TEST(Utf8, ValidatesFourByteStringsAtRangeEdgesAndEachCut) {
   constexpr unsigned kEdges[] = {0x00, 0x7F, 0x80, 0x81, 0x8F, 0x90,
                                  0x9F, 0xA0, 0xBE, 0xBF, 0xC0, 0xFF};
   for (unsigned lead = 0xF0; lead <= 0xF5; ++lead) {
@@ -157,7 +157,7 @@ TEST(Utf8, JudgesFourByteStringsAtTheEdgesOfTheirRangesHoweverTheyAreCut) {
   }
 }
 
-TEST(Utf8, FindsABadByteAtEachPlaceOfALongAsciiText) {
+TEST(Utf8, RejectsAnInvalidByteAnywhereInShortAscii) {
   // The validator reads eight bytes per step: the bad byte is at each position of a step, and after the last step.
   for (std::size_t size = 1; size <= 41; ++size) {
     Bytes s(size, 'a');
@@ -172,7 +172,7 @@ TEST(Utf8, FindsABadByteAtEachPlaceOfALongAsciiText) {
   }
 }
 
-TEST(Utf8, FindsACharacterAcrossEachStepAndCut) {
+TEST(Utf8, AcceptsACharacterSplitAtEachPosition) {
   for (const std::string_view character : {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"}) {
     for (std::size_t before = 0; before <= 20; ++before) {
       const Bytes s = Bytes(before, 'a') + Bytes(character) + Bytes(20, 'z');
@@ -194,7 +194,7 @@ TEST(Utf8, FindsACharacterAcrossEachStepAndCut) {
   }
 }
 
-TEST(Utf8, ReadsNothingBeyondTheGuardPages) {
+TEST(Utf8, ReadsNoByteOutsideTheText) {
   GuardedMemory memory(64);
   for (std::size_t size = 0; size <= 40; ++size) {
     EXPECT_TRUE(is_utf8(memory.before_guard(Bytes(size, 'a'))));
@@ -204,7 +204,7 @@ TEST(Utf8, ReadsNothingBeyondTheGuardPages) {
   }
 }
 
-TEST(Utf8, FindsABadByteWhereverItStandsInALongRunOfAscii) {
+TEST(Utf8, RejectsAnInvalidByteAnywhereInLongAscii) {
   // The validator tests 64 or eight bytes together: it must not skip a position in either.
   for (std::size_t at = 0; at < 150; ++at) {
     Bytes text(150, 'a');

@@ -43,7 +43,7 @@ std::string annotated(const Item& item) {
 const Bytes kHello = hex("81 8c 37 fa 21 3d") + masked("hello world!");
 const Bytes kEcho = hex("81 12") + "Echo: hello world!";
 
-TEST(WireSummary, IsWiresharksInfoColumn) {
+TEST(WireSummary, EqualsWiresharksInfoColumn) {
   const struct {
     Bytes frame;
     std::string info;
@@ -66,7 +66,7 @@ TEST(WireSummary, IsWiresharksInfoColumn) {
     EXPECT_EQ(wire_summary(*Item(row.frame)), row.info);
 }
 
-TEST(WireSummary, IsAHeadsFirstLine) {
+TEST(WireSummary, ShowsTheFirstLineOfAHead) {
   const auto head = [](const Bytes& bytes) {
     return wire_summary(*Item(bytes, Sender::kClient, false));
   };
@@ -80,7 +80,7 @@ TEST(WireSummary, IsAHeadsFirstLine) {
   EXPECT_EQ(wire_summary({}), "data");
 }
 
-TEST(WireFields, AreThoseOfTheHeaderOnOneLine) {
+TEST(WireFields, ListTheHeaderFieldsOnOneLine) {
   const struct {
     Bytes frame;
     std::string fields;
@@ -118,7 +118,7 @@ TEST(WireFields, AreThoseOfTheHeaderOnOneLine) {
     EXPECT_EQ(wire_fields(*Item(row.frame)), row.fields);
 }
 
-TEST(WireFields, OfAHeadAreWhatIsWrongWithIt) {
+TEST(WireFields, ShowTheErrorOfAHead) {
   const auto fields = [](const Bytes& bytes) {
     return wire_fields(*Item(bytes, Sender::kClient, false));
   };
@@ -128,7 +128,7 @@ TEST(WireFields, OfAHeadAreWhatIsWrongWithIt) {
   EXPECT_EQ(wire_fields({}), "");
 }
 
-TEST(WireFields, CanForgeNoLineAndMoveNoCursor) {
+TEST(WireFields, EscapeControlCharacters) {
   EXPECT_EQ(wire_fields(*Item(hex("81 0c") + "a\nwire \x1b[2J\"")),
             "Fin=1 Reserved=0x0 Opcode=1 Mask=0 Payload length=12 Text=\"a\\nwire \\x1b[2J\"\"");
   EXPECT_EQ(wire_fields(*Item(hex("88 05 03 e8") + "a\r\\")),
@@ -136,7 +136,7 @@ TEST(WireFields, CanForgeNoLineAndMoveNoCursor) {
             "Reason=\"a\\r\\\\\"");
 }
 
-TEST(WireFields, ShowWhatIsKeptOfAText) {
+TEST(WireFields, ShowTheKeptPartOfATextAndItsLength) {
   const auto text = [](const Bytes& frame, std::size_t keep) {
     const std::string fields = wire_fields(*Item(frame, Sender::kServer, true, keep));
     return fields.substr(fields.find(" Text=") + 1);
@@ -161,7 +161,7 @@ TEST(WireCloseCode, HasWiresharksName) {
     EXPECT_EQ(wire_close_code(code), "Unknown (" + std::to_string(code) + ")");
 }
 
-TEST(Annotated, EachByteOfAMaskedFrameIsNamed) {
+TEST(Annotate, NamesEachByteOfAMaskedFrame) {
   EXPECT_EQ(annotated(Item(kHello)),
             "0000  81                       1... .... = Fin: True\n"
             "                               .000 .... = Reserved: 0x0\n"
@@ -175,7 +175,7 @@ TEST(Annotated, EachByteOfAMaskedFrameIsNamed) {
             "                               Text: hello world!\n");
 }
 
-TEST(Annotated, AnUnmaskedPayloadIsShownOnce) {
+TEST(Annotate, ShowsAnUnmaskedPayloadOnce) {
   EXPECT_EQ(annotated(Item(hex("02 0a 00 01 41 7e 7f 80 ff 20 61 20"), Sender::kServer)),
             "0000  02                       0... .... = Fin: False\n"
             "                               .000 .... = Reserved: 0x0\n"
@@ -187,7 +187,7 @@ TEST(Annotated, AnUnmaskedPayloadIsShownOnce) {
             "000a  61 20                    a\n");
 }
 
-TEST(Annotated, ALongLengthHasBytesOfItsOwn) {
+TEST(Annotate, ShowsAnExtendedLengthOnItsOwnLine) {
   EXPECT_EQ(
       annotated(
           Item(hex("82 fe 01 2c 37 fa 21 3d") + masked(Bytes(300, 'b')), Sender::kClient, true, 9)),
@@ -217,7 +217,7 @@ TEST(Annotated, ALongLengthHasBytesOfItsOwn) {
       "      … and 65,536 bytes more\n");
 }
 
-TEST(Annotated, ACloseHasACodeAndAReason) {
+TEST(Annotate, ShowsTheCodeAndReasonOfAClose) {
   EXPECT_EQ(annotated(Item(hex("88 87 37 fa 21 3d 34 12 4e 55 57 dc 0e"))),
             "0000  88                       1... .... = Fin: True\n"
             "                               .000 .... = Reserved: 0x0\n"
@@ -231,7 +231,7 @@ TEST(Annotated, ACloseHasACodeAndAReason) {
             "                               Reason: oh`&/\n");
 }
 
-TEST(Annotated, ACloseMayHaveNoReasonAndNoCode) {
+TEST(Annotate, OmitsTheMissingCodeAndReasonOfAClose) {
   const auto last_line = [](const Bytes& frame) {
     return annotate(*Item(frame, Sender::kServer)).back();
   };
@@ -242,12 +242,12 @@ TEST(Annotated, ACloseMayHaveNoReasonAndNoCode) {
             "                               .000 0000 = Payload length: 0");
 }
 
-TEST(Annotated, AnEmptyTextHasNoText) {
+TEST(Annotate, ShowsNoTextLineForAnEmptyText) {
   EXPECT_EQ(annotate(*Item(hex("81 00"), Sender::kServer)).back(),
             "                               .000 0000 = Payload length: 0");
 }
 
-TEST(Annotated, ABrokenRuleIsShownAsItIs) {
+TEST(Annotate, ShowsInvalidHeaderBitsUnchanged) {
   EXPECT_EQ(annotated(Item(hex("7b 80 00 00 00 00"))),
             "0000  7b                       0... .... = Fin: False\n"
             "                               .111 .... = Reserved: 0x7\n"
@@ -259,7 +259,7 @@ TEST(Annotated, ABrokenRuleIsShownAsItIs) {
             "                               .... 0111 = Opcode: Unknown (7)");
 }
 
-TEST(Annotated, WhatIsCutSaysSo) {
+TEST(Annotate, MarksACutItem) {
   EXPECT_EQ(annotated(Item(hex("81 7e 01"))),
             "0000  81 7e 01\n"
             "      cut: 3 bytes of a header\n");
@@ -275,7 +275,7 @@ TEST(Annotated, WhatIsCutSaysSo) {
             "                               Text: hello… (12 bytes)\n");
 }
 
-TEST(Annotated, AHeadIsItsLines) {
+TEST(Annotate, ShowsAHeadLineByLine) {
   EXPECT_EQ(
       annotated(Item("GET /echo HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n", Sender::kClient, false)),
       "0000  GET /echo HTTP/1.1\\r\\n\n"
@@ -293,7 +293,7 @@ TEST(Annotated, AHeadIsItsLines) {
                 cite(Error::kFieldSyntax) + "\n");
 }
 
-TEST(Annotated, DataIsItsBytes) {
+TEST(Annotate, ShowsTheBytesOfData) {
   Dissector dissector(Sender::kServer, 10);
   const Bytes body = "not found\n!!";
   const Bytes head = "HTTP/1.1 404 Not Found\r\nContent-Length: 12\r\n\r\n";

@@ -18,7 +18,7 @@ std::string text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-TEST(HeldInput, IsKeptUntilItIsHandledAndKeepsNoMemoryThen) {
+TEST(HeldInput, KeepsBytesUntilConsumedAndThenReturnsTheirBudget) {
   Budget budget(100);
   HeldInput input(budget);
   input.hold(bytes("abcdef"));
@@ -33,7 +33,7 @@ TEST(HeldInput, IsKeptUntilItIsHandledAndKeepsNoMemoryThen) {
   EXPECT_EQ(text_of(input.bytes()), "again");
 }
 
-TEST(HeldInput, MayHoldARemainderOfItself) {
+TEST(HeldInput, CanHoldItsOwnRemainder) {
   Budget budget(100);
   HeldInput input(budget);
   input.hold(bytes("abcdef"));
@@ -43,7 +43,7 @@ TEST(HeldInput, MayHoldARemainderOfItself) {
   EXPECT_EQ(budget.used(), 4U) << "only the held bytes are charged";
 }
 
-TEST(HeldInput, IsChargedOverTheBudgetSinceItWasReadAlready) {
+TEST(HeldInput, IsChargedEvenOverTheBudget) {
   Budget budget(4);
   {
     HeldInput input(budget);
@@ -55,7 +55,7 @@ TEST(HeldInput, IsChargedOverTheBudgetSinceItWasReadAlready) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(Backlog, IsEmptyWhenNeitherOutputNorInputWaits) {
+TEST(Backlog, IsEmptyOnlyWithoutQueuedOutputAndHeldInput) {
   Budget budget(10'000);
   Backlog backlog(budget);
   EXPECT_TRUE(backlog.empty());

@@ -65,7 +65,7 @@ constexpr LimitRow kLimits[] = {
     {"--stop-timeout", limit<&Limits::stop_ms>, "7ms", 7, "1ms", "0", "24h", "86400001ms"},
 };
 
-TEST(CommandLine, HasTheDefaultsOfItsStruct) {
+TEST(CommandLine, UsesTheDefaultsWithoutArguments) {
   const ParsedCommandLine parsed = parse({});
   ASSERT_TRUE(parsed.options.has_value());
   EXPECT_EQ(parsed.options->address.to_string(), "127.0.0.1:8080");
@@ -79,7 +79,7 @@ TEST(CommandLine, HasTheDefaultsOfItsStruct) {
     EXPECT_EQ(row.field(parsed.options->limits), row.field(Limits{})) << row.option;
 }
 
-TEST(CommandLine, TakesEachLimitInItsUnitsAndLeavesTheOthersAlone) {
+TEST(CommandLine, SetsEachLimitWithoutChangingTheOthers) {
   for (const LimitRow& row : kLimits) {
     const ParsedCommandLine parsed = parse({row.option, row.value});
     ASSERT_TRUE(parsed.options.has_value()) << parsed.output;
@@ -93,7 +93,7 @@ TEST(CommandLine, TakesEachLimitInItsUnitsAndLeavesTheOthersAlone) {
   }
 }
 
-TEST(CommandLine, TakesALimitFromItsLeastToItsMost) {
+TEST(CommandLine, RejectsALimitOutsideItsRange) {
   for (const LimitRow& row : kLimits) {
     for (const char* value : {row.least, row.most})
       EXPECT_TRUE(parse({row.option, value}).options.has_value()) << row.option << " " << value;
@@ -105,7 +105,7 @@ TEST(CommandLine, TakesALimitFromItsLeastToItsMost) {
   }
 }
 
-TEST(CommandLine, TakesWhatIsNoLimit) {
+TEST(CommandLine, ParsesTheOptionsThatAreNotLimits) {
   const ParsedCommandLine parsed =
       parse({"--address", "::1", "--port", "0", "--allowed-origin", "https://a.example",
              "--allowed-origin", "http://b.example:81", "--subprotocol", "chat.v1", "--subprotocol",
@@ -126,7 +126,7 @@ TEST(CommandLine, TakesWhatIsNoLimit) {
   EXPECT_EQ(parse({"--wire-log=hex"}).options->wire_log, WireDetail::kHex);
 }
 
-TEST(CommandLine, AnswersABadOptionInOneLineThatNamesIt) {
+TEST(CommandLine, ReportsABadOptionInOneLineThatNamesIt) {
   const std::vector<std::vector<const char*>> rows = {
       {"--port", "65536"},
       {"--port", "-1"},
@@ -178,7 +178,7 @@ TEST(CommandLine, AnswersABadOptionInOneLineThatNamesIt) {
   }
 }
 
-TEST(CommandLine, HelpsAndTellsItsVersion) {
+TEST(CommandLine, PrintsHelpAndVersion) {
   const ParsedCommandLine version = parse({"--version"});
   EXPECT_FALSE(version.options.has_value());
   EXPECT_EQ(version.exit_status, 0);

@@ -13,7 +13,7 @@ namespace {
 
 using Verdict = ConnectionCount::Verdict;
 
-TEST(ConnectionCount, RefusesSomeOverTheLimitAndDropsWhatIsAboveThem) {
+TEST(ConnectionCount, RefusesAFewConnectionsOverTheLimitAndDropsTheOthers) {
   ConnectionCount count(10, 0);
   for (int i = 0; i < 10; ++i)
     EXPECT_EQ(count.enter("a").verdict, Verdict::kWelcome) << i;
@@ -27,7 +27,7 @@ TEST(ConnectionCount, RefusesSomeOverTheLimitAndDropsWhatIsAboveThem) {
   EXPECT_EQ(count.enter("d").verdict, Verdict::kFull);
 }
 
-TEST(ConnectionCount, LimitsEachAddressByItself) {
+TEST(ConnectionCount, LimitsTheConnectionsOfEachAddress) {
   ConnectionCount count(100, 2);
   const auto first = count.enter("a");
   EXPECT_EQ(first.verdict, Verdict::kWelcome);
@@ -42,7 +42,7 @@ TEST(ConnectionCount, LimitsEachAddressByItself) {
   EXPECT_EQ(count.enter("a").verdict, Verdict::kFull);
 }
 
-TEST(ConnectionCount, DoesNotCountWhatItDropsOfAnAddress) {
+TEST(ConnectionCount, DoesNotCountDroppedConnectionsOfAnAddress) {
   ConnectionCount count(6, 1);
   for (int i = 0; i < 5; ++i)
     EXPECT_NE(count.enter("a").verdict, Verdict::kTooMany) << i;
@@ -52,7 +52,7 @@ TEST(ConnectionCount, DoesNotCountWhatItDropsOfAnAddress) {
   EXPECT_EQ(count.enter("c").verdict, Verdict::kFull);
 }
 
-TEST(ConnectionCount, UsesThePlaceOfAnAddressThatIsGoneForAnother) {
+TEST(ConnectionCount, ReusesTheEntryOfAnAddressWithoutConnections) {
   ConnectionCount count(100, 1);
   const auto first = count.enter("a");
   const auto second = count.enter("b");
@@ -65,7 +65,7 @@ TEST(ConnectionCount, UsesThePlaceOfAnAddressThatIsGoneForAnother) {
   count.leave(second.address);
 }
 
-TEST(ConnectionCount, CountsForAllWhatItCountsForAnAddress) {
+TEST(ConnectionCount, CountsTheConnectionsOfAllAddressesInTheTotal) {
   ConnectionCount count(3, 2);
   std::vector<ConnectionCount::Address> addresses;
   for (const char* const host : {"a", "b", "c"})
@@ -77,7 +77,7 @@ TEST(ConnectionCount, CountsForAllWhatItCountsForAnAddress) {
   EXPECT_EQ(count.enter("b").verdict, Verdict::kWelcome);
 }
 
-TEST(ConnectionCount, LetsNoneTooManyInFromSeveralThreads) {
+TEST(ConnectionCount, DoesNotExceedTheLimitWithSeveralThreads) {
   constexpr std::size_t kMost = 1000;
   constexpr std::size_t kOfAddress = 300;
   ConnectionCount count(kMost, kOfAddress);

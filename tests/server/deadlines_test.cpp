@@ -51,7 +51,7 @@ const Case kCases[] = {
      Due::kStalledRead},
 };
 
-TEST(Deadlines, AreDueAtTheirTimeAndNotAMillisecondBefore) {
+TEST(Deadlines, AreDueAtTheirTimeAndNotOneMillisecondEarlier) {
   for (const Case& c : kCases) {
     Deadlines deadlines;
     c.enter(deadlines);
@@ -62,7 +62,7 @@ TEST(Deadlines, AreDueAtTheirTimeAndNotAMillisecondBefore) {
   }
 }
 
-TEST(Deadlines, WaitForNothingAtFirstAndWhileOutputIsFlushed) {
+TEST(Deadlines, DoNotRunInitiallyOrWhileFlushing) {
   Deadlines deadlines;
   EXPECT_EQ(deadlines.next(), Timers::kNever);
   for (const Case& c : kCases) {
@@ -76,7 +76,7 @@ TEST(Deadlines, WaitForNothingAtFirstAndWhileOutputIsFlushed) {
 }
 
 // [6455-10.4-SLOW] A peer that sends single bytes extends only the silence timeout.
-TEST(Deadlines, AreNotMovedByATrickle) {
+TEST(Deadlines, AreNotExtendedBySingleBytesExceptForSilence) {
   for (const Case& c : kCases) {
     Deadlines deadlines;
     c.enter(deadlines);
@@ -91,7 +91,7 @@ TEST(Deadlines, AreNotMovedByATrickle) {
   }
 }
 
-TEST(Deadlines, OfSilenceBeginAgainWithEachByte) {
+TEST(Deadlines, RestartTheSilenceTimeoutWithEachByte) {
   Deadlines deadlines;
   deadlines.opened(kStart, kLimits);
   deadlines.received(kStart + 600, kLimits);
@@ -100,7 +100,7 @@ TEST(Deadlines, OfSilenceBeginAgainWithEachByte) {
   EXPECT_EQ(deadlines.due(kStart + 1201, kLimits, kReading, nullptr), Due::kPing);
 }
 
-TEST(Deadlines, OfSilenceAreNoneWithoutKeepAlive) {
+TEST(Deadlines, HaveNoSilenceTimeoutWithoutKeepAlive) {
   Limits without = kLimits;
   without.ping_ms = 0;
   Deadlines deadlines;
@@ -111,7 +111,7 @@ TEST(Deadlines, OfSilenceAreNoneWithoutKeepAlive) {
   EXPECT_EQ(deadlines.next(), Timers::kNever);
 }
 
-TEST(Deadlines, OfAPongEndWithItAndSilenceBegins) {
+TEST(Deadlines, StartTheSilenceTimeoutWhenThePongArrives) {
   Deadlines deadlines;
   deadlines.opened(kStart, kLimits);
   EXPECT_FALSE(deadlines.received_pong(kStart + 1, kLimits)) << "no pong is expected";
@@ -123,7 +123,7 @@ TEST(Deadlines, OfAPongEndWithItAndSilenceBegins) {
   EXPECT_FALSE(deadlines.received_pong(kStart + 701, kLimits)) << "a second pong";
 }
 
-TEST(Deadlines, OfAPongGoOnWhileThePingOrThePongMayBeHeldUpHere) {
+TEST(Deadlines, RestartThePongTimeoutWhileNotReadingOrOutputIsQueued) {
   const Deadlines::Situation kHeldUp[] = {{.may_read = false, .has_queued = false},
                                           {.may_read = true, .has_queued = true},
                                           {.may_read = false, .has_queued = true}};
@@ -139,7 +139,7 @@ TEST(Deadlines, OfAPongGoOnWhileThePingOrThePongMayBeHeldUpHere) {
   }
 }
 
-TEST(Deadlines, OfAMessageEndWithIt) {
+TEST(Deadlines, StopTheReadTimeoutWhenTheMessageEnds) {
   Deadlines deadlines;
   deadlines.message_continued(10, true, kStart, kLimits);
   EXPECT_FALSE(deadlines.is_quiet());
@@ -148,7 +148,7 @@ TEST(Deadlines, OfAMessageEndWithIt) {
   EXPECT_EQ(deadlines.due(kStart + 401, kLimits, kReading, nullptr), Due::kNothing);
 }
 
-TEST(Deadlines, OfAMessageThatBeginsWhereOneEndedAreItsOwn) {
+TEST(Deadlines, RestartTheReadTimeoutForANewMessage) {
   Deadlines deadlines;
   deadlines.message_continued(10, true, kStart, kLimits);
   deadlines.message_continued(10, true, kStart + 400, kLimits);
@@ -156,7 +156,7 @@ TEST(Deadlines, OfAMessageThatBeginsWhereOneEndedAreItsOwn) {
   EXPECT_EQ(deadlines.due(kStart + 801, kLimits, kReading, nullptr), Due::kStalledRead);
 }
 
-TEST(Deadlines, OfAMessageAskForBytesInEachWindow) {
+TEST(Deadlines, RequireEnoughBytesOfAMessageInEachWindow) {
   Deadlines deadlines;
   deadlines.message_continued(10, true, kStart, kLimits);
   deadlines.message_continued(999, false, kStart + 1, kLimits);
@@ -169,7 +169,7 @@ TEST(Deadlines, OfAMessageAskForBytesInEachWindow) {
       << "one byte is missing; bytes of the first window do not count";
 }
 
-TEST(Deadlines, OfAMessageAskForNothingWhileWeDoNotRead) {
+TEST(Deadlines, RestartTheReadTimeoutWhileWeDoNotRead) {
   Deadlines deadlines;
   deadlines.message_continued(10, true, kStart, kLimits);
   const Deadlines::Situation paused{.may_read = false, .has_queued = true};
@@ -179,7 +179,7 @@ TEST(Deadlines, OfAMessageAskForNothingWhileWeDoNotRead) {
       << "a whole window after the pause";
 }
 
-TEST(Deadlines, OfAMessageEndWithOurClose) {
+TEST(Deadlines, ReplaceTheReadTimeoutByTheCloseTimeoutAfterOurClose) {
   Deadlines deadlines;
   deadlines.message_continued(10, true, kStart, kLimits);
   deadlines.sent_close(kStart + 300, kLimits);
@@ -187,7 +187,7 @@ TEST(Deadlines, OfAMessageEndWithOurClose) {
   EXPECT_EQ(deadlines.due(kStart + 503, kLimits, kReading, nullptr), Due::kClose);
 }
 
-TEST(Deadlines, OfAMessageRunBesideThatOfSilence) {
+TEST(Deadlines, RunTheReadTimeoutInParallelToTheSilenceTimeout) {
   Deadlines deadlines;
   deadlines.opened(kStart, kLimits);
   EXPECT_TRUE(deadlines.is_quiet());
@@ -198,7 +198,7 @@ TEST(Deadlines, OfAMessageRunBesideThatOfSilence) {
   EXPECT_EQ(deadlines.due(kStart + 701, kLimits, kReading, nullptr), Due::kStalledRead);
 }
 
-TEST(Deadlines, AreNotQuietWhileTheyRun) {
+TEST(Deadlines, AreQuietOnlyWhileWaitingForSilence) {
   for (const Case& c : kCases) {
     Deadlines deadlines;
     c.enter(deadlines);
@@ -208,7 +208,7 @@ TEST(Deadlines, AreNotQuietWhileTheyRun) {
 
 // --- Queued output
 
-TEST(StalledWrite, IsDueAtTheEndOfAWindowInWhichTooLittleWasSent) {
+TEST(StalledWrite, IsDueAfterAWindowWithTooFewBytesSent) {
   const StallRule rule = Deadlines::write_rule(kLimits);
   for (const std::size_t sent : {0U, 999U, 1000U, 5000U}) {
     Deadlines deadlines;
@@ -221,7 +221,7 @@ TEST(StalledWrite, IsDueAtTheEndOfAWindowInWhichTooLittleWasSent) {
   }
 }
 
-TEST(StalledWrite, IsDueInASecondWindowToo) {
+TEST(StalledWrite, IsDueAfterASecondWindowWithTooFewBytesSent) {
   const StallRule rule = Deadlines::write_rule(kLimits);
   Deadlines deadlines;
   StallWatch watch;
@@ -234,7 +234,7 @@ TEST(StalledWrite, IsDueInASecondWindowToo) {
   EXPECT_EQ(deadlines.due(kStart + 1006, kLimits, kReading, &watch), Due::kStalledWrite);
 }
 
-TEST(StalledWrite, EndsWithTheQueueAndIsDueInEachWaitUntilThen) {
+TEST(StalledWrite, IsDueInEveryWaitUntilTheQueueIsEmpty) {
   const StallRule rule = Deadlines::write_rule(kLimits);
   for (const Case& c : kCases) {
     Deadlines deadlines;
@@ -250,7 +250,7 @@ TEST(StalledWrite, EndsWithTheQueueAndIsDueInEachWaitUntilThen) {
   }
 }
 
-TEST(StallWatch, IsNotExtendedByWhatIsQueuedBehind) {
+TEST(StallWatch, IsNotExtendedByUpdatesWithoutProgress) {
   const StallRule rule{.window_ms = 50, .bytes = 100};
   StallWatch watch;
   EXPECT_FALSE(watch.is_running());

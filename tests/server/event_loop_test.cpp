@@ -63,7 +63,7 @@ struct Pipe {
 
 struct Node : TimerNode {};
 
-TEST(EventLoop, TakesTheStepsOfATurnInTheirOrder) {
+TEST(EventLoop, RunsTheStepsOfAnIterationInOrder) {
   EventLoop loop;
   ASSERT_FALSE(loop.error());
   Recorder recorder;
@@ -78,7 +78,7 @@ TEST(EventLoop, TakesTheStepsOfATurnInTheirOrder) {
   EXPECT_EQ(recorder.lines, (Lines{"ready 7.3", "lay ready 8.4", "timer", "turn end"}));
 }
 
-TEST(EventLoop, TellsAgainWhileThereIsSomethingToRead) {
+TEST(EventLoop, ReportsADescriptorAgainWhileItHasUnreadData) {
   EventLoop loop;
   Recorder recorder;
   const Pipe pipe;
@@ -99,7 +99,7 @@ TEST(EventLoop, TellsAgainWhileThereIsSomethingToRead) {
   EXPECT_EQ(recorder.lines, (Lines{"ready 1.1", "turn end", "ready 1.1", "turn end"}));
 }
 
-TEST(EventLoop, GivesAnEventTheGenerationThatItsDescriptorWasAddedWith) {
+TEST(EventLoop, ReportsTheTokenThatADescriptorWasAddedWith) {
   EventLoop loop;
   Recorder recorder;
   Pipe gone;
@@ -114,7 +114,7 @@ TEST(EventLoop, GivesAnEventTheGenerationThatItsDescriptorWasAddedWith) {
   EXPECT_EQ(recorder.lines, (Lines{"ready 5.2", "turn end"}));
 }
 
-TEST(EventLoop, TellsTheOldGenerationOfWhoeverDiedEarlierInTheSameBatch) {
+TEST(EventLoop, ReportsTheOldGenerationForADescriptorClosedInTheSameBatch) {
   EventLoop loop;
   Recorder recorder;
   std::array<Pipe, 2> pipes;
@@ -148,7 +148,7 @@ TEST(EventLoop, TellsTheOldGenerationOfWhoeverDiedEarlierInTheSameBatch) {
   EXPECT_EQ(told[2].generation, 2U);
 }
 
-TEST(EventLoop, DoesNotWaitWhileWorkLiesReady) {
+TEST(EventLoop, DoesNotWaitWhileTheReadyListIsNotEmpty) {
   EventLoop loop;
   Recorder recorder;
   Node far;
@@ -179,7 +179,7 @@ TEST(EventLoop, IsWokenFromAnotherThread) {
   EXPECT_EQ(recorder.lines, Lines{"turn end"}) << "one iteration, without an event for the handler";
 }
 
-TEST(EventLoop, TakesOneTurnHoweverOftenItWasWoken) {
+TEST(EventLoop, RunsOneIterationForSeveralWakes) {
   EventLoop loop;
   Recorder recorder;
   Node later;
@@ -192,7 +192,7 @@ TEST(EventLoop, TakesOneTurnHoweverOftenItWasWoken) {
   EXPECT_EQ(recorder.lines.back(), "turn end");
 }
 
-TEST(EventLoop, FinishesTheTurnInWhichItIsStopped) {
+TEST(EventLoop, FinishesTheIterationInWhichItIsStopped) {
   EventLoop loop;
   Recorder recorder;
   Node node;
@@ -207,7 +207,7 @@ TEST(EventLoop, FinishesTheTurnInWhichItIsStopped) {
   EXPECT_EQ(recorder.lines, (Lines{"lay ready 1.1", "lay ready 2.1", "timer", "turn end"}));
 }
 
-TEST(EventLoop, ReportsAThousandCallsForNothingOnEnd) {
+TEST(EventLoop, ReportsABusyWaitAfter1000CallsWithoutProgress) {
   EventLoop loop;
   Recorder recorder;
   const Pipe pipe;
@@ -229,7 +229,7 @@ TEST(EventLoop, ReportsAThousandCallsForNothingOnEnd) {
   EXPECT_EQ(recorder.busy, (std::vector<std::uint32_t>{9}));
 }
 
-TEST(EventLoop, SaysWhatTheKernelRefuses) {
+TEST(EventLoop, ReturnsTheErrorsOfTheKernel) {
   EventLoop loop;
   const Pipe pipe;
   EXPECT_FALSE(loop.add(pipe.out, EPOLLIN, {1, 1}));
@@ -239,7 +239,7 @@ TEST(EventLoop, SaysWhatTheKernelRefuses) {
   EXPECT_EQ(loop.add(Fd(), EPOLLIN, {3, 1}), std::errc::bad_file_descriptor);
 }
 
-TEST(EventLoop, RunsOneIterationAtATime) {
+TEST(EventLoop, RunOnceRunsASingleIteration) {
   EventLoop loop;
   Recorder recorder;
   loop.make_ready({1, 1});
@@ -256,7 +256,7 @@ void break_epoll(int epoll) {
   ASSERT_EQ(::dup3(null.get(), epoll, O_CLOEXEC), epoll);
 }
 
-TEST(EventLoop, EndsWhereItCannotWait) {
+TEST(EventLoop, ThrowsIfEpollWaitFails) {
   const Fd next(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   const int epoll = next.get() + 1;  // the lowest free descriptor, which epoll will get
   EventLoop loop;
@@ -274,7 +274,7 @@ TEST(EventLoop, EndsWhereItCannotWait) {
 }
 
 #ifndef NDEBUG
-TEST(EventLoopDeathTest, IsUsedByNoOtherThreadThanItsOwn) {
+TEST(EventLoopDeathTest, AbortsIfAnotherThreadUsesTheLoop) {
   EventLoop loop;
   Recorder recorder;
   loop.make_ready({1, 1});
@@ -283,7 +283,7 @@ TEST(EventLoopDeathTest, IsUsedByNoOtherThreadThanItsOwn) {
 }
 #endif
 
-TEST(EventLoop, TellsOfAnEndThatNobodyAskedFor) {
+TEST(EventLoop, ReportsAHangUpOfADescriptorWatchedForNoEvents) {
   EventLoop loop;
   Recorder recorder;
   Pipe pipe;

@@ -21,7 +21,7 @@ std::string written(const Answer& answer, std::time_t now = 0) {
   return text;
 }
 
-TEST(HttpAnswer, IsCompleteAndTheLastOne) {
+TEST(HttpAnswer, HasAllFieldsAndClosesTheConnection) {
   ::setenv("TZ", "EAST-9", 1);  // the Date must still be UTC
   ::tzset();
   EXPECT_EQ(written(refusal(Error::kPath), 784111777),
@@ -34,17 +34,17 @@ TEST(HttpAnswer, IsCompleteAndTheLastOne) {
             "no such path; try /echo or /chat\n");
 }
 
-TEST(HttpAnswer, HasTwoDigitsForEachPartOfItsDate) {
+TEST(HttpAnswer, WritesDayAndTimeOfItsDateWithTwoDigits) {
   EXPECT_NE(written(refusal(Error::kPath), 1286705410).find("Date: Sun, 10 Oct 2010 10:10:10 GMT"),
             std::string::npos);
 }
 
-TEST(HttpAnswer, ListsUpgradeInConnectionIf426) {
+TEST(HttpAnswer, ListsUpgradeInTheConnectionFieldOfA426) {
   EXPECT_NE(written(refusal(Error::kNotAnUpgrade)).find("Connection: close, Upgrade\r\n"),
             std::string::npos);
 }
 
-TEST(HttpAnswer, ToHeadHasNoBodyButItsLength) {
+TEST(HttpAnswer, HasContentLengthButNoBodyForAHeadRequest) {
   const std::string text = written({.status = 200, .body = "ok\n", .is_head = true});
   EXPECT_TRUE(text.ends_with("Content-Length: 3\r\n\r\n")) << text;
 }

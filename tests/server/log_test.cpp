@@ -22,12 +22,12 @@
 namespace ws {
 namespace {
 
-TEST(LogPart, EscapesWhatCouldForgeALineOrMoveACursor) {
+TEST(LogPart, EscapesControlAndBidirectionalCharacters) {
   EXPECT_EQ(to_log_part("two\nlines \x1b[2J \\ \xE2\x80\xAE"),
             R"(two\nlines \x1b[2J \\ \xe2\x80\xae)");
 }
 
-TEST(LogPart, IsCutAtItsLimitAndSaysHowLongItWas) {
+TEST(LogPart, IsCutAtItsLimitAndShowsItsFullLength) {
   EXPECT_EQ(to_log_part(std::string(kLogPart, 'x')), std::string(kLogPart, 'x')) << "N";
   EXPECT_EQ(to_log_part(std::string(kLogPart + 1, 'x')),
             std::string(kLogPart, 'x') + "\xE2\x80\xA6 (1025 bytes)")
@@ -39,7 +39,7 @@ TEST(LogPart, IsCutAtItsLimitAndSaysHowLongItWas) {
   EXPECT_TRUE(to_log_part(std::string(5000, '\x80')).ends_with("\xE2\x80\xA6 (5000 bytes)"));
 }
 
-TEST(LogPart, IsAnHonestPieceOfALineWhateverComesIn) {
+TEST(LogPart, IsShortUtf8AndSafeInJsonForRandomBytes) {
   std::mt19937 random(6455);
   for (int i = 0; i < 2000; ++i) {
     std::string text(random() % 3000, '\0');
@@ -60,7 +60,7 @@ TEST(LogPart, IsAnHonestPieceOfALineWhateverComesIn) {
   }
 }
 
-TEST(LogJson, IsTheInsideOfAString) {
+TEST(LogJson, EscapesQuotesAndBackslashes) {
   EXPECT_EQ(to_json(to_log_part("say \"hi\"\n\x1b")), R"(say \"hi\"\\n\\x1b)");
 }
 
@@ -105,7 +105,7 @@ std::string lines_of(LogLevel level, LogFormat format) {
   return read_all(file);
 }
 
-TEST(Log, WritesALineAnEventFromItsLevelOn) {
+TEST(Log, WritesOneLinePerEventAtOrAboveItsLevel) {
   const std::string lines = lines_of(LogLevel::kWarn, LogFormat::kText);
   const std::size_t second = lines.find('\n') + 1;
   // The time has 24 characters: 2026-11-24T10:00:00.123Z.
@@ -115,7 +115,7 @@ TEST(Log, WritesALineAnEventFromItsLevelOn) {
   EXPECT_EQ(lines[23], 'Z');
 }
 
-TEST(Log, WritesJsonIfAskedTo) {
+TEST(Log, WritesJsonIfTheFormatIsJson) {
   const std::string lines = lines_of(LogLevel::kError, LogFormat::kJson);
   EXPECT_TRUE(lines.starts_with(R"({"time":")")) << lines;
   EXPECT_TRUE(lines.ends_with(R"(Z","level":"error","message":"a \"b\"\\n"})"
@@ -123,11 +123,11 @@ TEST(Log, WritesJsonIfAskedTo) {
       << lines;
 }
 
-TEST(Log, IsSilentWhenItIsOff) {
+TEST(Log, WritesNothingIfTheLevelIsOff) {
   EXPECT_EQ(lines_of(LogLevel::kOff, LogFormat::kText), "");
 }
 
-TEST(Log, DropsTheOldestLinesAndCountsThemRatherThanBlock) {
+TEST(Log, DropsAndCountsTheOldestLinesInsteadOfBlocking) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
   const Fd out(ends[0]);
@@ -173,7 +173,7 @@ TEST(Log, DropsTheOldestLinesAndCountsThemRatherThanBlock) {
   EXPECT_EQ(written_lines + dropped, 2 * kLines);
 }
 
-TEST(Log, IsStoppedThoughNobodyReadsIt) {
+TEST(Log, StopsEvenIfStandardErrorIsNotRead) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
   const Fd out(ends[0]);

@@ -52,7 +52,7 @@ std::vector<int> take(Mailbox<int>& mailbox) {
   return all;
 }
 
-TEST(Mailbox, WakesItsReaderWhoTakesAllInOrder) {
+TEST(Mailbox, WakesItsReaderAndDeliversMailsInOrder) {
   EventLoop reader;
   Mailbox<int> mailbox(reader, 100'000);
   EXPECT_EQ(take(mailbox), std::vector<int>());
@@ -65,7 +65,7 @@ TEST(Mailbox, WakesItsReaderWhoTakesAllInOrder) {
   EXPECT_EQ(take(mailbox), std::vector{4});
 }
 
-TEST(Mailbox, WakesItsReaderOnceForAllThatLiesThere) {
+TEST(Mailbox, WakesItsReaderOnceForSeveralMails) {
   EventLoop reader;
   Mailbox<int> mailbox(reader, 100'000);
   mailbox.post(1, 1);
@@ -73,7 +73,7 @@ TEST(Mailbox, WakesItsReaderOnceForAllThatLiesThere) {
   EXPECT_EQ(take(mailbox), (std::vector{1, 2}));
 }
 
-TEST(Mailbox, SaysWhenItIsFullAndWakesWhoWaits) {
+TEST(Mailbox, ReportsThatItIsFullAndWakesTheWaitingSender) {
   EventLoop reader;
   EventLoop sender;
   Mailbox<int> mailbox(reader, 10'000);
@@ -88,7 +88,7 @@ TEST(Mailbox, SaysWhenItIsFullAndWakesWhoWaits) {
   EXPECT_TRUE(mailbox.has_space(sender));
 }
 
-TEST(Mailbox, WakesNobodyWhoDoesNotWait) {
+TEST(Mailbox, DoesNotWakeASenderThatIsNotWaiting) {
   EventLoop reader;
   EventLoop sender;
   Mailbox<int> mailbox(reader, 10'000);
@@ -98,7 +98,7 @@ TEST(Mailbox, WakesNobodyWhoDoesNotWait) {
   EXPECT_FALSE(Turns::were_taken(sender));
 }
 
-TEST(Mailbox, IsFullOfManySmallMailsToo) {
+TEST(Mailbox, ChargesAMinimumCostForEachMail) {
   EventLoop reader;
   EventLoop sender;
   Mailbox<int> mailbox(reader, 40'960);
@@ -161,7 +161,7 @@ class Reader final : public EventLoop::Handler {
   std::size_t most = 0;
 };
 
-TEST(Mailbox, LosesNothingBetweenThreadsAndStaysSmall) {
+TEST(Mailbox, LosesNoMailBetweenThreadsAndStaysBounded) {
   Reader reader;
   std::vector<std::thread> threads;
   for (int i = 0; i < Reader::kSenders; ++i)

@@ -12,7 +12,7 @@ bool same(std::string_view a, std::string_view b) {
   return first.has_value() && second.has_value() && are_same(*first, *second);
 }
 
-TEST(Origin, IsSchemeHostAndPort) {
+TEST(Origin, ParserAcceptsOnlyWellFormedOrigins) {
   for (const auto* const text :
        {"http://a", "https://a:8443", "http://[::1]:80", "x+y://a", "null"})
     EXPECT_TRUE(is_origin(text)) << text;
@@ -22,14 +22,14 @@ TEST(Origin, IsSchemeHostAndPort) {
     EXPECT_FALSE(is_origin(text)) << text;
 }
 
-TEST(Origin, HasItsSchemesPortByDefault) {
+TEST(Origin, DefaultsToThePortOfItsScheme) {
   EXPECT_TRUE(same("http://a", "http://a:80"));
   EXPECT_TRUE(same("https://a", "https://a:443"));
   EXPECT_TRUE(same("wss://a", "wss://a:443"));
   EXPECT_FALSE(same("https://a", "https://a:80"));
 }
 
-TEST(Origin, IsComparedInSchemeHostAndPort) {
+TEST(Origin, ComparesSchemeHostAndPort) {
   EXPECT_TRUE(same("HTTP://Example.ORG", "http://example.org"));
   EXPECT_FALSE(same("http://a", "https://a:80"));
   EXPECT_FALSE(same("http://a", "http://b"));
@@ -38,7 +38,7 @@ TEST(Origin, IsComparedInSchemeHostAndPort) {
   EXPECT_FALSE(same("null", "http://null"));
 }
 
-TEST(OwnOrigin, IsHttpAtTheHostField) {
+TEST(OwnOrigin, CombinesHttpAndTheHostField) {
   EXPECT_TRUE(are_same(*own_origin("localhost:8080"), *parse_origin("http://localhost:8080")));
   EXPECT_FALSE(own_origin("").has_value());
 }

@@ -147,7 +147,7 @@ bool fails(Act act) {
   return has_thrown;
 }
 
-TEST(ServerOutOfMemory, LeavesABlockWithWhatItHadAndNoMore) {
+TEST(ServerOutOfMemory, LeavesABlockAndItsBudgetUnchanged) {
   Budget budget(1'000'000);
   {
     Block block(budget);
@@ -163,7 +163,7 @@ TEST(ServerOutOfMemory, LeavesABlockWithWhatItHadAndNoMore) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(ServerOutOfMemory, LeavesTheInputThatWasHeld) {
+TEST(ServerOutOfMemory, LeavesHeldInputAndItsBudgetUnchanged) {
   Budget budget(1'000'000);
   {
     HeldInput input(budget);
@@ -176,7 +176,7 @@ TEST(ServerOutOfMemory, LeavesTheInputThatWasHeld) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(ServerOutOfMemory, LetsALoopHandOnAllThatLiesInItsMailbox) {
+TEST(ServerOutOfMemory, ForwardsAFullMailboxWithoutAllocating) {
   EventLoop loop;
   Mailbox<int> from(loop, 40'960);
   Mailbox<int> to(loop, 40'960);
@@ -191,14 +191,14 @@ TEST(ServerOutOfMemory, LetsALoopHandOnAllThatLiesInItsMailbox) {
 }
 
 // [6455-7.4.1-1011]
-TEST(ServerOutOfMemory, EndsOneSessionAtMostAndNeverTheServer) {
+TEST(ServerOutOfMemory, EndsAtMostOneSessionAndNeverTheServer) {
   long allocations = 0;
   while (!play(allocations, WireDetail::kOff) && !HasFailure())
     ++allocations;
   EXPECT_GT(allocations, 20) << "heads, sessions, messages and outboxes are allocated";
 }
 
-TEST(ServerOutOfMemory, EndsNoMoreThanOneWithSeveralLoops) {
+TEST(ServerOutOfMemory, EndsAtMostOneSessionWithSeveralLoops) {
   // The kernel distributes the clients among the loops, so the number of allocations varies.
   long allocations = 0;
   while (!play(allocations, WireDetail::kOff, 3) && !HasFailure())
@@ -206,7 +206,7 @@ TEST(ServerOutOfMemory, EndsNoMoreThanOneWithSeveralLoops) {
   EXPECT_GT(allocations, 20);
 }
 
-TEST(ServerOutOfMemory, LosesTheWireLogOfASessionAndNothingElse) {
+TEST(ServerOutOfMemory, EndsAtMostOneSessionWithTheWireLogOn) {
   // Most allocations are in the log: every seventh is enough.
   long allocations = 0;
   while (!play(allocations, WireDetail::kHex) && !HasFailure())

@@ -78,7 +78,7 @@ TEST_F(OutboxTest, KeepsTheOrderOfOwnAndSharedBytes) {
   EXPECT_GT(outbox->queued(), 0U);
 }
 
-TEST_F(OutboxTest, QueuesOnlyWhatHasNotLeft) {
+TEST_F(OutboxTest, QueuesOnlyUnsentBytes) {
   EXPECT_TRUE(append("sent and not", 9));
   EXPECT_TRUE(append("all of it", 9));
   EXPECT_TRUE(outbox->append(block, say("shared"), 2));
@@ -86,7 +86,7 @@ TEST_F(OutboxTest, QueuesOnlyWhatHasNotLeft) {
   EXPECT_EQ(outbox->queued(), 7U);
 }
 
-TEST_F(OutboxTest, LosesNothingHoweverLittleTheSocketTakes) {
+TEST_F(OutboxTest, LosesNoBytesInShortWrites) {
   for (std::size_t take = 1; take < 40; ++take) {
     std::string expected;
     for (int i = 0; i < 100; ++i) {
@@ -113,7 +113,7 @@ TEST_F(OutboxTest, LosesNothingHoweverLittleTheSocketTakes) {
   }
 }
 
-TEST_F(OutboxTest, FillsAsManyPiecesAsItIsGiven) {
+TEST_F(OutboxTest, FillsNoMorePiecesThanTheCallerProvides) {
   const Range range = say(frame("hello"));
   for (int i = 0; i < 10; ++i)
     EXPECT_TRUE(outbox->append(block, range, 0));
@@ -121,7 +121,7 @@ TEST_F(OutboxTest, FillsAsManyPiecesAsItIsGiven) {
   EXPECT_EQ(outbox->pieces(few), 3U);
 }
 
-TEST_F(OutboxTest, SharesABlockButCopiesASmallPartOfIt) {
+TEST_F(OutboxTest, CopiesASmallRangeInsteadOfSharingItsBlock) {
   const Range small = say("small");
   const Range large = say(std::string(1000, 'x'));
   const std::size_t held = budget.used();
@@ -136,7 +136,7 @@ TEST_F(OutboxTest, SharesABlockButCopiesASmallPartOfIt) {
   EXPECT_EQ(content(), "small");
 }
 
-TEST_F(OutboxTest, CostsMoreThanItsBytesWhereTheyAreManySmallOnes) {
+TEST_F(OutboxTest, IncludesTheOverheadOfEachRangeInItsCost) {
   const Range range = say("one");
   for (int i = 0; i < 100; ++i)
     EXPECT_TRUE(outbox->append(block, range, 0));
@@ -150,7 +150,7 @@ TEST_F(OutboxTest, CostsMoreThanItsBytesWhereTheyAreManySmallOnes) {
   EXPECT_LT(outbox->cost(), 300U) << "one range is left";
 }
 
-TEST_F(OutboxTest, SharesAPartFromHalfOfItsBlockOn) {
+TEST_F(OutboxTest, SharesARangeOfAtLeastHalfItsBlock) {
   say("1234");
   EXPECT_TRUE(outbox->append(block, {0, 2}, 0));
   EXPECT_EQ(block.use_count(), 2) << "half: shared";
@@ -158,7 +158,7 @@ TEST_F(OutboxTest, SharesAPartFromHalfOfItsBlockOn) {
   EXPECT_EQ(block.use_count(), 2) << "less than half: copied";
 }
 
-TEST_F(OutboxTest, BeginsANewTailOnceBytesOfTheOldOneHaveLeft) {
+TEST_F(OutboxTest, StartsANewTailAfterThePreviousTailIsPartlySent) {
   EXPECT_TRUE(append("one"));
   outbox->consume(1);
   EXPECT_TRUE(append("two"));
@@ -168,7 +168,7 @@ TEST_F(OutboxTest, BeginsANewTailOnceBytesOfTheOldOneHaveLeft) {
   EXPECT_EQ(budget.used(), 3U + 2 * kSegment) << "sent bytes are freed";
 }
 
-TEST_F(OutboxTest, DropsBroadcastsButFinishesTheFrameThatWasBegun) {
+TEST_F(OutboxTest, DropsBroadcastsExceptAPartlySentFrame) {
   const std::string a = frame("aaaa");
   const std::string b = frame("bbbb");
   const std::string long_frame = std::string("\x81\x7E\x01\x00", 4) + std::string(256, 'c');
@@ -199,7 +199,7 @@ TEST_F(OutboxTest, DropsBroadcastsButFinishesTheFrameThatWasBegun) {
   }
 }
 
-TEST_F(OutboxTest, FinishesAFrameThatWasBegunInTheMiddleOfABlock) {
+TEST_F(OutboxTest, KeepsAPartlySentFrameInTheMiddleOfABlock) {
   const std::string shared = frame("first") + frame("second") + frame("third");
   const Range all = say(shared);
   const std::size_t begin = frame("first").size();
@@ -222,7 +222,7 @@ TEST_F(OutboxTest, FinishesAFrameThatWasBegunInTheMiddleOfABlock) {
   }
 }
 
-TEST_F(OutboxTest, GoesOnAfterItsBroadcastsWereDropped) {
+TEST_F(OutboxTest, AcceptsOutputAfterItsBroadcastsWereDropped) {
   EXPECT_TRUE(append("own;"));
   EXPECT_TRUE(outbox->append(block, say(frame("said")), 0));
   outbox->drop_broadcasts();
@@ -235,7 +235,7 @@ TEST_F(OutboxTest, GoesOnAfterItsBroadcastsWereDropped) {
   EXPECT_EQ(outbox->queued(), 0U) << "nothing to drop";
 }
 
-TEST_F(OutboxTest, RefusesWhatTheBudgetDoesNotBear) {
+TEST_F(OutboxTest, RejectsOutputOverTheBudget) {
   const Range shared = say("shared");
   EXPECT_TRUE(append(std::string(60'000, 'x')));
   EXPECT_TRUE(append(std::string(39'994 - 2 * kSegment, 'y')));
@@ -251,7 +251,7 @@ TEST_F(OutboxTest, RefusesWhatTheBudgetDoesNotBear) {
   EXPECT_EQ(content(), "shared");
 }
 
-TEST_F(OutboxTest, GrowsInFewStepsUpToTheEndOfTheBudget) {
+TEST_F(OutboxTest, GrowsInFewStepsUntilTheBudgetIsUsed) {
   std::size_t steps = 0;
   std::size_t before = budget.used();
   while (append("0123456789")) {
@@ -263,7 +263,7 @@ TEST_F(OutboxTest, GrowsInFewStepsUpToTheEndOfTheBudget) {
   EXPECT_LT(steps, 40U) << "each step copies all queued bytes";
 }
 
-TEST_F(OutboxTest, RecyclesABlockThatNobodyShares) {
+TEST_F(OutboxTest, RecyclesABlockUnlessItIsTooLarge) {
   say(std::string(1000, 'x'));
   block->recycle(2000);
   EXPECT_EQ(block->size(), 0U);

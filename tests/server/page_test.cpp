@@ -16,7 +16,7 @@ PageFile file_at(std::string_view path) {
   return file == page_files().end() ? PageFile{} : *file;
 }
 
-TEST(Page, HasItsThreeFilesWithTheirTypes) {
+TEST(Page, HasThreeFilesWithTheirContentTypes) {
   EXPECT_EQ(page_files().size(), 3U);
   const PageFile html = file_at("/");
   EXPECT_EQ(html.content_type, "text/html; charset=utf-8");
@@ -30,7 +30,7 @@ TEST(Page, HasItsThreeFilesWithTheirTypes) {
   EXPECT_TRUE(script.body.starts_with("'use strict';")) << script.body;
 }
 
-TEST(Page, LoadsItsOwnFilesOnly) {
+TEST(Page, LoadsOnlyItsOwnFiles) {
   const std::string_view html = file_at("/").body;
   for (const std::string_view yes :
        {"<link rel=\"stylesheet\" href=\"page.css\">", "<script src=\"page.js\" defer></script>"}) {
@@ -46,7 +46,7 @@ TEST(Page, LoadsItsOwnFilesOnly) {
   }
 }
 
-TEST(Page, MayRunItsOwnScriptOnly) {
+TEST(Page, AllowsOnlyItsOwnScriptsAndStylesInItsPolicy) {
   const std::string policy(kPagePolicy);
   EXPECT_TRUE(policy.starts_with("default-src 'none'; ")) << policy;
   EXPECT_NE(policy.find("; script-src 'self'; style-src 'self'; "), std::string::npos) << policy;

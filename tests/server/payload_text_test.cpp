@@ -79,7 +79,7 @@ Bytes expected(std::string_view row) {
   return bytes;
 }
 
-TEST(PayloadText, CountsWhatIsMalformedAsJavaDoes) {
+TEST(PayloadText, ReplacesMalformedUtf8LikeJava) {
   for (const Row& row : kRows) {
     const Bytes payload = hex(row.payload);
     const std::string text = payload_text(std::as_bytes(std::span(payload)));
@@ -89,7 +89,7 @@ TEST(PayloadText, CountsWhatIsMalformedAsJavaDoes) {
   EXPECT_EQ(payload_text({}), "");
 }
 
-TEST(MessageText, IsThePayloadItselfIfThatIsUtf8) {
+TEST(MessageText, DoesNotCopyAValidUtf8Payload) {
   const Bytes valid = "gr\xC3\xBC\xC3\x9F";
   const Bytes invalid = "\xFF";
   std::string storage;

@@ -116,7 +116,7 @@ class RoomTest : public testing::Test {
   Room& room{add_part().room};  ///< the home
 };
 
-TEST_F(RoomTest, TellsEachWhatTheOthersSaidInOrderAndNothingOfItsOwn) {
+TEST_F(RoomTest, SendsEachMemberTheMessagesOfTheOthersInOrder) {
   Member& a = join();
   Member& b = join();
   Member& c = join();
@@ -133,7 +133,7 @@ TEST_F(RoomTest, TellsEachWhatTheOthersSaidInOrderAndNothingOfItsOwn) {
   EXPECT_EQ(read(c), "") << "each message is sent once";
 }
 
-TEST_F(RoomTest, TellsANewcomerWhatIsSaidAfterItJoined) {
+TEST_F(RoomTest, SendsANewMemberOnlyMessagesFromAfterItsJoin) {
   Member& a = join();
   EXPECT_TRUE(say(a, "before"));
   Member& b = join();
@@ -144,7 +144,7 @@ TEST_F(RoomTest, TellsANewcomerWhatIsSaidAfterItJoined) {
   EXPECT_EQ(read(a), frame("hello"));
 }
 
-TEST_F(RoomTest, GoesOnWhenSomeoneLeaves) {
+TEST_F(RoomTest, DeliversAllMessagesWhenAMemberLeaves) {
   Member& a = join();
   Member& b = join();
   Member& c = join();
@@ -160,7 +160,7 @@ TEST_F(RoomTest, GoesOnWhenSomeoneLeaves) {
   EXPECT_EQ(read(c), frame("a1"));
 }
 
-TEST_F(RoomTest, LosesNobodyToOneWhoNeverJoined) {
+TEST_F(RoomTest, IgnoresTheLeaveOfASessionThatIsNotAMember) {
   Member& a = join();
   Member& b = join();
   // If memory runs out in `join`, `leave` is called for a session that is not a member.
@@ -174,7 +174,7 @@ TEST_F(RoomTest, LosesNobodyToOneWhoNeverJoined) {
   EXPECT_EQ(read(c), "");
 }
 
-TEST_F(RoomTest, SendsEachItsOwnWordsBeforeThoseOfTheRoom) {
+TEST_F(RoomTest, SendsDirectMessagesBeforeThoseOfTheRoom) {
   Member& a = join();
   Member& b = join();
   constexpr std::string_view kOwn = "own";
@@ -184,7 +184,7 @@ TEST_F(RoomTest, SendsEachItsOwnWordsBeforeThoseOfTheRoom) {
   EXPECT_EQ(read(b), frame("own") + frame("room"));
 }
 
-TEST_F(RoomTest, SaysMuchInTheMiddleOfATurn) {
+TEST_F(RoomTest, SendsALargeBatchBeforeTheIterationEnds) {
   Member& a = join();
   Member& b = join();
   const std::string text(100'000, 'x');
@@ -198,7 +198,7 @@ class SmallQueue : public RoomTest {
   SmallQueue() : RoomTest({.chat_queue = 1'000'000}) {}
 };
 
-TEST_F(SmallQueue, PutsOutWhoIsBehindAndServesTheOthers) {
+TEST_F(SmallQueue, DisconnectsASlowReaderAndServesTheOthers) {
   Member& a = join();
   Member& slow = join();
   Member& quick = join();
@@ -221,7 +221,7 @@ TEST_F(SmallQueue, PutsOutWhoIsBehindAndServesTheOthers) {
   EXPECT_LT(heard.size(), said * one.size()) << "frames that were not partly sent are dropped";
 }
 
-TEST_F(SmallQueue, KeepsWhoWasUpToDateHoweverLargeTheMessage) {
+TEST_F(SmallQueue, KeepsAMemberWhoseQueueWasEmptyBeforeALargeMessage) {
   Member& a = join();
   Member& b = join();
   const std::string large(2'000'000, 'x');
@@ -236,7 +236,7 @@ class SmallBudget : public RoomTest {
   SmallBudget() : RoomTest({.buffered = 10'000}) {}
 };
 
-TEST_F(SmallBudget, SaysNothingThatTheBudgetDoesNotBear) {
+TEST_F(SmallBudget, RejectsAMessageOverTheBudget) {
   Member& a = join();
   Member& b = join();
   EXPECT_FALSE(say(a, std::string(10'000, 'x')));
@@ -287,7 +287,7 @@ class Editions : public RoomTest {
 
 using Lines = std::vector<std::string>;
 
-TEST_F(Editions, ReachEachMemberInTheOneThatItTakes) {
+TEST_F(Editions, ReachEachMemberInItsNegotiatedEncoding) {
   Member& plain = join();
   Member& keeper = join("permessage-deflate");
   Member& forgetful = join("permessage-deflate; server_no_context_takeover");
@@ -307,7 +307,7 @@ TEST_F(Editions, ReachEachMemberInTheOneThatItTakes) {
   }
 }
 
-TEST_F(Editions, ABroadcastEndsTheContextOfWhatASessionIsSentAlone) {
+TEST_F(Editions, ABroadcastResetsTheCompressionContextOfASession) {
   Member& a = join();
   Member& keeper = join("permessage-deflate");
   Reader reads;
@@ -327,7 +327,7 @@ TEST_F(Editions, ABroadcastEndsTheContextOfWhatASessionIsSentAlone) {
   }
 }
 
-TEST_F(Editions, WhoJoinsOrLeavesInATurnHearsItsPartOfIt) {
+TEST_F(Editions, AreCorrectWhenMembersJoinOrLeaveWithinAnIteration) {
   Member& a = join();
   EXPECT_TRUE(say(a, kLine)) << "no member accepts compression yet";
   Member& early = join("permessage-deflate");
@@ -361,7 +361,7 @@ class NoBudgetForEditions : public RoomTest {
   NoBudgetForEditions() : RoomTest({.buffered = 20'000}, {.is_enabled = true}) {}
 };
 
-TEST_F(NoBudgetForEditions, WithoutMemoryForACompressorTheyAreAlike) {
+TEST_F(NoBudgetForEditions, SendsPlainFramesIfTheBudgetAllowsNoCompressor) {
   Member& a = join();
   Member& b = join("permessage-deflate");
   EXPECT_TRUE(say(a, kLine));
@@ -369,7 +369,7 @@ TEST_F(NoBudgetForEditions, WithoutMemoryForACompressorTheyAreAlike) {
   EXPECT_EQ(read(b), frame(kLine));
 }
 
-TEST_F(NoBudgetForEditions, WhatIsRefusedTakesNothingThoughOneEditionHadRoom) {
+TEST_F(NoBudgetForEditions, ChargesNothingForARejectedMessage) {
   Member& a = join();
   Member& b = join("permessage-deflate");
   EXPECT_FALSE(say(a, std::string(12'000, 'x')));
@@ -400,7 +400,7 @@ class Parts : public RoomTest {
   Part& two = add_part();
 };
 
-TEST_F(Parts, HearTheSameInTheOrderInWhichTheHomePutsIt) {
+TEST_F(Parts, ReceiveAllMessagesInTheOrderOfTheHome) {
   Member& a = join(home);
   Member& b = join(one);
   Member& c = join(two);
@@ -424,7 +424,7 @@ TEST_F(Parts, HearTheSameInTheOrderInWhichTheHomePutsIt) {
     EXPECT_EQ(read(*member), "") << "each message is sent once";
 }
 
-TEST_F(Parts, AreToldOfOneTurnByOneWriteAMember) {
+TEST_F(Parts, SendABatchWithOneWritePerMember) {
   Member& a = join(home);
   Member& b = join(one);
   Member& c = join(two);
@@ -441,7 +441,7 @@ TEST_F(Parts, AreToldOfOneTurnByOneWriteAMember) {
   EXPECT_EQ(::recv(d.peer.get(), packet.data(), packet.size(), 0), 27);
 }
 
-TEST_F(Parts, ANewcomerHearsWhatIsPutInOrderFromThenOn) {
+TEST_F(Parts, SendANewMemberOnlyMessagesOrderedAfterItsJoin) {
   Member& a = join(home);
   Member& b = join(one);
   EXPECT_TRUE(say(home.room, a, "a1"));
@@ -461,7 +461,7 @@ TEST_F(Parts, ANewcomerHearsWhatIsPutInOrderFromThenOn) {
   EXPECT_EQ(read(next), frame("l"));
 }
 
-TEST_F(Parts, WhatOneSaidIsHeardWhenItHasLeftAndAnotherHasItsPlace) {
+TEST_F(Parts, DeliverTheMessageOfAMemberThatLeftAndWhoseSlotIsReused) {
   Member& a = join(home);
   Member& b = join(one);
   Member& c = join(one);
@@ -477,7 +477,7 @@ TEST_F(Parts, WhatOneSaidIsHeardWhenItHasLeftAndAnotherHasItsPlace) {
   EXPECT_EQ(read(d), frame("last words")) << "d joined before the home ordered the message";
 }
 
-TEST_F(Parts, WhatOneSaidInTwoTurnsOfItsLoopIsLeftOutForIt) {
+TEST_F(Parts, SendNoMemberItsOwnMessagesFromSeveralIterations) {
   Member& a = join(home);
   Member& b = join(one);
   for (const std::string_view text : {"b1", "b2", "b3"}) {
@@ -490,7 +490,7 @@ TEST_F(Parts, WhatOneSaidInTwoTurnsOfItsLoopIsLeftOutForIt) {
   EXPECT_EQ(read(b), frame("a"));
 }
 
-TEST_F(Parts, HoldTheSpeakersWhileTheHomeIsBehindAndThenLoseNothing) {
+TEST_F(Parts, HoldSendersWhileTheMailboxOfTheHomeIsFullAndLoseNothing) {
   Member& a = join(home);
   Member& b = join(one);
   Member& c = join(one);
@@ -516,7 +516,7 @@ TEST_F(Parts, HoldTheSpeakersWhileTheHomeIsBehindAndThenLoseNothing) {
   EXPECT_TRUE(heard.ends_with(frame("c")));
 }
 
-TEST_F(Parts, HoldTheHomeWhileOneIsBehindAndThroughItAllOthers) {
+TEST_F(Parts, HoldSendersOfAllPartsWhileTheMailboxOfOnePartIsFull) {
   Member& a = join(home);
   Member& b = join(one);
   const std::string text(100'000, 'x');
@@ -539,7 +539,7 @@ TEST_F(Parts, HoldTheHomeWhileOneIsBehindAndThroughItAllOthers) {
   EXPECT_FALSE(b.session->is_held());
 }
 
-TEST_F(Parts, ReleaseWhoWasHeldThoughTheTurnLeavesWithThatOfAnother) {
+TEST_F(Parts, ReleaseAHeldSenderWhenItsBatchIsSentWithThatOfAnotherPart) {
   Member& a = join(home);
   Member& b = join(one);
   const std::string text(300'000, 'x');
@@ -556,7 +556,7 @@ TEST_F(Parts, ReleaseWhoWasHeldThoughTheTurnLeavesWithThatOfAnother) {
   EXPECT_GT(drain(a).size(), text.size());
 }
 
-TEST_F(Parts, AGoodbyeReachesWhoIsHeld) {
+TEST_F(Parts, ReleaseAHeldMemberWhenItIsClosed) {
   join(home);
   Member& b = join(one);
   const std::string text(1'000'000, 'x');
@@ -577,7 +577,7 @@ class PartsOfALittle : public Parts {
   PartsOfALittle() : Parts({.buffered = 10'000}) {}
 };
 
-TEST_F(PartsOfALittle, SayNothingThatTheBudgetDoesNotBearAndSayWhatTheyCannotCopy) {
+TEST_F(PartsOfALittle, RejectMessagesOverTheBudgetAndSendBatchesTheyCannotCopy) {
   Member& a = join(home);
   Member& b = join(one);
   Member& c = join(two);
@@ -599,7 +599,7 @@ class PartsInEditions : public Parts {
   PartsInEditions() : Parts({}, {.is_enabled = true, .window_bits = 14}) {}
 };
 
-TEST_F(PartsInEditions, ReachEachMemberInTheOneThatItTakesWhoeverMadeThem) {
+TEST_F(PartsInEditions, ReachEachMemberInItsEncodingFromEveryPart) {
   Member& plain = join(home);
   Member& taker = join(one, "permessage-deflate");
   Member& speaker = join(two);
@@ -613,7 +613,7 @@ TEST_F(PartsInEditions, ReachEachMemberInTheOneThatItTakesWhoeverMadeThem) {
   EXPECT_EQ(read(plain), frame(kOther));
 }
 
-TEST_F(PartsInEditions, GoAsTheyAreWhereOneOfThemWasMadeBeforeAnybodyTookTheOther) {
+TEST_F(PartsInEditions, DeliverBatchesWithOneAndWithTwoEditions) {
   Member& plain = join(home);
   Member& speaker = join(two);
   EXPECT_TRUE(say(two.room, speaker, kLine));  // in one edition

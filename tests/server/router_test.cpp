@@ -50,7 +50,7 @@ class RouterTest : public testing::Test {
   Router strict{{"https://good.example", "http://other.example:81"}, {}};
 };
 
-TEST_F(RouterTest, TheArticlesRequestIsAnsweredWith218Bytes) {
+TEST_F(RouterTest, AnswersTheRequestOfTheArticleWith218Bytes) {
   const Answer answer =
       ask("GET /echo HTTP/1.1\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
           "dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -72,7 +72,7 @@ TEST_F(RouterTest, TheArticlesRequestIsAnsweredWith218Bytes) {
   EXPECT_EQ(text.size(), 218U);
 }
 
-TEST_F(RouterTest, AnswersThatAreNot101) {
+TEST_F(RouterTest, ChoosesTheStatusOfAnswersThatAreNot101) {
   // [6455-4.2.2-RESOURCE] 404; [6455-4.4-VERSIONS] 426, with the supported version
   struct Row {
     std::string request;
@@ -113,14 +113,14 @@ TEST_F(RouterTest, AnswersThatAreNot101) {
   }
 }
 
-TEST_F(RouterTest, StoppingAnswers503ToEveryRequest) {
+TEST_F(RouterTest, AnswersEveryRequestWith503WhileStopping) {
   for (const std::string_view path : {"/echo", "/", "/healthz", "/nope"}) {
     EXPECT_EQ(ask(router, request("GET", path), false).status, 503) << path;
   }
   EXPECT_EQ(ask(router, upgrade(), false).status, 503);
 }
 
-TEST_F(RouterTest, EveryAnswerOfAMappedPathHasTheThreeVaryFieldsAndNoOtherHasThem) {
+TEST_F(RouterTest, SendsTheThreeVaryFieldsOnlyForPathsOfRoutes) {
   for (const auto& mapped :
        {upgrade(), upgrade("Origin: http://a.example\r\n"), request("GET", "/echo"),
         request("POST", "/echo"), request("OPTIONS", "/echo"),
@@ -165,7 +165,7 @@ TEST_F(RouterTest, MalformedOriginsAreRefused) {
   EXPECT_EQ(ask(upgrade("Origin: http://a\r\nOrigin: http://b\r\n")).status, 403);
 }
 
-TEST_F(RouterTest, PreflightIsAnsweredAsTheArticlesServerDoes) {
+TEST_F(RouterTest, AnswersPreflightRequestsLikeTheServerOfTheArticle) {
   const Answer answer =
       ask(request("OPTIONS", "/echo",
                   "Origin: http://a.example\r\nAccess-Control-Request-Method: POST\r\n"
@@ -221,7 +221,7 @@ TEST_F(RouterTest, AnAllowListRefusesOtherOrigins) {
 }
 
 // DNS rebinding: evil.example now resolves to this server, so Origin and Host of its page are equal.
-TEST_F(RouterTest, AReboundNameIsNotOwnUnderAnAllowList) {
+TEST_F(RouterTest, RefusesAReboundHostNameWithAnAllowList) {
   strict.add("/echo", endpoint);
   const auto from_own_page = [&](const std::string& host) {
     return ask(strict,

@@ -37,7 +37,7 @@ using namespace std::string_literals;
 
 // --- The opening handshake
 
-TEST(Head, MayBeCutAnywhere) {
+TEST(RequestHead, CanBeSplitAnywhereBetweenReads) {
   const LiveServer server;
   const std::string stream = upgrade_request("/echo") + client_frame(kTextFrame, "hi");
   const std::string answer_end = "\r\n\r\n\x81\x08"s + "Echo: hi";
@@ -56,7 +56,7 @@ TEST(Head, MayBeCutAnywhere) {
 }
 
 // [6455-7.2.2-ABORT] [6455-7.1.1-DRAIN]
-TEST(Refusal, IsReadByAClientThatGoesOnSending) {
+TEST(Refusal, ReachesAClientThatKeepsSending) {
   const LiveServer server;
   RawClient client = server.connect();
   client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n");
@@ -67,7 +67,7 @@ TEST(Refusal, IsReadByAClientThatGoesOnSending) {
   EXPECT_TRUE(client.has_ended_well());
 }
 
-TEST(Refusal, LeavesTheClientTheTimeToFinish) {
+TEST(Refusal, KeepsTheSocketOpenUntilTheClientFinishes) {
   const LiveServer server({.drain_ms = 60'000});
   RawClient client = server.connect();
   client.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
@@ -78,7 +78,7 @@ TEST(Refusal, LeavesTheClientTheTimeToFinish) {
 }
 
 // [9110-15.5.9-TIMEOUT]
-TEST(Head, ThatComesInATrickleIsAnswered408) {
+TEST(RequestHead, IsAnswered408IfItArrivesTooSlowly) {
   const LiveServer server({.handshake_ms = 100});
   RawClient client = server.connect();
   const std::string request = upgrade_request("/echo");
@@ -95,7 +95,7 @@ TEST(Head, ThatComesInATrickleIsAnswered408) {
 }
 
 // [9110-15.6.4-UNAVAILABLE]
-TEST(Connections, OverTheLimitAreAnswered503AndBelowItServedAgain) {
+TEST(Connections, OverTheLimitAreAnswered503UntilOneIsClosed) {
   for (const Limits& limits : {Limits{.connections = 2}, Limits{.connections_per_address = 2}}) {
     LiveServer server(limits);
     RawClient first = server.open();
@@ -117,7 +117,7 @@ TEST(Connections, OverTheLimitAreAnswered503AndBelowItServedAgain) {
   }
 }
 
-TEST(Connections, OfOneAddressTakeNoPlaceFromTheOthersByBeingRefused) {
+TEST(Connections, AreDroppedIfTooManyOfTheirAddressAreBeingRefused) {
   const LiveServer server({.connections = 8, .connections_per_address = 1, .drain_ms = 60'000});
   const RawClient first = server.open();
   std::vector<RawClient> refused;
@@ -131,7 +131,7 @@ TEST(Connections, OfOneAddressTakeNoPlaceFromTheOthersByBeingRefused) {
 
 // --- Endpoints
 
-TEST(Endpoint, SeesTheOpeningAndMayRefuseIt) {
+TEST(Endpoint, ReceivesTheOpeningAndCanRefuseIt) {
   LiveServer server({}, {"chat.v2"});
   RawClient refused = server.connect();
   refused.send(upgrade_request("/test", "X-Status: 401\r\n"));
@@ -145,7 +145,7 @@ TEST(Endpoint, SeesTheOpeningAndMayRefuseIt) {
             (Lines{"opened /test?a=b chat.v2", "message one", "closed 1000"}));
 }
 
-TEST(Endpoint, IsToldOnceHowASessionEnded) {
+TEST(Endpoint, IsNotifiedOnceHowASessionEnded) {
   // [6455-7.1.1-FIRST]
   enum class Then { kWait, kFinish, kReset };
   const struct {
@@ -222,7 +222,7 @@ TEST(Endpoint, IsToldOnceHowASessionEnded) {
   }
 }
 
-TEST(Endpoint, MayCloseOrThrowWhenItIsToldOfASession) {
+TEST(Endpoint, CanCloseOrThrowInOpened) {
   LiveServer server;
   RawClient closed = server.open("/test", "X-Opened: close\r\n");
   EXPECT_EQ(closed.receive(11),
@@ -252,7 +252,7 @@ TEST(Endpoint, MayThrowInClosedWithoutHarmToOtherSessions) {
   }
 }
 
-TEST(Endpoint, IsToldOfADeathLaterAndNeverInsideACallOfItsOwn) {
+TEST(Endpoint, IsNotNotifiedOfAnEndedSessionInsideItsOwnCall) {
   LiveServer server({.buffered = 1 << 20});
   RawClient remembered = server.open();
   remembered.send(client_frame(kTextFrame, "remember"));
@@ -267,7 +267,7 @@ TEST(Endpoint, IsToldOfADeathLaterAndNeverInsideACallOfItsOwn) {
 }
 
 // [6455-6.1-TRANSMIT]
-TEST(Sending, SaysWhenThePeerDoesNotRead) {
+TEST(Sending, ReportsThatMoreThanTheHighMarkIsQueued) {
   const Limits limits{.outbox_high = 100'000, .outbox_low = 50'000};
   LiveServer server(limits);
   RawClient client = server.open();
@@ -281,7 +281,7 @@ TEST(Sending, SaysWhenThePeerDoesNotRead) {
 }
 
 // The other session has no input whose handling would request EPOLLOUT.
-TEST(Sending, ToAnotherSessionMoreThanItsSocketTakesSendsTheRest) {
+TEST(Sending, FlushesALargeMessageToAnIdleSession) {
   LiveServer server({.handshake_ms = 60'000});  // a shorter timeout would wake the session
   RawClient remembered = server.open();
   remembered.send(client_frame(kTextFrame, "remember"));
@@ -293,7 +293,7 @@ TEST(Sending, ToAnotherSessionMoreThanItsSocketTakesSendsTheRest) {
 }
 
 // A message of several fragments is in the connection's buffer, which the next message of the same read reuses.
-TEST(Sending, LendsAMessageOnlyUntilItsMemoryIsUsedAgain) {
+TEST(Sending, EchoesFragmentedMessagesBeforeTheirMemoryIsReused) {
   const LiveServer server;
   RawClient client = server.open("/echo/raw");
   std::string frames;
@@ -311,7 +311,7 @@ TEST(Sending, LendsAMessageOnlyUntilItsMemoryIsUsedAgain) {
 // --- Reading
 
 // [6455-10.4-SLOW]
-TEST(Message, ThatComesInATrickleIsAnswered1008) {
+TEST(ReadTimeout, ClosesWith1008IfAMessageArrivesTooSlowly) {
   const LiveServer server({.outbox_low = 1000, .read_ms = 100});
   RawClient client = server.open("/echo/raw");
   client.send(client_frame(0x01, "first"));
@@ -328,14 +328,14 @@ TEST(Message, ThatComesInATrickleIsAnswered1008) {
 }
 
 // The fragment follows the request in the same read; nothing follows the fragment.
-TEST(Message, ThatBeganWithTheRequestHasTheSameDeadline) {
+TEST(ReadTimeout, AppliesToAMessageThatArrivesWithTheRequest) {
   const LiveServer server({.read_ms = 50});
   RawClient client = server.connect();
   client.send(upgrade_request("/echo") + client_frame(0x01, "first"));
   EXPECT_TRUE(client.receive_until("too slowly").ends_with("the message arrives too slowly"));
 }
 
-TEST(Message, ThatCameWholeLeavesNoDeadlineBehind) {
+TEST(ReadTimeout, StopsWhenTheMessageIsComplete) {
   const LiveServer server({.read_ms = 500, .ping_ms = 700});
   RawClient client = server.open("/echo/raw");
   client.send(client_frame(0x01, "fir"));
@@ -346,7 +346,7 @@ TEST(Message, ThatCameWholeLeavesNoDeadlineBehind) {
   EXPECT_EQ(client.receive(2), "\x89\0"s) << "a ping after the silence, and no Close before it";
 }
 
-TEST(Message, MayTakeAsManyWindowsAsItFills) {
+TEST(ReadTimeout, AllowsAnyNumberOfWindowsWithEnoughBytes) {
   const LiveServer server({.outbox_low = 1, .read_ms = 400});
   RawClient client = server.open("/echo/raw");
   client.send(client_frame(0x01, "a"));
@@ -361,7 +361,7 @@ TEST(Message, MayTakeAsManyWindowsAsItFills) {
                 std::string(30, 'b') + "c");
 }
 
-TEST(Message, OfManyThatInflateToMuchKeepsTheLoopFromNobody) {
+TEST(Server, ServesOtherSessionsBetweenLargeCompressedMessages) {
   LiveServer server({}, {}, {.is_enabled = true});
   RawClient loud = server.open("/test", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
   RawClient quiet = server.open();
@@ -409,7 +409,7 @@ TEST(Backpressure, KeepsEveryByteInOrder) {
       << std::ranges::mismatch(received, expected).in1 - received.begin();
 }
 
-TEST(StalledWrite, EndsInAReset) {
+TEST(StalledWrite, ResetsTheConnection) {
   LiveServer server({.write_ms = 100});
   RawClient client = server.open();
   client.send(client_frame(kTextFrame, "flood"));
@@ -422,7 +422,7 @@ TEST(StalledWrite, EndsInAReset) {
 
 // --- Closing
 
-TEST(Close, ThatIsNotAnsweredEndsWithTheDeadline) {
+TEST(CloseTimeout, EndsTheConnectionIfTheCloseIsNotAnswered) {
   LiveServer server({.close_ms = 50, .drain_ms = 50});
   RawClient client = server.open();
   client.send(client_frame(kTextFrame, "close"));
@@ -434,7 +434,7 @@ TEST(Close, ThatIsNotAnsweredEndsWithTheDeadline) {
 }
 
 // [6455-5.5.2-PING]
-TEST(KeepAlive, PingsAfterSilenceAndEndsWithoutAPong) {
+TEST(KeepAlive, PingsAfterSilenceAndResetsWithoutAPong) {
   LiveServer server({.ping_ms = 50, .pong_ms = 150});
   RawClient client = server.open();
   for (int i = 0; i < 5; ++i) {
@@ -447,7 +447,7 @@ TEST(KeepAlive, PingsAfterSilenceAndEndsWithoutAPong) {
 }
 
 // A quiet session does not set its timer for each event; the timers of the head and of the pong would fire too late.
-TEST(KeepAlive, IsDueWhateverWasWaitedForBefore) {
+TEST(KeepAlive, PingsOnTimeAfterWaitsWithLongerTimeouts) {
   LiveServer server({.handshake_ms = 600'000, .ping_ms = 50, .pong_ms = 600'000});
   RawClient client = server.open();
   for (int i = 0; i < 3; ++i) {
@@ -459,7 +459,7 @@ TEST(KeepAlive, IsDueWhateverWasWaitedForBefore) {
 // --- Stopping
 
 // [6455-7.3-STOP]
-TEST(Stopping, SaysGoodbyeAndRefusesNewcomersUntilTheLastIsGone) {
+TEST(Stopping, SendsCloseAndRefusesNewConnectionsUntilAllSessionsEnd) {
   LiveServer server;
   RawClient client = server.open();
   server.stop();
@@ -479,7 +479,7 @@ TEST(Stopping, SaysGoodbyeAndRefusesNewcomersUntilTheLastIsGone) {
   EXPECT_EQ(server.endpoint.diary.lines(2).back(), "closed 1001");
 }
 
-TEST(Stopping, TakesNoLongerThanItMay) {
+TEST(Stopping, EndsAtTheStopTimeout) {
   LiveServer server({.close_ms = 3'600'000, .stop_ms = 100});
   RawClient client = server.open();
   server.stop_and_wait();
@@ -498,7 +498,7 @@ class Lonely final : public Endpoint {
   std::set<std::thread::id> threads;
 };
 
-TEST(Loops, HaveEachAnEndpointOfItsOwnOrAllOne) {
+TEST(Loops, UseTheirOwnEndpointsOrShareOne) {
   Obedient shared;
   std::vector<Lonely*> made;
   Server server({.address = *SocketAddress::parse("127.0.0.1", 0), .threads = 3});
@@ -534,7 +534,7 @@ TEST(Loops, HaveEachAnEndpointOfItsOwnOrAllOne) {
   EXPECT_EQ(all.size(), 3U);
 }
 
-TEST(Loops, StopTogetherWhoeverAsks) {
+TEST(Loops, StopTogetherIfSeveralThreadsCallStop) {
   Server server({.address = *SocketAddress::parse("127.0.0.1", 0), .threads = 4});
   server.add_echo_and_chat();
   ASSERT_FALSE(server.listen());
@@ -561,7 +561,7 @@ TEST(Loops, StopTogetherWhoeverAsks) {
   thread.join();
 }
 
-TEST(Loops, ThatCannotAllListenSayWhy) {
+TEST(Loops, ReportAnAddressInUse) {
   const LiveServer other;
   Server server({.address = other.address(), .threads = 2});
   EXPECT_EQ(server.listen(), std::errc::address_in_use);
@@ -569,7 +569,7 @@ TEST(Loops, ThatCannotAllListenSayWhy) {
 
 // --- Memory
 
-TEST(Budget, EndsTheSlowOneWith1013AndServesTheOthers) {
+TEST(Budget, ClosesASlowReaderWith1013AndServesTheOthers) {
   LiveServer server({.outbox_high = 1 << 30, .buffered = 1 << 20, .drain_ms = 10'000});
   RawClient slow = server.open("/echo/raw");
   RawClient quick = server.open("/echo");
@@ -598,7 +598,7 @@ TEST(Budget, EndsTheSlowOneWith1013AndServesTheOthers) {
 
 // --- Routes
 
-TEST(Routes, AreThoseThatTheApplicationAdds) {
+TEST(Routes, AreOnlyThoseThatTheApplicationAdds) {
   Obedient mine;
   Server server({.address = *SocketAddress::parse("127.0.0.1", 0)});
   server.add("/echo", mine);

@@ -45,7 +45,7 @@ TEST_F(SessionTableTest, FindsASessionByItsToken) {
   EXPECT_EQ(table.size(), 2U);
 }
 
-TEST_F(SessionTableTest, GivesIdsOfEightHexDigitsInTheOrderOfArrival) {
+TEST_F(SessionTableTest, AssignsIncreasingIdsOfEightHexDigits) {
   EXPECT_EQ(table.find(put())->id().text(), "00000001");
   const auto second = put();
   EXPECT_EQ(table.find(second)->id().text(), "00000002");
@@ -54,7 +54,7 @@ TEST_F(SessionTableTest, GivesIdsOfEightHexDigitsInTheOrderOfArrival) {
   EXPECT_EQ(SessionId(0xDEADBEEF).text(), "deadbeef");
 }
 
-TEST_F(SessionTableTest, UsesASlotAgainAndTellsItsTenantsApart) {
+TEST_F(SessionTableTest, ReusesASlotWithANewGeneration) {
   const auto gone = put();
   table.erase(gone);
   const auto next = put();
@@ -66,7 +66,7 @@ TEST_F(SessionTableTest, UsesASlotAgainAndTellsItsTenantsApart) {
   EXPECT_EQ(table.size(), 1U) << "a stale token erases no session";
 }
 
-TEST_F(SessionTableTest, FindsNothingForATokenThatItNeverGave) {
+TEST_F(SessionTableTest, FindsNoSessionForAnUnknownToken) {
   EXPECT_EQ(table.find({0, 0}), nullptr);
   const auto only = put();
   EXPECT_EQ(table.find({only.slot, only.generation + 1}), nullptr);
@@ -74,7 +74,7 @@ TEST_F(SessionTableTest, FindsNothingForATokenThatItNeverGave) {
   EXPECT_EQ(table.find({UINT32_MAX, UINT32_MAX}), nullptr);
 }
 
-TEST_F(SessionTableTest, KeepsAllInOneDenseArrayWhoeverLeaves) {
+TEST_F(SessionTableTest, KeepsAllSessionsInOneDenseArray) {
   std::vector<EventLoop::Token> tokens;
   for (int i = 0; i < 50; ++i)
     tokens.push_back(put());
@@ -95,7 +95,7 @@ TEST_F(SessionTableTest, KeepsAllInOneDenseArrayWhoeverLeaves) {
   }
 }
 
-TEST_F(SessionTableTest, GivesNoIdThatTheTableOfAnotherLoopGives) {
+TEST_F(SessionTableTest, AssignsIdsThatDifferFromThoseOfOtherLoops) {
   SessionTable third(3, 4);  // the third of four loops
   const auto put_in_third = [&] {
     std::array<int, 2> ends{};
@@ -110,7 +110,7 @@ TEST_F(SessionTableTest, GivesNoIdThatTheTableOfAnotherLoopGives) {
   EXPECT_EQ(put_in_third(), 11U);
 }
 
-TEST_F(SessionTableTest, StartsAgainWithTheSameNumbersWhenTheyAreSpent) {
+TEST_F(SessionTableTest, RestartsTheIdsAfterAnOverflow) {
   // With such a stride the numbers overflow soon.
   constexpr std::uint32_t kStride = 1'500'000'000;
   SessionTable numbers(7, kStride);

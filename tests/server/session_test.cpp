@@ -45,7 +45,7 @@ RawClient overfull(LiveServer& server) {
   return client;
 }
 
-TEST(Held, InputWaitsWhateverIsFlushedMeanwhile) {
+TEST(HeldSession, DeliversNoInputAfterItsOutputIsFlushed) {
   LiveServer server({.outbox_high = 100'000, .outbox_low = 50'000});
   RawClient client = server.open();
   client.send(client_frame(kTextFrame, "remember"));
@@ -63,7 +63,7 @@ TEST(Held, InputWaitsWhateverIsFlushedMeanwhile) {
   EXPECT_EQ(lines.back(), "message later");
 }
 
-TEST(Held, SessionThatIsClosedReadsThePeersClose) {
+TEST(HeldSession, ReadsThePeersCloseAfterItsOwn) {
   LiveServer server({.close_ms = kLong});
   RawClient client = server.open();
   client.send(client_frame(kTextFrame, "hold and close"));
@@ -77,7 +77,7 @@ TEST(Held, SessionThatIsClosedReadsThePeersClose) {
   EXPECT_EQ(server.endpoint.diary.lines(3).back(), "closed 1000");
 }
 
-TEST(Held, SessionWhoseClientResetsEndsWithAnError) {
+TEST(HeldSession, EndsWithAnErrorIfTheClientResets) {
   LiveServer server;
   RawClient client = server.open();
   client.send(client_frame(kTextFrame, "hold"));
@@ -86,7 +86,7 @@ TEST(Held, SessionWhoseClientResetsEndsWithAnError) {
   EXPECT_EQ(server.endpoint.diary.lines(3).back(), "closed 1006 error");
 }
 
-TEST(Flushing, GoesOnAfterThePeersFin) {
+TEST(Flushing, ContinuesAfterThePeersFin) {
   LiveServer server({.drain_ms = kLong, .write_ms = kLong});
   RawClient client = overfull(server);
   client.finish_writing();
@@ -96,7 +96,7 @@ TEST(Flushing, GoesOnAfterThePeersFin) {
   EXPECT_EQ(server.endpoint.diary.lines(4).back(), "closed 1006");
 }
 
-TEST(Flushing, GoesOnIfTheFinComesAfterTheClose) {
+TEST(Flushing, ContinuesIfAFinFollowsTheClose) {
   LiveServer server({.outbox_high = 2 * Obedient::kPassedOn, .drain_ms = kLong, .write_ms = kLong});
   RawClient client = overfull(server);
   client.send(client_frame(kCloseFrame, "\x03\xE8"));
@@ -110,7 +110,7 @@ TEST(Flushing, GoesOnIfTheFinComesAfterTheClose) {
 }
 
 // [6455-10.4-SLOW] Each message has its own window: time spent on earlier messages does not count.
-TEST(Message, OfManyThatEachComeInTwoReadsIsInTime) {
+TEST(ReadTimeout, RestartsForEachMessageSplitAcrossReads) {
   LiveServer server({.outbox_low = 10'000, .read_ms = 1000});
   struct {
     std::string frame;
@@ -134,7 +134,7 @@ TEST(Message, OfManyThatEachComeInTwoReadsIsInTime) {
 }
 
 // [6455-10.4-SLOW]
-TEST(Message, GainsNoTimeByPingsBetweenItsFragments) {
+TEST(ReadTimeout, IsNotExtendedByPingsBetweenFragments) {
   LiveServer server({.outbox_low = 10'000, .close_ms = kLong, .read_ms = 600});
   RawClient client = server.open("/echo/raw");
   const std::string ping = client_frame(kPingFrame, "");
@@ -148,7 +148,7 @@ TEST(Message, GainsNoTimeByPingsBetweenItsFragments) {
   EXPECT_EQ(received, "\x88\x20") << "a Close with a reason";
 }
 
-TEST(Message, ThatFillsOneWindowAndNotTheNextIsAnswered1008) {
+TEST(ReadTimeout, ClosesWith1008IfTheSecondWindowHasTooFewBytes) {
   LiveServer server({.outbox_low = 1000, .close_ms = kLong, .read_ms = 150});
   RawClient client = server.open("/echo/raw");
   client.send(client_frame(0x01, "a"));
@@ -156,7 +156,7 @@ TEST(Message, ThatFillsOneWindowAndNotTheNextIsAnswered1008) {
   EXPECT_EQ(client.receive(4), "\x88\x20\x03\xF0");
 }
 
-TEST(StalledWrite, InASecondWindowEndsInAReset) {
+TEST(StalledWrite, ResetsTheConnectionAfterASecondWindow) {
   LiveServer server({.outbox_low = 100'000, .write_ms = 1000});
   RawClient client = overfull(server);
   EXPECT_EQ(client.receive(3'000'000).size(), 3'000'000U) << "enough for the first window";
@@ -167,7 +167,7 @@ TEST(StalledWrite, InASecondWindowEndsInAReset) {
   EXPECT_FALSE(client.has_ended_well());
 }
 
-TEST(Close, ThatIsNotReadEndsInAResetWithItsOwnDeadline) {
+TEST(CloseTimeout, ResetsTheConnectionIfThePeerDoesNotReadTheClose) {
   for (const std::size_t outbox_high : {Obedient::kPassedOn / 2, Obedient::kPassedOn * 2}) {
     SCOPED_TRACE(outbox_high);
     LiveServer server({.outbox_high = outbox_high, .close_ms = 100, .write_ms = kLong});
@@ -182,7 +182,7 @@ TEST(Close, ThatIsNotReadEndsInAResetWithItsOwnDeadline) {
   }
 }
 
-TEST(Close, IsReadAfterDataThatCameAfterOurs) {
+TEST(Session, ReadsThePeersCloseAfterDataThatFollowsOurClose) {
   LiveServer server(
       {.outbox_high = 100'000, .outbox_low = 50'000, .close_ms = kLong, .write_ms = kLong});
   RawClient client = overfull(server);
@@ -195,14 +195,14 @@ TEST(Close, IsReadAfterDataThatCameAfterOurs) {
   EXPECT_EQ(server.endpoint.diary.lines(6).back(), "closed 1000");
 }
 
-TEST(KeepAlive, PingsBeforeTheHandshakeTimeoutWouldHaveEnded) {
+TEST(KeepAlive, PingsBeforeTheHandshakeTimeoutExpires) {
   LiveServer server({.handshake_ms = kLong, .ping_ms = 50, .pong_ms = kLong});
   RawClient client = server.open();
   EXPECT_EQ(client.receive(2), "\x89\x00"s);
 }
 
 // [6455-5.5.2-PING] A client cannot send the pong before it has read the ping.
-TEST(KeepAlive, ForgivesASlowReaderWhosePingIsStillQueued) {
+TEST(KeepAlive, DoesNotResetASlowReaderWhosePingIsQueued) {
   LiveServer server({.write_ms = kLong, .ping_ms = 40, .pong_ms = 1000});
   RawClient client = overfull(server);
   std::this_thread::sleep_for(std::chrono::milliseconds(2500));  // more than two waits for a pong
@@ -216,7 +216,7 @@ TEST(KeepAlive, ForgivesASlowReaderWhosePingIsStillQueued) {
   EXPECT_TRUE(client.receive_until("echo").ends_with("echo"));
 }
 
-TEST(Chat, KeepsASilentMemberWhoseQueueIsBelowItsLimit) {
+TEST(Chat, KeepsASlowReaderWhoseQueueIsBelowTheLimit) {
   LiveServer server({.chat_queue = 64 * 1024 * 1024, .write_ms = kLong});
   RawClient silent = server.open("/chat");
   silent.receive_until("chat!");
@@ -234,7 +234,7 @@ TEST(Chat, KeepsASilentMemberWhoseQueueIsBelowItsLimit) {
 }
 
 // [7692-6.1-PLAIN] The threshold applies to the message with the prefix `Broadcast: `.
-TEST(Chat, CompressesFromItsThresholdOn) {
+TEST(Chat, CompressesOnlyMessagesOfAtLeastTheThreshold) {
   LiveServer server({}, {}, {.is_enabled = true, .threshold = 100});
   const auto join = [&] {
     RawClient client = server.open("/chat", "Sec-WebSocket-Extensions: permessage-deflate\r\n");

@@ -689,7 +689,7 @@ class Visitor final : public Peer {
   std::shared_ptr<SimulatedConnection> connection_;
 };
 
-TEST(Accept, ClosesAConnectionThatEpollCannotWatchAndForgetsIt) {
+TEST(Accept, ClosesAndUncountsAConnectionThatEpollCannotWatch) {
   World world(1);
   const Limits limits;
   ServerState shared(limits, 1);  // the second is refused if the first is still counted

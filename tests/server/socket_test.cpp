@@ -15,7 +15,7 @@
 namespace ws {
 namespace {
 
-TEST(SocketAddress, IsReadAndWrittenInNumbers) {
+TEST(SocketAddress, ParsesAndFormatsOnlyNumericAddresses) {
   const auto ipv4 = SocketAddress::parse("127.0.0.1", 8080);
   ASSERT_TRUE(ipv4.has_value());
   EXPECT_EQ(ipv4->to_string(), "127.0.0.1:8080");
@@ -31,7 +31,7 @@ TEST(SocketAddress, IsReadAndWrittenInNumbers) {
   }
 }
 
-TEST(Listening, IsSharedBySocketsThatSaySoBehindAFirstThatWasAlone) {
+TEST(ListenOn, SharesAPortOnlyWithFurtherSocketsOfTheSameServer) {
   std::error_code error;
   const Fd first = listen_on(*SocketAddress::parse("127.0.0.1", 0), error, PortSharing::kFirst);
   ASSERT_FALSE(error) << error.message();
@@ -59,7 +59,7 @@ TEST(Listening, IsSharedBySocketsThatSaySoBehindAFirstThatWasAlone) {
   }
 }
 
-TEST(Listening, IsNotSharedByOneAlone) {
+TEST(ListenOn, DoesNotShareAPortByDefault) {
   std::error_code error;
   const Fd alone = listen_on(*SocketAddress::parse("127.0.0.1", 0), error);
   const SocketAddress address = local_address(alone);
@@ -99,7 +99,7 @@ struct Connection {
   std::array<std::byte, 100> buffer{};
 };
 
-TEST(Listener, AcceptsOnBothFamiliesAndKnowsWhoCame) {
+TEST(Listener, AcceptsIpv4AndIpv6AndReportsThePeerAddress) {
   for (const std::string_view address : {"127.0.0.1", "::1"}) {
     const Connection connection(address);
     EXPECT_EQ(connection.peer.to_string(), local_address(connection.client).to_string());
@@ -111,7 +111,7 @@ TEST(Listener, AcceptsOnBothFamiliesAndKnowsWhoCame) {
   }
 }
 
-TEST(Listener, HandsDownItsOptions) {
+TEST(Listener, PassesItsSocketOptionsToAcceptedConnections) {
   const Connection connection;
   constexpr std::pair<int, int> kOptions[] = {{IPPROTO_TCP, TCP_NODELAY},
                                               {SOL_SOCKET, SO_KEEPALIVE}};
@@ -123,7 +123,7 @@ TEST(Listener, HandsDownItsOptions) {
   }
 }
 
-TEST(Listener, SaysWhyItCannotListen) {
+TEST(Listener, ReportsWhyItCannotListen) {
   const Connection connection;
   std::error_code error;
   EXPECT_FALSE(listen_on(local_address(connection.listener), error).is_open());
@@ -132,7 +132,7 @@ TEST(Listener, SaysWhyItCannotListen) {
   EXPECT_EQ(error, std::errc::address_not_available);
 }
 
-TEST(Receiving, TellsDataFromNothingFromTheEndFromALoss) {
+TEST(Receiving, DistinguishesDataWouldBlockFinAndReset) {
   Connection connection;
   EXPECT_EQ(receive(connection.accepted, connection.buffer).status(),
             IoResult::Status::kWouldBlock);
@@ -154,7 +154,7 @@ TEST(Receiving, TellsDataFromNothingFromTheEndFromALoss) {
   EXPECT_EQ(error.error(), std::errc::connection_reset);
 }
 
-TEST(Sending, GathersItsPiecesAndTellsWhatTheSocketTook) {
+TEST(Sending, WritesAllPiecesAndReportsTheNumberOfSentBytes) {
   const Connection connection;
   std::string one = "one";
   std::string two = "two";
@@ -175,7 +175,7 @@ TEST(Sending, GathersItsPiecesAndTellsWhatTheSocketTook) {
   EXPECT_EQ(result.status(), IoResult::Status::kWouldBlock);
 }
 
-TEST(Sending, ToAPeerThatIsGoneIsAnErrorAndNoSignal) {
+TEST(Sending, ReturnsAnErrorWithoutSigpipeAfterAReset) {
   Connection connection;
   make_reset_on_close(connection.client);
   connection.client.reset();
@@ -188,7 +188,7 @@ TEST(Sending, ToAPeerThatIsGoneIsAnErrorAndNoSignal) {
   EXPECT_EQ(result.error(), std::errc::broken_pipe);
 }
 
-TEST(FinishingWriting, SendsFinAndReadsOn) {
+TEST(FinishingWriting, SendsFinAndStillReceives) {
   Connection connection;
   finish_writing(connection.accepted);
   char c = 0;
@@ -198,7 +198,7 @@ TEST(FinishingWriting, SendsFinAndReadsOn) {
   EXPECT_EQ(receive(connection.accepted, connection.buffer).size(), 11U);
 }
 
-TEST(ResetOnClose, DropsWhatIsQueuedAndTellsThePeer) {
+TEST(ResetOnClose, DropsQueuedBytesAndResetsThePeer) {
   Connection connection;
   std::string much(1 << 20, 'x');
   const std::array<iovec, 1> piece = {iovec{much.data(), much.size()}};
@@ -219,7 +219,7 @@ TEST(ResetOnClose, DropsWhatIsQueuedAndTellsThePeer) {
   EXPECT_LT(received, sent);
 }
 
-TEST(Fd, HasOneOwner) {
+TEST(Fd, MovesOwnershipAndClosesOnAssignment) {
   Fd first(::dup(0));
   const int number = first.get();
   Fd second = std::move(first);

@@ -28,7 +28,7 @@ std::map<const TimerNode*, std::int64_t> run(Timers& timers, std::int64_t now, s
   return fired;
 }
 
-TEST(Timers, FireInTheirOwnMillisecondOnEveryWheel) {
+TEST(Timers, FireInTheExactMillisecondOnEveryWheel) {
   // Within a slot, at the edges of each wheel, and beyond the last.
   constexpr std::int64_t kDelays[] = {
       1,      2,       63,      64,      65,         100,        4095,       4096,       4097,
@@ -71,7 +71,7 @@ TEST(Timers, FireOnceWhenTheClockHasJumped) {
   EXPECT_EQ(timers.wait_ms(kStart + 1'000'000), -1) << "no timer is left";
 }
 
-TEST(Timers, ThatAreCancelledDoNotFireNorWakeAnyone) {
+TEST(Timers, DoNotFireOrWakeTheLoopWhenCancelled) {
   Timers timers(kStart);
   Node node;
   timers.set(node, kStart + 100);
@@ -82,7 +82,7 @@ TEST(Timers, ThatAreCancelledDoNotFireNorWakeAnyone) {
   EXPECT_TRUE(run(timers, kStart, kStart + 1000).empty());
 }
 
-TEST(Timers, ThatAreSetAgainFireAtTheNewTimeAlone) {
+TEST(Timers, FireOnlyAtTheNewTimeWhenSetAgain) {
   Timers timers(kStart);
   Node later;
   Node earlier;
@@ -96,7 +96,7 @@ TEST(Timers, ThatAreSetAgainFireAtTheNewTimeAlone) {
   EXPECT_EQ(fired.at(&earlier), kStart + 10);
 }
 
-TEST(Timers, MayBeSetAndCancelledWhileOthersFire) {
+TEST(Timers, CanBeSetAndCancelledWhileOthersFire) {
   Timers timers(kStart);
   Node first;
   Node second;
@@ -113,7 +113,7 @@ TEST(Timers, MayBeSetAndCancelledWhileOthersFire) {
   EXPECT_EQ(run(timers, kStart + 5, kStart + 100).at(&again), kStart + 6);
 }
 
-TEST(Timers, ThatAreSetForThePastWhileOthersFireAreDueAtOnce) {
+TEST(Timers, FireImmediatelyWhenSetForThePastWhileOthersFire) {
   Timers timers(kStart);
   Node first;
   Node late;
@@ -128,7 +128,7 @@ TEST(Timers, ThatAreSetForThePastWhileOthersFireAreDueAtOnce) {
   EXPECT_EQ(timers.wait_ms(kStart + 5), -1);
 }
 
-TEST(Timers, WakeTheirLoopAtMostOnceAWheel) {
+TEST(Timers, WakeTheirLoopAtMostOncePerWheel) {
   // 59,999 ms are on the third wheel; 10 hours are more than two revolutions of the last wheel.
   const struct {
     std::int64_t delay;
@@ -148,7 +148,7 @@ TEST(Timers, WakeTheirLoopAtMostOnceAWheel) {
   }
 }
 
-TEST(Timers, AgreeWithASortedListWhateverIsAskedOfThem) {
+TEST(Timers, FireLikeASortedListForRandomOperations) {
   std::mt19937 random(6455);
   const auto below = [&](std::int64_t limit) {
     return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(limit));

@@ -100,7 +100,7 @@ void send(WireLog& wire, std::uint32_t session, std::initializer_list<std::strin
   wire.sent(session, std::span(vectors).first(pieces.size()), size);
 }
 
-TEST(WireLog, LogsWhatTheSocketReallyTook) {
+TEST(WireLog, LogsOnlyBytesThatWereSent) {
   LoggedLines logged;
   WireLog wire(false);
   wire.opened(10, kClient, kServer);
@@ -125,7 +125,7 @@ TEST(WireLog, LogsWhatTheSocketReallyTook) {
                 kUp + "Seq=54 Len=3 WebSocket, header cut"}));
 }
 
-TEST(WireLog, TellsAResetOfOursFromOneOfThePeersAndFromOtherErrors) {
+TEST(WireLog, DistinguishesOurResetFromThePeersResetAndOtherErrors) {
   LoggedLines logged;
   WireLog wire(false);
   wire.opened(10, kClient, kServer);
@@ -143,7 +143,7 @@ TEST(WireLog, TellsAResetOfOursFromOneOfThePeersAndFromOtherErrors) {
                                       kUp + "lost: Broken pipe"}));
 }
 
-TEST(WireLog, EndsAllSessionsWithTheServer) {
+TEST(WireLog, LogsPartialFramesOfAllSessionsWhenTheServerStops) {
   LoggedLines logged;
   WireLog wire(false);
   wire.opened(10, kClient, kServer);
@@ -155,7 +155,7 @@ TEST(WireLog, EndsAllSessionsWithTheServer) {
                                       kDown + "Seq=37 Len=1 WebSocket, header cut"}));
 }
 
-TEST(WireLog, TakesNoFramesBehindAnUpgradeThatWasRefused) {
+TEST(WireLog, ParsesNoFramesAfterARefusedUpgrade) {
   LoggedLines logged;
   WireLog wire(false);
   wire.opened(10, kClient, kServer);
@@ -189,7 +189,7 @@ TEST(WireLog, ShowsARequestAfterARefusedUpgrade) {
   EXPECT_EQ(lines[4], kUp + "Seq=54 Len=31 GET /next HTTP/1.1");
 }
 
-TEST(WireLog, CountsWhatOneCallBringsTooManyOf) {
+TEST(WireLog, CountsTheItemsOverTheLimitOfOneCall) {
   for (const bool has_hex : {false, true}) {
     LoggedLines logged;
     WireLog wire(has_hex);
@@ -214,7 +214,7 @@ TEST(WireLog, CountsWhatOneCallBringsTooManyOf) {
   }
 }
 
-TEST(WireLog, HoldsLittleOfASessionAndNothingOfItsHeads) {
+TEST(WireLog, UsesLittleMemoryPerSessionAndFreesItsHeads) {
   const Bytes field = "A: " + Bytes(8'000, 'x') + "\r\n";
   const Bytes request = "GET / HTTP/1.1\r\n" + field + field + field;
   const Bytes rest = "Upgrade: websocket\r\nHost: a\r\n\r\n";
@@ -243,7 +243,7 @@ TEST(WireLog, HoldsLittleOfASessionAndNothingOfItsHeads) {
   EXPECT_EQ(bytes_held, before);
 }
 
-TEST(WireLog, LogsTheBytesBelowIfAskedTo) {
+TEST(WireLog, LogsTheBytesBelowEachLineIfEnabled) {
   LoggedLines logged;
   WireLog wire(true);
   wire.opened(10, kClient, kServer);
@@ -254,7 +254,7 @@ TEST(WireLog, LogsTheBytesBelowIfAskedTo) {
   EXPECT_EQ(lines[4], "wire 0000000a   0000  8a                       1... .... = Fin: True");
 }
 
-TEST(WireLog, GivesUpASessionForWhichThereIsNoMemoryAndGoesOnWithTheOthers) {
+TEST(WireLog, StopsLoggingOnlyTheSessionThatRunsOutOfMemory) {
   int given_up = 0;
   bool was_enough = false;
   for (long allocations = 0; !was_enough && !HasFailure(); ++allocations) {

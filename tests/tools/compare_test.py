@@ -102,7 +102,7 @@ def cells(report, title, work):
 ECHO = "64 connections, 1 outstanding, 20 B"
 
 
-def test_a_ratio_is_that_of_a_round_and_the_median_that_of_ratios(pretended):
+def test_compare_reports_the_median_of_the_ratios_of_the_rounds(pretended):
     # The first time of each is the uncounted round. The medians of the times, 20 and 30, have a different ratio.
     run = pretended("--base", "slow", "--rounds", "3", "--works", "echo-20", slow="9,10,20,40", fast="9,80,10,30")
     assert run.returncode == 0, run.stderr
@@ -111,7 +111,7 @@ def test_a_ratio_is_that_of_a_round_and_the_median_that_of_ratios(pretended):
     assert cells(run.stdout, "Messages a second", ECHO) == {"slow": "50.0", "fast": "33.3"}
 
 
-def test_a_round_without_a_cost_is_left_out():
+def test_ratios_ignore_rounds_in_which_a_cost_is_zero():
     rounds = report.Rounds("a")
     for server, times in {"a": (1, 0, 2, 2), "b": (3, 3, 0, 5)}.items():
         for number, time in enumerate(times):
@@ -119,7 +119,7 @@ def test_a_round_without_a_cost_is_left_out():
     assert rounds.ratios("w", "b") == [3, 2.5]
 
 
-def test_a_server_is_run_in_once_a_mode(pretended, tmp_path):
+def test_a_server_gets_its_run_in_once_per_load_mode(pretended, tmp_path):
     server, failures = str(tmp_path / "bin" / "server"), []
     kinds = [servers.Kind("a", [server, "1"]), servers.Kind("b", [server, "2"], run_in=5)]
     with turns.Turns(kinds, "a", tmp_path / "bin" / "wsload", failures) as taken:
@@ -130,7 +130,7 @@ def test_a_server_is_run_in_once_a_mode(pretended, tmp_path):
     assert [re.search(r" --duration (\d)0*m?s", call)[1] for call in pretended.calls()] == list("15111" "1111" "15111")
 
 
-def test_servers_take_turns_and_are_asked_for_the_work(pretended):
+def test_compare_alternates_the_servers_and_passes_the_work_to_the_load(pretended):
     run = pretended("--base", "a", "--rounds", "2", "--duration", "500ms", "--works", "pipelined-1k,chat-1x*",
                     a="1", b="2")
     assert run.returncode == 0, run.stderr
@@ -144,7 +144,7 @@ def test_servers_take_turns_and_are_asked_for_the_work(pretended):
                         r"--warm-up 300ms --json --prefix  --server-pid \d+", calls[-1])
 
 
-def test_a_server_that_dies_is_named_and_the_others_go_on(pretended):
+def test_compare_names_a_server_that_dies_and_measures_the_others(pretended):
     run = pretended("--base", "a", "--rounds", "1", "--works", "echo-20,echo-1k", a="1", mortal="die", b="2")
     assert run.returncode == 1
     assert "compare: mortal died at echo-20, by SIGKILL" in run.stderr.splitlines()
@@ -152,7 +152,7 @@ def test_a_server_that_dies_is_named_and_the_others_go_on(pretended):
     assert cells(run.stdout, "CPU time a message ÷ a", ECHO) == {"mortal": "–", "b": "2.00 (2.00–2.00)"}
 
 
-def test_no_server_outlives_the_tool(tmp_path, pretended):
+def test_compare_ends_its_servers_if_it_is_terminated(tmp_path, pretended):
     command = [ROOT / "tools" / "bench", "compare", "--build", tmp_path, "--servers", "raw_tcp", "--works", "echo-20",
                "--base", "a", "--peer", f"a={shlex.quote(str(tmp_path / 'bin' / 'server'))} stay"]
     tool = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -171,7 +171,7 @@ def test_no_server_outlives_the_tool(tmp_path, pretended):
         os.kill(server, signal.SIGKILL)
 
 
-def test_without_the_base_there_is_nothing_to_compare(pretended):
+def test_compare_stops_if_the_base_server_dies(pretended):
     run = pretended("--base", "mortal", "--rounds", "2", "--works", "echo-20,echo-1k", mortal="die", b="2")
     assert run.returncode == 1
     assert run.stderr.splitlines()[-2:] == ["compare: mortal died at echo-20, by SIGKILL",
@@ -179,14 +179,14 @@ def test_without_the_base_there_is_nothing_to_compare(pretended):
     assert len(pretended.calls()) == 1
 
 
-def test_a_load_that_fails_is_told_of_each_work(pretended):
+def test_compare_reports_a_failed_load_for_each_work(pretended):
     run = pretended("--base", "a", "--rounds", "1", "--works", "echo-20,connect", a="1", b="refuse")
     assert run.returncode == 1
     assert [line for line in run.stderr.splitlines() if "wrong" in line] == [
         f"compare: b at {work}: wsload: connection 1: it went wrong" for work in ("echo-20", "connect")]
 
 
-def test_a_server_that_does_not_start_is_named(pretended):
+def test_compare_names_a_server_that_does_not_start(pretended):
     run = compare("--build", BUILD, "--servers", "wsd", "--rounds", "1", "--duration", "50ms", "--works", "echo-20",
                   "--peer", "none=/bin/false", "--peer", "nowhere=/no/such/program")
     assert run.returncode == 1
@@ -194,7 +194,7 @@ def test_a_server_that_does_not_start_is_named(pretended):
     assert re.search(r"^compare: none ended: taskset -c \d+ /bin/false \d+$", run.stderr, re.MULTILINE)
 
 
-def test_what_is_missing_is_told(pretended):
+def test_compare_reports_a_server_whose_program_is_missing(pretended):
     run = pretended("--base", "a", "--rounds", "1", "--works", "echo-20", a="1")
     assert re.search(r"compare: raw_tcp is left out: there is no \S+/bench/raw_tcp; --install gets", run.stderr)
 
@@ -212,14 +212,14 @@ def test_what_is_missing_is_told(pretended):
     (["--base", "nobody"], "there is no server nobody"),
     (["--peer", "wsd=/bin/true"], "two servers have the name wsd"),
 ])
-def test_options_that_mean_nothing_are_refused(options, complaint):
+def test_compare_refuses_invalid_options(options, complaint):
     run = compare("--build", BUILD, *options)
     assert run.returncode != 0
     assert run.stdout == ""
     assert complaint in run.stderr
 
 
-def test_table_and_plot_are_written(pretended, tmp_path):
+def test_compare_writes_a_table_and_a_plot(pretended, tmp_path):
     run = pretended("--base", "a", "--rounds", "2", "--works", "echo-20", "--write", tmp_path, a="1", b="3")
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "speed-table.md").read_text() == "# Speed, measured\n\n" + run.stdout
@@ -232,7 +232,7 @@ def test_table_and_plot_are_written(pretended, tmp_path):
 
 # --- latency
 
-def test_latency_is_measured_at_a_share_of_what_the_slowest_can(pretended):
+def test_latency_is_measured_at_80_percent_of_the_rate_of_the_slowest_server(pretended):
     """Three closed rounds, whose medians are 1000 / 8 and 1000 / 5 a second, then two at 80 % of the lower."""
     run = pretended("--base", "a", "--rounds", "0", "--latency", "2", "--works", "echo-20,connect",
                     a="9,8,8,8,9,20,21", b="9,5,5,4,9,19,22")
@@ -261,7 +261,7 @@ def latencies(**rounds):
     return found
 
 
-def test_p99_is_judged_by_the_spread_of_the_best_peer():
+def test_p99_verdict_uses_the_spread_of_the_best_peer():
     best, other = [done(8), done(10), done(14)], [done(11), done(11), done(90)]
     raw = [done(1), done(1), done(1)]  # no peer
     assert latencies(wsd=[done(2), done(14), done(60)], best=best, other=other, raw=raw).verdict("w") == (
@@ -273,7 +273,7 @@ def test_p99_is_judged_by_the_spread_of_the_best_peer():
     assert latencies(wsd=best, raw=raw).verdict("w") == "There is nothing to compare."
 
 
-def test_a_figure_that_is_the_loads_own_is_remarked_on():
+def test_remarks_name_figures_that_wsload_distorted():
     found = latencies(wsd=[done(10, late=4.9), done(10, late=4.9)],
                       best=[done(10, late=5), done(10, was_bottleneck=True), done(10, late=6)],
                       other=[done(10, unanswered=1), done(10)])
@@ -284,7 +284,7 @@ def test_a_figure_that_is_the_loads_own_is_remarked_on():
     assert found.verdict("w").endswith(" That is in doubt: see the remarks.")
 
 
-def test_the_offered_rate_is_the_slowest_ones():
+def test_the_offered_rate_is_80_percent_of_the_lowest_median_rate():
     found = latency.Latencies("wsd", {"peer"})
     assert found.offered("w") is None
     for server, speeds in {"wsd": (900, 1000, 5000), "peer": (1, 500, 600)}.items():
@@ -294,7 +294,7 @@ def test_the_offered_rate_is_the_slowest_ones():
     assert found.answering("w") == {"wsd", "peer"}
 
 
-def test_a_server_that_died_is_offered_nothing(pretended):
+def test_latency_is_not_measured_for_a_server_that_died(pretended):
     run = pretended("--base", "a", "--rounds", "0", "--latency", "1", "--works", "echo-20", a="1", mortal="die", b="2")
     assert run.returncode == 1
     assert [line for line in run.stderr.splitlines() if "mortal" in line] == [
@@ -302,7 +302,7 @@ def test_a_server_that_died_is_offered_nothing(pretended):
     assert cells(run.stdout, f"Latency, µs: {ECHO}, 400 messages a second offered", "b")["p99"] == "2.00 (2.00–2.00)"
 
 
-def test_a_busy_load_makes_messages_a_second_a_bound(pretended):
+def test_messages_a_second_are_a_lower_bound_if_the_load_was_the_bottleneck(pretended):
     """The load reports that it was the bottleneck if its time is 7."""
     run = pretended("--base", "a", "--rounds", "3", "--works", "echo-20", a="1,7,4,7", b="1,7,2,2")
     assert cells(run.stdout, "Messages a second", ECHO) == {"a": "≥ 143", "b": "500"}
@@ -310,7 +310,7 @@ def test_a_busy_load_makes_messages_a_second_a_bound(pretended):
 
 # --- two loops
 
-def test_two_loops_are_two_loads_on_one_server(pretended):
+def test_two_loops_are_measured_with_two_loads_on_one_server(pretended):
     """Each load reports 1000 / 4 messages a second, and 40 µs of CPU time for 10 messages."""
     run = pretended("--base", "a", "--rounds", "0", "--two-loops", "2", "--works", "echo-20", a="4")
     if len(os.sched_getaffinity(0)) == 1:
@@ -324,14 +324,14 @@ def test_two_loops_are_two_loads_on_one_server(pretended):
     assert [ports[i + 1] == ports[i + 2] for i in (0, 3, 6)] == [True, True, True]
 
 
-def test_two_loops_are_asked_of_the_server_by_its_options():
+def test_with_loops_adds_threads_and_affinity_to_the_command():
     kind = servers.Kind("wsd", ["wsd", "--port"])
     two = two_loops.with_loops(kind, 2)
     assert two.name == "wsd --threads 2 --affinity"
     assert two.command == ["wsd", "--threads", "2", "--affinity", "--port"]
 
 
-def test_what_two_loads_saw_of_one_server_is_put_together():
+def test_together_adds_the_messages_of_two_loads_and_averages_the_cpu_time():
     """Each load reports the CPU time of the whole server, but only its own messages."""
     loads = [{"messages": messages, "messages_per_second": speed,
               "server": {"user_seconds": user, "system_seconds": 0.5}}
@@ -340,7 +340,7 @@ def test_what_two_loads_saw_of_one_server_is_put_together():
 
 
 @pytest.mark.parametrize("speed, cpu, verdict", [(160, 11, "yes"), (159, 11, "no"), (160, 11.1, "no")])
-def test_two_loops_are_judged(speed, cpu, verdict):
+def test_two_loops_verdict_depends_on_speed_and_cpu_time(speed, cpu, verdict):
     loops = two_loops.TwoLoops()
     loops.add("w", two_loops.Outcome(100, 10), two_loops.Outcome(speed, cpu))
     assert loops.verdict("w") == verdict
@@ -367,7 +367,7 @@ async def sent_at(work):
 
 @pytest.mark.parametrize("name", ["echo", "pipelined"])
 @pytest.mark.parametrize("bytes_said, size", [("20", 20), ("1k", 1024)])
-def test_works_of_text_say_what_they_claim(name, bytes_said, size):
+def test_works_with_text_send_the_named_alphabet_and_size(name, bytes_said, size):
     named = {work.name: work for work in works.all_works()}
     ideographs = re.compile(f"[\u4e00-\u9fff]{{{size // 3}}}[!-~]{{{size % 3}}}")
     for text, is_right in (("ascii", str.isascii), ("chinese", ideographs.fullmatch)):
@@ -376,7 +376,7 @@ def test_works_of_text_say_what_they_claim(name, bytes_said, size):
         assert all(len(text.encode()) == size and is_right(text) for text in texts)
 
 
-def test_a_server_is_asked_whether_it_judges_text():
+def test_compare_detects_that_wsd_validates_utf8():
     (wsd,) = (kind for kind in servers.known(BUILD) if kind.name == "wsd")
     server = servers.Server(wsd)
     try:
@@ -392,7 +392,7 @@ def test_a_server_is_asked_whether_it_judges_text():
     (b"HTTP/1.1 404 No\r\n\r\n", None),
     (b"", None),
 ])
-def test_what_a_server_answers_shows_whether_it_judges_text(answer, judges):
+def test_the_answer_to_invalid_utf8_shows_whether_a_server_validates_text(answer, judges):
     def serve_once(listener):
         connection = listener.accept()[0]
         with connection:
@@ -407,11 +407,11 @@ def test_what_a_server_answers_shows_whether_it_judges_text(answer, judges):
         assert servers.judges_text(server) is judges
 
 
-def test_a_slope_leaves_out_what_every_run_has():
+def test_slope_ignores_the_constant_cost_of_every_run():
     assert steady.slope((1_000 + 7 * 10, 1_000 + 7 * 30), (10, 30)) == 7
 
 
-def test_counts_are_read(tmp_path):
+def test_steady_reads_the_totals_of_callgrind_and_strace(tmp_path):
     file = tmp_path / "counted"
     file.write_text("version: 1\nevents: Ir\nfn=(1)\n0 5\nsummary: 12345\ntotals: 12345\n")
     assert steady.read_callgrind(file) == 12345
@@ -425,19 +425,19 @@ def test_counts_are_read(tmp_path):
     assert steady.read_strace(file) is None
 
 
-def test_system_calls_of_wsd_are_counted():
+def test_steady_counts_between_two_and_three_system_calls_per_echo():
     """With one message outstanding: a recv, a send, and a share of an epoll_wait."""
     (wsd,) = (kind for kind in servers.known(BUILD) if kind.name == "wsd")
     work = works.Work("few", "few", "echo", ("-c", "16"), 800)
     assert 2 < steady.count("system calls", wsd, work, BUILD / "bin" / "wsload") < 3
 
 
-def test_numbers_have_three_digits():
+def test_numbers_have_three_significant_digits():
     assert [report.significant(number) for number in (0, 0.01234, 1.234, 12.34, 123.4, 1234567.8)] == [
         "0", "0.0123", "1.23", "12.3", "123", "1,234,568"]
 
 
-def test_the_real_ones():
+def test_compare_measures_wsd_against_itself():
     """Compares wsd with itself as a peer."""
     again = f"again={BUILD / 'bin' / 'wsd'} --log-level off --port"
     run = compare("--build", BUILD, "--servers", "wsd", "--peer", again, "--rounds", "1", "--duration", "200ms",

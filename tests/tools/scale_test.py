@@ -46,7 +46,7 @@ def command(pid):
         return ""
 
 
-def test_both_parts_count_all_answers_and_a_peer_is_a_server_like_any_other():
+def test_scale_counts_all_answers_of_wsd_and_of_a_peer_in_both_parts():
     run = scale(*FEW, "--json", "--peer", f"again={BUILD / 'bin' / 'wsd'} --log-level off --port")
     assert run.returncode == 0, run.stderr
     results = json.loads(run.stdout)
@@ -60,7 +60,7 @@ def test_both_parts_count_all_answers_and_a_peer_is_a_server_like_any_other():
         assert one["deliveries"] == 200 * 29
 
 
-def test_the_sockets_of_both_ends_are_counted():
+def test_scale_counts_the_sockets_of_both_ends():
     """Counts the sockets of the whole system. Other tests may open and close some meanwhile: hence three tries."""
     tries = []
     while not tries or (len(tries) < 3 and tries[-1] != pytest.approx(602, abs=100)):
@@ -70,7 +70,7 @@ def test_the_sockets_of_both_ends_are_counted():
     assert tries[-1] == pytest.approx(602, abs=100), tries
 
 
-def test_the_report_has_a_row_for_each_server():
+def test_scale_report_has_a_row_for_each_server():
     run = scale(*FEW)
     assert run.returncode == 0, run.stderr
     row = r"^\| wsd \| -?\d+ \| [\d,]+ \| [\d,]+ \| [\d,]+ \(\d+\.\d %\) \| [\d,]+ \|$"
@@ -78,7 +78,7 @@ def test_the_report_has_a_row_for_each_server():
     assert re.search(r"^open, and answered a ping +301 of 301, 3 servers; ", run.stdout, re.MULTILINE)
 
 
-def test_a_server_that_fails_is_named_and_the_others_go_on(tmp_path):
+def test_scale_names_a_server_that_fails_and_measures_the_others(tmp_path):
     program = tmp_path / "silent"
     program.write_text(SILENT)
     program.chmod(0o755)
@@ -90,7 +90,7 @@ def test_a_server_that_fails_is_named_and_the_others_go_on(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_what_it_started_when_it_is_interrupted(ending):
+def test_scale_stops_its_servers_and_loads_on_a_signal(ending):
     process = subprocess.Popen([*SCALE, *FEW, "--part", "many"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 60
     while len(children(process.pid)) < 6:  # three servers, three loads
@@ -110,16 +110,16 @@ def test_it_stops_what_it_started_when_it_is_interrupted(ending):
     ({"tracked": 65_536}, "connections that netfilter can still track: 65,536, and 100,000 are needed; sysctl -w "),
     ({"memory": 1 << 30}, "bytes of memory that are available: 1,073,741,824, and 1,228,800,000 are needed; fewer"),
 ])
-def test_a_limit_that_is_too_low_is_said_with_what_to_change(found, line):
+def test_scale_names_a_limit_that_is_too_low_and_how_to_raise_it(found, line):
     (said,) = measure.lacking(found, 100_000, 10)
     assert said.startswith(line)
 
 
-def test_limits_that_suffice_or_are_not_there_are_not_mentioned():
+def test_scale_does_not_mention_limits_that_suffice_or_are_unknown():
     assert measure.lacking({"descriptors": 10_200, "backlog": 128}, 100_000, 10) == []
 
 
-def test_what_a_machine_does_not_allow_ends_the_run_before_it_begins():
+def test_scale_exits_with_2_before_the_run_if_a_limit_is_too_low():
     run = scale("--part", "many", "--connections", "100000", "--processes", "1", "--members", "20")
     most = measure.limits()["descriptors"]
     if most >= 100_220:  # this machine allows them
@@ -135,14 +135,14 @@ def test_what_a_machine_does_not_allow_ends_the_run_before_it_begins():
     (["--peer", "apache"], "--peer takes 'name=COMMAND'"),
     (["--part", "speed"], "invalid choice: 'speed'"),
 ])
-def test_options_that_mean_nothing_are_refused(options, complaint):
+def test_scale_refuses_invalid_options(options, complaint):
     run = scale(*options)
     assert run.returncode != 0
     assert run.stdout == ""
     assert complaint in run.stderr
 
 
-def test_slabs_leave_out_what_a_monitor_of_proc_makes():
+def test_slabs_exclude_the_inode_cache_of_proc():
     slabinfo = ("slabinfo - version: 2.1\n# name            <active_objs> <num_objs> <objsize> ...\n"
                 "TCP                  2     10   2368   13    8 : tunables    0    0    0\n"
                 "proc_inode_cache    10    100    680   12    2 : tunables    0    0    0\n"

@@ -49,7 +49,7 @@ std::vector<std::int64_t> spread(std::size_t count, unsigned bits, std::uint64_t
   return values;
 }
 
-TEST(HistogramTest, QuantilesAreThoseOfAllValuesToOnePartInAThousand) {
+TEST(HistogramTest, QuantilesAreExactToOnePartInAThousand) {
   for (const unsigned bits : {1U, 5U, 11U, 12U, 20U, 41U}) {
     for (const std::size_t count : {1U, 2U, 99U, 100U, 101U, 20'000U}) {
       Histogram histogram;
@@ -61,7 +61,7 @@ TEST(HistogramTest, QuantilesAreThoseOfAllValuesToOnePartInAThousand) {
   }
 }
 
-TEST(HistogramTest, EveryWidthOfBucketEndsWhereTheNextBegins) {
+TEST(HistogramTest, RecordsValuesAroundEachPowerOfTwo) {
   for (unsigned bit = 0; bit < 42; ++bit) {
     for (const std::int64_t by : {-1, 0, 1}) {
       const std::int64_t value =
@@ -81,14 +81,14 @@ TEST(HistogramTest, SmallValuesAreExact) {
     EXPECT_EQ(histogram.at(static_cast<double>(value + 1) / 2048), value);
 }
 
-TEST(HistogramTest, ManyOfOneValueAreManyRecords) {
+TEST(HistogramTest, RecordsAValueSeveralTimesInOneCall) {
   Histogram histogram;
   histogram.record(5, 3);
   histogram.record(1'000'000);
   expect_like(histogram, {5, 5, 5, 1'000'000});
 }
 
-TEST(HistogramTest, TwoTogetherAreAsOneOfAll) {
+TEST(HistogramTest, AddMergesTwoHistograms) {
   std::vector<std::int64_t> values = spread(1000, 30, 1);
   const std::vector<std::int64_t> more = spread(500, 12, 2);
   Histogram one;
@@ -104,7 +104,7 @@ TEST(HistogramTest, TwoTogetherAreAsOneOfAll) {
   expect_like(one, values);
 }
 
-TEST(HistogramTest, WhatIsOutOfRangeIsRecordedAtItsEnd) {
+TEST(HistogramTest, ClampsValuesOutOfRange) {
   Histogram histogram;
   histogram.record(INT64_MIN);
   histogram.record(INT64_MAX);
@@ -113,7 +113,7 @@ TEST(HistogramTest, WhatIsOutOfRangeIsRecordedAtItsEnd) {
   EXPECT_EQ(histogram.at(1), static_cast<std::uint64_t>(Histogram::kMost));
 }
 
-TEST(HistogramTest, OfNothingAllIsZero) {
+TEST(HistogramTest, ReturnsZerosIfItIsEmpty) {
   const Histogram histogram;
   EXPECT_EQ(histogram.count(), 0U);
   EXPECT_EQ(histogram.least(), 0U);
