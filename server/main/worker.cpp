@@ -215,8 +215,8 @@ void Worker::trim_heap() {
 void Worker::on_busy_wait(EventLoop::Token token) {
   const Session* const session = table_.find(token);
   log(LogLevel::kError,
-      {"Busy wait: a handler was called a thousand times without work, ",
-       session == nullptr ? std::string_view("not that of a session") : session->id().text()});
+      {"Busy wait: a handler was called a thousand times without work; its session: ",
+       session == nullptr ? std::string_view("none") : session->id().text()});
 }
 
 // --- Accepting

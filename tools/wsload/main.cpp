@@ -232,7 +232,7 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   add_number<std::size_t>(app, "--speakers", plan.speakers, 1, 1'000'000,
                           "chat: number of connections that send");
   app.add_flag("--hears-itself", plan.hears_itself,
-               "chat: a speaker also receives its own messages");
+               "chat: the server also sends a speaker its own messages");
   app.add_option("--prefix", plan.prefix, "text that the server puts before each answer")
       ->type_name("TEXT");
   add_number<std::size_t>(

@@ -85,7 +85,7 @@ std::string meaning_of_part(const std::string& name) {
   static const std::map<std::string, std::string> kMeanings = {
       {"Seq", "the sender has sent more or fewer bytes before this row"},
       {"Ack", "the sender had received more or fewer bytes when it sent this row"},
-      {"Win", "the sender's receive buffer has another size: net.ipv4.tcp_rmem"},
+      {"Win", "the sender's receive buffer has another size (net.ipv4.tcp_rmem)"},
       {"Len", "the row carries more or fewer bytes"},
       {"MSS", "the interface has another MTU: the loopback's is 65536"},
       {"WS", "the window scale follows the machine's own net.ipv4.tcp_rmem"},
@@ -261,12 +261,12 @@ void compare_clock(const std::vector<DocumentRow>& document,
   };
   check_delay([](const Row& row) { return row.protocol == "HTTP"; }, waits.least_before_handshake,
               waits.most_before_handshake,
-              "if it is sooner, the kernel treats the socket as interactive and sends the ACK of "
-              "row 9 with row 10");
+              "if the answer is sooner, the kernel treats the socket as interactive and does not send "
+              "the ACK of row 9 on its own, but in row 10");
   check_delay(
       [](const Row& row) { return row.protocol == "WebSocket"; }, waits.least_before_echo,
       waits.most_before_echo,
-      "if it is later than 40 ms, the kernel acknowledges the Close in a packet of its own");
+      "if the answer is later than 40 ms, the kernel acknowledges the Close in a packet of its own");
 }
 
 }  // namespace
@@ -334,9 +334,9 @@ CheckResult check(std::vector<DocumentRow> document, const std::vector<CheckedRo
          {"source", wanted.source, found.source, "it was sent by another host"},
          {"destination", wanted.destination, found.destination, "it was sent to another host"},
          {"protocol", wanted.protocol, found.protocol,
-          "it carries another protocol, or the message ends in another row"},
+          "the packet carries another protocol, or its message ends in another packet"},
          {"length", wanted.length, std::to_string(found.length),
-          "it carries more or fewer bytes; 66 of them are the headers of Ethernet, IPv4 and TCP"}}};
+          "the packet has more or fewer bytes; 66 of them are the headers of Ethernet, IPv4 and TCP"}}};
     for (const Column& column : columns) {
       if (column.documented == column.captured)
         continue;

@@ -91,8 +91,8 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
       ->needs(frames);
   const auto json = app.add_flag("--json", options.is_json, "print one JSON object per line");
   const auto check = app.add_option("--check", options.document,
-                                    "compare the rows with a documented trace: which column of\n"
-                                    "which row differs, and what that means");
+                                    "compare the rows with a documented trace; print which column of\n"
+                                    "which row differs, and what the difference means");
   check->type_name("TABLE")->excludes(frames)->excludes(json);
   app.add_flag("--allow-piggyback", options.may_piggyback,
                "with --check: accept a capture without the bare ACK if the next packet carries it")
