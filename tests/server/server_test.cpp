@@ -460,19 +460,22 @@ TEST(KeepAlive, PingsOnTimeAfterWaitsWithLongerTimeouts) {
 
 // [6455-7.3-STOP]
 TEST(Stopping, SendsCloseAndRefusesNewConnectionsUntilAllSessionsEnd) {
-  LiveServer server;
+  LiveServer server({.drain_ms = 60'000});
   RawClient client = server.open();
   server.stop();
   EXPECT_EQ(client.receive(26), "\x88\x18\x03\xE9the server is stopping");
-  for (const std::string_view path : {"/test", "/healthz", "/"}) {
+  const auto expect_503 = [&](std::string_view path) {
     RawClient newcomer = server.connect();
     newcomer.send(upgrade_request(path));
     EXPECT_TRUE(newcomer.receive_all().starts_with("HTTP/1.1 503 ")) << path;
-  }
+  };
+  for (const std::string_view path : {"/test", "/healthz", "/"})
+    expect_503(path);
   EXPECT_EQ(server.exit_status, -1) << "the server still runs";
   client.send(client_frame(kCloseFrame, "\x03\xE9"));
   EXPECT_EQ(client.receive_all(), "");
   EXPECT_TRUE(client.has_ended_well());
+  expect_503("/healthz");  // the client has not sent its FIN
   client.close();
   server.stop_and_wait();
   EXPECT_EQ(server.exit_status, 0);
