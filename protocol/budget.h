@@ -1,5 +1,5 @@
-// Limits the memory that sessions hold. Memory is charged to a budget before it is allocated, and given back when it is
-// freed. RFC 6455 §10.4
+// Limits the memory that sessions hold. Memory is charged to a budget before it is allocated, and the charge is given
+// back when the memory is freed. RFC 6455 §10.4
 #pragma once
 
 #include <atomic>
@@ -9,9 +9,9 @@
 
 namespace ws {
 
-/// Counts the bytes that the sessions hold, and enforces a limit. No other class of protocol/ is used by several
-/// threads at once. Relaxed ordering is enough, since no other data depends on the counter. A message that is received
-/// in one read and sent in one write is not charged.
+/// Counts the bytes that the sessions hold, and enforces a limit. This is the only class in protocol/ that several
+/// threads may use at once. Relaxed ordering is enough, since no other data depends on the counter. A message that is
+/// received in one read and sent in one write is not charged.
 class Budget {
  public:
   /// `limit` is in bytes. Bytes taken from this budget are also taken from `whole`, if `whole` is not null.
@@ -32,8 +32,8 @@ class Budget {
     used_.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }
-  /// Takes `bytes` even if that exceeds the limit, since the bytes are already in memory. `take` then fails until
-  /// enough bytes are given back.
+  /// Takes `bytes` even if that exceeds the limit, since the bytes are already in memory. While the limit is exceeded,
+  /// `take` fails.
   void force(std::size_t bytes) {
     used_.fetch_add(bytes, std::memory_order_relaxed);
     if (whole_ != nullptr)

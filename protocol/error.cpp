@@ -36,7 +36,7 @@ constexpr Row kTable[] = {
      {"6455-4.2.1-UPGRADE", 426,
       "this path is for WebSocket: send Upgrade: websocket and Connection: Upgrade over HTTP/1.1"}},
     {Error::kVersion, {"6455-4.2.2-VERSION", 426, "Sec-WebSocket-Version must be 13"}},
-    {Error::kKey, {"6455-4.2.1-KEY", 400, "Sec-WebSocket-Key must be 16 bytes in Base64, once"}},
+    {Error::kKey, {"6455-4.2.1-KEY", 400, "exactly one Sec-WebSocket-Key with 16 bytes in Base64 is required"}},
     {Error::kBodyWithUpgrade, {"6455-4.1-NOBODY", 400, "an upgrade request must not have a body"}},
     {Error::kSubprotocolSyntax,
      {"6455-4.1-SUBPROTOCOL", 400, "Sec-WebSocket-Protocol must list distinct tokens"}},
@@ -71,7 +71,7 @@ constexpr Row kTable[] = {
     {Error::kLoneContinuation,
      {"6455-5.4-CONTINUATION", 1002, "a continuation frame without an open message"}},
     {Error::kInterleavedMessage,
-     {"6455-5.4-INTERLEAVE", 1002, "a new message before the current one has ended"}},
+     {"6455-5.4-INTERLEAVE", 1002, "a new message started before the current one ended"}},
 
     {Error::kMessageTooBig, {"6455-10.4-MESSAGE", 1009, "message too big"}},
     {Error::kTooManyFragments, {"6455-10.4-FRAGMENTS", 1008, "too many fragments in one message"}},

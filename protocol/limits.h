@@ -1,6 +1,7 @@
 // All configurable limits: sizes in bytes, times in milliseconds. [6455-10.4-LIMITS]
 //
-// protocol/ enforces the limits of the handshake and of messages, server/ the others. Each limit is an option of wsd.
+// protocol/ enforces the limits of the handshake and of messages; server/ enforces the others. Each limit is an option
+// of wsd. Below, "else" is followed by the answer to a peer that exceeds the limit: an HTTP status or a Close.
 // Tests use the values N and N + 1 for a limit N.
 #pragma once
 
@@ -38,7 +39,7 @@ struct Limits {
   std::uint32_t write_ms = 30'000;      ///< to send `outbox_low` bytes of the queue, or all of it
   std::uint32_t ping_ms = 0;            ///< time without input before we send a ping; 0: never
   std::uint32_t pong_ms = 10'000;       ///< from our ping to the peer's pong
-  std::uint32_t stop_ms = 10'000;       ///< from SIGTERM or SIGINT to the exit; ends open sessions
+  std::uint32_t stop_ms = 10'000;       ///< from SIGTERM or SIGINT to the exit, at the latest
 };
 
 }  // namespace ws

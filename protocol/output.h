@@ -32,8 +32,8 @@ class Output {
   }
   /// Bytes that `extend` can return without an allocation.
   [[nodiscard]] std::size_t room() const { return capacity_ - used_; }
-  /// Reserves space, so that appending up to `size` bytes and lending up to `lends` parts cannot throw. If this call
-  /// throws std::bad_alloc, no part of the frame was appended.
+  /// Reserves space, so that appending up to `size` bytes and lending up to `lends` parts cannot throw in the middle of
+  /// a frame. This call may throw std::bad_alloc.
   void reserve(std::size_t size, std::size_t lends) {
     if (size > room())
       grow(size);

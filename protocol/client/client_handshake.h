@@ -28,12 +28,12 @@ struct Uri {
 /// supported).
 [[nodiscard]] std::optional<Uri> parse_uri(std::string_view uri);
 
-/// Writes the request of a client and validates the response. The fields are the parameters of the request. §4.1
+/// Writes a client's request and validates the response. The data members are the parameters of the request. §4.1
 struct ClientHandshake {
   Uri uri;
   std::array<std::byte, 16> nonce{};  ///< random, new for each connection
   std::vector<std::string> subprotocols;
-  std::string origin;               ///< empty: none
+  std::string origin;               ///< empty: no Origin field
   std::vector<std::string> fields;  ///< additional field lines, "Name: value"
   DeflateSettings deflate{};
 

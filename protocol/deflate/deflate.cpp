@@ -98,7 +98,7 @@ std::size_t Deflater::compress(std::span<const std::span<const std::byte>> parts
   }
   // [7692-7.2.1-TAIL] append an empty block, which ends on a byte boundary with 00 00 FF FF
   run({}, Z_SYNC_FLUSH);
-  assert(stream_.avail_out != 0);  // otherwise zlib could still hold output
+  assert(stream_.avail_out != 0);  // if `out` were full, zlib could still hold output
   return written - sizeof kTail;
 }
 
@@ -145,8 +145,8 @@ Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::by
 Error Inflater::end_message() {
   std::span<const std::byte> tail = kTail;
   std::byte nothing[1];
-  // With Z_BLOCK zlib stops at the end of a block. data_type is then 128, plus 64 if the block has BFINAL, plus the
-  // number of unused bits in the last byte, which must be 0.
+  // With Z_BLOCK zlib stops at the end of a block and sets data_type to 128, plus 64 if the block has BFINAL, plus the
+  // number of unused bits in the last byte. This number must be 0.
   const Result result = run(tail, nothing, Z_BLOCK);
   const bool is_at_end = (stream_.data_type & 0xBF) == 128;
   const bool is_whole = result.error == Error::kNone && result.written == 0 && is_at_end;

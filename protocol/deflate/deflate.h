@@ -6,16 +6,16 @@
 //      "Hello"     f2 48 cd c9 c9 07 00 [00 00 ff ff]      c1 07 f2 48 cd c9 c9 07 00
 //
 // The empty block makes the message end on a byte boundary. The last four bytes of this block are always the same, so
-// they are not sent. RSV1 on the first frame of a message marks it as compressed; any message may also be sent
-// uncompressed. With context takeover the window is kept between messages, so that repeated content takes almost no
-// bytes. Without context takeover one compressor serves all connections of a thread.
+// they are not sent. RSV1 on the first frame of a message marks the message as compressed; any message may also be sent
+// uncompressed. With context takeover the window is kept between messages, so that content repeated from earlier
+// messages needs almost no bytes. Without context takeover one compressor serves all connections of a thread.
 //
 // Invariants:
 //  1. Messages are inflated in pieces, and each piece is validated before the next is inflated. So a decompression bomb
 //     is never in memory as a whole.
 //  2. zlib's memory is charged to the budget. If the budget does not allow a compressor, messages are sent
 //     uncompressed.
-//  3. A connection owns a window only with context takeover, or while a compressed message is received in part.
+//  3. Without context takeover a connection owns a window only while it receives a compressed message.
 //
 // zlib cannot compress with a window of 2^8 bytes. If the negotiated window is that small, messages are sent
 // uncompressed, which is always allowed.
@@ -46,8 +46,8 @@ class ZStream {
 
  protected:
   ~ZStream() = default;
-  /// Calls ::deflate or ::inflate once. Removes the consumed bytes from `in`, writes to `out` from `written` on, and
-  /// advances `written`. Returns zlib's status.
+  /// Calls `code` (::deflate or ::inflate) once. Removes the consumed bytes from `in`, writes to `out` from `written`
+  /// on, and advances `written`. Returns zlib's status.
   int step(int (*code)(z_streamp, int), int flush, std::span<const std::byte>& in,
            std::span<std::byte> out, std::size_t& written);
   z_stream stream_{};
@@ -65,8 +65,8 @@ class Deflater : private ZStream {
   ~Deflater();
 
   /// Compresses a message to the start of `out`, as the payload of a frame with RSV1. The message is the concatenation
-  /// of `parts` and must not be empty. `out` must have at least `max_compressed` bytes for the message. Returns the
-  /// number of bytes written.
+  /// of `parts` and must not be empty. `out` must have at least `max_compressed(size of the message)` bytes. Returns
+  /// the number of bytes written.
   std::size_t compress(std::span<const std::span<const std::byte>> parts, std::span<std::byte> out);
   /// Empties the window, so that the next message refers to no earlier message.
   void restart();
@@ -79,8 +79,8 @@ class Deflater : private ZStream {
 class Inflater : private ZStream {
  public:
   /// Allocates about 7 KiB, and 32 KiB more for the window at the first output. Returns null if there is not enough
-  /// memory. The window always has the maximum size: whether zlib detects a reference beyond a smaller window depends
-  /// on how the input is split.
+  /// memory. The window always has the maximum size. With a smaller window, the result would depend on how the input
+  /// is split: zlib detects a reference beyond the window only for some splits.
   [[nodiscard]] static std::unique_ptr<Inflater> make(Budget* budget);
   ~Inflater();
 
@@ -88,7 +88,8 @@ class Inflater : private ZStream {
     Error error;          ///< kNone, kCompressedData or kOverBudget; the bytes written are valid
     std::size_t written;  ///< if less than `out`'s size, all of `in` was consumed or `error` is set
   };
-  /// Decompresses from `in` to the start of `out`, until `out` is full. Removes the consumed bytes from `in`.
+  /// Decompresses from `in` to the start of `out`, until `in` is empty or `out` is full. Removes the consumed bytes
+  /// from `in`.
   Result inflate(std::span<const std::byte>& in, std::span<std::byte> out);
   /// Ends the message. Returns kCompressedData if the message is incomplete.
   [[nodiscard]] Error end_message();
@@ -105,7 +106,8 @@ class Inflater : private ZStream {
   return size + size / 8 + size / 64 + 16;
 }
 
-/// Maximum memory of permessage-deflate for one connection, in bytes. Measured, since it depends on zlib's version.
+/// Maximum memory of permessage-deflate for one connection, in bytes. Measures a sample connection, since the memory
+/// depends on zlib's version.
 [[nodiscard]] std::size_t deflate_memory(const DeflateSettings& settings);
 
 /// Deflaters and Inflaters that the connections of one thread share. The pool must outlive these connections.
@@ -140,21 +142,21 @@ class PermessageDeflate {
   /// Returns the Deflater for a message of `size` bytes, or null if the message must be sent uncompressed.
   [[nodiscard]] Deflater* deflater(std::size_t size);
   [[nodiscard]] bool keeps_sent_context() const { return keeps_sent_context_; }
-  /// Empties our Deflater's window. Call this after sending a message that another Deflater compressed, since the
-  /// peer's window then differs from ours.
+  /// Empties our Deflater's window. Call this after sending a message that another Deflater compressed, since only the
+  /// peer's window contains that message.
   void forget_sent_context();
   /// True if the peer can decompress messages that were compressed with the pool's settings and without context.
   [[nodiscard]] bool accepts_shared() const { return send_bits_ == pool_.settings().window_bits; }
 
-  /// Returns the Inflater for a received message that starts, or null if there is not enough memory.
+  /// Starts a received message. Returns its Inflater, or null if there is not enough memory.
   [[nodiscard]] Inflater* begin_message();
-  /// Ends the received message. Without context takeover gives the Inflater back to the pool.
+  /// Ends the received message. Without context takeover, gives the Inflater back to the pool.
   void end_message();
 
  private:
   DeflatePool& pool_;
   std::unique_ptr<Deflater> deflater_;  ///< null without context takeover
-  std::unique_ptr<Inflater> inflater_;  ///< null between messages without context takeover
+  std::unique_ptr<Inflater> inflater_;  ///< without context takeover: null between messages
   std::uint8_t send_bits_;
   bool keeps_sent_context_;
   bool keeps_received_context_;

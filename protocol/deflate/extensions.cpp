@@ -152,8 +152,8 @@ std::optional<DeflateAnswer> accept_deflate(std::span<const Extension> offers,
         asked->server_no_context_takeover || !settings.keeps_context;
     if (agreed.server_no_context_takeover)
       append_flag(answer.text, kServerNoTakeover);
-    // [7692-7.1.1-CLIENT-NO-TAKEOVER] saves the memory of a window; the client must obey even if it did not offer this
-    // parameter
+    // [7692-7.1.1-CLIENT-NO-TAKEOVER] the parameter saves us the memory of a window; the client must obey even if it
+    // did not offer this parameter
     agreed.client_no_context_takeover =
         asked->client_no_context_takeover || !settings.keeps_context;
     if (agreed.client_no_context_takeover)
@@ -182,7 +182,7 @@ std::string offer_deflate(const DeflateSettings& settings) {
     append_flag(text, kServerNoTakeover);
     append_flag(text, kClientNoTakeover);
   }
-  // [7692-7.1.2-CLIENT-BITS] tells the server that it may limit our window
+  // [7692-7.1.2-CLIENT-BITS] client_max_window_bits tells the server that it may limit our window
   if (settings.window_bits < kLargestWindow) {
     append_bits(text, kServerBits, settings.window_bits);
     append_bits(text, kClientBits, settings.window_bits);

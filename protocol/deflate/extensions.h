@@ -77,8 +77,8 @@ struct DeflateAnswer {
 /// Returns the client's offer, the value of Sec-WebSocket-Extensions.
 [[nodiscard]] std::string offer_deflate(const DeflateSettings& settings);
 /// Validates the server's answer to the offer that `offer_deflate` made from `settings`. If permessage-deflate is
-/// disabled in `settings`, no offer was made. Sets `agreed` if the server accepted the offer. Returns kNone,
-/// kUnofferedExtension or kDeflateAnswer.
+/// disabled in `settings`, no offer was made, and any answer is an error. Sets `agreed` if the server accepted the
+/// offer. Returns kNone, kUnofferedExtension or kDeflateAnswer.
 [[nodiscard]] Error validate_deflate_answer(std::span<const Extension> answer,
                                             const DeflateSettings& settings,
                                             std::optional<DeflateParameters>& agreed);

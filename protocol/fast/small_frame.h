@@ -17,7 +17,7 @@ namespace ws {
 
 /// A complete, masked text or binary frame with FIN at the front of the input.
 struct SmallFrame {
-  std::size_t header_size = 0;  ///< 6 or 8; 0: no such frame
+  std::size_t header_size = 0;  ///< 6 or 8; 0 if there is no such frame
   std::size_t length = 0;       ///< bytes of payload
 
   explicit operator bool() const { return header_size != 0; }
@@ -29,11 +29,11 @@ struct SmallFrame {
   constexpr std::size_t kShort = 6;  // 2 bytes and a masking key
   if (in.size() < kShort + 2)
     return {};
-  // Not FIN with text (0x81) or binary (0x82): smaller values wrap.
+  // Accept only 0x81 (FIN, text) and 0x82 (FIN, binary). Smaller bytes wrap to large numbers.
   if (std::to_integer<unsigned>(in[0]) - 0x81U > 1)
     return {};
   SmallFrame frame{.header_size = kShort,
-                   .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // wraps if not masked
+                   .length = std::to_integer<unsigned>(in[1]) - 0x80U};  // > 127 if not masked
   if (frame.length == 126) {
     frame.header_size += 2;
     frame.length = std::to_integer<std::size_t>(in[2]) << 8U | std::to_integer<std::size_t>(in[3]);

@@ -16,12 +16,14 @@
 //      F0           80..8F           overlong: three bytes are enough
 //      F4..FF       90..BF           above 10FFFF
 //      F5..FF       80..8F           above 10FFFF
-//      80..BF       80..BF           unless the second one is the third or fourth byte of a character
+//      80..BF       80..BF           unless the second byte is the third or fourth byte of a character
 //
-// One AVX2 instruction looks up 32 nibbles in a table of 16 bytes. Each kind of invalid pair has a bit. The table entry
-// of a nibble has the bits of all kinds that contain the nibble; a pair is invalid if the entries of its three nibbles
-// have a common bit. The last kind also depends on whether a character of three or four bytes started two or three
-// bytes earlier. Method: Keiser and Lemire, "Validating UTF-8 In Less Than One Instruction Per Byte", 2020.
+// One AVX2 instruction looks up 32 nibbles in a table of 16 bytes. Each of the three nibbles has its own table. Each
+// kind of invalid pair has a bit, and the entry of a nibble has the bits of all kinds that contain this nibble. A pair
+// is invalid if the entries of its three nibbles have a common bit. Exception: a pair of the last kind is valid if a
+// character of three or four bytes started two bytes before the pair's second byte, or one of four bytes started three
+// bytes before.
+// Method: Keiser and Lemire, "Validating UTF-8 In Less Than One Instruction Per Byte", 2020.
 #pragma once
 
 #include <cstddef>
@@ -31,8 +33,8 @@ namespace ws {
 inline constexpr std::ptrdiff_t kUtf8Block = 32;
 
 /// Skips valid characters from `p`, which must be the start of a character. Returns the start of the first character
-/// not skipped. Of a valid text it leaves the last character, and up to two bytes more if the text is shorter than
-/// kUtf8Block + 3 bytes. Without AVX2 it skips nothing. There must be at least kUtf8Block bytes from `p` to `end`.
+/// not skipped. Skips a valid text up to its last character; if the text is shorter than kUtf8Block + 3 bytes, may stop
+/// up to two bytes earlier. Skips nothing without AVX2. There must be at least kUtf8Block bytes from `p` to `end`.
 [[nodiscard]] const std::byte* skip_utf8_blocks(const std::byte* p, const std::byte* end);
 
 }  // namespace ws

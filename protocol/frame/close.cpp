@@ -70,7 +70,7 @@ std::string_view fit_close_reason(std::string_view reason) {
   if (reason.size() <= kMaxCloseReason)
     return reason;
   std::size_t size = kMaxCloseReason;
-  // If the first byte after the cut is a continuation byte (10xxxxxx), the cut splits a character: move it back.
+  // If the first byte after the cut is a continuation byte (10xxxxxx), the cut splits a character: move the cut back.
   while (size > 0 && (static_cast<unsigned char>(reason[size]) & 0xC0U) == 0x80U)
     --size;
   return reason.substr(0, size);

@@ -47,7 +47,7 @@ inline constexpr std::size_t kMaxCloseReason = 123;
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
 }
 
-/// A short description of `code`, such as "going away", after RFC 6455 §7.4.1 and the IANA registry.
+/// A short description of `code`, such as "going away", based on RFC 6455 §7.4.1 and the IANA registry.
 [[nodiscard]] std::string_view close_code_meaning(std::uint16_t code);
 /// The name that Wireshark 4.0 shows for `code`, such as "Going Away", or "Unknown".
 [[nodiscard]] std::string_view wireshark_close_code_name(std::uint16_t code);

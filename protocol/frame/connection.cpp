@@ -20,7 +20,7 @@ struct Connection::Partial {
   MessageAssembler message;
   FrameHeader frame;           ///< header of the current frame
   bool is_frame_open = false;  ///< the current frame's payload is incomplete
-  bool is_delivered = false;   ///< its event was returned; the next call frees this object
+  bool is_delivered = false;   ///< the event was returned; the next call frees this object
   std::uint64_t received = 0;  ///< bytes of the current frame's payload so far
   std::array<std::byte, kMaxControlPayload> control;  ///< payload of a control frame
 };
@@ -169,7 +169,7 @@ Event Connection::read_payload(std::span<std::byte>& in, Output& out) {
   p.is_frame_open = false;
   if (!is_control(p.frame.opcode))
     return end_data_frame(p.frame.fin, out);
-  // [6455-5.4-CONTROL] a control frame may come between fragments: keep the message for the later ones
+  // [6455-5.4-CONTROL] a control frame may come between fragments: keep the message for its later fragments
   p.is_delivered = !p.message.is_open();
   return control_event(p.frame.opcode,
                        std::span(p.control).first(static_cast<std::size_t>(p.received)), out);
@@ -205,7 +205,7 @@ Event Connection::control_event(Opcode opcode, std::span<std::byte> payload, Out
   close(received.code, {}, out);
   state_ = State::kFinished;
   if (partial_ != nullptr)
-    partial_->is_delivered = true;  // `release` then frees an unfinished message too
+    partial_->is_delivered = true;  // so `release` also frees an unfinished message
   deflate_.reset();
   const std::size_t reason_size = received.reason.size();
   return {.type = Event::Type::kClose, .code = received.code, .payload = payload.last(reason_size)};

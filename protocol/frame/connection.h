@@ -44,7 +44,7 @@
 #include "protocol/fast/small_frame.h"
 #else
 namespace ws {
-// Stubs for a build without the fast path: the general path then handles all frames.
+// Stubs for a build without the fast path, in which the general path handles all frames.
 struct SmallFrame {
   std::size_t header_size = 0;
   std::size_t length = 0;
@@ -68,7 +68,7 @@ class PermessageDeflate;
 struct ConnectionSettings {
   Role role = Role::kServer;
   Limits limits{};
-  MaskingKey (*new_masking_key)() = nullptr;  ///< must be unpredictable (§5.3); clients need it
+  MaskingKey (*new_masking_key)() = nullptr;  ///< required for clients: unpredictable keys (§5.3)
   Budget* budget = nullptr;                   ///< for messages received in part; null: no limit
   DeflatePool* deflate = nullptr;             ///< required for `use_deflate`
 };
@@ -81,12 +81,12 @@ struct Event {
     kPing,  ///< the pong is in the output, unless we have sent a Close
     kPong,
     kClose,   ///< the peer's Close: `code`, reason in `payload`; ours is in the output or was sent
-    kFailed,  ///< failed with `error`; a Close with `code` is in the output, unless one was sent
+    kFailed,  ///< failed with `error`; a Close with `code` is in the output, unless already sent
   };
   Type type = Type::kNeedMore;
   Error error = Error::kNone;
   std::uint16_t code = 0;
-  /// Valid until the next call of `next` or `release`, or until the caller reuses the input.
+  /// Valid until the next call of `next` or `release`, or until the caller reuses the input buffer.
   std::span<std::byte> payload{};
 };
 
@@ -103,7 +103,7 @@ class Connection {
 
   /// Parses `in` up to the next event. Unmasks the payload in place and removes the consumed bytes from the front of
   /// `in`. Appends the answers that the protocol requires (pong, Close) to `out`, at most one frame per call. Throws
-  /// only std::bad_alloc; the caller must then call `fail(kOutOfMemory)`.
+  /// only std::bad_alloc, after which the caller must call `fail(kOutOfMemory)`.
   Event next(std::span<std::byte>& in, Output& out);
 
   /// Appends one message to `out`. The payload is the concatenation of `parts`; the payload of a text message must be
@@ -121,23 +121,23 @@ class Connection {
   bool close(std::uint16_t code, std::string_view reason, Output& out);
   /// Fails the connection with `error` (§7.1.7): appends a Close and ignores all further input. `next` calls this
   /// function when the peer breaks a rule.
-  [[gnu::cold]] Event fail(Error error, Output& out);  // at most once per connection
+  [[gnu::cold]] Event fail(Error error, Output& out);  // cold: runs at most once per connection
 
   /// True if no Close was sent or received, so that messages can be sent.
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen; }
   /// True if we have sent a Close and not yet received one. The caller must set a deadline for the peer's Close.
   [[nodiscard]] bool awaits_close() const { return state_ == State::kCloseSent; }
-  /// True if the connection sends and parses no more frames. A server then sends the output and a FIN, and reads to EOF
-  /// within a deadline. A client waits for the server's FIN. §7.1.1
+  /// True if the connection sends and parses no more frames. If so, a server sends the output and a TCP FIN, and reads
+  /// to EOF within a deadline. A client waits for the server's TCP FIN. §7.1.1
   [[nodiscard]] bool is_finished() const { return state_ == State::kFinished; }
-  /// True if part of a frame or message is stored. Also true while the payload of the last event is stored, until
+  /// True if part of a frame or message is stored, or the payload of the last event is stored and not yet freed by
   /// `release`.
   [[nodiscard]] bool is_mid_message() const { return header_size_ != 0 || partial_ != nullptr; }
   /// True if the peer can decompress frames that were compressed once for many connections, without context. After
   /// sending such a frame, the caller must call `forget_sent_context`.
   [[nodiscard]] bool accepts_shared_deflate() const;
-  /// Empties the window of our compressor. Call this after sending a frame that another compressor made, since the
-  /// peer's window then differs from ours.
+  /// Empties the window of our compressor. Call this after sending a frame that another compressor made, since only the
+  /// peer's window contains the message in that frame.
   void forget_sent_context();
   /// Frees the memory of the last event's payload. `next` also frees it.
   void release() {
@@ -145,17 +145,17 @@ class Connection {
       release_delivered();
   }
 
-  /// Parts of this size in bytes or more are lent: a separate piece in a vectored write is cheaper than a copy.
+  /// Parts of at least this many bytes are lent: for them a separate piece in a vectored write is cheaper than a copy.
   static constexpr std::size_t kLendFrom = 16 * 1024;
 
  private:
   enum class State : std::uint8_t { kOpen, kCloseSent, kFinished };
   struct Partial;  // a frame and message received in part
 
-  /// Only servers use the fast path for short frames.
+  /// Only servers use the fast path for small frames.
   [[nodiscard]] bool has_fast_path() const { return settings_->role == Role::kServer; }
   Event handle_small(SmallFrame frame, std::span<std::byte>& in, Output& out);
-  // Not inlined, since the fast path would then have to save registers that only this function uses.
+  // Not inlined: if it were, the fast path would also have to save the registers that only this function uses.
   [[gnu::noinline]] Event next_general(std::span<std::byte>& in, Output& out);
   void release_delivered();
   HeaderResult read_header(std::span<std::byte>& in, FrameHeader& header);
@@ -185,7 +185,8 @@ class Connection {
     if (const SmallFrame frame = find_small_frame(in, settings_->limits.message))
       return handle_small(frame, in, out);
   }
-  // Pass a copy by reference, so that `in` and the event of the fast path can stay in registers.
+  // Pass a copy of `in` and return a copy of the event: variables whose addresses are passed to a call cannot stay in
+  // registers, even on the fast path.
   std::span<std::byte> rest = in;
   const Event event = next_general(rest, out);
   in = rest;

@@ -22,7 +22,7 @@ consteval bool is_defined(unsigned opcode) {
 consteval Error validate_first_byte(unsigned byte0, bool deflates) {
   const auto opcode = static_cast<Opcode>(byte0 & 0x0FU);
   // [6455-5.2-RSV] RSV2 and RSV3 must be 0. [7692-6.1-RSV1] with permessage-deflate, RSV1 on the first frame of a
-  // message marks it as compressed.
+  // message marks the message as compressed.
   const bool may_be_compressed = deflates && (opcode == Opcode::kText || opcode == Opcode::kBinary);
   if ((byte0 & (may_be_compressed ? 0x30U : 0x70U)) != 0)
     return Error::kReservedBit;
@@ -86,7 +86,7 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
     return fault(Error::kControlTooLong);
   }
 
-  // Bytes 2 to 9: the extended length. Check the shortest form first, then the top bit.
+  // Bytes 2 to 9: the extended length. First check that it is in its shortest form, then that its top bit is 0.
   std::size_t size = 2;
   if (header.payload_length == 126) {
     if (in.size() < size + 2)

@@ -69,8 +69,8 @@ struct HeaderResult {
 };
 
 /// Parses one header at the start of `in`. `role` is the receiver's: a server requires masked frames, a client refuses
-/// them. `deflates`: permessage-deflate was negotiated, so that RSV1 may be 1 on the first frame of a message; all
-/// other reserved bits must be 0. Sets all of `header` on kHeader, and only the fields before the error on kError.
+/// them. Reserved bits must be 0. Exception: if `deflates` is true (permessage-deflate was negotiated), RSV1 may be 1
+/// on the first frame of a message. Sets all of `header` on kHeader, and only the fields before the error on kError.
 HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header,
                                 bool deflates = false);
 

@@ -3,7 +3,7 @@
 namespace ws::mask_detail {
 namespace {
 
-/// XORs 64 bytes per step, as eight words. Inlined, so that each caller compiles it for its own instruction set.
+/// XORs 64 bytes per step, as eight words. Inlined, so that it is compiled for the instruction set of each caller.
 [[gnu::always_inline]] inline void xor_generic(std::byte* p, std::size_t steps,
                                                std::uint64_t wide) {
   for (const std::byte* const end = p + steps * 64; p != end; p += 64) {

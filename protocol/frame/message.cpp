@@ -109,8 +109,8 @@ std::size_t max_compressed_frame(std::size_t size) {
 std::size_t write_compressed_frame(Deflater& deflater, FrameHeader& header,
                                    std::span<const std::span<const std::byte>> parts,
                                    std::span<std::byte> out) {
-  // The size of the header depends on the compressed size. So leave space for the longest header, compress, and then
-  // move the payload to the end of the header.
+  // The size of the header depends on the compressed size. So leave space for the longest header, compress, write the
+  // header, and move the payload so that it starts directly after the header.
   const std::size_t size = deflater.compress(parts, out.subspan(kMaxHeaderSize));
   header.rsv1 = true;  // [7692-6.1-COMPRESSED]
   header.payload_length = size;

@@ -70,7 +70,7 @@ std::ptrdiff_t size_of_character(const std::byte* p, const std::byte* end) {
 }
 
 /// Skips valid, complete characters from `p`, which must be the start of a character. Returns the start of the first
-/// character not skipped, which may be valid too. The bytes from `begin` to `p` must already be validated.
+/// invalid or incomplete character, or `end`. The bytes from `begin` to `p` must already be validated.
 const std::byte* skip_characters(const std::byte* begin, const std::byte* p, const std::byte* end) {
   p = skip_ascii(p, end);
   // If fewer than eight bytes are left, test the last eight bytes of the text, some of them a second time.

@@ -23,7 +23,7 @@ namespace ws {
 
 class Utf8Validator {
  public:
-  /// Validates the next byte of the text. After it has returned false, the validator must not be used again.
+  /// Validates the next byte of the text. After `accept` has returned false, the validator must not be used again.
   [[nodiscard]] bool accept(std::byte next);
 
   /// Validates the next bytes of the text. Faster than one byte at a time.

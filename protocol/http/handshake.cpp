@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kGuid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// [6455-4.2.1-KEY] True if `key` is 16 bytes in Base64: 22 characters and two of padding. Does not check the unused
-/// bits of the 22nd character, since RFC 4648 §3.5 leaves that check open.
+/// bits of the 22nd character, since RFC 4648 §3.5 makes that check optional.
 bool is_key(std::string_view key) {
   return key.size() == 24 && key.ends_with("==") &&
          std::ranges::all_of(key.substr(0, 22), [](char c) {
@@ -109,8 +109,8 @@ Upgrade validate_upgrade(const HttpRequest& request, std::span<const std::string
 }
 
 void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, Output& out) {
-  // [6455-4.2.2-SWITCH] The field names are in lower case, as Reactor Netty, the server of the article (README.md),
-  // writes them; case has no meaning.
+  // [6455-4.2.2-SWITCH] The field names are in lower case to match the trace in the article (README.md), whose server
+  // is Reactor Netty. The case of field names has no meaning.
   out.append("HTTP/1.1 101 Switching Protocols\r\n");
   out.append(fields);
   out.append("upgrade: websocket\r\nconnection: upgrade\r\n");

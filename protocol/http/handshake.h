@@ -10,7 +10,7 @@
 //      Sec-WebSocket-Version: 13
 //
 // The key does not authenticate the client. The response contains a hash of the key, which proves that the server
-// understands WebSocket: a cache or a server of another protocol cannot return it.
+// understands WebSocket: a cache or a server of another protocol would not return this hash.
 #pragma once
 
 #include <array>
@@ -29,8 +29,8 @@
 
 namespace ws {
 
-/// The value of Sec-WebSocket-Accept: Base64 of the SHA-1 of the key and the GUID, always 28 characters. §4.2.2, step
-/// 5.4
+/// The value of Sec-WebSocket-Accept: Base64 of the SHA-1 of the key followed by the GUID, always 28 characters.
+/// §4.2.2, step 5.4
 using AcceptKey = std::array<char, 28>;
 [[nodiscard]] AcceptKey accept_key(std::string_view key);
 
@@ -41,7 +41,7 @@ using AcceptKey = std::array<char, 28>;
 struct Upgrade {
   Error error = Error::kNone;  ///< if not kNone, the request is refused
   AcceptKey accept{};
-  std::string_view subprotocol;            ///< view into `supported`; empty: none chosen
+  std::string_view subprotocol;            ///< view into the argument `supported`, or empty
   std::optional<DeflateAnswer> deflate{};  ///< nullopt: not negotiated
 };
 

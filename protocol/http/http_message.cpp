@@ -22,7 +22,7 @@ constexpr bool is_visible_ascii(char c) {
 HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
   bytes_ = bytes;
   while (error_ == Error::kNone && !is_complete_) {
-    // No method can start with this byte. Usually the sender is a TLS client.
+    // If the first byte cannot start a method, report it at once: the sender is usually a TLS client.
     if (!has_start_line_ && position_ < bytes.size() && bytes[position_] != '\r' &&
         !is_tchar(bytes[position_])) {
       error_ = Error::kNotHttp;
@@ -58,8 +58,8 @@ void HttpHead::reset() {
   has_start_line_ = skipped_empty_line_ = is_complete_ = false;
 }
 
-/// Checks the limits for an incomplete line, of which `pending` bytes have arrived. The last byte may be the CR of its
-/// CRLF.
+/// Checks the limits for an incomplete line, of which `pending` bytes have arrived. The last of these bytes may be the
+/// CR of the line's CRLF, so one byte over a line's limit is allowed.
 Error HttpHead::validate_unfinished(std::size_t pending, const Limits& limits) const {
   if (!has_start_line_) {
     return pending > limits.request_line + 1 ? Error::kRequestLineTooLong : Error::kNone;
@@ -183,8 +183,8 @@ Error HttpRequest::parse_target(std::string_view target) {
   target_ = slice(target);
   std::string_view path = target;
   if (target.front() != '/' && target != "*") {
-    // The target is in absolute-form, as for proxies: scheme "://" authority [path], or in authority-form, only for
-    // CONNECT.
+    // The target is in absolute-form (scheme "://" authority [path]), which clients send to proxies, or in
+    // authority-form, which is allowed only for CONNECT.
     const std::size_t scheme = target.find("://");
     if (scheme == std::string_view::npos) {
       if (text(method_) != "CONNECT" || !has_authority_characters(target))

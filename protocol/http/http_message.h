@@ -33,8 +33,8 @@ class HttpHead {
  public:
   enum class Status : std::uint8_t { kNeedMore, kComplete, kError };
 
-  /// `bytes`: all bytes received since the start of the head, possibly also bytes after the head. After kComplete or
-  /// kError, call `reset` before parsing another head.
+  /// `bytes` must contain all bytes received since the start of the head, and may contain bytes after the head. After
+  /// kComplete or kError, call `reset` before parsing another head.
   Status parse(std::string_view bytes, const Limits& limits);
   /// Prepares for another head; keeps the allocated memory.
   void reset();

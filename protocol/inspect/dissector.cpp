@@ -10,8 +10,8 @@
 namespace ws {
 namespace {
 
-/// Upper bound for the bytes of a head that `Limits` does not count: the CRLF of the start line, an empty line before
-/// and one after the head, and one byte over a limit.
+/// Upper bound for the bytes of a head that `Limits` does not count: an empty line before the start line, the CRLF of
+/// the start line, the empty line that ends the head, and one byte over a limit.
 constexpr std::size_t kEmptyLines = 8;
 /// Buffers up to this size in bytes, or up to twice `keep`, are not freed between items.
 constexpr std::size_t kSmall = 4096;

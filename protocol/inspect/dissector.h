@@ -2,13 +2,13 @@
 // §5.2. A Connection stops at the first broken rule; a Dissector also shows frames that break the rules.
 //
 //      stream   │ head │ frame │ frame │ fra…          one Dissector for each direction
-//      offset   1      228     246     254             as in Wireshark's relative sequence numbers, SYN is byte 0
+//      offset   1      228     246     254             as in Wireshark's relative sequence numbers: the SYN is byte 0
 //
 // Invariants:
 //  1. Heads and frames do not depend on how the bytes are split into calls.
-//  2. A Dissector stores the header of a frame and at most `keep` bytes of its payload, and a head up to the limits of
-//     HttpHead. The call after a head frees the memory of the head.
-//  3. Every byte is in exactly one item. Bytes that belong to no head and no frame are data.
+//  2. A Dissector stores a frame's header and at most `keep` bytes of the frame's payload, or a head, up to the limits
+//     of HttpHead. The first `next` after a head frees a large buffer that the head has left.
+//  3. Every byte is in exactly one item. Bytes that belong to no head and no frame form kData items.
 #pragma once
 
 #include <cstddef>
@@ -55,8 +55,8 @@ class Dissector {
   /// Call this when the stream ends or when bytes of the stream are missing. Returns the incomplete item, or nullopt if
   /// there is none.
   std::optional<Dissected> cut();
-  /// Advances the offset by `size` missing bytes. Call `cut` first. If frames have started, the next byte must be the
-  /// start of a frame.
+  /// Advances the offset by `size` missing bytes. Call `cut` first. If frames have started, the first byte after the
+  /// missing bytes must be the start of a frame.
   void skip(std::uint64_t size) { offset_ += size; }
 
   /// Parses the client's stream as HTTP again. Call this when the server has refused an upgrade (a final status other

@@ -37,10 +37,11 @@ inline constexpr std::size_t kWireText = 1024;
 /// A short description of an item. Frame: the Info column without trailing spaces, "WebSocket Text [FIN] [MASKED]".
 /// Head: its first line. Data: "data".
 [[nodiscard]] std::string wire_summary(const Dissected& item);
-/// The fields of a frame on one line:
+/// Frame: its fields on one line:
 /// Fin=1 Reserved=0x0 Opcode=1 Mask=1 Payload length=12 Masking-Key=37fa213d Text="hello world!"
-/// Untrusted text comes last, so that a quotation mark in it cannot imitate another field. For a cut frame it adds the
-/// received part of the payload, "cut: 5 of 12 bytes". Returns a head's error or "cut: …"; otherwise an empty string.
+/// Untrusted text comes last, so that a quotation mark in the text cannot imitate another field. For a cut frame, the
+/// line also says how much payload was received: "cut: 5 of 12 bytes". If the header is cut, the line is empty.
+/// Head: the error, or "cut: …" for a cut head, or an empty string. Data: an empty string.
 [[nodiscard]] std::string wire_fields(const Dissected& item);
 
 /// A hex dump of the item, one line per field or per eight bytes of payload: offset in the item, hex, description.

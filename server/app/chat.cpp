@@ -12,7 +12,7 @@ namespace ws {
 void Chat::opened(Session& session, const Opening&) {
   constexpr std::string_view kWelcome = "Welcome to broadcast chat!";
   room_.join(session);
-  // Count after joining. The article's server counts before, so its first client is logged with a total of 0.
+  // Count after joining. The article's server counts before joining, so it logs a total of 0 for its first client.
   count(session, "New client connected: ", 1);
   session.send(Opcode::kText, {as_bytes(kWelcome)});
 }
@@ -36,7 +36,7 @@ void Chat::closed(Session& session, const Ending& ending) {
   count(session, "Client disconnect: ", room_.size() < members ? -1 : 0);
 }
 
-/// Counts and logs under one lock, so that the lines of all loops are in the order of their totals.
+/// Counts and logs under one lock, so that all loops log their totals in the order in which they counted.
 void Chat::count(const Session& session, std::string_view what, std::ptrdiff_t change) {
   const std::lock_guard lock(parts_.mutex);
   parts_.total += static_cast<std::size_t>(change);

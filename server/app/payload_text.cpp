@@ -14,8 +14,8 @@ struct Character {
   bool is_valid;
 };
 
-/// The character at the start of `bytes`, or else the malformed bytes there that one U+FFFD replaces: the longest
-/// beginning of a character, or one byte. The three bytes of a surrogate count as one such sequence.
+/// Returns the character at the start of `bytes`. If there is no valid character, returns the bytes that one U+FFFD
+/// replaces: the longest beginning of a character, the three bytes of a surrogate, or one byte.
 Character first_character(std::span<const std::byte> bytes) {
   const auto first = std::to_integer<std::uint8_t>(bytes[0]);
   if (first < 0x80)

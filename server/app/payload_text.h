@@ -1,5 +1,5 @@
-// Converts the payload of a message to text, like `getPayloadAsText` of the article's server. The payload is decoded as
-// UTF-8, and malformed bytes are replaced by U+FFFD as Java does:
+// Converts the payload of a message to text, like `getPayloadAsText` of the article's server: decodes UTF-8, and
+// replaces malformed bytes by the same number of U+FFFD as Java's decoder:
 //
 //      bytes            result         reason
 //      FF FE            two U+FFFD     neither byte can start a character
@@ -20,8 +20,8 @@ namespace ws {
 /// Returns `payload` as UTF-8, with malformed bytes replaced by U+FFFD.
 [[nodiscard]] std::string payload_text(std::span<const std::byte> payload);
 
-/// Returns a view of `payload` if it is valid UTF-8 (text messages always are). Otherwise stores its payload_text in
-/// `storage` and returns a view of that.
+/// Returns a view of `payload` if it is valid UTF-8 (text messages always are). If not, stores payload_text(payload) in
+/// `storage` and returns a view of `storage`.
 [[nodiscard]] std::string_view message_text(Opcode opcode, std::span<const std::byte> payload,
                                             std::string& storage);
 

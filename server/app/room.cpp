@@ -18,7 +18,7 @@ constexpr std::size_t kFlushAt = 256 * 1024;
 /// Limit of the mailbox of a part, in bytes.
 constexpr std::size_t kMailbox = 4 * kFlushAt;
 
-/// Bytes of a batch in a mailbox.
+/// Bytes of `batch` that count toward the limit of a mailbox.
 std::size_t cost(const Batch& batch) {
   std::size_t bytes = batch.entries.size() * sizeof(Batch::Entry);
   for (std::size_t i = 0; i < batch.editions; ++i)
@@ -68,8 +68,8 @@ bool Room::broadcast(Session& speaker, Opcode opcode,
   if (batch_ == nullptr)
     batch_ = std::make_shared<Batch>();
   Batch& batch = *batch_;
-  // The first message of a batch decides whether the batch has a compressed edition. If not, all members are sent the
-  // plain edition.
+  // The first message of a batch decides whether the batch has a compressed edition. Without this edition, all members
+  // receive the plain one.
   const std::size_t editions = batch.editions != 0          ? batch.editions
                                : parts_.deflate_members > 0 ? 2
                                                             : 1;
@@ -232,19 +232,19 @@ void Room::deliver(Batch& batch) {
 
 // --- Several parts
 
-/// The parts that this part sends batches to: the home sends to all others, the others to the home.
+/// The parts to which this part sends batches: all other parts if this is the home, only the home if not.
 std::span<Room* const> Room::receivers() const {
   const std::span<Room* const> all = parts_.parts;
   return is_home() ? all.subspan(1) : all.first(1);
 }
 
-/// True if the mailbox of each receiver has space. If not, the loop is woken when there is space.
+/// True if the mailbox of each receiver has space. If a mailbox is full, its next `take` wakes this loop.
 bool Room::may_send() {
   return std::ranges::all_of(receivers(),
                              [&](Room* room) { return room->mailbox_.has_space(context_.loop); });
 }
 
-/// At home: appends the batch of another part to the current batch.
+/// Called only at the home. Appends the batch of another part to the current batch.
 void Room::order(std::shared_ptr<Batch>& batch) {
   const std::size_t messages = batch->entries.size();
   if (batch_ == nullptr || batch_->editions == 0) {
@@ -258,7 +258,7 @@ void Room::order(std::shared_ptr<Batch>& batch) {
     send();
 }
 
-/// Appends a copy of `other` to the current batch. Returns false and copies nothing if there is no memory.
+/// Appends a copy of `other` to the current batch. Returns false and copies nothing if there is not enough memory.
 bool Room::append(const Batch& other) {
   Batch& batch = *batch_;
   const auto edition_of_other = [&](std::size_t i) { return std::min(i, other.editions - 1); };
@@ -287,7 +287,7 @@ bool Room::append(const Batch& other) {
   return true;
 }
 
-/// At home: counts `messages` that were put in order.
+/// Called only at the home. Adds `messages` to the number of messages that were put in order.
 void Room::count_ordered(std::size_t messages) {
   parts_.ordered.store(parts_.ordered.load(std::memory_order_relaxed) + messages,
                        std::memory_order_release);

@@ -1,5 +1,5 @@
 // A room: sessions that receive each other's messages. The messages of one loop iteration form a batch (`Batch`), which
-// is encoded once, into one block. At the end of the iteration each member is sent its ranges of the block in one
+// is encoded once, into one block. At the end of the iteration each member receives its ranges of the block in one
 // write.
 //
 //      block      │ A: "x" │ A: "y" │ B: "z" │ A: "w" │      one server frame each
@@ -21,9 +21,9 @@
 //  1. Every member receives each message of the other members once, in the order of the home.
 //  2. A new member receives exactly the messages that the home orders after the join. No other member received any of
 //     these messages before the join.
-//  3. Mailboxes and batches are bounded. A part that cannot post its batch because a mailbox is full stops reading from
-//     each member that sends a message (Session::hold). The home reads its mailbox only when the other mailboxes have
-//     space; the other parts always read theirs. So no two loops wait for each other.
+//  3. Mailboxes and batches are bounded. While a mailbox is full, a part keeps its batch and stops reading from each
+//     member that sends a message (Session::hold). The home reads its mailbox only when all other mailboxes have space.
+//     The other parts always read their mailboxes, so no two loops wait for each other.
 #pragma once
 
 #include <array>
@@ -87,19 +87,19 @@ class Room {
   /// Adds `session`, which receives the messages that are sent from now on. O(1). Until `leave`, only the room may
   /// change `session.member`.
   void join(Session& session);
-  /// Removes `session`, if it is a member (`join` may have run out of memory). Messages that it has sent are still
-  /// delivered. O(1). Must not be called during `broadcast` or `end_iteration`.
+  /// Removes `session`. Does nothing if it is not a member (`join` may have run out of memory). Messages that the
+  /// session has sent are still delivered. O(1). Must not be called during `broadcast` or `end_iteration`.
   void leave(Session& session);
   /// Number of members of this part.
   [[nodiscard]] std::size_t size() const { return members_.size(); }
 
-  /// Adds a message to the batch, for all members except `speaker`. Its payload is the concatenated `parts`. Returns
+  /// Adds a message to the batch, for all members except `speaker`. The payload is the concatenated `parts`. Returns
   /// false and adds nothing if the budget does not allow it. Calls `speaker.hold()` if the batch waits for space in a
   /// mailbox.
   [[nodiscard]] bool broadcast(Session& speaker, Opcode opcode,
                                std::initializer_list<std::span<const std::byte>> parts);
-  /// Delivers the batch to the members of this part and sends it to other parts; handles the batches that other parts
-  /// sent. The endpoint calls this function at the end of the loop iteration.
+  /// Handles the batches that other parts sent, then sends the batch of this part: from the home to its members and all
+  /// other parts, from any other part to the home. The endpoint calls it at the end of the loop iteration.
   void end_iteration();
 
  private:
@@ -129,7 +129,7 @@ class Room {
   const SessionTable& sessions_;
   Mailbox<std::shared_ptr<Batch>> mailbox_;
   std::vector<Member> members_;
-  std::shared_ptr<Batch> batch_;  ///< empty if null or without editions
+  std::shared_ptr<Batch> batch_;  ///< null, or 0 editions: no messages
   bool is_behind_ = false;        ///< `batch_` waits for space in a mailbox; senders are held
   Output compressed_;             ///< reused by `compress`
   std::vector<Range> ranges_;     ///< reused by `ranges_for`

@@ -40,7 +40,7 @@ CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> a
     result.error = Error::kOrigin;
     return result;
   };
-  // A request without Origin does not come from a browser. [6455-4.2.1-NO-ORIGIN]
+  // A request without Origin does not come from a browser, so CORS does not apply to it. [6455-4.2.1-NO-ORIGIN]
   const auto origin_field = request.find("Origin");
   if (!origin_field.has_value())
     return result;
@@ -48,9 +48,9 @@ CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> a
   if (request.count("Origin") != 1 || !origin.has_value())
     return refused();
 
-  // If the origin of a request equals its Host, the request comes from the server's own page. This is certain only for
-  // an IP address or localhost: with DNS rebinding, an attacker's name resolves to this server and is in both fields.
-  // Other names must therefore be in the list of allowed origins, unless the list is empty.
+  // If Origin and Host name the same origin, the request seems to come from the server's own page. This is certain only
+  // for an IP address or localhost: with DNS rebinding, an attacker's name resolves to this server and is in both
+  // fields. So any other name must be in the list of allowed origins, unless the list is empty.
   const auto own = own_origin(request.find("Host").value_or(""));
   const bool is_own = own.has_value() && are_same(*origin, *own);
   const bool is_own_for_sure = is_own && is_fixed_name(origin->host);

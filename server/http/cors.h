@@ -13,10 +13,10 @@ namespace ws {
 struct CorsResult {
   Error error = Error::kNone;  ///< kOrigin: the request is refused
   std::string fields{};        ///< field lines for any answer, errors included; each with its CRLF
-  bool is_preflight = false;   ///< answer 200 with `fields` and no body
+  bool is_preflight = false;   ///< true: answer 200 with `fields` and no body
 };
 
-/// Applies CORS to a request for a path that has an endpoint. `allowed_origins`: empty allows all.
+/// Applies CORS to a request for a path that has an endpoint. An empty `allowed_origins` allows all origins.
 [[nodiscard]] CorsResult apply_cors(const HttpRequest& request,
                                     std::span<const std::string> allowed_origins);
 

@@ -15,8 +15,8 @@ struct PageFile {
 /// All files of the page. embed.cmake generates the definition.
 [[nodiscard]] std::span<const PageFile> page_files();
 
-/// The Content-Security-Policy of the page: nothing from other hosts, no inline script. 'self' includes a WebSocket to
-/// the host and port of the page (Content Security Policy Level 3; Safari since version 16).
+/// The Content-Security-Policy of the page: the browser loads nothing from other hosts and runs no inline script. The
+/// source 'self' includes a WebSocket to the host and port of the page (CSP Level 3; Safari since version 16).
 inline constexpr std::string_view kPagePolicy =
     "default-src 'none'; connect-src 'self'; img-src data:; script-src 'self'; style-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

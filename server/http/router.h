@@ -3,7 +3,7 @@
 //
 // The router does no I/O. It checks, in this order:
 //
-//      is the server stopping?     503      (malformed requests were refused before)
+//      is the server stopping?     503      (malformed requests were refused earlier)
 //      does the path exist?        404
 //      is the origin allowed?      403
 //      is the method GET?          405
@@ -30,7 +30,7 @@ struct Route {
 
 class Router {
  public:
-  /// `allowed_origins`: empty allows all. `subprotocols`: those that the server supports.
+  /// An empty `allowed_origins` allows all origins. `subprotocols`: the subprotocols that the server supports.
   Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols,
          const DeflateSettings& deflate = {});
 
@@ -50,7 +50,7 @@ class Router {
   [[nodiscard]] Answer answer_mapped(const HttpRequest& request, const Route& route) const;
 
   std::vector<Route> routes_;
-  std::vector<Endpoint*> endpoints_;  ///< of routes_, in a dense array for the CPU cache
+  std::vector<Endpoint*> endpoints_;  ///< copied from routes_: a dense array for the CPU cache
   std::vector<std::string> allowed_origins_;
   std::vector<std::string> subprotocols_;
   DeflateSettings deflate_;

@@ -38,7 +38,7 @@ void WireLog::guarded(std::uint32_t session, Act act) noexcept {
   } catch (const std::bad_alloc&) {
     sessions_.erase(found);
     log(LogLevel::kWarn,
-        {"wire ", SessionId(session).text(), " is no longer logged: out of memory"});
+        {"wire ", SessionId(session).text(), ": logging of this session stopped: out of memory"});
   }
 }
 
@@ -51,7 +51,8 @@ void WireLog::opened(std::uint32_t session, const SocketAddress& client,
                           Streams{{Sender::kClient, prefix(session, client_text, server_text)},
                                   {Sender::kServer, prefix(session, server_text, client_text)}});
   } catch (const std::bad_alloc&) {
-    log(LogLevel::kWarn, {"wire ", SessionId(session).text(), " is not logged: out of memory"});
+    log(LogLevel::kWarn,
+        {"wire ", SessionId(session).text(), ": this session is not logged: out of memory"});
   }
 }
 
@@ -127,7 +128,7 @@ void WireLog::show(std::uint32_t session, Streams& streams, Sender sender,
         call.offset = item->offset;
       call.size += item->size;
     }
-    if (item->status >= 200) {  // upgrade refused: the client sends no more frames
+    if (item->status >= 200) {  // upgrade refused: the client's next bytes are HTTP, not frames
       if (const auto partial = streams.client.dissector.refused())
         write(session, streams.client, *partial);
     }

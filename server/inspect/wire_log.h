@@ -12,10 +12,12 @@
 //  1. A line describes one item, and is logged after the last byte of the item. An incomplete item at the end of its
 //     stream is logged as cut.
 //  2. The wire log does not disturb the server. If memory runs out, it stops logging the session, with a warning.
-//     After kLinesOfACall lines for one read or write, it only counts items. Otherwise a read full of empty frames
-//     would occupy the loop for a second, and the log would drop more than nine tenths of the lines.
-//  3. Memory is bounded: WireLog keeps the header and kKeptOfPayload bytes of a frame, and an incomplete head as long
-//     as Limits allow. After the handshake this is at most 8 KiB per session. It is not counted in --max-buffered.
+//     After kLinesOfACall lines for one read or write, it only counts the remaining items. Without this limit, a read
+//     full of empty frames would occupy the loop for a second, and the log would drop more than nine tenths of its
+//     lines.
+//  3. Memory is bounded: in each direction WireLog keeps the header and kKeptOfPayload bytes of one frame, or an
+//     incomplete head up to the size that Limits allow. After the handshake it keeps at most 8 KiB per session. This
+//     memory is not counted in --max-buffered.
 //
 // The log is asynchronous and bounded (kLogQueue lines): on a busy server the oldest lines are dropped and counted. The
 // time of a line is that of the system call, not of the packet.
@@ -72,16 +74,15 @@ class WireLog final : public Tap {
     Stream client;
     Stream server;
   };
-  /// Counts for one call of `received` or `sent`: the `lines` that it logged, and the `items` that were not logged,
-  /// with the `offset` of the first and their `size` in bytes.
+  /// The counts of one call of `received` or `sent`.
   struct Call {
-    std::size_t lines = 0;
-    std::uint64_t items = 0;
-    std::uint64_t offset = 0;
-    std::uint64_t size = 0;
+    std::size_t lines = 0;     ///< logged lines
+    std::uint64_t items = 0;   ///< items that were not logged
+    std::uint64_t offset = 0;  ///< offset of the first item that was not logged
+    std::uint64_t size = 0;    ///< bytes of all items that were not logged
   };
 
-  /// Calls `act` with the streams of the session, if it is logged. If `act` runs out of memory, stops logging the
+  /// If the session is logged, calls `act` with its streams. If `act` runs out of memory, stops logging the
   /// session.
   template <typename Act>
   void guarded(std::uint32_t session, Act act) noexcept;

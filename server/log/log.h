@@ -18,12 +18,13 @@ enum class LogFormat : std::uint8_t { kText, kJson };
 
 /// Maximum number of bytes logged of one part of a line. A longer part is cut, and its full length is logged.
 inline constexpr std::size_t kLogPart = 1024;
-/// Maximum number of queued lines, which need at most 44 MiB. A line has at most one part from a peer: if every byte is
-/// escaped, JSON needs `5 * kLogPart` bytes for this part (40 MiB for all lines). Other text needs 4 MiB.
+/// Maximum number of queued lines, which need at most 44 MiB. A line has at most one part from a peer: if every byte of
+/// this part is escaped, it needs `5 * kLogPart` bytes in JSON, or 40 MiB in all lines together. Our own text needs at
+/// most 4 MiB.
 inline constexpr std::size_t kLogQueue = 8192;
 
-/// Starts the log and its thread. Lines that were logged before are dropped. Block signals first, because the thread
-/// inherits the signal mask.
+/// Starts the log and its thread. Lines that are logged before this call are dropped. Block signals first, because the
+/// thread inherits the signal mask.
 void start_log(LogLevel level, LogFormat format);
 /// Writes the queued lines and stops the log. Lines that cannot be written within `patience` are dropped.
 void stop_log(std::chrono::milliseconds patience = std::chrono::seconds(1));

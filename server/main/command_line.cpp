@@ -37,49 +37,50 @@ constexpr std::uint64_t kGiB = 1 << 30;
 
 constexpr LimitOption<std::size_t> kSizes[] = {
     {kHandshake, "--max-request-line", &Limits::request_line, kSize, 16, kGiB,
-     "maximum bytes of the request line; beyond: 414"},
+     "maximum bytes of the request line; if exceeded: 414"},
     {kHandshake, "--max-field-line", &Limits::field_line, kSize, 16, kGiB,
-     "maximum bytes of one header field; beyond: 431"},
+     "maximum bytes of one header field; if exceeded: 431"},
     {kHandshake, "--max-fields", &Limits::fields, kNumber, 1, 10'000,
-     "maximum number of header fields; beyond: 431"},
+     "maximum number of header fields; if exceeded: 431"},
     {kHandshake, "--max-field-bytes", &Limits::field_bytes, kSize, 16, kGiB,
-     "maximum bytes of all header fields; beyond: 431"},
+     "maximum bytes of all header fields; if exceeded: 431"},
     {kMessages, "--max-message", &Limits::message, kSize, 1, 4 * kGiB,
-     "maximum bytes of one message; beyond: Close 1009"},
+     "maximum bytes of one message; if exceeded: Close 1009"},
     {kMemory, "--outbox-high", &Limits::outbox_high, kSize, 1, kGiB,
      "stop reading from a session when more bytes than this are queued for it"},
     {kMemory, "--outbox-low", &Limits::outbox_low, kSize, 1, kGiB,
-     "resume reading when fewer bytes than this are queued"},
+     "resume reading from a session when fewer bytes than this are queued for it"},
     {kMemory, "--chat-queue", &Limits::chat_queue, kSize, 1, kGiB,
-     "maximum bytes queued for a chat member; beyond: Close 1008"},
+     "maximum bytes queued for a chat member; if exceeded: Close 1008"},
     {kMemory, "--max-buffered", &Limits::buffered, kSize, 64 << 10, 1024 * kGiB,
-     "maximum bytes held for all sessions together; beyond: Close 1013"},
+     "maximum bytes held for all sessions together; if exceeded: Close 1013"},
     {kConnections, "--max-connections", &Limits::connections, kNumber, 0, 10'000'000,
-     "maximum connections; 0: as many as the limit of descriptors allows; beyond: 503"},
+     "maximum number of connections; 0: as many as the descriptor limit allows; if exceeded: 503"},
     {kConnections, "--max-connections-per-address", &Limits::connections_per_address, kNumber, 0,
-     10'000'000, "maximum connections of one client address; 0: no limit; beyond: 503"},
+     10'000'000,
+     "maximum number of connections from one client address; 0: no limit; if exceeded: 503"},
 };
 constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kMessages, "--max-fragments", &Limits::fragments, kNumber, 1, UINT32_MAX,
-     "maximum frames of one message; beyond: Close 1008"},
+     "maximum frames of one message; if exceeded: Close 1008"},
     {kDeadlines, "--handshake-timeout", &Limits::handshake_ms, kTime, 1, kDay,
-     "time for the request head; then 408"},
+     "time to receive the request head; otherwise 408"},
     {kDeadlines, "--close-timeout", &Limits::close_ms, kTime, 1, kDay,
-     "time for the answer to our Close; then FIN"},
+     "time to receive the peer's Close after ours; otherwise FIN"},
     {kDeadlines, "--drain-timeout", &Limits::drain_ms, kTime, 1, kDay,
-     "time for the peer's FIN after ours; then the socket is closed"},
+     "time to receive the peer's FIN after ours; otherwise the socket is closed"},
     {kDeadlines, "--read-timeout", &Limits::read_ms, kTime, 1, kDay,
-     "time in which an unfinished message must bring --outbox-low bytes or its end; otherwise "
+     "time in which --outbox-low bytes or the end of an unfinished message must arrive; otherwise "
      "Close 1008"},
     {kDeadlines, "--write-timeout", &Limits::write_ms, kTime, 1, kDay,
-     "time in which the peer must read --outbox-low of the queued bytes, or all; otherwise a "
-     "reset"},
+     "time in which the peer must read --outbox-low of the queued bytes, or all of them if fewer "
+     "are queued; otherwise a reset"},
     {kDeadlines, "--ping-interval", &Limits::ping_ms, kTime, 0, kDay,
      "time without input before a ping is sent; 0: never"},
     {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay,
-     "time for the answer to our ping; then a reset"},
+     "time to receive the pong after our ping; otherwise a reset"},
     {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
-     "time for the sessions to end after SIGTERM; then exit"},
+     "time for the sessions to end after SIGTERM or SIGINT; then wsd exits"},
 };
 
 template <typename Number>
@@ -121,12 +122,13 @@ void add_choice(CLI::App& app, const char* name, Value& field,
 
 /// The options of permessage-deflate, which is off by default, as in the article.
 void add_deflate(CLI::App& app, DeflateSettings& deflate) {
-  app.add_flag("--deflate", deflate.is_enabled, "agree to permessage-deflate (RFC 7692)")
+  app.add_flag("--deflate", deflate.is_enabled,
+               "accept permessage-deflate (RFC 7692) from clients that offer it")
       ->group(kCompression);
   app.add_flag_callback(
          "--deflate-no-takeover", [&deflate] { deflate.keeps_context = false; },
-         "reset the compression window after each message: less compression, and no memory for "
-         "idle sessions")
+         "reset the compression window after each message: compresses less, but needs no memory "
+         "for idle sessions")
       ->group(kCompression);
   app.add_option("--deflate-window-bits", deflate.window_bits,
                  "maximum window size, 2^BITS bytes, in both directions")
@@ -138,7 +140,7 @@ void add_deflate(CLI::App& app, DeflateSettings& deflate) {
     deflate.threshold = static_cast<std::size_t>(bytes);
   };
   add_quantity(app, "--deflate-from", kSize, {1, kGiB}, deflate.threshold,
-               "minimum size of a message to be compressed", set_threshold)
+               "compress messages of at least this size", set_threshold)
       ->group(kCompression);
 }
 
@@ -153,7 +155,7 @@ std::string validate_origin(const std::string& text) {
 }
 
 std::string validate_subprotocol(const std::string& text) {
-  return is_token(text) ? "" : "'" + text + "' is not a token";
+  return is_token(text) ? "" : "'" + text + "' is not a subprotocol name, such as chat.v1";
 }
 
 /// The options for the address, the threads, and the clients that are accepted.
@@ -166,15 +168,16 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
   const auto set_port = [&port](std::uint64_t number) {
     port = static_cast<std::uint16_t>(number);
   };
-  add_quantity(app, "--port", {"PORT", kNoUnit}, {0, UINT16_MAX}, port, "0: the kernel chooses one",
-               set_port);
+  add_quantity(app, "--port", {"PORT", kNoUnit}, {0, UINT16_MAX}, port,
+               "port to listen on; 0: the kernel chooses one", set_port);
   const auto set_threads = [&options](std::uint64_t number) {
     options.threads = static_cast<unsigned>(number);
   };
   add_quantity(app, "--threads", kNumber, {1, kMaxLoops}, options.threads,
                "number of event-loop threads", set_threads);
   app.add_flag("--affinity", options.has_affinity,
-               "pin each loop to one processor and give it the connections that arrive there");
+               "pin each loop to one processor, and give it the connections whose packets that "
+               "processor handles");
   app.add_option("--allowed-origin", options.allowed_origins,
                  "an origin whose pages may connect, repeatable; default: every origin")
       ->type_name("ORIGIN")
@@ -190,12 +193,13 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
 void add_wire_log(CLI::App& app, WireDetail& wire_log) {
   const auto set_wire_log = [&wire_log](const std::string& text) {
     if (!text.empty() && text != "hex")
-      throw CLI::ValidationError("--wire-log", "'" + text + "' is not hex");
+      throw CLI::ValidationError("--wire-log",
+                                 "'" + text + "' is not allowed; use --wire-log or --wire-log=hex");
     wire_log = text.empty() ? WireDetail::kFields : WireDetail::kHex;
   };
   app.add_option_function<std::string>("--wire-log", set_wire_log,
                                        "log each handshake and frame that is sent or received, at "
-                                       "level info; =hex: with its bytes")
+                                       "level info; =hex: also log its bytes")
       ->expected(0, 1)
       ->type_name("[=hex]");
 }
@@ -208,10 +212,10 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   LogFormat log_format = LogFormat::kText;
   std::string address = "127.0.0.1";
   std::uint16_t port = 8080;
-  CLI::App app(
-      std::string("wsd, the WebSocket server of Frame by Frame: /echo, /chat and /echo/raw.\n") +
-          kUnitsHelp,
-      "wsd");
+  CLI::App app(std::string("wsd, the WebSocket server of Frame by Frame, with the endpoints /echo, "
+                           "/echo/raw and /chat.\n") +
+                   kUnitsHelp,
+               "wsd");
   app.get_formatter()->column_width(46);
   app.set_version_flag("--version", "wsd " FBF_VERSION " (Frame by Frame)",
                        "Print the version and exit");

@@ -10,7 +10,7 @@
 namespace ws {
 
 struct ParsedCommandLine {
-  std::optional<ServerOptions> options{};  ///< empty: print `output` and exit
+  std::optional<ServerOptions> options{};  ///< if empty, print `output` and exit
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
   int exit_status = 0;  ///< 0: `output` is help or version; 2: `output` is an error, one line

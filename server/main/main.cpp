@@ -20,8 +20,8 @@ int fail(const std::string& why) {
   return 1;
 }
 
-/// Raises the soft limit of descriptors, of which each connection needs one, to the hard limit. Returns the limit that
-/// applies.
+/// Raises the soft limit of descriptors to the hard limit, because each connection needs a descriptor. Returns the soft
+/// limit, which is unchanged if this fails.
 rlim_t raise_descriptor_limit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -40,7 +40,7 @@ void block_signals() {
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
     ::sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  // A write to a closed connection then fails with EPIPE and does not end the process.
+  // If SIGPIPE is ignored, a write to a closed pipe or connection fails with EPIPE and does not end the process.
   struct sigaction ignore {};
   ignore.sa_handler = SIG_IGN;
   ::sigaction(SIGPIPE, &ignore, nullptr);
@@ -64,9 +64,10 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
   server.add_echo_and_chat();
   if (const auto error = server.listen()) {
     ws::stop_log();
-    return fail(
-        "cannot listen on " + options.address.to_string() + ": " + error.message() +
-        (error == std::errc::address_in_use ? " (--port 0 lets the kernel choose one)" : ""));
+    return fail("cannot listen on " + options.address.to_string() + ": " + error.message() +
+                (error == std::errc::address_in_use
+                     ? " (with --port 0 the kernel chooses a free port)"
+                     : ""));
   }
   if (const auto error = server.handle_signals()) {
     ws::stop_log();
@@ -74,10 +75,11 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
   }
   ws::log(ws::LogLevel::kInfo, {"Descriptors allowed: ", std::to_string(descriptors)});
   if (options.deflate.is_enabled) {
-    ws::log(ws::LogLevel::kInfo,
-            {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(options.deflate)),
-             " bytes of memory per session",
-             options.deflate.keeps_context ? "" : ", while it receives a compressed message"});
+    ws::log(
+        ws::LogLevel::kInfo,
+        {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(options.deflate)),
+         " bytes of memory per session",
+         options.deflate.keeps_context ? "" : " while the session receives a compressed message"});
   }
   std::cout << "listening on " << server.address().to_string() << std::endl;
   const int status = server.run();

@@ -14,8 +14,8 @@ class Option;
 
 namespace ws {
 
-/// Options with units, the same in all programs: `--max-message 64KiB`, `--close-timeout 500ms`. CLI11's
-/// AsNumberWithUnit does not suffice: it reports limits and defaults without units.
+/// A unit in the value of an option: `--max-message 64KiB`, `--close-timeout 500ms`. All programs use the same units.
+/// CLI11's AsNumberWithUnit does not suffice: it shows limits and defaults without units.
 struct Unit {
   std::string_view name;
   std::uint64_t factor;
@@ -35,11 +35,12 @@ inline constexpr QuantityType kNumber{"NUMBER", kNoUnit};
 inline constexpr QuantityType kSize{"SIZE", kBytes};
 inline constexpr QuantityType kTime{"TIME", kMilliseconds};
 inline constexpr const char* kUnitsHelp =
-    "SIZE is in bytes, or with KiB, MiB, GiB; TIME is a number with ms, s, min or h: 500ms.";
+    "SIZE is a number of bytes, or a number with KiB, MiB or GiB: 64KiB. TIME is a number with ms, "
+    "s, min or h: 500ms.";
 
 inline constexpr std::uint64_t kDay = 86'400'000;  ///< milliseconds: the upper limit of most times
 
-/// Parses a number with a unit: "64KiB" with kBytes is 65536. 0 needs no unit. nullopt if it is malformed or too large.
+/// Parses a number with a unit: "64KiB" with kBytes is 65536. 0 needs no unit. nullopt if malformed or too large.
 std::optional<std::uint64_t> parse_quantity(std::string_view text, std::span<const Unit> units);
 
 /// Formats `number` in the largest unit that divides it: 65536 with kBytes is "64KiB".
@@ -50,8 +51,8 @@ struct QuantityRange {
   std::uint64_t most;
 };
 
-/// Adds an option to `app` and calls `set` with its value, in bytes or milliseconds. The app refuses values that are out
-/// of `range`. `initial` is the default that --help shows.
+/// Adds an option to `app`. If its value is in `range`, the app calls `set` with it, in bytes, in milliseconds or as a
+/// plain number; otherwise the app refuses it. `initial` is the default that --help shows.
 CLI::Option* add_quantity(CLI::App& app, const std::string& name, const QuantityType& type,
                           QuantityRange range, std::uint64_t initial, const std::string& help,
                           std::function<void(std::uint64_t)> set);

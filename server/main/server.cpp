@@ -13,7 +13,8 @@
 namespace ws {
 namespace {
 
-/// Descriptors that sessions must not use: kDescriptorReserve for the log and for libraries, and some for each loop.
+/// Descriptors that sessions must not use: kDescriptorReserve for the log and for libraries, and kDescriptorsOfALoop
+/// for each loop.
 constexpr std::size_t kDescriptorReserve = 60;
 constexpr std::size_t kDescriptorsOfALoop = 4;
 
@@ -99,7 +100,7 @@ std::error_code Server::handle_signals() {
 
 int Server::run() {
   const std::vector<int> all = options_.has_affinity ? processors() : std::vector<int>{};
-  // The exception that ended each loop (epoll_wait failed); null if there was none.
+  // For each loop, the exception that ended it (epoll_wait failed), or null.
   std::vector<std::exception_ptr> failures(shared_->workers.size());
   const auto run_loop = [&](std::size_t i) {
     Worker& worker = *shared_->workers[i];

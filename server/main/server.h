@@ -30,11 +30,11 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Maps `path` to `endpoint`, which must outlive the server. Call it before `listen`. Sessions call the endpoint in
-  /// the threads of their loops. With `threads` > 1, several threads may call it at the same time.
+  /// Maps `path` to `endpoint`, which must outlive the server. Call `add` before `listen`. Sessions call the endpoint
+  /// in the threads of their loops. If `threads` > 1, several threads may call the endpoint at the same time.
   void add(const std::string& path, Endpoint& endpoint);
-  /// Maps `path` to one endpoint per loop, which `make` creates. Each endpoint is called only in the thread of its
-  /// loop. Call it before `listen`.
+  /// Maps `path` to one endpoint per loop, which `make` creates. Call `add` before `listen`. Each endpoint is called
+  /// only in the thread of its loop.
   void add(const std::string& path, const std::function<std::unique_ptr<Endpoint>()>& make);
   /// Adds the endpoints of wsd: /echo, /echo/raw and /chat. Call it before `listen`.
   void add_echo_and_chat();
@@ -42,14 +42,14 @@ class Server {
   [[nodiscard]] std::error_code listen();
   /// The address that the server listens on. If the port in the options was 0, contains the port that the kernel chose.
   [[nodiscard]] const SocketAddress& address() const { return options_.address; }
-  /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions. The caller must have blocked all three.
+  /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions. The caller must have blocked the signals.
   [[nodiscard]] std::error_code handle_signals();
 
-  /// Serves until it is stopped; the first loop runs in the thread of the caller. Returns 0, or 128 + n if a second
-  /// signal, with number n, ended the server immediately. With `has_affinity`, each thread, the caller's included,
-  /// stays on one of the processors that the caller may use, and gets the connections whose packets that processor
-  /// handles. Throws std::system_error if a thread cannot be started or epoll_wait fails: all loops then end
-  /// immediately.
+  /// Serves until the server is stopped; the first loop runs in the thread of the caller. Returns 0, or 128 + n if a
+  /// second signal, with number n, ended the server immediately. With `has_affinity`, each thread, also the caller's,
+  /// stays on one of the processors that the caller may use, and gets the connections whose packets this processor
+  /// handles. If a thread cannot be started or epoll_wait fails, ends all loops immediately and throws
+  /// std::system_error.
   int run();
   /// Starts to stop the server as described at the top of this file, and returns immediately. May be called from any
   /// thread.

@@ -157,14 +157,14 @@ auto Worker::guarded(Session& session, Act act) -> decltype(act()) {
   } catch (const std::exception& exception) {
     end_after_exception(session, exception.what());
   } catch (...) {
-    end_after_exception(session, "an exception that is not a std::exception");
+    end_after_exception(session, "unknown exception (not a std::exception)");
   }
   return decltype(act())();
 }
 
 void Worker::on_iteration_end() {
-  // Flush the rooms first: they may hold the last messages of sessions that have ended. Repeat, because an endpoint may
-  // send output when it is told of an end.
+  // Flush the rooms first: they may hold the last messages of sessions that have ended. Repeat, because erase_ended
+  // calls Endpoint::closed, which may send output.
   Cork& cork = context_.cork;
   do {
     for (const Route& route : router_.routes())
@@ -181,7 +181,7 @@ void Worker::on_iteration_end() {
 }
 
 void Worker::erase_ended() {
-  // The list may grow in this loop: an endpoint that is told of an end may end another session.
+  // The list may grow while it is iterated over: Endpoint::closed may end another session.
   for (std::size_t i = 0; i < context_.ended.size(); ++i) {
     const EndedSession one = context_.ended[i];
     Session* const session = table_.find(one.token);
@@ -193,8 +193,8 @@ void Worker::erase_ended() {
   context_.ended.clear();
 }
 
-/// Schedules malloc_trim after a peak, at most once a second, because it scans the whole heap. free() alone returns
-/// only the top of the heap to the system; a block in use there keeps all free memory below it.
+/// Schedules malloc_trim after a peak. free() alone returns only the top of the heap to the system: a block that is in
+/// use at the top keeps all free memory below it. malloc_trim scans the whole heap, so it runs at most once a second.
 void Worker::schedule_trim() {
   const std::size_t held = shared_.budgets.buffered.used();
   peak_sessions_ = std::max(peak_sessions_, table_.size());
@@ -215,7 +215,7 @@ void Worker::trim_heap() {
 void Worker::on_busy_wait(EventLoop::Token token) {
   const Session* const session = table_.find(token);
   log(LogLevel::kError,
-      {"Busy wait: a handler was called a thousand times without work; its session: ",
+      {"Busy wait: 1000 events in a row had nothing to do; session of the last one: ",
        session == nullptr ? std::string_view("none") : session->id().text()});
 }
 
@@ -238,13 +238,14 @@ bool Worker::accept_waiting(std::uint32_t listener) {
       on_out_of_descriptors(listeners_[listener], error);
       return true;
     }
-    // Otherwise the connection ended while it waited in the queue, see accept(2): accept the next one.
+    // Any other error means that the connection ended while it waited in the queue, see accept(2). Accept the next one.
   }
   return true;
 }
 
-/// Out of descriptors or memory (EMFILE, ENOMEM, …): the connection still waits, and epoll would report it forever.
-/// Closes the spare descriptor, to accept and close the connection; if that fails, stops listening for a while.
+/// Called if accept() failed because descriptors or memory ran out (EMFILE, ENOMEM, …). The connection still waits, and
+/// epoll would report it in every iteration. Closes the spare descriptor, so that it can accept and close the
+/// connection. If this fails, pauses the listeners for kListenPauseMs.
 void Worker::on_out_of_descriptors(const Fd& listener, std::error_code error) {
   spare_.reset();
   SocketAddress peer;
@@ -304,7 +305,7 @@ void Worker::on_signal() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGUSR1) {
-      shared_.ask_all(kLogSessions);  // at the end of an iteration, when ended sessions are erased
+      shared_.ask_all(kLogSessions);  // logs after the iteration has erased ended sessions
     } else if (!context_.is_stopping) {
       log(LogLevel::kInfo, {"Shutting down; send the signal again to exit immediately"});
       start_stopping();
@@ -330,26 +331,26 @@ void Worker::start_stopping() {
   context_.is_stopping = true;  // requests are answered 503 from now on
   context_.loop.timers().set(stop_deadline_, context_.loop.now() + stop_ms_);
   // [6455-7.3-STOP] Send the rooms' messages before the Close. Sessions that end here stay in the table until the
-  // iteration ends.
+  // iteration ends, so table_.all() does not change.
   for (const Route& route : router_.routes())
     route.endpoint->iteration_ended();
   for (Session* const session : table_.all()) {
     guarded(*session, [&] { session->close(close_code::kGoingAway, "the server is stopping"); });
   }
-  // Tell the others after the rooms, whose home is here, have sent them their last batches.
+  // The first loop is the home of the rooms: it tells the other loops after the rooms have sent their last batches.
   if (is_first_)
     shared_.ask_others(kStop);
   context_.loop.wake();  // run one more iteration, even if there are no sessions
 }
 
-/// Keeps the listeners open, to answer 503, until the last WebSocket of all loops has ended. Then closes them and waits
-/// for the remaining sessions, which are being refused.
+/// Keeps the listeners open, to answer 503, until no loop has a WebSocket. Then closes the listeners and waits for the
+/// remaining sessions, which are being refused.
 void Worker::stop_if_done() {
   const auto is_upgraded = [](const Session* session) { return session->is_upgraded(); };
   if (!is_without_websockets_ && std::ranges::none_of(table_.all(), is_upgraded)) {
     is_without_websockets_ = true;
     if (--shared_.loops_with_websockets == 0)
-      shared_.ask_all(kNothing);  // makes them check again
+      shared_.ask_all(kNothing);  // makes all loops check again
   }
   if (shared_.loops_with_websockets != 0)
     return;
@@ -359,8 +360,8 @@ void Worker::stop_if_done() {
     context_.loop.stop();
 }
 
-/// Closing a listener resets the connections that wait to be accepted, so they are accepted first. Sessions without a
-/// complete request are refused now.
+/// First accepts the waiting connections, because closing a listener resets them. Then closes the listeners and refuses
+/// the sessions that have not sent a complete request.
 void Worker::close_listeners() {
   for (std::uint32_t listener = 0; listener < listeners_.size(); ++listener) {
     for (int i = 0; i < SOMAXCONN / kAcceptsAtOnce && accept_waiting(listener); ++i)

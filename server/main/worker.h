@@ -2,7 +2,7 @@
 // session stays in its loop, so sessions need no locks. All listeners have the same address; the kernel distributes the
 // connections among them.
 //
-// The loops share `ServerState`, and the parts of the rooms (server/app/room.h).
+// The loops share `ServerState`. The parts of a room send batches to each other through mailboxes (server/app/room.h).
 #pragma once
 
 #include <atomic>
@@ -35,16 +35,16 @@ class Worker;
 struct ServerState {
   ServerState(const Limits& limits, std::size_t most_connections)
       : budgets(limits), connections(most_connections, limits.connections_per_address) {}
-  /// Both functions call Worker::ask: ask_all of all workers, ask_others of all except the first.
+  /// ask_all calls Worker::ask of all workers; ask_others calls it of all workers except the first.
   void ask_all(unsigned what);
   void ask_others(unsigned what);
 
   Budgets budgets;
   ConnectionCount connections;
   ChatParts chat{};
-  /// Number of loops that are not stopping or still have a WebSocket. When it is 0, the listeners are closed.
+  /// Number of loops that are not stopping yet, or still have a WebSocket. When it is 0, the listeners are closed.
   std::atomic<std::size_t> loops_with_websockets{0};
-  int exit_status = 0;  ///< the first loop sets it; `run` reads it after all have ended
+  int exit_status = 0;  ///< the first loop sets it; `run` reads it after all loops have ended
   std::vector<std::unique_ptr<Worker>> workers{};  ///< complete before a worker runs
 };
 
@@ -63,16 +63,16 @@ class Worker final : private EventLoop::Handler {
   void add_echo_and_chat();
   /// Adds a listener; sets `address` to the address that it is bound to.
   [[nodiscard]] std::error_code listen(SocketAddress& address, PortSharing sharing);
-  /// Called only for the first worker, which handles the signals for all.
+  /// Called only for the first worker, which handles the signals for all workers.
   [[nodiscard]] std::error_code handle_signals();
   /// Binds the calling thread to one processor. Call it before `run`, in the same thread.
   void keep_to(int processor);
   void run();
 
-  static constexpr unsigned kNothing = 0;  ///< runs one iteration
+  static constexpr unsigned kNothing = 0;  ///< only runs one iteration
   static constexpr unsigned kStop = 1;  ///< answers requests with 503, sends Close 1001 to sessions
   static constexpr unsigned kEnd = 2;   ///< makes run return after this iteration
-  static constexpr unsigned kLogSessions = 4;  ///< logs the number of sessions, and each on a line
+  static constexpr unsigned kLogSessions = 4;  ///< logs the number of sessions and a line for each
   /// Requests one of these actions. May be called from any thread.
   void ask(unsigned what);
 
@@ -82,7 +82,7 @@ class Worker final : private EventLoop::Handler {
   void on_iteration_end() override;
   void on_busy_wait(EventLoop::Token token) override;
 
-  /// Accepts waiting connections; returns false if there was none. Not inlined, because messages do not need it.
+  /// Accepts waiting connections; returns false if there was none. Not inlined, because it is not called for messages.
   [[gnu::noinline]] bool accept_waiting(std::uint32_t listener);
   void admit(Fd fd, const SocketAddress& peer);
   void on_out_of_descriptors(const Fd& listener, std::error_code error);
@@ -117,7 +117,7 @@ class Worker final : private EventLoop::Handler {
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints of this loop alone
   std::size_t peak_sessions_ = 0;                     ///< peak since the last trim_heap
   std::size_t peak_held_ = 0;                         ///< peak of the bytes held by all loops
-  std::vector<Fd> listeners_;  ///< epoll reports number i with {kListenerSlot, i}
+  std::vector<Fd> listeners_;  ///< epoll reports listener i with {kListenerSlot, i}
   Fd spare_;                   ///< closed when descriptors run out: see on_out_of_descriptors
   Fd signals_;
   Timer listen_again_;  ///< set while the listeners are paused

@@ -91,7 +91,8 @@ void EventLoop::run_once(Handler& handler) {
   const int timeout = ready_.empty() ? timers_.wait_ms(now_) : 0;
   int count = ::epoll_wait(epoll_.get(), events.data(), kMaxEvents, timeout);
   if (count < 0) {
-    // EINTR: interrupted by a signal; wait again. Any other error would recur immediately, and the loop would spin.
+    // EINTR: interrupted by a signal; continue without events. Any other error would recur in each iteration, and the
+    // loop would spin.
     if (errno != EINTR)
       throw std::system_error(errno, std::system_category(), "epoll_wait");
     count = 0;

@@ -2,13 +2,13 @@
 //
 // The watches are level-triggered: a handler may read one buffer and return, and epoll reports the remaining bytes in
 // the next iteration. Edge-triggered watches would save no system call, because a session reads once per iteration
-// anyway. They would also need a list of the sessions that were not read until EAGAIN.
+// anyway. They would also need a list of the sessions that stopped reading before EAGAIN.
 //
 // An iteration: 1. wait; 2. read the clock; 3. dispatch the events and the ready list; 4. run the timers that are due;
 // 5. end: flush the cork, erase ended sessions.
 //
-// An event carries a token (slot and generation) instead of a pointer, because it may outlive its session, for example
-// on the ready list. The generation then shows that the token is stale.
+// An event and an entry of the ready list carry a token (slot and generation) instead of a pointer, because the session
+// may end before they are dispatched. If so, no session has this generation, and the token is ignored.
 #pragma once
 
 #include <cassert>

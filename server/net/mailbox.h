@@ -1,14 +1,14 @@
 // Passes work from one loop to another, through a bounded list under a mutex. The reader takes the whole list at once.
 //
 //      loop A ──post──▶ │ mail │ mail │ mail │ ──take──▶ loop B
-//                       if has_space returns false, A does other work until B's take wakes it
+//                       if has_space returns false, A does other work until B's take wakes A
 //
 // Invariants:
 //  1. Only a post into an empty mailbox wakes the reader, so the reader is woken once for all mails of its next `take`.
 //  2. If has_space returned false, the next `take` wakes the sender. No call waits for space, so two loops that fill
 //     each other's mailboxes cannot deadlock.
 //  3. If has_space returned true, a sender may post one mail of any cost, so a mailbox may exceed its limit by one mail
-//     per sender. A sender that forwards the mails of its own mailbox may post all of them.
+//     per sender. A sender that forwards mails may post all mails that one `take` removed from its own mailbox.
 #pragma once
 
 #include <algorithm>
@@ -31,7 +31,7 @@ class Mailbox {
     waiting_.reserve(kMaxLoops);
   }
 
-  /// False if the mailbox is full; the next `take` then wakes `sender`.
+  /// If the mailbox is full, returns false, and the next `take` wakes `sender`.
   [[nodiscard]] bool has_space(EventLoop& sender) {
     const std::lock_guard lock(mutex_);
     if (cost_ < limit_)
@@ -41,7 +41,7 @@ class Mailbox {
     return false;
   }
 
-  /// Appends `mail`. See invariant 3.
+  /// Appends `mail`. Call `has_space` first; see invariant 3.
   void post(Mail mail, std::size_t cost) {
     bool was_empty = false;
     {
@@ -54,7 +54,7 @@ class Mailbox {
       reader_.wake();
   }
 
-  /// Removes all mails and calls `act` for each. Only the reader may call it.
+  /// Removes all mails and calls `act` for each. Only the reader may call `take`.
   template <typename Act>
   void take(Act act) {
     {
@@ -72,7 +72,8 @@ class Mailbox {
 
  private:
   // Minimum cost of a mail. It bounds the number of mails, so that the constructor can reserve all memory and `post`
-  // cannot fail. Twice the limit is reserved: a sender that saw space may forward all mails of its own mailbox.
+  // cannot fail. The constructor reserves space for two full mailboxes: a sender may forward all mails of its own full
+  // mailbox into this one when this one is almost full.
   static constexpr std::size_t kMinCost = 4096;
 
   EventLoop& reader_;

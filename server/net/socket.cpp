@@ -23,7 +23,7 @@ Fd listen_on(const SocketAddress& address, std::error_code& error, PortSharing s
   // SO_REUSEADDR: allows a restart while old connections are in TIME_WAIT, which is on our side because we close first.
   // SO_KEEPALIVE: detects a peer that vanished without FIN, even if pings are off.
   // TCP_NODELAY: the cork already collects output, so delaying a write would save nothing.
-  // SO_REUSEPORT: the first listener sets it after bind(), which therefore fails if the address is in use.
+  // SO_REUSEPORT: the first listener sets it only after bind(), so that bind() fails if the address is in use.
   if (!fd.is_open() || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
       ::setsockopt(fd.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) != 0 ||
       ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
@@ -65,7 +65,7 @@ IoResult send_bytes(const Fd& fd, std::span<const std::byte> bytes) {
 
 IoResult send_pieces(const Fd& fd, std::span<const iovec> pieces) {
   msghdr message{};
-  message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg only reads it
+  message.msg_iov = const_cast<iovec*>(pieces.data());  // sendmsg only reads the pieces
   message.msg_iovlen = pieces.size();
   const ssize_t n = ::sendmsg(fd.get(), &message, MSG_NOSIGNAL);
   return IoResult(n >= 0 ? n : -errno);

@@ -2,9 +2,9 @@
 //
 // Sessions read and write only through Transport, where TLS would be added.
 //
-// All system calls of a session and its loop are in fd.cpp, socket.cpp and event_loop.cpp. A test program can define
-// the functions of these files itself and link fbf_server for the others. It then runs the server on a simulated
-// network and clock (tests/support/simulated_net.h), without virtual calls or macros.
+// All system calls of a session and its loop are in fd.cpp, socket.cpp and event_loop.cpp. A test program that defines
+// the functions of these three files itself, and links fbf_server for all other functions, runs the server on a
+// simulated network and clock (tests/support/simulated_net.h), without virtual calls or macros.
 #pragma once
 
 #include <sys/uio.h>
@@ -20,8 +20,8 @@
 
 namespace ws {
 
-/// Several sockets may listen on one address if each sets SO_REUSEPORT. The kernel then distributes the connections
-/// among them by a hash of both addresses and ports.
+/// Several sockets may listen on one address if each sets SO_REUSEPORT. The kernel distributes the connections among
+/// these sockets by a hash of the addresses and ports of client and server.
 enum class PortSharing : std::uint8_t {
   kNone,
   kFirst,    ///< fails with EADDRINUSE if any other socket listens on the address
@@ -33,8 +33,8 @@ enum class PortSharing : std::uint8_t {
 Fd listen_on(const SocketAddress& address, std::error_code& error,
              PortSharing sharing = PortSharing::kNone);
 
-/// Makes the kernel prefer `listener`, among the sockets that share its port, for the connections whose packets
-/// `processor` handles. Kernels before 6.2 ignore this and use the hash.
+/// For connections whose packets `processor` handles, makes the kernel prefer `listener` to the other sockets on its
+/// port. Kernels before 6.2 ignore this setting and choose by the hash.
 void prefer_processor(const Fd& listener, int processor);
 
 /// Accepts a waiting connection: returns its non-blocking socket and sets `peer`. On failure returns an invalid Fd and

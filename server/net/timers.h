@@ -1,12 +1,12 @@
 // Timers that are set and cancelled in O(1): a hierarchical timing wheel of intrusive nodes.
 //
-// There are four wheels of 64 slots. A slot covers 1 ms, 64 ms, 4 s or 262 s. The last wheel covers 4.6 hours; later
-// deadlines wait in its last slot. A node is in the finest wheel that reaches its deadline. When a slot of a coarser
-// wheel is due, its nodes move to finer wheels, so that each node fires in the millisecond of its deadline, never
-// early.
+// There are four wheels of 64 slots each. A slot covers 1 ms in the first wheel, 64 ms in the second, 4 s in the third
+// and 262 s in the fourth. The fourth wheel covers 4.6 hours; a later deadline waits in its furthest slot. A node is in
+// the finest wheel that reaches its deadline. When a slot of a coarser wheel is due, its nodes move to finer wheels, so
+// that each node fires in the millisecond of its deadline, never early.
 //
-// When a deadline moves to a later time, the owner leaves its node in place, and sets the node again when it fires too
-// early. So a message needs no timer operation.
+// When a message moves a deadline to a later time, the owner leaves its node in place. The node fires at the old
+// deadline, and the owner then sets it to the new one. So a message needs no timer operation.
 #pragma once
 
 #include <algorithm>
@@ -63,7 +63,7 @@ class Timers {
     }
   }
 
-  /// Milliseconds from `now` until `advance` must be called, at the latest at the next deadline; -1 if no node is set.
+  /// Milliseconds from `now` until `advance` must be called, which may be before the next deadline. -1: no node is set.
   [[nodiscard]] int wait_ms(std::int64_t now);
 
  private:

@@ -20,7 +20,7 @@
 namespace ws {
 
 /// Sees the bytes that cross the sockets of sessions. `session` is the generation of the session's token. Session calls
-/// `opened`, `closed` and `lost`; Transport calls the others.
+/// `opened`, `closed` and `lost`; Transport calls the other functions.
 class Tap {
  public:
   virtual void opened(std::uint32_t session, const SocketAddress& client,
@@ -28,7 +28,7 @@ class Tap {
   virtual void closed(std::uint32_t session) noexcept = 0;
   /// `bytes` were read; they are still masked.
   virtual void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept = 0;
-  /// The first `size` bytes of `pieces` were written; 0: the socket accepted nothing.
+  /// The first `size` bytes of `pieces` were written. `size` is 0 if the socket accepted nothing.
   virtual void sent(std::uint32_t session, std::span<const iovec> pieces,
                     std::size_t size) noexcept = 0;
   /// The peer's FIN was received.
@@ -49,7 +49,7 @@ inline constexpr std::size_t kMaxPieces = 64;
 using Pieces = std::array<iovec, kMaxPieces>;
 
 [[nodiscard]] inline iovec to_iovec(std::span<const std::byte> bytes) {
-  return {const_cast<std::byte*>(bytes.data()), bytes.size()};  // sendmsg only reads it
+  return {const_cast<std::byte*>(bytes.data()), bytes.size()};  // sendmsg only reads the bytes
 }
 
 class Transport {
@@ -60,7 +60,7 @@ class Transport {
   [[nodiscard]] const Fd& fd() const { return fd_; }
   [[nodiscard]] EventLoop::Token token() const { return token_; }
 
-  // --- Each call is reported to `tap`, unless that is null.
+  // --- Each call is reported to `tap`, unless `tap` is null.
 
   IoResult read(std::span<std::byte> buffer, Tap* tap) const {
     const IoResult result = receive(fd_, buffer);

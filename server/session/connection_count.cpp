@@ -5,7 +5,7 @@ namespace {
 
 /// Maximum number of connections over the limit that are being refused with 503; further ones are closed at once.
 constexpr std::size_t kRefusalsAtATime = 32;
-/// Maximum number of such connections per client address, so that one address cannot use up the refusals of the others.
+/// Maximum number of these connections per client address, so that one address cannot use up kRefusalsAtATime.
 constexpr std::size_t kRefusalsOfAnAddress = 4;
 
 }  // namespace
@@ -41,7 +41,7 @@ ConnectionCount::Entry ConnectionCount::enter(std::string_view host) {
 ConnectionCount::Address ConnectionCount::find_or_add(std::string_view host) {
   if (free_.empty()) {  // allocate first: nothing may fail after the insertion into index_
     if (free_.capacity() <= counts_.size())
-      free_.reserve(2 * (counts_.size() + 1));  // doubled: reserve() alone adds no more than asked
+      free_.reserve(2 * (counts_.size() + 1));  // doubled: reserve() adds no extra space
     counts_.push_back({});
     free_.push_back(static_cast<Address>(counts_.size() - 1));
   }

@@ -18,14 +18,14 @@ namespace ws {
 
 class ConnectionCount {
  public:
-  /// `most`: maximum number of connections. `most_of_address`: the same per client address; 0: no limit.
+  /// `most`: maximum number of connections. `most_of_address`: maximum per client address; 0: no limit.
   ConnectionCount(std::size_t most, std::size_t most_of_address)
       : most_(most), most_of_address_(most_of_address) {}
 
   enum class Verdict : std::uint8_t {
     kWelcome,
-    kFull,     ///< over a limit: counted, refuse it with 503
-    kTooMany,  ///< too many refusals: not counted, close it
+    kFull,     ///< over a limit, but counted: refuse it with 503
+    kTooMany,  ///< too many refusals in progress: not counted; close it
   };
   /// Index of the count of one client address.
   using Address = std::uint32_t;

@@ -17,8 +17,8 @@ class Cork {
   /// Null: the cork is not in use.
   [[nodiscard]] Session* owner() const { return owner_; }
   void set_owner(Session* session) { owner_ = session; }
-  /// True if it must be flushed now: it holds at least kFlushAt bytes, or refers to bytes that the next read
-  /// overwrites.
+  /// True if the cork must be flushed now: it holds at least kFlushAt bytes, or refers to lent bytes, which the next
+  /// read may overwrite.
   [[nodiscard]] bool is_full() const { return output.lends() || output.size() >= kFlushAt; }
 
   Output output;

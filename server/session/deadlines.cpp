@@ -63,8 +63,8 @@ Deadlines::Due Deadlines::due(std::int64_t now, const Limits& limits, Situation 
   if (stalled_write != nullptr && stalled_write->is_stalled(now, write_rule(limits)))
     return Due::kStalledWrite;
   if (now >= stalled_read_.deadline()) {
-    // [6455-10.4-SLOW] A partly received message holds memory, so it must make progress. While we do not read, the
-    // window of its stall watch restarts.
+    // [6455-10.4-SLOW] A partly received message holds memory, so it must make progress. While we do not read, it
+    // cannot, so the stall watch starts a new window.
     if (!situation.may_read)
       stalled_read_.restart(now, read_rule(limits));
     else if (stalled_read_.is_stalled(now, read_rule(limits)))
@@ -79,7 +79,7 @@ Deadlines::Due Deadlines::due(std::int64_t now, const Limits& limits, Situation 
       await(Wait::kPong, now + limits.pong_ms);
       return Due::kPing;
     case Wait::kPong:
-      // Our ping may still be queued, or the pong may be in input that we do not read yet: wait again.
+      // Wait again if our ping may still be queued, or if the pong may be in input that we have not read yet.
       if (situation.may_read && !situation.has_queued)
         return Due::kPong;
       await(Wait::kPong, now + limits.pong_ms);

@@ -1,12 +1,12 @@
-// The event that a session waits for, and its deadline. This class uses no clock and no socket, so that tests can try
+// The event that a session waits for, and its deadline. Deadlines uses no clock and no socket, so that tests can try
 // every state with every deadline.
 //
 //      Wait       starts at         ends at                  timeout        on timeout
-//      kHead      accept            the request head         handshake_ms   408
+//      kHead      accept            end of the request head  handshake_ms   408
 //      kSilence   the 101, a pong   any byte restarts it     ping_ms        a ping; if ping_ms is 0, there is no wait
-//      kPong      our ping          the pong                 pong_ms        a reset, unless output is queued or we
-//                                                                           do not read: then it restarts
-//      kClose     our Close         the peer's Close         close_ms       FIN; a reset if output is still queued
+//      kPong      our ping          the pong                 pong_ms        a reset; but if output is queued or we do
+//                                                                           not read, the wait restarts
+//      kClose     our Close         the peer's Close         close_ms       FIN, or a reset if output is still queued
 //      kDrain     our FIN           the peer's FIN           drain_ms       close()
 //
 // In addition there are two stall watches: one runs while a message is partly received, one while output is queued.
@@ -36,8 +36,8 @@ class StallWatch {
  public:
   [[nodiscard]] bool is_running() const { return deadline_ != Timers::kNever; }
   [[nodiscard]] std::int64_t deadline() const { return deadline_; }
-  /// Call it when `moved` bytes were read or written. `is_pending`: more bytes are expected. Then counts `moved` in the
-  /// current window; if no window runs, starts one without counting `moved`. If not `is_pending`, stops the watch.
+  /// Call it when `moved` bytes were read or written. If more bytes are expected (`is_pending`), counts `moved` in the
+  /// current window, or starts a window without counting `moved` if none is running. If not, stops the watch.
   void update(bool is_pending, std::size_t moved, std::int64_t now, StallRule rule);
   void stop() { deadline_ = Timers::kNever; }
   /// Starts a new window, even if a window is running.
@@ -85,8 +85,8 @@ class Deadlines {
   bool received_pong(std::int64_t now, const Limits& limits);
   /// No message is partly received.
   void message_ended() { stalled_read_.stop(); }
-  /// A message is partly received, and this read brought `size` bytes, including control frames. `is_new`: the message
-  /// started in this read. A new window then starts, in which `size` is not counted.
+  /// A message is partly received, and this read brought `size` bytes, including control frames. If the message started
+  /// in this read (`is_new`), the stall watch starts a new window and does not count `size`.
   void message_continued(std::size_t size, bool is_new, std::int64_t now, const Limits& limits);
   void sent_close(std::int64_t now, const Limits& limits);
   /// The session is flushing. No wait applies; the queued output has its own stall watch.

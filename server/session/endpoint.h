@@ -1,6 +1,6 @@
 // The interface that an application implements.
 //
-// An endpoint never touches a socket: it calls the session, which frames, queues and limits its output.
+// An endpoint does not write to a socket. It calls the session, which frames, queues and limits the output.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ struct Opening {
 struct Ending {
   /// The close code (RFC 6455 §7.1.5):
   ///  - if a Close was received: its code, or 1005 if it had none
-  ///  - if no Close was received (FIN, reset, or a timeout of ours): 1006
+  ///  - if the connection ended without a Close from the peer (FIN, reset, or no answer to our Close): 1006
   ///  - if we failed the connection: the code of our Close
   ///  - if the endpoint threw: 1011
   std::uint16_t code;
@@ -51,8 +51,8 @@ class Endpoint {
   virtual void message(Session& session, Opcode opcode, std::span<std::byte> payload) = 0;
   /// Called once for each session that was opened. The session can no longer send.
   virtual void closed(Session&, const Ending&) {}
-  /// Called at the end of a loop iteration, perhaps several times, before output is flushed: send output here that was
-  /// collected during the iteration.
+  /// Called at the end of a loop iteration before the cork is flushed, perhaps several times. An endpoint that collects
+  /// output during the iteration sends it here.
   virtual void iteration_ended() {}
 };
 

@@ -32,7 +32,7 @@ OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, cons
     return refused(std::move(answer));
   const Opening opening{request, answer.upgrade.subprotocol, socket};
   if (const int status = answer.route->endpoint->admit(opening); status != 101) {
-    Answer refusal_of_endpoint = refusal(status, "this endpoint refuses the connection");
+    Answer refusal_of_endpoint = refusal(status, "the endpoint refused the connection");
     refusal_of_endpoint.fields.insert(0, answer.fields);
     return refused(std::move(refusal_of_endpoint));
   }
@@ -43,7 +43,7 @@ OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, cons
 
 OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::byte> bytes,
                            const Fd& socket, SessionContext& context) {
-  // A head that arrives in one read is parsed in place; otherwise its parts are collected in `head`.
+  // Parse a head that arrives in one read in place. If it arrives in several reads, collect the parts in `head`.
   HttpRequest* request = &context.request;
   if (head == nullptr) {
     request->reset();

@@ -34,8 +34,9 @@ struct OpeningResult {
   std::span<std::byte> rest{};           ///< bytes after the head
 };
 
-/// Parses `bytes`, which continue `head` (null: a new head). Passes a complete request to the router, then to `admit`
-/// of the endpoint. The result refers to memory of `bytes`, `head` and `context`.
+/// Parses `bytes`, which follow the bytes in `head` (null: none), and keeps an incomplete request in `head`.
+/// Passes a complete request to the router and, if the router accepts it, to `admit` of the endpoint. The result refers
+/// to memory of `bytes`, `head` and `context`.
 OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::byte> bytes,
                            const Fd& socket, SessionContext& context);
 

@@ -23,7 +23,7 @@ bool Outbox::append(const Output& out, std::size_t sent) {
   const std::size_t size = out.size() - sent;
   if (size == 0)
     return true;
-  // Extend the tail only if none of it was sent. Otherwise the sent bytes would stay in memory.
+  // Do not extend a tail that was sent in part: its sent bytes would stay in memory.
   const bool extends = tail_ != nullptr && segments_.back().begin == 0;
   const std::shared_ptr<Block> block = extends ? tail_ : std::make_shared<Block>(budget_);
   if ((!extends && !reserve_segment()) || !block->reserve(size))
@@ -67,7 +67,7 @@ void Outbox::drop_broadcasts() {
   for (std::size_t i = first_; i < segments_.size(); ++i) {
     Segment& segment = segments_[i];
     if (segment.is_broadcast) {
-      // Find the end of a frame that was sent in part. Our frames are unmasked, so they are parsed as by a client.
+      // Find the end of a frame that was sent in part. Our frames are unmasked, so parse them in the client's role.
       std::size_t end = segment.start;
       while (end < segment.begin) {
         FrameHeader header;

@@ -1,7 +1,7 @@
 // The output that the socket of a session has not accepted yet: a queue of ranges of blocks.
 //
-// A block is either used by this outbox only (the tail, to which bytes of the cork are copied) or shared with other
-// outboxes, so that a broadcast is encoded once.
+// A block is either used by this outbox only (for example the tail, to which bytes of the cork are copied), or shared
+// with other outboxes, so that a broadcast is encoded once.
 #pragma once
 
 #include <sys/uio.h>
@@ -24,7 +24,7 @@ class Outbox {
 
   /// Number of bytes that are not sent yet.
   [[nodiscard]] std::size_t queued() const { return queued_; }
-  /// queued() plus the memory of the segments, because many small messages need more memory than their bytes.
+  /// queued() plus the memory of the segments, because the segment of a small message is larger than the message.
   [[nodiscard]] std::size_t cost() const {
     return queued_ + (segments_.size() - first_) * kSegmentCost;
   }
@@ -53,7 +53,7 @@ class Outbox {
     std::size_t end;
     bool is_broadcast;
   };
-  /// Memory of a segment and of a block that only it uses, with the overhead of malloc.
+  /// Memory of a segment and its Block object, with malloc's overhead, as if the block were not shared.
   static constexpr std::size_t kSegmentCost = sizeof(Segment) + sizeof(Block) + 64;
   [[nodiscard]] bool reserve_segment();
 
@@ -61,7 +61,7 @@ class Outbox {
   Charge charge_;  ///< for the capacity of `segments_`
   std::vector<Segment> segments_;
   std::size_t first_ = 0;        ///< index of the first segment that is not sent completely
-  std::shared_ptr<Block> tail_;  ///< last segment's block if output can be appended; else null
+  std::shared_ptr<Block> tail_;  ///< the last segment's block if output may be appended; else null
   std::size_t queued_ = 0;
 };
 

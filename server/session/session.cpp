@@ -12,10 +12,10 @@
 namespace ws {
 namespace {
 
-/// After this many bytes of messages, a session holds its other input until the other ready sessions were handled.
-/// Messages may inflate to a thousand times the bytes that were read.
+/// A session that has delivered more bytes of messages than this keeps its remaining input until the loop has handled
+/// the other ready sessions. To limit the bytes read is not enough: they may inflate to a thousand times their size.
 constexpr std::size_t kMaxBytesPerIteration = std::size_t{2} * 1024 * 1024;
-/// Bytes that an answer may need in addition to the payload of the message, including a Close after the answer.
+/// Bytes that the answer to a message, and a Close after the answer, may need in addition to the message's payload.
 constexpr std::size_t kAnswerOverhead = 512;
 
 }  // namespace
@@ -67,8 +67,8 @@ bool Session::on_ready(std::uint32_t events) {
   } else if (events == 0) {
     did_something = resume();
   } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
-    // epoll always reports these events. For a session that does not read they mean that the connection was reset. If
-    // they were ignored, the loop would spin.
+    // epoll reports EPOLLHUP and EPOLLERR even without interest in them. For a session that does not read, they mean
+    // that the connection was reset. Ignoring them would make the loop spin.
     end(transport_.pending_error());
     did_something = true;
   }
@@ -111,7 +111,7 @@ void Session::handle_fin() {
   is_fin_received_ = true;
   if (state_ == State::kOpen) {
     start_flushing();
-    tell_closed({close_code::kAbnormal, "the connection ended without a Close", false});
+    tell_closed({close_code::kAbnormal, "the peer sent FIN without a Close", false});
   } else if (state_ != State::kFlushing) {
     end();
   }
@@ -120,7 +120,7 @@ void Session::handle_fin() {
 // --- The opening handshake
 
 void Session::read_head(std::span<std::byte> bytes) {
-  std::unique_ptr<PartialHead> head = std::move(head_);  // `result` refers to its memory
+  std::unique_ptr<PartialHead> head = std::move(head_);  // `result` refers to memory of `head`
   const OpeningResult result = read_opening(head, bytes, transport_.fd(), context_);
   switch (result.status) {
     case OpeningResult::Status::kNeedMore:
@@ -141,7 +141,7 @@ void Session::read_head(std::span<std::byte> bytes) {
   deadlines_.opened(now(), limits());
   arm();  // the ping may be due before the deadline of the head
   endpoint().opened(*this, Opening{*result.request, answer.upgrade.subprotocol, transport_.fd()});
-  // A client must wait for the 101 (§4.1), but some send frames with the head.
+  // A client must wait for the 101 (§4.1), but some clients send frames together with the head.
   handle_input(result.rest);
 }
 
@@ -175,7 +175,7 @@ void Session::watch_message(std::size_t received, bool is_new) {
     deadlines_.message_continued(received, is_new, now(), limits());
 }
 
-/// Handles held input. epoll reports no event for this input, because it is already in memory.
+/// Handles the input in the backlog. epoll reports no event for this input, because it was already read.
 bool Session::resume() {
   if (state_ != State::kOpen || is_paused_ || backlog_ == nullptr || backlog_->input.empty())
     return false;
@@ -193,7 +193,7 @@ bool Session::resume() {
 inline void Session::deliver(const Event& message, Endpoint& to) {
   if (!connection_.is_open())
     return;  // no messages are delivered after our Close
-  // [6455-10.4-BUDGET] If the budget may not suffice for the answer, fail a session that already has queued output.
+  // [6455-10.4-BUDGET] If output is queued, the answer must be queued, too: fail if the budget may not suffice for it.
   if (queued() > 0 && context_.budget.room() <
                           context_.cork.output.size() + message.payload.size() + kAnswerOverhead)
     return fail(Error::kOverBudget);
@@ -201,9 +201,9 @@ inline void Session::deliver(const Event& message, Endpoint& to) {
              message.payload);
 }
 
-/// Parses frames until `in` is empty, the session is paused, or kMaxBytesPerIteration bytes of messages were delivered.
-/// Other bytes stay in `in`, but are dropped if the session leaves kOpen. True if a message, or a control frame outside
-/// a message, ended: if a message is now partly received, it started in this call.
+/// Parses frames until `in` is empty, the session is paused, or more than kMaxBytesPerIteration bytes of messages were
+/// delivered. The remaining bytes stay in `in`, or are dropped if the session leaves kOpen. Returns true if a message
+/// or a control frame outside a message ended. If so, a message that is now partly received started in this call.
 inline bool Session::handle_frames(std::span<std::byte>& in) {
   Endpoint& to = endpoint();
   std::size_t delivered = 0;
@@ -294,7 +294,7 @@ void Session::on_timer() {
       connection_.send_control(Opcode::kPing, {}, context_.cork.output);
       break;
     case Deadlines::Due::kPong:
-      reset("pong timeout");
+      reset("pong timeout: the peer did not answer our ping");
       break;
     case Deadlines::Due::kClose:
       if (queued() > 0) {
@@ -302,7 +302,7 @@ void Session::on_timer() {
         break;
       }
       start_flushing();
-      tell_closed({close_code::kAbnormal, "the Close was not answered", false});
+      tell_closed({close_code::kAbnormal, "close timeout: the peer did not answer our Close", false});
       break;
     case Deadlines::Due::kDrain:
       end();
@@ -338,8 +338,8 @@ void Session::update() {
   arm();
 }
 
-/// Moves the timer only to an earlier time. A timer that fires too early is set again, which costs less than moving it
-/// with every message.
+/// Moves the timer only to an earlier time. If the deadline moves to a later time, the timer fires too early and is set
+/// again, which costs less than moving the timer with every message.
 void Session::arm() {
   std::int64_t next = deadlines_.next();
   if (backlog_ != nullptr)

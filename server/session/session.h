@@ -11,19 +11,19 @@
 //                 send RST, and the peer might drop our last frame before its application has read it. §7.1.1
 //      kEnded     erased at the end of the loop iteration; until then it stays in the table
 //
-// A session has these parts, which do not call the session and have a file each: transport (the socket), opening (the
-// request head), deadlines, cork (collects the answers to one read), backlog (unsent output, and input that is handled
-// later).
+// A session uses these parts. Each is in a separate file and does not call the session: transport (the socket), opening
+// (the request head), deadlines, cork (collects the answers to one read), backlog (unsent output, and input that is
+// handled later).
 //
-// handle_input, handle_frames and uncork are the fast path of short messages, and always_inline. Functions for rare
-// cases are noinline or cold, so that the compiler saves no registers for them on the fast path.
+// handle_input, handle_frames and uncork are the fast path for short messages and are always inlined. Functions for
+// rare cases are noinline or cold, so that the fast path saves no registers for them.
 //
 // Invariants:
 //  1. Backpressure: if more than `outbox_high` bytes are queued after a frame, the session stops reading until fewer
 //     than `outbox_low` bytes are queued. Input that was already read waits in the backlog. After our Close the session
 //     always reads.
-//  2. The epoll interest contains only events that can be handled: unread input of a paused session does not wake the
-//     loop.
+//  2. The epoll interest contains only events that the session can handle now. For example, input in the socket of a
+//     paused session does not wake the loop.
 //  3. A peer cannot postpone a deadline by sending or reading a few bytes at a time (deadlines.h).
 #pragma once
 
@@ -54,9 +54,9 @@ class Session final : public TimerNode {
  public:
   enum class State : std::uint8_t { kHead, kOpen, kFlushing, kDraining, kEnded };
   enum class SendResult : std::uint8_t {
-    kQueued,    ///< queued, or sent already
-    kOverHigh,  ///< like kQueued, but more than `limits.outbox_high` bytes are queued: wait
-    kRefused,   ///< the session is not open, or was lost during this call
+    kQueued,    ///< accepted: sent, or still queued
+    kOverHigh,  ///< accepted, but more than `limits.outbox_high` bytes are queued: pause sending
+    kRefused,   ///< the session was not open, or ended during this call
   };
 
   /// `address`: from ConnectionCount::enter.
@@ -85,11 +85,11 @@ class Session final : public TimerNode {
 
   // --- For rooms.
 
-  /// True if the session accepts frames that the deflate pool of its context compressed once for several sessions.
+  /// True if the peer can decompress frames that the loop's deflate pool compressed once for several sessions.
   [[nodiscard]] bool accepts_shared_deflate() const { return connection_.accepts_shared_deflate(); }
-  /// Sends `ranges` of `block`, which contain whole frames. The frames may be compressed only if
-  /// accepts_shared_deflate. If output was queued before this call, and the queue now costs more than
-  /// `limits.chat_queue` bytes (Outbox::cost), disconnects the session with Close 1008 and returns false.
+  /// Sends the whole frames in `ranges` of `block`. The frames may be compressed only if accepts_shared_deflate.
+  /// Disconnects the session with Close 1008 and returns false if output was queued before this call and the queue now
+  /// costs more than `limits.chat_queue` bytes (Outbox::cost).
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
   /// Ends the session with a TCP reset, so that a truncated stream cannot look complete.
   [[gnu::cold]] void reset(std::string_view why);
@@ -100,21 +100,20 @@ class Session final : public TimerNode {
 
   /// Watches the socket and starts the deadline of the request head. Returns an error if epoll cannot watch the socket.
   std::error_code start();
-  /// Answers with an error before a complete request was read, because the server is full or stopping. Then ends.
+  /// Answers `error` and ends the session without waiting for a complete request: the server is full or stopping.
   void refuse(Error error);
-  /// Handles `events` of epoll, or held input if `events` is 0. Returns false if there was nothing to do.
+  /// Handles the epoll `events`, or the input in the backlog if `events` is 0. Returns false if it did nothing.
   bool on_ready(std::uint32_t events);
   void on_timer();
   /// Flushes the cork if this session owns it, and calls `update` unless is_quiet. The output of send, close and fail
-  /// may stay in the cork until this call, at the latest until the end of the loop iteration.
+  /// may stay in the cork until this call, which comes at the end of the loop iteration at the latest.
   [[gnu::always_inline]] void uncork() {
     flush();
     if (!is_quiet())
       update();
   }
-  /// Call it if handling this session threw an exception with the text `what`. Logs the text. Before the 101, also
-  /// answers 500; while the session is open, also sends Close 1011. If this function throws, the caller must end the
-  /// session.
+  /// Call it after a function of this session threw an exception. Logs `what`, the text of the exception. In kHead also
+  /// answers 500; in kOpen also sends Close 1011. If on_exception itself throws, the caller must end the session.
   void on_exception(std::string_view what);
   /// Ends the session. It is erased at the end of the loop iteration.
   [[gnu::cold]] void end(std::error_code error = {}, std::string_view why = {});
@@ -127,7 +126,7 @@ class Session final : public TimerNode {
   [[nodiscard]] std::string_view state_name() const;
   /// True if the 101 was sent and the session has not ended.
   [[nodiscard]] bool is_upgraded() const { return route_ != kNoRoute && state_ != State::kEnded; }
-  /// The path of its route; "-" if it has none.
+  /// The path of the session's route; "-" if the session has no route.
   [[nodiscard]] std::string_view path() const;
   [[nodiscard]] ConnectionCount::Address address() const { return address_; }
   /// Bytes of output in the backlog; corked bytes are not counted.
@@ -165,8 +164,8 @@ class Session final : public TimerNode {
   void watch_output(std::size_t sent);
   void disconnect_slow_reader();
 
-  /// Enters kFlushing. Call it before tell_closed: `closed` of the endpoint may send to other sessions, which uncorks
-  /// this session, and `update` must then see the new state.
+  /// Enters kFlushing. Call it before tell_closed: if `closed` of the endpoint sends to another session, this session
+  /// is uncorked, and its `update` must already see kFlushing.
   void start_flushing();
   void half_close_if_flushed();
   void tell_closed(const Ending& ending);
@@ -187,7 +186,7 @@ class Session final : public TimerNode {
   ConnectionCount::Address address_;  // declared first: fills the padding after `member`
   SessionContext& context_;
   Connection connection_;
-  std::unique_ptr<Backlog> backlog_;   ///< null while it would be empty
+  std::unique_ptr<Backlog> backlog_;   ///< null while nothing waits
   std::unique_ptr<PartialHead> head_;  ///< null unless a request head arrives in several reads
   [[no_unique_address]] Deadlines deadlines_;
   State state_ = State::kHead;
@@ -199,8 +198,8 @@ class Session final : public TimerNode {
   std::uint16_t route_ = kNoRoute;  ///< index into the router's routes; kNoRoute until the 101
 };
 
-// Memory of an idle connection: this object, 8 bytes of malloc overhead and 24 bytes in the table. glibc allocates in
-// steps of 16 bytes.
+// Limits the memory of an idle connection: this object with 8 bytes of malloc overhead (glibc rounds the sum up to a
+// multiple of 16), and 24 bytes in the session table.
 static_assert(sizeof(Session) <= 136);
 
 }  // namespace ws

@@ -33,8 +33,8 @@ void Session::start_flushing() {
   head_.reset();
 }
 
-/// If the session is flushing and all output was sent: sends FIN, before the client does [6455-7.1.1-FIRST], and then
-/// reads until the client's FIN. If the client's FIN was already received, ends the session.
+/// Does nothing unless the session is flushing and all output was sent. Ends the session if the client's FIN was
+/// received. If not, sends our FIN first [6455-7.1.1-FIRST], and the session drains until the client's FIN.
 void Session::half_close_if_flushed() {
   if (state_ != State::kFlushing || queued() > 0)
     return;
@@ -72,7 +72,7 @@ void Session::report_end(const EndedSession& ended) {
     try {
       why = message = ended.error.message();
     } catch (const std::bad_alloc&) {
-      why = "out of memory";  // `closed` must be called: the session is erased next
+      why = "out of memory";  // `closed` must be called now: the session is erased next
     }
   }
   tell_closed({close_code::kAbnormal, why, !why.empty()});
@@ -86,10 +86,10 @@ void Session::tell_closed(const Ending& ending) {
 }
 
 void Session::on_exception(std::string_view what) {
-  log(LogLevel::kError, {"Session ", id().text(), ": ", what});
+  log(LogLevel::kError, {"Session ", id().text(), " failed with an exception: ", what});
   if (state_ == State::kHead) {
     acquire_cork();
-    context_.cork.output.clear();  // may hold an incomplete head, but no incomplete frame
+    context_.cork.output.clear();  // may hold part of an HTTP answer, but no frame
     refuse_with(refusal(500, "internal error"));
   } else if (state_ == State::kOpen) {
     // [6455-7.4.1-1011]

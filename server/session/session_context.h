@@ -1,4 +1,4 @@
-// The state that the sessions of one loop share, and the memory budgets of all loops.
+// The state that the sessions of one loop share, and the memory budgets that all loops share.
 #pragma once
 
 #include <cstddef>
@@ -23,13 +23,13 @@ struct Budgets {
   explicit Budgets(const Limits& limits)
       : buffered(limits.buffered), windows(limits.buffered / 2, &buffered) {}
   Budget buffered;
-  /// The part of `buffered` for permessage-deflate windows. Only half of `buffered`, because idle sessions keep their
+  /// The part of `buffered` that permessage-deflate windows may use: half of it, because idle sessions keep their
   /// windows, and memory must remain for messages.
   Budget windows;
 };
 
-/// A session that ended in this loop iteration. `error` is set if a system call failed, `why` if the server ended it;
-/// both are empty after a normal end.
+/// A session that ended in this loop iteration. `error` is set if a system call failed, `why` if we reset the
+/// connection. Both are empty after any other end.
 struct EndedSession {
   EventLoop::Token token;
   std::error_code error{};
@@ -50,7 +50,7 @@ struct SessionContext {
   Cork cork;
   HttpRequest request;              ///< for heads that arrive in one read
   std::vector<EndedSession> ended;  ///< to be erased at the end of the loop iteration
-  bool is_stopping = false;         ///< new requests are answered with 503
+  bool is_stopping = false;         ///< true: new requests are answered with 503
   Tap* tap = nullptr;               ///< null: no tap
 };
 

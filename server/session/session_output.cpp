@@ -63,14 +63,14 @@ void Session::queue_unsent(const Output& out, IoResult sent) {
   if (sent.status() == IoResult::Status::kError)
     return end(sent.error());
   try {
-    // If the unsent bytes cannot be queued, a frame is cut, and nothing can be sent after it.
+    // If the unsent bytes cannot be queued, a frame may stay incomplete, and no other frame can follow it.
     if (!backlog().output.append(out, sent.size()))
       return reset("the memory for all sessions is used up (--max-buffered)");
   } catch (const std::bad_alloc&) {
     return reset("out of memory");
   }
   watch_output(0);
-  context_.cork.set_owner(this);  // the end of the iteration updates the owner's epoll interest
+  context_.cork.set_owner(this);  // the end of the iteration uncorks the owner: adds EPOLLOUT
 }
 
 Backlog& Session::backlog() {

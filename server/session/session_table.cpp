@@ -27,7 +27,7 @@ EventLoop::Token SessionTable::next_token() const {
 
 void SessionTable::put(std::unique_ptr<Session> session) {
   const EventLoop::Token token = next_token();
-  // Reserve first: an allocation must fail before anything has changed, and erase must not allocate.
+  // Reserve first, so that a failed allocation changes nothing. `free_` has space for all slots: erase cannot throw.
   make_room(dense_, dense_.size() + 1);
   if (free_.empty()) {
     make_room(free_, slots_.size() + 1);

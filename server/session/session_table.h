@@ -1,8 +1,8 @@
 // The sessions of one loop: stable tokens, O(1) insertion and removal, dense iteration.
 //
 // A session keeps its slot until it is erased. Its generation (32 bits, in the order of arrival) distinguishes it from
-// earlier sessions in the slot; epoll events carry both as a token. The log shows the generation as the id of the
-// session. With N loops, each table assigns every Nth number, so generations are unique in the server.
+// earlier sessions in the slot. An epoll event carries slot and generation as a token. The log shows the generation as
+// the id of the session. With N loops, each table assigns every Nth number, so generations are unique in the server.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ class SessionTable {
   SessionTable(const SessionTable&) = delete;
   SessionTable& operator=(const SessionTable&) = delete;
 
-  /// The token of the next session that is inserted.
+  /// The token for the next session that is inserted.
   [[nodiscard]] EventLoop::Token next_token() const;
   /// Inserts a session that was created with `next_token`. If `put` throws, the table is unchanged.
   void put(std::unique_ptr<Session> session);

@@ -121,7 +121,7 @@ def test_wsd_resets_a_peer_that_sends_data_but_no_pong(wsd):
             while True:
                 raw.send(frame(TEXT, b"x"))
                 raw.frame()
-    server.logged(r"Session [0-9a-f]{8} reset: pong timeout \(queued 0 bytes\)")
+    server.logged(r"Session [0-9a-f]{8} reset: pong timeout: the peer did not answer our ping \(queued 0 bytes\)")
 
 
 def test_wsd_releases_the_sessions_and_descriptors_of_vanished_peers(wsd):
