@@ -1,7 +1,9 @@
 """Hostile and vanished peers: each wait has a deadline that slow progress does not extend, and no peer blocks another.
 endurance_test.py measures their cost in memory, descriptors and wake-ups."""
 
+import contextlib
 import select
+import time
 
 import pytest
 
@@ -37,6 +39,15 @@ def test_a_slow_request_head_does_not_extend_its_deadline(wsd):
 def test_a_connection_that_sends_no_bytes_is_answered_408(wsd):
     with Raw(wsd("--handshake-timeout", "200ms")) as raw:
         assert read_answer(raw).status == 408
+
+
+def test_clients_that_connect_one_by_one_and_are_silent_cause_no_busy_wait(wsd):
+    server = wsd()
+    with contextlib.ExitStack() as clients:
+        for _ in range(1_100):  # the loop reports a busy wait after 1,000 events without work
+            clients.enter_context(server.connect())
+            time.sleep(0.0005)  # so that the server accepts one client at a time
+        assert "Busy wait" not in server.end()
 
 
 def test_an_unfinished_fragmented_message_does_not_block_other_sessions(wsd):

@@ -395,6 +395,25 @@ class Parts : public RoomTest {
     }
   }
 
+  /// True if the part's loop was woken. Runs one iteration, which otherwise ends with a timer after 50 ms.
+  static bool is_woken(Part& part) {
+    struct Probe final : EventLoop::Handler {
+      bool on_ready(EventLoop::Token, std::uint32_t) override { return is_woken = false; }
+      void on_timer(TimerNode&) override { is_woken = false; }
+      void on_iteration_end() override {}
+      void on_busy_wait(EventLoop::Token) override {}
+      bool is_woken = true;
+    };
+    struct Timer : TimerNode {};
+    Probe handler;
+    Timer timer;
+    EventLoop& loop = part.context.loop;
+    loop.timers().set(timer, loop.now() + 50);  // on the finest wheel: fires in one iteration
+    loop.run_once(handler);
+    loop.timers().cancel(timer);
+    return handler.is_woken;
+  }
+
   Part& home = *parts.front();
   Part& one = add_part();
   Part& two = add_part();
@@ -537,6 +556,19 @@ TEST_F(Parts, HoldSendersOfAllPartsWhileTheMailboxOfOnePartIsFull) {
   uncork();
   EXPECT_FALSE(a.session->is_held());
   EXPECT_FALSE(b.session->is_held());
+}
+
+TEST_F(Parts, WakeTheLoopOfAHeldSenderWhenTheFullMailboxIsRead) {
+  Member& a = join(home);
+  while (!a.session->is_held()) {
+    ASSERT_TRUE(say(home.room, a, std::string(300'000, 'x')));
+    home.room.end_iteration();
+    one.room.end_iteration();
+  }
+  is_woken(home);  // ignores earlier wakes
+  EXPECT_FALSE(is_woken(home));
+  two.room.end_iteration();
+  EXPECT_TRUE(is_woken(home));
 }
 
 TEST_F(Parts, ReleaseAHeldSenderWhenItsBatchIsSentWithThatOfAnotherPart) {
