@@ -497,6 +497,10 @@ def test_wsc_sends_a_line_of_max_message_bytes_and_refuses_a_longer_one(echo):
     assert run.returncode == 2
 
 
+def test_max_message_may_be_4_gib(echo):
+    assert wsc(echo, "--max-message", "4GiB", lines=b"a\n").stdout == b"a\n"
+
+
 def test_wsc_refuses_a_last_line_that_is_too_long_and_lacks_a_line_feed(echo):
     run = wsc(echo, "--max-message", "1000", lines=b"a\n" + b"b" * 1001)
     assert (run.returncode, run.stdout) == (2, b"a\n")
