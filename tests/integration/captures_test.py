@@ -452,6 +452,19 @@ def test_wstrace_shows_addresses_protocol_and_length_of_packets_other_than_tcp()
         "    3   0.000000 00:00:00:00:00:01 → ff:ff:ff:ff:ff:ff ARP 42 "]
 
 
+def test_wstrace_agrees_with_wireshark_on_segments_that_exceed_the_ipv4_length():
+    """With segmentation offload a captured segment may have more than 65,535 bytes, and then its total length is 0."""
+    packets = article()[:3]
+    ack = pcap.patch(packets[2], 16, ">H", lambda _: 0)
+    packets.append(ack._replace(length=len(ack.data) + 70_000, data=ack.data + b"x" * 70_000))
+    following = pcap.patch(packets[2], pcap.SEQ, ">I", lambda seq: seq + 70_000)
+    packets.append(following)
+    data = pcap.pcap(packets)
+    rows = wstrace(data)
+    assert "Len=70000" in rows[3] and "not captured" not in rows[4]
+    assert rows == tshark(data)
+
+
 @pytest.mark.parametrize("size", [96, 80, 68, 60, 40])
 def test_wstrace_agrees_with_wireshark_on_packets_cut_by_the_capture(size):
     cut = [packet._replace(data=packet.data[:size]) for packet in article()]
