@@ -10,8 +10,8 @@
 namespace ws {
 
 /// Counts the bytes that the sessions hold, and enforces a limit. This is the only class in protocol/ that several
-/// threads may use at once. Relaxed ordering is enough, since no other data depends on the counter. A message that is
-/// received in one read and sent in one write is not charged.
+/// threads may use at once. Relaxed ordering is enough, since no other data depends on the counter. A message that
+/// arrives in one read and leaves in one write is not charged, unless the session stores it in between.
 class Budget {
  public:
   /// `limit` is in bytes. Bytes taken from this budget are also taken from `whole`, if `whole` is not null.

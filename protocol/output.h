@@ -5,8 +5,8 @@
 //
 // Invariants:
 //  1. Lent bytes must stay valid and unchanged until `clear`.
-//  2. `clear` keeps the block for the next output, so that an Output in steady use does not allocate. It frees a block
-//     of more than `kMaxKept` bytes, so that the memory of one large message is not kept.
+//  2. `clear` keeps the block for the next output, so that an Output in steady use does not allocate. A block of
+//     more than `kMaxKept` bytes is freed instead, so that the memory of one large message is not kept.
 #pragma once
 
 #include <cstddef>

@@ -88,7 +88,7 @@ ClientHandshake::Established ClientHandshake::validate_response(
   established.error = !extensions.has_value()
                           ? Error::kExtensionSyntax
                           : validate_deflate_answer(*extensions, deflate, established.deflate);
-  // [6455-4.1-SUBPROTOCOL-OFFERED] at most one, and only one that we offered
+  // [6455-4.1-SUBPROTOCOL-OFFERED] at most one subprotocol, and only one that we offered
   const std::size_t chosen = response.count("Sec-WebSocket-Protocol");
   if (established.error == Error::kNone && chosen != 0) {
     established.subprotocol = *response.find("Sec-WebSocket-Protocol");

@@ -146,7 +146,7 @@ Error Inflater::end_message() {
   std::span<const std::byte> tail = kTail;
   std::byte nothing[1];
   // With Z_BLOCK zlib stops at the end of a block and sets data_type to 128, plus 64 if the block has BFINAL, plus the
-  // number of unused bits in the last byte. This number must be 0.
+  // number of unused bits in the last byte. The last number must be 0: the tail ends on a byte boundary.
   const Result result = run(tail, nothing, Z_BLOCK);
   const bool is_at_end = (stream_.data_type & 0xBF) == 128;
   const bool is_whole = result.error == Error::kNone && result.written == 0 && is_at_end;

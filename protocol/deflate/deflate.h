@@ -145,7 +145,7 @@ class PermessageDeflate {
   /// Empties our Deflater's window. Call this after sending a message that another Deflater compressed, since only the
   /// peer's window contains that message.
   void forget_sent_context();
-  /// True if the peer can decompress messages that were compressed with the pool's settings and without context.
+  /// True if the peer can decompress messages that were compressed with the pool's settings and an empty window.
   [[nodiscard]] bool accepts_shared() const { return send_bits_ == pool_.settings().window_bits; }
 
   /// Starts a received message. Returns its Inflater, or null if there is not enough memory.

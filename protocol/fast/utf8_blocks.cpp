@@ -24,7 +24,7 @@ struct WrongPair {
 constexpr Range kAny = {0x0, 0xF};
 constexpr Range kContinuation = {0x8, 0xB};
 
-// [3629-4-TABLE] Rows that differ in only one column may share a bit: it still marks only the pairs of these rows.
+// [3629-4-TABLE] Rows that differ in only one column may share a bit: the bit still marks only the pairs of these rows.
 constexpr WrongPair kWrongPairs[] = {
     {0, {0xC, 0xF}, kAny, {0x0, 0x7}},           // C0..FF 00..7F
     {0, {0xC, 0xF}, kAny, {0xC, 0xF}},           // C0..FF C0..FF
@@ -82,8 +82,8 @@ constexpr auto kNext = bits_by_nibble(&WrongPair::next);
     return true;  // all bytes are ASCII: no top bit is set
   const __m256i wrong = look_up(kHigh, high_nibbles(before)) & look_up(kLow, low_nibbles(before)) &
                         look_up(kNext, high_nibbles(bytes));
-  // Bit 7 of `wrong` marks two continuation bytes in a row. It must be set exactly at a third byte (two after E0..FF)
-  // and a fourth byte (three after F0..FF). A saturating subtraction keeps the top bit only of E0..FF, or of F0..FF.
+  // Bit 7 of `wrong` marks two continuation bytes in a row. It must be set exactly at third and fourth bytes. The
+  // saturating subtractions keep the top bit only of E0..FF (in `third`) and of F0..FF (in `fourth`).
   const __m256i third = _mm256_subs_epu8(load(p - 2), all_bytes(0xE0 - 0x80));
   const __m256i fourth = _mm256_subs_epu8(load(p - 3), all_bytes(0xF0 - 0x80));
   const __m256i unexpected = wrong ^ ((third | fourth) & all_bytes(0x80));

@@ -20,9 +20,9 @@
 //
 // One AVX2 instruction looks up 32 nibbles in a table of 16 bytes. Each of the three nibbles has its own table. Each
 // kind of invalid pair has a bit, and the entry of a nibble has the bits of all kinds that contain this nibble. A pair
-// is invalid if the entries of its three nibbles have a common bit. Exception: a pair of the last kind is valid if a
-// character of three or four bytes started two bytes before the pair's second byte, or one of four bytes started three
-// bytes before.
+// is invalid if the entries of its three nibbles have a common bit. Exception: a pair of the last kind is valid if its
+// second byte comes two bytes after the start of a three- or four-byte character, or three bytes after the start of a
+// four-byte character.
 // Method: Keiser and Lemire, "Validating UTF-8 In Less Than One Instruction Per Byte", 2020.
 #pragma once
 

@@ -20,7 +20,7 @@ struct Connection::Partial {
   MessageAssembler message;
   FrameHeader frame;           ///< header of the current frame
   bool is_frame_open = false;  ///< the current frame's payload is incomplete
-  bool is_delivered = false;   ///< the event was returned; the next call frees this object
+  bool is_delivered = false;   ///< the event was returned; `release` frees this object
   std::uint64_t received = 0;  ///< bytes of the current frame's payload so far
   std::array<std::byte, kMaxControlPayload> control;  ///< payload of a control frame
 };

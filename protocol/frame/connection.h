@@ -80,7 +80,7 @@ struct Event {
     kBinary,
     kPing,  ///< the pong is in the output, unless we have sent a Close
     kPong,
-    kClose,   ///< the peer's Close: `code`, reason in `payload`; ours is in the output or was sent
+    kClose,   ///< received a Close: `code`, reason in `payload`; our Close is in `out` or was sent
     kFailed,  ///< failed with `error`; a Close with `code` is in the output, unless already sent
   };
   Type type = Type::kNeedMore;
@@ -133,7 +133,7 @@ class Connection {
   /// True if part of a frame or message is stored, or the payload of the last event is stored and not yet freed by
   /// `release`.
   [[nodiscard]] bool is_mid_message() const { return header_size_ != 0 || partial_ != nullptr; }
-  /// True if the peer can decompress frames that were compressed once for many connections, without context. After
+  /// True if the peer can decompress frames that were compressed once for many connections, with an empty window. After
   /// sending such a frame, the caller must call `forget_sent_context`.
   [[nodiscard]] bool accepts_shared_deflate() const;
   /// Empties the window of our compressor. Call this after sending a frame that another compressor made, since only the

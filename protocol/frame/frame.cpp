@@ -35,7 +35,7 @@ consteval Error validate_first_byte(unsigned byte0, bool deflates) {
   return Error::kNone;
 }
 
-/// Computes validate_first_byte for all 256 bytes, without (index 0) and with permessage-deflate (index 1).
+/// Computes validate_first_byte for all 256 byte values, without (index 0) and with permessage-deflate (index 1).
 consteval auto make_first_bytes() {
   std::array<std::array<Error, 256>, 2> table{};
   for (unsigned byte0 = 0; byte0 < 256; ++byte0) {
@@ -93,7 +93,7 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
       return need_more();
     header.payload_length = read_big_endian(in.subspan(size, 2));
     size += 2;
-    // [6455-5.2-MINLEN] 0 to 125 must use the 7-bit form
+    // [6455-5.2-MINLEN] a length of 0 to 125 must use the 7-bit form
     if (header.payload_length < 126)
       return fault(Error::kLengthNotMinimal);
   } else if (header.payload_length == 127) {
@@ -101,7 +101,7 @@ HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameH
       return need_more();
     header.payload_length = read_big_endian(in.subspan(size, 8));
     size += 8;
-    // [6455-5.2-MINLEN] 0 to 65535 must not use the 64-bit form
+    // [6455-5.2-MINLEN] a length of 0 to 65535 must not use the 64-bit form
     if (header.payload_length <= 0xFFFFU)
       return fault(Error::kLengthNotMinimal);
     // [6455-5.2-TOPBIT] a length has 63 bits, so that it fits in a signed integer

@@ -70,7 +70,7 @@ struct HeaderResult {
 
 /// Parses one header at the start of `in`. `role` is the receiver's: a server requires masked frames, a client refuses
 /// them. Reserved bits must be 0. Exception: if `deflates` is true (permessage-deflate was negotiated), RSV1 may be 1
-/// on the first frame of a message. Sets all of `header` on kHeader, and only the fields before the error on kError.
+/// on the first frame of a message. On kHeader all of `header` is set, on kError only the fields up to the wrong one.
 HeaderResult parse_frame_header(std::span<const std::byte> in, Role role, FrameHeader& header,
                                 bool deflates = false);
 

@@ -29,8 +29,8 @@ void xor_at(std::byte* p, Word key) {
   std::memcpy(p, &bytes, sizeof bytes);
 }
 
-/// Rotating a key right by this number of bits makes its second byte in memory the first. Negative on big-endian
-/// machines.
+/// Rotating a key right by this number of bits moves each of its bytes one place towards the front in memory, and the
+/// first byte to the end. Negative on big-endian machines, where the key must be rotated left.
 inline constexpr int kByte = std::endian::native == std::endian::little ? 8 : -8;
 
 /// XORs `steps` blocks of 64 bytes at `p` with `wide`, which contains the key twice.

@@ -32,7 +32,8 @@ bool is_continuation(std::byte byte) {
   return (byte & std::byte{0xC0}) == std::byte{0x80};
 }
 
-/// Skips ASCII in groups of 64, then of 8 bytes. Stops at the first group that is incomplete or not all ASCII.
+/// Skips ASCII, 64 bytes at a time, then 8 bytes at a time. Stops where the next 8 bytes are not all ASCII, or where
+/// fewer than 8 bytes are left.
 const std::byte* skip_ascii(const std::byte* p, const std::byte* end) {
   for (; end - p >= 64; p += 64) {
     std::uint64_t bits = 0;
@@ -46,8 +47,9 @@ const std::byte* skip_ascii(const std::byte* p, const std::byte* end) {
   return p;
 }
 
-/// Size in bytes of the non-ASCII character at `p`; 0 if the character is invalid or incomplete. Compares its bytes as
-/// one big-endian number: for characters of the same size, a larger number means a larger code point.
+/// Size in bytes of the non-ASCII character at `p`; 0 if the character is invalid or incomplete. Reads its bytes as one
+/// big-endian number and checks the number's range: for characters of the same size, a larger number means a larger
+/// code point.
 std::ptrdiff_t size_of_character(const std::byte* p, const std::byte* end) {
   const auto byte = [&](std::ptrdiff_t i) { return std::to_integer<std::uint32_t>(p[i]); };
   const std::ptrdiff_t left = end - p;

@@ -24,7 +24,7 @@ bool is_key(std::string_view key) {
 }
 
 /// [6455-4.1-SUBPROTOCOL] Sets `chosen` to the client's first subprotocol that is in `supported`. Returns an error if
-/// the fields together do not list distinct tokens.
+/// a subprotocol in the request is not a token or occurs twice.
 Error choose_subprotocol(const HttpRequest& request, std::span<const std::string> supported,
                          std::string_view& chosen) {
   std::vector<std::string_view> asked;
@@ -79,7 +79,7 @@ Upgrade validate_upgrade(const HttpRequest& request, std::span<const std::string
   // [6455-4.2.1-GET]
   if (request.method() != "GET")
     return refuse(Error::kMethod);
-  // [6455-4.2.1-UPGRADE] HTTP/1.0 has no Upgrade; both fields are lists of tokens, compared without case
+  // [6455-4.2.1-UPGRADE] HTTP/1.0 has no Upgrade; both fields are lists of tokens, whose case is ignored
   if (request.minor_version() < 1 || !request.lists("Upgrade", "websocket") ||
       !request.lists("Connection", "Upgrade")) {
     return refuse(Error::kNotAnUpgrade);
@@ -119,7 +119,7 @@ void write_switching_protocols(const Upgrade& upgrade, std::string_view fields, 
     out.append(upgrade.subprotocol);
     out.append("\r\n");
   }
-  // [6455-4.2.2-EXTENSION] only if the client offered it
+  // [6455-4.2.2-EXTENSION] only if the client offered the extension
   if (upgrade.deflate.has_value()) {
     out.append("sec-websocket-extensions: ");
     out.append(upgrade.deflate->text);

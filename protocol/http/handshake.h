@@ -29,8 +29,7 @@
 
 namespace ws {
 
-/// The value of Sec-WebSocket-Accept: Base64 of the SHA-1 of the key followed by the GUID, always 28 characters.
-/// §4.2.2, step 5.4
+/// The value of Sec-WebSocket-Accept: Base64(SHA-1(key + GUID)), always 28 characters. §4.2.2, step 5.4
 using AcceptKey = std::array<char, 28>;
 [[nodiscard]] AcceptKey accept_key(std::string_view key);
 

@@ -22,7 +22,7 @@ constexpr bool is_visible_ascii(char c) {
 HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
   bytes_ = bytes;
   while (error_ == Error::kNone && !is_complete_) {
-    // If the first byte cannot start a method, report it at once: the sender is usually a TLS client.
+    // If the first byte cannot start a method, report the error at once: the sender is usually a TLS client.
     if (!has_start_line_ && position_ < bytes.size() && bytes[position_] != '\r' &&
         !is_tchar(bytes[position_])) {
       error_ = Error::kNotHttp;

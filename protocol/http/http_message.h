@@ -6,7 +6,7 @@
 //      CRLF                                an empty line ends the head
 //
 // The parser is strict where lenient parsers have been exploited (request smuggling): it refuses a bare CR or LF, a
-// NUL, folding, whitespace before the colon and contradictory lengths. It is lenient where RFC 9112 asks for it: it
+// NUL, folding, whitespace before the colon and contradictory lengths. Where RFC 9112 asks for leniency, the parser
 // accepts one empty line before the request, absolute-form targets, and any case in field names.
 //
 // Invariants:

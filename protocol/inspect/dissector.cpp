@@ -10,9 +10,9 @@
 namespace ws {
 namespace {
 
-/// Upper bound for the bytes of a head that `Limits` does not count: an empty line before the start line, the CRLF of
-/// the start line, the empty line that ends the head, and one byte over a limit.
-constexpr std::size_t kEmptyLines = 8;
+/// `Limits` does not count some bytes of a head: an empty line before the start line, the CRLF of the start line, and
+/// the empty line that ends the head. This is an upper bound for them, plus one byte to see that a limit is exceeded.
+constexpr std::size_t kUncounted = 8;
 /// Buffers up to this size in bytes, or up to twice `keep`, are not freed between items.
 constexpr std::size_t kSmall = 4096;
 
@@ -44,7 +44,7 @@ Dissector::Dissector(Sender sender, std::size_t keep) : sender_(sender), keep_(k
 
 std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
   if (shown_.capacity() > kSmall && shown_.capacity() / 2 > keep_)
-    std::vector<std::byte>().swap(shown_);  // frees the large buffer that a long head has left
+    std::vector<std::byte>().swap(shown_);  // frees the buffer that a long head made large
   if (in.empty())
     return std::nullopt;
   switch (state_) {
@@ -119,7 +119,7 @@ std::optional<Dissected> Dissector::read_head(std::span<const std::byte>& in) {
   const std::size_t before = kept_.size();
   // Copy at most as many bytes as the limits allow for a head; bytes after the head are not consumed.
   const auto more = in.first(
-      std::min(in.size(), limits_.request_line + limits_.field_bytes + kEmptyLines - before));
+      std::min(in.size(), limits_.request_line + limits_.field_bytes + kUncounted - before));
   kept_.insert(kept_.end(), more.begin(), more.end());
   const std::string_view bytes = as_text(kept_);
   size_ = bytes.size();

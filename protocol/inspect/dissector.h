@@ -6,8 +6,8 @@
 //
 // Invariants:
 //  1. Heads and frames do not depend on how the bytes are split into calls.
-//  2. A Dissector stores a frame's header and at most `keep` bytes of the frame's payload, or a head, up to the limits
-//     of HttpHead. The first `next` after a head frees a large buffer that the head has left.
+//  2. A Dissector stores either one HTTP head, whose size is limited as in HttpHead, or one frame header with at most
+//     `keep` bytes of its payload. If a head made the buffer large, the next call of `next` frees the buffer.
 //  3. Every byte is in exactly one item. Bytes that belong to no head and no frame form kData items.
 #pragma once
 

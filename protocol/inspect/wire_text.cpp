@@ -14,7 +14,7 @@
 namespace ws {
 namespace {
 
-constexpr std::size_t kRow = 8;  ///< bytes per line; the longest header field has eight
+constexpr std::size_t kRow = 8;  ///< bytes per line; no field of a frame header is longer
 
 /// The text column of a hex dump: a dot for each byte that is not printable ASCII.
 std::string to_ascii(std::span<const std::byte> bytes) {
@@ -65,10 +65,10 @@ bool holds_text(const Dissected& item) {
   return item.header.opcode == Opcode::kText && !item.header.rsv1;
 }
 
-/// How much of a cut frame's payload was received: "cut: 5 of 12 bytes".
+/// How much of a cut frame's payload was received: "incomplete: 5 of 12 payload bytes".
 std::string cut_payload(const Dissected& item) {
-  return "cut: " + std::to_string(item.size - item.header_size) + " of " +
-         std::to_string(item.header.payload_length) + " bytes";
+  return "incomplete: " + std::to_string(item.size - item.header_size) + " of " +
+         std::to_string(item.header.payload_length) + " payload bytes";
 }
 
 /// Builds the lines of a hex dump: offset, hex, description.
@@ -78,7 +78,7 @@ class Lines {
   void add(std::size_t offset, std::span<const std::byte> bytes, const std::string& what) {
     push(to_hex(offset, 4) + "  " + padded(to_hex(bytes, " ")) + what);
   }
-  /// Adds a line with a description only, for the bytes of the line above or of several lines.
+  /// Adds a line with a description only. It describes the bytes of one or more lines above.
   void add(const std::string& what) { push("      " + padded("") + what); }
   /// Adds a line of text: "0000  GET /echo HTTP/1.1\r\n".
   void add_text(std::size_t offset, const std::string& text) {
@@ -140,7 +140,7 @@ void annotate_head(const Dissected& item, Lines& lines) {
   if (item.error != Error::kNone)
     lines.add_note("malformed: " + cite(item.error));
   if (!item.is_whole)
-    lines.add_note("cut: " + std::to_string(item.size) + " bytes of a head");
+    lines.add_note("incomplete head: " + std::to_string(item.size) + " bytes");
 }
 
 void annotate_frame_header(const Dissected& item, Lines& lines) {
@@ -170,7 +170,7 @@ void annotate_frame_header(const Dissected& item, Lines& lines) {
 void annotate_frame(const Dissected& item, Lines& lines) {
   if (item.header_size == 0) {
     lines.add(0, item.bytes, "");
-    lines.add_note("cut: " + std::to_string(item.size) + " bytes of a header");
+    lines.add_note("incomplete header: " + std::to_string(item.size) + " bytes");
     return;
   }
   annotate_frame_header(item, lines);
@@ -278,7 +278,7 @@ std::string wire_summary(const Dissected& item) {
     return escape_beginning(line.substr(0, kWireText), line.size());
   }
   if (item.header_size == 0)
-    return "WebSocket, header cut";
+    return "WebSocket, incomplete header";
   std::string text = wire_frame_info(item.header);
   text.erase(text.find_last_not_of(' ') + 1);
   return text;
@@ -290,7 +290,7 @@ std::string wire_fields(const Dissected& item) {
       return frame_fields(item);
     case Dissected::Type::kHead:
       if (!item.is_whole)
-        return "cut: " + std::to_string(item.size) + " bytes of a head";
+        return "incomplete head: " + std::to_string(item.size) + " bytes";
       return item.error == Error::kNone ? "" : "malformed: " + cite(item.error);
     case Dissected::Type::kData:
       break;

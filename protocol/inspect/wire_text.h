@@ -1,4 +1,5 @@
-// Describes dissected items for the wire log and wstrace, as Wireshark 4.0 does in its Info column and packet details.
+// Describes dissected items for the wire log and wstrace, in the format of Wireshark 4.0's Info column and packet
+// details.
 //
 // The output is printable UTF-8 of bounded length: untrusted text is escaped (protocol/inspect/escape.h), and at most
 // kWireText bytes of each text are shown.
@@ -40,8 +41,8 @@ inline constexpr std::size_t kWireText = 1024;
 /// Frame: its fields on one line:
 /// Fin=1 Reserved=0x0 Opcode=1 Mask=1 Payload length=12 Masking-Key=37fa213d Text="hello world!"
 /// Untrusted text comes last, so that a quotation mark in the text cannot imitate another field. For a cut frame, the
-/// line also says how much payload was received: "cut: 5 of 12 bytes". If the header is cut, the line is empty.
-/// Head: the error, or "cut: …" for a cut head, or an empty string. Data: an empty string.
+/// line also says how much payload was received: "incomplete: 5 of 12 payload bytes". If the header is cut, the line is
+/// empty. Head: the error, or "incomplete head: …" for a cut head, or an empty string. Data: an empty string.
 [[nodiscard]] std::string wire_fields(const Dissected& item);
 
 /// A hex dump of the item, one line per field or per eight bytes of payload: offset in the item, hex, description.

@@ -12,7 +12,8 @@ namespace ws {
 void Chat::opened(Session& session, const Opening&) {
   constexpr std::string_view kWelcome = "Welcome to broadcast chat!";
   room_.join(session);
-  // Count after joining. The article's server counts before joining, so it logs a total of 0 for its first client.
+  // Count after joining. The server of the article (README.md) counts before joining, so it logs a total of 0 for its
+  // first client.
   count(session, "New client connected: ", 1);
   session.send(Opcode::kText, {as_bytes(kWelcome)});
 }

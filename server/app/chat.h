@@ -1,4 +1,4 @@
-// The chat of the article: each message is sent to all other members.
+// The chat of the Spring WebFlux article (README.md): each message is sent to all other members.
 #pragma once
 
 #include <mutex>

@@ -1,4 +1,5 @@
-// The echo endpoints: /echo as in the article, and /echo/raw for conformance suites and load generators.
+// The echo endpoints: /echo as in the Spring WebFlux article (README.md), and /echo/raw for conformance suites and load
+// generators.
 #pragma once
 
 #include "server/session/endpoint.h"

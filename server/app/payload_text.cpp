@@ -15,7 +15,7 @@ struct Character {
 };
 
 /// Returns the character at the start of `bytes`. If there is no valid character, returns the bytes that one U+FFFD
-/// replaces: the longest beginning of a character, the three bytes of a surrogate, or one byte.
+/// replaces: an incomplete character, a surrogate, or one byte.
 Character first_character(std::span<const std::byte> bytes) {
   const auto first = std::to_integer<std::uint8_t>(bytes[0]);
   if (first < 0x80)

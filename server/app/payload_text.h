@@ -1,5 +1,5 @@
-// Converts the payload of a message to text, like `getPayloadAsText` of the article's server: decodes UTF-8, and
-// replaces malformed bytes by the same number of U+FFFD as Java's decoder:
+// Converts the payload of a message to text, like Spring's `getPayloadAsText`: decodes UTF-8, and replaces malformed
+// bytes by as many U+FFFD as Java's decoder does:
 //
 //      bytes            result         reason
 //      FF FE            two U+FFFD     neither byte can start a character

@@ -6,12 +6,12 @@
 //      for A                        └────────┘               without its own messages
 //      for C      └──────────────────────────────────┘
 //
-// Members that accept shared compression get a second edition, which is compressed once for all of them, without
-// context.
+// Members that accept shared compression receive the compressed edition of the batch. It is compressed once for all of
+// them, without context.
 //
 // With several loops, each loop has a part of the room, whose members are sessions of this loop. The loop of the first
 // part is the home, which puts all messages in one order. The other parts send their batches to the home, and the home
-// sends the ordered batch to all of them:
+// sends the ordered batch back to all of them:
 //
 //      part 1 ──"B: z"──▶ home: │ A: "x" │ B: "z" │ ──▶ its members
 //      part 1 ◀───────────────── the same batch
@@ -69,8 +69,8 @@ struct Batch {
 
   [[nodiscard]] std::size_t size() const { return editions == 0 ? 0 : blocks[0]->size(); }
 
-  std::size_t editions = 0;  ///< 1 or 2; 0: the batch is empty
-  std::array<std::shared_ptr<Block>, 2> blocks{};
+  std::size_t editions = 0;                        ///< 1 or 2; 0: the batch is empty
+  std::array<std::shared_ptr<Block>, 2> blocks{};  ///< the plain edition, the compressed one
   std::vector<Entry> entries{};
   /// Number of messages that the home put in order before this batch. The home sets it.
   std::uint64_t first = 0;
@@ -79,7 +79,7 @@ struct Batch {
 /// The part of a room that belongs to one loop; with one loop, the whole room.
 class Room {
  public:
-  /// Adds itself to `parts`. The deflate pool of `context` compresses the second edition.
+  /// Adds itself to `parts`. Uses the deflate pool of `context` for the compressed edition.
   Room(RoomParts& parts, SessionContext& context, const SessionTable& sessions);
   Room(const Room&) = delete;
   Room& operator=(const Room&) = delete;
@@ -98,8 +98,8 @@ class Room {
   /// mailbox.
   [[nodiscard]] bool broadcast(Session& speaker, Opcode opcode,
                                std::initializer_list<std::span<const std::byte>> parts);
-  /// Handles the batches that other parts sent, then sends the batch of this part: from the home to its members and all
-  /// other parts, from any other part to the home. The endpoint calls it at the end of the loop iteration.
+  /// Handles the batches that other parts sent, then sends this part's batch. The home sends it to its own members and
+  /// to all other parts; any other part sends it to the home. The endpoint calls this at the end of the loop iteration.
   void end_iteration();
 
  private:
@@ -108,7 +108,7 @@ class Room {
     Session* session;
     std::size_t edition;         ///< 0: plain; 1: compressed
     std::uint64_t joined_at;     ///< RoomParts::ordered at the join
-    std::uint32_t newest_entry;  ///< its newest entry in the batch being delivered, or kNone
+    std::uint32_t newest_entry;  ///< newest entry it sent in the batch being delivered, or kNone
   };
   [[nodiscard]] std::span<const std::byte> compress(
       Opcode opcode, std::initializer_list<std::span<const std::byte>> parts, std::size_t size);
@@ -129,7 +129,7 @@ class Room {
   const SessionTable& sessions_;
   Mailbox<std::shared_ptr<Batch>> mailbox_;
   std::vector<Member> members_;
-  std::shared_ptr<Batch> batch_;  ///< null, or 0 editions: no messages
+  std::shared_ptr<Batch> batch_;  ///< the current batch; no messages if null or if `editions` is 0
   bool is_behind_ = false;        ///< `batch_` waits for space in a mailbox; senders are held
   Output compressed_;             ///< reused by `compress`
   std::vector<Range> ranges_;     ///< reused by `ranges_for`

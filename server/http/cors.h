@@ -1,5 +1,5 @@
 // CORS (WHATWG Fetch standard): which origins may use a path, and the header fields of the answer. Behaves like
-// Spring's DefaultCorsProcessor with the CORS configuration of the article's server.
+// Spring's DefaultCorsProcessor with the CORS configuration in the Spring WebFlux article (README.md).
 #pragma once
 
 #include <span>
@@ -12,7 +12,7 @@ namespace ws {
 
 struct CorsResult {
   Error error = Error::kNone;  ///< kOrigin: the request is refused
-  std::string fields{};        ///< field lines for any answer, errors included; each with its CRLF
+  std::string fields{};        ///< field lines for the answer or refusal, each with its CRLF
   bool is_preflight = false;   ///< true: answer 200 with `fields` and no body
 };
 

@@ -1,4 +1,4 @@
-// Origins (RFC 6454): the source of the page that sends a request, as scheme "://" host [ ":" port ].
+// Origins (RFC 6454). An origin names the source of the page that sends a request: scheme "://" host [ ":" port ].
 #pragma once
 
 #include <optional>

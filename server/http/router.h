@@ -1,5 +1,5 @@
-// Maps a request to an endpoint, or to an answer other than 101, like the article's handler mapping. Origins are in
-// origin.h, cross-origin requests in cors.h, the format of answers in http_answer.h.
+// Maps a request to an endpoint, or to an answer other than 101. Spring WebFlux calls this the handler mapping. Origins
+// are in origin.h, cross-origin requests in cors.h, the format of answers in http_answer.h.
 //
 // The router does no I/O. It checks, in this order:
 //
@@ -50,7 +50,7 @@ class Router {
   [[nodiscard]] Answer answer_mapped(const HttpRequest& request, const Route& route) const;
 
   std::vector<Route> routes_;
-  std::vector<Endpoint*> endpoints_;  ///< copied from routes_: a dense array for the CPU cache
+  std::vector<Endpoint*> endpoints_;  ///< the endpoints of routes_, dense for the CPU cache
   std::vector<std::string> allowed_origins_;
   std::vector<std::string> subprotocols_;
   DeflateSettings deflate_;

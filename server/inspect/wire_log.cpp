@@ -21,7 +21,7 @@ std::string prefix(std::uint32_t session, const std::string& from, const std::st
   return mark(session) + " " + from + " → " + to;
 }
 
-/// `prefix` with the position of an item or a TCP flag: "… Seq=228 Len=18 ".
+/// `prefix` followed by the stream offset and length of an item, or of a FIN or RST (length 0): "… Seq=228 Len=18 ".
 std::string position(const std::string& prefix, std::uint64_t offset, std::uint64_t size) {
   return prefix + " Seq=" + std::to_string(offset) + " Len=" + std::to_string(size) + " ";
 }
@@ -111,7 +111,7 @@ void WireLog::lost(std::uint32_t session, std::error_code error) noexcept {
   guarded(session, [&](Streams& streams) {
     end(session, streams.client);
     const std::string why =
-        error == std::errc::connection_reset ? "[RST]" : "lost: " + error.message();
+        error == std::errc::connection_reset ? "[RST]" : "connection lost: " + error.message();
     log_printable(LogLevel::kInfo, streams.client.prefix + " " + why);
   });
 }

@@ -19,8 +19,8 @@
 //     incomplete head up to the size that Limits allow. After the handshake it keeps at most 8 KiB per session. This
 //     memory is not counted in --max-buffered.
 //
-// The log is asynchronous and bounded (kLogQueue lines): on a busy server the oldest lines are dropped and counted. The
-// time of a line is that of the system call, not of the packet.
+// The log is asynchronous and bounded (kLogQueue lines): on a busy server the oldest queued lines are dropped and
+// counted. The time of a line is that of the system call, not of the packet.
 #pragma once
 
 #include <sys/uio.h>
@@ -74,7 +74,7 @@ class WireLog final : public Tap {
     Stream client;
     Stream server;
   };
-  /// The counts of one call of `received` or `sent`.
+  /// Counters for one call of `received` or `sent`.
   struct Call {
     std::size_t lines = 0;     ///< logged lines
     std::uint64_t items = 0;   ///< items that were not logged

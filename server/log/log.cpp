@@ -32,8 +32,8 @@ class StderrSink final : public spdlog::sinks::base_sink<spdlog::details::null_m
 
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
-    // Write the report directly: if it were queued, later lines could displace it. Wait until the queue is less than
-    // half full: while lines are still being dropped, each written line would get its own report.
+    // The report of dropped lines is written directly: if it were queued, later lines could displace it. It is
+    // postponed until the queue is less than half full. Otherwise each line would get a report while lines are dropped.
     if (pool_.queue_size() < kLogQueue / 2)
       report_dropped();
     write(message);

@@ -15,7 +15,7 @@
 namespace ws {
 namespace {
 
-/// An option for one number of Limits.
+/// An option that sets one number in Limits.
 template <typename Number>
 struct LimitOption {
   const char* group;
@@ -37,13 +37,13 @@ constexpr std::uint64_t kGiB = 1 << 30;
 
 constexpr LimitOption<std::size_t> kSizes[] = {
     {kHandshake, "--max-request-line", &Limits::request_line, kSize, 16, kGiB,
-     "maximum bytes of the request line; if exceeded: 414"},
+     "maximum bytes of the request line; if exceeded: HTTP 414"},
     {kHandshake, "--max-field-line", &Limits::field_line, kSize, 16, kGiB,
-     "maximum bytes of one header field; if exceeded: 431"},
+     "maximum bytes of one header field; if exceeded: HTTP 431"},
     {kHandshake, "--max-fields", &Limits::fields, kNumber, 1, 10'000,
-     "maximum number of header fields; if exceeded: 431"},
+     "maximum number of header fields; if exceeded: HTTP 431"},
     {kHandshake, "--max-field-bytes", &Limits::field_bytes, kSize, 16, kGiB,
-     "maximum bytes of all header fields; if exceeded: 431"},
+     "maximum bytes of all header fields; if exceeded: HTTP 431"},
     {kMessages, "--max-message", &Limits::message, kSize, 1, 4 * kGiB,
      "maximum bytes of one message; if exceeded: Close 1009"},
     {kMemory, "--outbox-high", &Limits::outbox_high, kSize, 1, kGiB,
@@ -55,30 +55,31 @@ constexpr LimitOption<std::size_t> kSizes[] = {
     {kMemory, "--max-buffered", &Limits::buffered, kSize, 64 << 10, 1024 * kGiB,
      "maximum bytes held for all sessions together; if exceeded: Close 1013"},
     {kConnections, "--max-connections", &Limits::connections, kNumber, 0, 10'000'000,
-     "maximum number of connections; 0: as many as the descriptor limit allows; if exceeded: 503"},
+     "maximum number of connections; 0: as many as the descriptor limit allows; if exceeded: "
+     "HTTP 503"},
     {kConnections, "--max-connections-per-address", &Limits::connections_per_address, kNumber, 0,
      10'000'000,
-     "maximum number of connections from one client address; 0: no limit; if exceeded: 503"},
+     "maximum number of connections from one client address; 0: no limit; if exceeded: HTTP 503"},
 };
 constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kMessages, "--max-fragments", &Limits::fragments, kNumber, 1, UINT32_MAX,
-     "maximum frames of one message; if exceeded: Close 1008"},
+     "maximum number of frames in one message; if exceeded: Close 1008"},
     {kDeadlines, "--handshake-timeout", &Limits::handshake_ms, kTime, 1, kDay,
-     "time to receive the request head; otherwise 408"},
+     "time to receive the request head; otherwise HTTP 408"},
     {kDeadlines, "--close-timeout", &Limits::close_ms, kTime, 1, kDay,
-     "time to receive the peer's Close after ours; otherwise FIN"},
+     "time to receive the peer's Close after ours; otherwise wsd sends FIN"},
     {kDeadlines, "--drain-timeout", &Limits::drain_ms, kTime, 1, kDay,
      "time to receive the peer's FIN after ours; otherwise the socket is closed"},
     {kDeadlines, "--read-timeout", &Limits::read_ms, kTime, 1, kDay,
-     "time in which --outbox-low bytes or the end of an unfinished message must arrive; otherwise "
-     "Close 1008"},
+     "while a message is incomplete: time in which at least --outbox-low bytes, or the rest of the "
+     "message, must arrive; otherwise Close 1008"},
     {kDeadlines, "--write-timeout", &Limits::write_ms, kTime, 1, kDay,
-     "time in which the peer must read --outbox-low of the queued bytes, or all of them if fewer "
-     "are queued; otherwise a reset"},
+     "while output is queued: time in which the peer must read at least --outbox-low bytes, or the "
+     "rest of the output; otherwise the connection is reset"},
     {kDeadlines, "--ping-interval", &Limits::ping_ms, kTime, 0, kDay,
      "time without input before a ping is sent; 0: never"},
     {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay,
-     "time to receive the pong after our ping; otherwise a reset"},
+     "time to receive the pong after our ping; otherwise the connection is reset"},
     {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
      "time for the sessions to end after SIGTERM or SIGINT; then wsd exits"},
 };
@@ -120,7 +121,7 @@ void add_choice(CLI::App& app, const char* name, Value& field,
       ->type_name("NAME");
 }
 
-/// The options of permessage-deflate, which is off by default, as in the article.
+/// The options of permessage-deflate. It is off by default, since the server of the article (README.md) declines it.
 void add_deflate(CLI::App& app, DeflateSettings& deflate) {
   app.add_flag("--deflate", deflate.is_enabled,
                "accept permessage-deflate (RFC 7692) from clients that offer it")
@@ -155,7 +156,7 @@ std::string validate_origin(const std::string& text) {
 }
 
 std::string validate_subprotocol(const std::string& text) {
-  return is_token(text) ? "" : "'" + text + "' is not a subprotocol name, such as chat.v1";
+  return is_token(text) ? "" : "'" + text + "' is not a subprotocol name such as chat.v1";
 }
 
 /// The options for the address, the threads, and the clients that are accepted.
@@ -179,12 +180,12 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
                "pin each loop to one processor, and give it the connections whose packets that "
                "processor handles");
   app.add_option("--allowed-origin", options.allowed_origins,
-                 "an origin whose pages may connect, repeatable; default: every origin")
+                 "origin whose pages may connect; repeatable; default: all origins")
       ->type_name("ORIGIN")
       ->allow_extra_args(false)
       ->check(validate_origin);
   app.add_option("--subprotocol", options.subprotocols,
-                 "a subprotocol that clients may ask for, repeatable")
+                 "subprotocol that clients may request; repeatable")
       ->type_name("NAME")
       ->allow_extra_args(false)
       ->check(validate_subprotocol);
@@ -238,7 +239,7 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
         throw CLI::ValidationError(name, "requires --deflate");
     }
     if (options.limits.outbox_low > options.limits.outbox_high) {
-      throw CLI::ValidationError("--outbox-low", "must not be above --outbox-high");
+      throw CLI::ValidationError("--outbox-low", "must not be greater than --outbox-high");
     }
   } catch (const CLI::CallForHelp&) {
     return {.exit_status = 0, .output = app.help()};

@@ -15,14 +15,14 @@ namespace ws {
 enum class WireDetail : std::uint8_t {
   kOff,
   kFields,  ///< one line per item: a head, a frame or data
-  kHex,     ///< also the bytes of each item, one line per field
+  kHex,     ///< like kFields, and a hex dump of each item
 };
 
 struct ServerOptions {
   SocketAddress address{};    ///< to listen on; if the port is 0, the kernel chooses one
   unsigned threads = 1;       ///< number of loops, 1 to 64
   bool has_affinity = false;  ///< each loop stays on one processor; see Server::run
-  std::vector<std::string> allowed_origins{};  ///< if empty, all, as in the article
+  std::vector<std::string> allowed_origins{};  ///< if empty, all origins are allowed
   std::vector<std::string> subprotocols{};
   Limits limits{};
   DeflateSettings deflate{};

@@ -38,7 +38,7 @@ inline constexpr const char* kUnitsHelp =
     "SIZE is a number of bytes, or a number with KiB, MiB or GiB: 64KiB. TIME is a number with ms, "
     "s, min or h: 500ms.";
 
-inline constexpr std::uint64_t kDay = 86'400'000;  ///< milliseconds: the upper limit of most times
+inline constexpr std::uint64_t kDay = 86'400'000;  ///< in milliseconds: the maximum of most times
 
 /// Parses a number with a unit: "64KiB" with kBytes is 65536. 0 needs no unit. nullopt if malformed or too large.
 std::optional<std::uint64_t> parse_quantity(std::string_view text, std::span<const Unit> units);
@@ -51,8 +51,8 @@ struct QuantityRange {
   std::uint64_t most;
 };
 
-/// Adds an option to `app`. If its value is in `range`, the app calls `set` with it, in bytes, in milliseconds or as a
-/// plain number; otherwise the app refuses it. `initial` is the default that --help shows.
+/// Adds an option to `app`. The app refuses a value outside `range`, and calls `set` with any other value, in bytes, in
+/// milliseconds or as a plain number. `initial` is the default that --help shows.
 CLI::Option* add_quantity(CLI::App& app, const std::string& name, const QuantityType& type,
                           QuantityRange range, std::uint64_t initial, const std::string& help,
                           std::function<void(std::uint64_t)> set);

@@ -134,7 +134,7 @@ int Server::run() {
 }
 
 void Server::stop() {
-  shared_->workers.front()->ask(Worker::kStop);  // the first worker tells the others
+  shared_->workers.front()->ask(Worker::kStop);  // the first worker asks the others to stop
 }
 
 }  // namespace ws

@@ -40,15 +40,15 @@ class Server {
   void add_echo_and_chat();
   /// Binds and listens; returns EADDRINUSE, EACCES, … on failure.
   [[nodiscard]] std::error_code listen();
-  /// The address that the server listens on. If the port in the options was 0, contains the port that the kernel chose.
+  /// The address that the server listens on. Its port is the one that the kernel chose if the options had port 0.
   [[nodiscard]] const SocketAddress& address() const { return options_.address; }
   /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions. The caller must have blocked the signals.
   [[nodiscard]] std::error_code handle_signals();
 
-  /// Serves until the server is stopped; the first loop runs in the thread of the caller. Returns 0, or 128 + n if a
-  /// second signal, with number n, ended the server immediately. With `has_affinity`, each thread, also the caller's,
-  /// stays on one of the processors that the caller may use, and gets the connections whose packets this processor
-  /// handles. If a thread cannot be started or epoll_wait fails, ends all loops immediately and throws
+  /// Serves until the server is stopped; the first loop runs in the thread of the caller. Returns 0, or 128 plus the
+  /// signal number if a second signal ended the server immediately. With `has_affinity`, each thread, including the
+  /// caller's, stays on one of the processors that the caller may use, and gets the connections whose packets this
+  /// processor handles. If a thread cannot be started or epoll_wait fails, ends all loops immediately and throws
   /// std::system_error.
   int run();
   /// Starts to stop the server as described at the top of this file, and returns immediately. May be called from any

@@ -122,7 +122,7 @@ bool Worker::on_ready(EventLoop::Token token, std::uint32_t events) {
   }
   Session* const session = table_.find(token);
   if (session == nullptr)
-    return true;  // stale: the session has ended since
+    return true;  // stale token: its session has ended
   return guarded(*session, [&] { return session->on_ready(events); });
 }
 
@@ -215,7 +215,7 @@ void Worker::trim_heap() {
 void Worker::on_busy_wait(EventLoop::Token token) {
   const Session* const session = table_.find(token);
   log(LogLevel::kError,
-      {"Busy wait: 1000 events in a row had nothing to do; session of the last one: ",
+      {"Busy wait: handling 1000 events in a row had no effect; session of the last event: ",
        session == nullptr ? std::string_view("none") : session->id().text()});
 }
 
@@ -223,7 +223,7 @@ void Worker::on_busy_wait(EventLoop::Token token) {
 
 bool Worker::accept_waiting(std::uint32_t listener) {
   if (listener >= listeners_.size())
-    return true;  // stale: the listener was closed in this iteration
+    return true;  // stale token: its listener was closed in this iteration
   for (int i = 0; i < kAcceptsAtOnce; ++i) {
     SocketAddress peer;
     std::error_code error;
@@ -244,8 +244,8 @@ bool Worker::accept_waiting(std::uint32_t listener) {
 }
 
 /// Called if accept() failed because descriptors or memory ran out (EMFILE, ENOMEM, …). The connection still waits, and
-/// epoll would report it in every iteration. Closes the spare descriptor, so that it can accept and close the
-/// connection. If this fails, pauses the listeners for kListenPauseMs.
+/// epoll would report it in every iteration. Closes the spare descriptor, accepts and closes the connection, and opens
+/// the spare descriptor again. If one of these steps fails, pauses the listeners for kListenPauseMs.
 void Worker::on_out_of_descriptors(const Fd& listener, std::error_code error) {
   spare_.reset();
   SocketAddress peer;
@@ -254,7 +254,7 @@ void Worker::on_out_of_descriptors(const Fd& listener, std::error_code error) {
   spare_ = open_spare();
   if (is_closed && spare_.is_open())
     return;
-  log(LogLevel::kWarn, {"Cannot accept: ", error.message(), "; trying again in ",
+  log(LogLevel::kWarn, {"Cannot accept connections: ", error.message(), "; trying again in ",
                         std::to_string(kListenPauseMs), " ms"});
   watch_listeners(0);
   context_.loop.timers().set(listen_again_, context_.loop.now() + kListenPauseMs);
@@ -291,8 +291,8 @@ void Worker::admit(Fd fd, const SocketAddress& peer) {
   }
   Session& session = *table_.find(token);
   if (const auto error = session.start()) {
-    log(LogLevel::kWarn,
-        {"Closed a new connection, since epoll cannot watch it: ", error.message()});
+    log(LogLevel::kWarn, {"Session ", session.id().text(),
+                          " closed: epoll cannot watch its socket: ", error.message()});
     session.end(error);
   } else if (entry.verdict == ConnectionCount::Verdict::kFull) {
     guarded(session, [&] { session.refuse(Error::kUnavailable); });
@@ -305,7 +305,7 @@ void Worker::on_signal() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGUSR1) {
-      shared_.ask_all(kLogSessions);  // logs after the iteration has erased ended sessions
+      shared_.ask_all(kLogSessions);  // each loop erases its ended sessions before it logs
     } else if (!context_.is_stopping) {
       log(LogLevel::kInfo, {"Shutting down; send the signal again to exit immediately"});
       start_stopping();
@@ -331,13 +331,13 @@ void Worker::start_stopping() {
   context_.is_stopping = true;  // requests are answered 503 from now on
   context_.loop.timers().set(stop_deadline_, context_.loop.now() + stop_ms_);
   // [6455-7.3-STOP] Send the rooms' messages before the Close. Sessions that end here stay in the table until the
-  // iteration ends, so table_.all() does not change.
+  // iteration ends, so table_.all() does not change while they are closed.
   for (const Route& route : router_.routes())
     route.endpoint->iteration_ended();
   for (Session* const session : table_.all()) {
     guarded(*session, [&] { session->close(close_code::kGoingAway, "the server is stopping"); });
   }
-  // The first loop is the home of the rooms: it tells the other loops after the rooms have sent their last batches.
+  // The first loop is the home of the rooms. It stops the other loops after the rooms have sent their last batches.
   if (is_first_)
     shared_.ask_others(kStop);
   context_.loop.wake();  // run one more iteration, even if there are no sessions
@@ -350,7 +350,7 @@ void Worker::stop_if_done() {
   if (!is_without_websockets_ && std::ranges::none_of(table_.all(), is_upgraded)) {
     is_without_websockets_ = true;
     if (--shared_.loops_with_websockets == 0)
-      shared_.ask_all(kNothing);  // makes all loops check again
+      shared_.ask_all(kNothing);  // makes all loops call stop_if_done again
   }
   if (shared_.loops_with_websockets != 0)
     return;

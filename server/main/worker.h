@@ -35,7 +35,7 @@ class Worker;
 struct ServerState {
   ServerState(const Limits& limits, std::size_t most_connections)
       : budgets(limits), connections(most_connections, limits.connections_per_address) {}
-  /// ask_all calls Worker::ask of all workers; ask_others calls it of all workers except the first.
+  /// ask_all calls Worker::ask on every worker; ask_others calls it on every worker except the first.
   void ask_all(unsigned what);
   void ask_others(unsigned what);
 
@@ -50,7 +50,7 @@ struct ServerState {
 
 class Worker final : private EventLoop::Handler {
  public:
-  /// `shared.workers` holds the workers that were created before this one.
+  /// `shared.workers` must hold the workers that were created before this one: their number is the index of this one.
   Worker(ServerState& shared, const ServerOptions& options);
   ~Worker();
   Worker(const Worker&) = delete;
@@ -114,9 +114,9 @@ class Worker final : private EventLoop::Handler {
   Echo echo_;
   RawEcho raw_echo_;
   Chat chat_;
-  std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints of this loop alone
-  std::size_t peak_sessions_ = 0;                     ///< peak since the last trim_heap
-  std::size_t peak_held_ = 0;                         ///< peak of the bytes held by all loops
+  std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints that only this loop uses
+  std::size_t peak_sessions_ = 0;                     ///< maximum since the last trim_heap
+  std::size_t peak_held_ = 0;  ///< bytes held by all loops: maximum since the last trim_heap
   std::vector<Fd> listeners_;  ///< epoll reports listener i with {kListenerSlot, i}
   Fd spare_;                   ///< closed when descriptors run out: see on_out_of_descriptors
   Fd signals_;

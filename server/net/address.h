@@ -1,5 +1,5 @@
-// An IPv4 or IPv6 address with a port, in the form that the socket calls expect. This class makes no system calls;
-// local_address and peer_address in socket.h do.
+// An IPv4 or IPv6 address with a port, in the form that the socket calls expect. This class makes no system calls.
+// To read the addresses of a socket, call local_address or peer_address (socket.h).
 #pragma once
 
 #include <sys/socket.h>

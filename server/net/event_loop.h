@@ -37,8 +37,8 @@ class EventLoop {
   static constexpr std::uint32_t kSignalSlot = UINT32_MAX - 2;
   static constexpr std::uint32_t kFirstReserved = kSignalSlot;
 
-  /// Handles the events of a loop. `on_ready` returns false if there was nothing to do. After a thousand such calls in
-  /// a row, the loop reports a busy wait with `on_busy_wait`.
+  /// Handles the events of a loop. `on_ready` returns false if there was nothing to do. If it returns false a thousand
+  /// times in a row, the loop calls `on_busy_wait`.
   class Handler {
    public:
     /// `events`: EPOLLIN, …, or 0 for a token from the ready list.
@@ -53,7 +53,7 @@ class EventLoop {
 
   EventLoop();
 
-  /// The error if the epoll instance or the eventfd could not be created. A loop with an error must not run.
+  /// Returns an error if the epoll instance or the eventfd could not be created. If so, the loop must not run.
   [[nodiscard]] std::error_code error() const { return error_; }
 
   /// Watches `fd` for `events`: EPOLLIN, EPOLLOUT, both, or 0 (only errors and hang-ups). Its events are reported with
@@ -63,7 +63,7 @@ class EventLoop {
 
   /// Puts `token` on the ready list, for input that is already in memory and that epoll therefore does not report. The
   /// token is dispatched with events 0: in this iteration if epoll events are still being dispatched, otherwise in the
-  /// next iteration, which then does not wait.
+  /// next iteration, which does not wait for events.
   void make_ready(Token token) {
     assert(is_in_own_thread());
     ready_.push_back(token);
@@ -86,8 +86,8 @@ class EventLoop {
   static constexpr int kMaxEvents = 512;
   static constexpr int kBusyWait = 1000;
   [[gnu::always_inline]] void dispatch(Handler& handler, Token token, std::uint32_t events);
-  /// True in the thread that runs the loop. Before the first iteration true in any thread, so that any thread can set
-  /// up the loop.
+  /// True in the thread that runs the loop. Before the first iteration it is true in every thread, so that any thread
+  /// can set up the loop.
   [[nodiscard]] bool is_in_own_thread() const {
     return thread_ == std::thread::id() || thread_ == std::this_thread::get_id();
   }

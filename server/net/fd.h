@@ -41,8 +41,8 @@ class Fd {
   int fd_ = -1;
 };
 
-/// Opens /dev/null for each of the descriptors 0, 1 and 2 that is closed. If one remained closed, a socket could get
-/// its number and receive our output.
+/// Opens /dev/null for each of the descriptors 0, 1 and 2 that is closed. Otherwise a socket could get number 1 or 2,
+/// and text for standard output or standard error would be sent to its peer.
 inline void hold_standard_descriptors() {
   int fd = ::open("/dev/null", O_RDWR);
   while (fd >= 0 && fd <= STDERR_FILENO)

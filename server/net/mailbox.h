@@ -8,7 +8,7 @@
 //  2. If has_space returned false, the next `take` wakes the sender. No call waits for space, so two loops that fill
 //     each other's mailboxes cannot deadlock.
 //  3. If has_space returned true, a sender may post one mail of any cost, so a mailbox may exceed its limit by one mail
-//     per sender. A sender that forwards mails may post all mails that one `take` removed from its own mailbox.
+//     per sender. A sender that forwards the mails of its own mailbox may call has_space once per `take`, not per mail.
 #pragma once
 
 #include <algorithm>

@@ -24,8 +24,8 @@ namespace ws {
 /// these sockets by a hash of the addresses and ports of client and server.
 enum class PortSharing : std::uint8_t {
   kNone,
-  kFirst,    ///< fails with EADDRINUSE if any other socket listens on the address
-  kFurther,  ///< joins the socket that was opened with kFirst
+  kFirst,    ///< listen_on fails with EADDRINUSE if another socket listens on the address
+  kFurther,  ///< the socket shares the address of the socket that was opened with kFirst
 };
 
 /// Opens a non-blocking listening socket; on failure returns an invalid Fd and sets `error` (EADDRINUSE, EACCES, …).
@@ -33,8 +33,8 @@ enum class PortSharing : std::uint8_t {
 Fd listen_on(const SocketAddress& address, std::error_code& error,
              PortSharing sharing = PortSharing::kNone);
 
-/// For connections whose packets `processor` handles, makes the kernel prefer `listener` to the other sockets on its
-/// port. Kernels before 6.2 ignore this setting and choose by the hash.
+/// Makes the kernel prefer `listener` to the other sockets on its address for connections whose packets `processor`
+/// handles. Kernels before 6.2 ignore this setting and choose by the hash (see PortSharing).
 void prefer_processor(const Fd& listener, int processor);
 
 /// Accepts a waiting connection: returns its non-blocking socket and sets `peer`. On failure returns an invalid Fd and

@@ -54,8 +54,8 @@ void Timers::place(TimerNode& node) {
     link(due_, node);
     return;
   }
-  // Choose the finest wheel that reaches the deadline within one revolution. The last wheel accepts every deadline: if
-  // the deadline is beyond its revolution, the slot is due too early, and collect_due places the node again.
+  // Choose the finest wheel that reaches the deadline within one revolution. The last wheel accepts every deadline: a
+  // node with a later deadline goes into the furthest slot. When that slot is due, collect_due places the node again.
   unsigned level = 0;
   while (level + 1 < kLevels &&
          (node.deadline_ >> (kBits * level)) - (now_ >> (kBits * level)) >= kSlots) {

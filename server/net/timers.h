@@ -1,12 +1,12 @@
 // Timers that are set and cancelled in O(1): a hierarchical timing wheel of intrusive nodes.
 //
 // There are four wheels of 64 slots each. A slot covers 1 ms in the first wheel, 64 ms in the second, 4 s in the third
-// and 262 s in the fourth. The fourth wheel covers 4.6 hours; a later deadline waits in its furthest slot. A node is in
-// the finest wheel that reaches its deadline. When a slot of a coarser wheel is due, its nodes move to finer wheels, so
-// that each node fires in the millisecond of its deadline, never early.
+// and 262 s in the fourth. The fourth wheel covers 4.6 hours; its furthest slot also holds nodes with later deadlines.
+// A node is in the finest wheel that reaches its deadline. When a slot of a coarser wheel is due, its nodes move to
+// finer wheels, so that each node fires in the millisecond of its deadline, never early.
 //
-// When a message moves a deadline to a later time, the owner leaves its node in place. The node fires at the old
-// deadline, and the owner then sets it to the new one. So a message needs no timer operation.
+// A session whose deadline moves to a later time does not set its node again. When the node fires at the old deadline,
+// the session sets it to the new deadline. So a message that moves the deadline needs no timer operation.
 #pragma once
 
 #include <algorithm>
@@ -73,7 +73,7 @@ class Timers {
   struct List : TimerNode {};  // the sentinel of a circular list
   struct Wheel {
     std::array<List, kSlots> slots;
-    std::uint64_t occupied = 0;  ///< bit i: slot i holds nodes, or held nodes that were cancelled
+    std::uint64_t occupied = 0;  ///< bit i: slot i may hold nodes; stays set if they are cancelled
   };
 
   void collect_due(std::int64_t now);

@@ -1,6 +1,6 @@
 // The socket of a session. All reads, writes and shutdowns go through Transport, so that the tap sees them.
 //
-// The functions are not virtual. TLS would be added here, as a pointer to its state, which is null for a plain socket.
+// TLS would be added here without virtual functions: as a pointer to the TLS state, null for a plain socket.
 #pragma once
 
 #include <sys/uio.h>
@@ -26,7 +26,7 @@ class Tap {
   virtual void opened(std::uint32_t session, const SocketAddress& client,
                       const SocketAddress& server) noexcept = 0;
   virtual void closed(std::uint32_t session) noexcept = 0;
-  /// `bytes` were read; they are still masked.
+  /// `bytes` were read; frame payloads in them are still masked.
   virtual void received(std::uint32_t session, std::span<const std::byte> bytes) noexcept = 0;
   /// The first `size` bytes of `pieces` were written. `size` is 0 if the socket accepted nothing.
   virtual void sent(std::uint32_t session, std::span<const iovec> pieces,

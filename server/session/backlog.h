@@ -13,7 +13,7 @@
 namespace ws {
 
 /// Input that is handled later: when backpressure ends, when the session is released, or when the other ready sessions
-/// were handled. Charged even over the budget, because the bytes are already in memory.
+/// have been handled. Charged even over the budget, because the bytes are already in memory.
 class HeldInput {
  public:
   explicit HeldInput(Budget& budget) : charge_(&budget) {}

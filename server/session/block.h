@@ -9,7 +9,7 @@
 
 namespace ws {
 
-/// Must not be changed while it is shared. The budget is charged for its capacity.
+/// Must not be changed while it is shared. The budget is charged for the capacity of the block.
 class Block {
  public:
   explicit Block(Budget& budget) : charge_(&budget) {}
@@ -29,7 +29,7 @@ class Block {
   std::vector<std::byte> bytes_;
 };
 
-/// Bytes `begin` to `end` of a block.
+/// The bytes [begin, end) of a block.
 struct Range {
   std::size_t begin;
   std::size_t end;

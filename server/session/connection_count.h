@@ -27,7 +27,7 @@ class ConnectionCount {
     kFull,     ///< over a limit, but counted: refuse it with 503
     kTooMany,  ///< too many refusals in progress: not counted; close it
   };
-  /// Index of the count of one client address.
+  /// Identifies a client address: its index in `counts_`.
   using Address = std::uint32_t;
   static constexpr Address kNotCounted = UINT32_MAX;
   struct Entry {

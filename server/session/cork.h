@@ -1,7 +1,7 @@
 // The cork collects the output of a session, so that the answers to one read leave in one write.
 //
-// Each loop has one cork. Its owner is the session whose output it holds. It is flushed after the owner's event, when
-// it is full, before another session uses it (Session::acquire_cork), and at the end of each loop iteration.
+// Each loop has one cork. Its owner is the session whose output it holds. The cork is flushed after the owner's event,
+// when it is full, before another session uses it (Session::acquire_cork), and at the end of each loop iteration.
 #pragma once
 
 #include <cstddef>

@@ -63,8 +63,8 @@ Deadlines::Due Deadlines::due(std::int64_t now, const Limits& limits, Situation 
   if (stalled_write != nullptr && stalled_write->is_stalled(now, write_rule(limits)))
     return Due::kStalledWrite;
   if (now >= stalled_read_.deadline()) {
-    // [6455-10.4-SLOW] A partly received message holds memory, so it must make progress. While we do not read, it
-    // cannot, so the stall watch starts a new window.
+    // [6455-10.4-SLOW] A partly received message holds memory, so it must make progress. While we do not read, no
+    // progress is possible, so the stall watch starts a new window.
     if (!situation.may_read)
       stalled_read_.restart(now, read_rule(limits));
     else if (stalled_read_.is_stalled(now, read_rule(limits)))

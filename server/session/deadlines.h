@@ -36,8 +36,8 @@ class StallWatch {
  public:
   [[nodiscard]] bool is_running() const { return deadline_ != Timers::kNever; }
   [[nodiscard]] std::int64_t deadline() const { return deadline_; }
-  /// Call it when `moved` bytes were read or written. If more bytes are expected (`is_pending`), counts `moved` in the
-  /// current window, or starts a window without counting `moved` if none is running. If not, stops the watch.
+  /// Call it when `moved` bytes were read or written. `is_pending`: more bytes are expected; if false, stops the watch.
+  /// If true, counts `moved` in the current window, or starts a window without counting `moved` if none is running.
   void update(bool is_pending, std::size_t moved, std::int64_t now, StallRule rule);
   void stop() { deadline_ = Timers::kNever; }
   /// Starts a new window, even if a window is running.
@@ -57,7 +57,7 @@ class Deadlines {
   enum class Due : std::uint8_t {
     kNothing,
     kHead,          ///< the request head is not complete
-    kPing,          ///< the peer was silent: send a ping; the wait for its pong has started
+    kPing,          ///< the peer was silent: send a ping (the deadline of the pong is already set)
     kPong,          ///< no pong was received
     kClose,         ///< our Close was not answered
     kDrain,         ///< our FIN was not answered
@@ -76,7 +76,7 @@ class Deadlines {
   }
   /// The 101 was sent. Starts keep-alive, unless `ping_ms` is 0.
   void opened(std::int64_t now, const Limits& limits);
-  /// Any bytes were received.
+  /// At least one byte was received.
   void received(std::int64_t now, const Limits& limits) {
     if (wait_ == Wait::kSilence)
       deadline_ = now + limits.ping_ms;
@@ -101,7 +101,7 @@ class Deadlines {
                         StallWatch* stalled_write);
   /// The earliest deadline, without that of `stalled_write`; kNever if there is no deadline.
   [[nodiscard]] std::int64_t next() const;
-  /// True if no deadline runs except kSilence, which any byte restarts.
+  /// True if no deadline runs except that of kSilence, which any byte restarts.
   [[nodiscard]] bool is_quiet() const {
     return wait_ <= Wait::kSilence && !stalled_read_.is_running();
   }

@@ -43,7 +43,7 @@ OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, cons
 
 OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::byte> bytes,
                            const Fd& socket, SessionContext& context) {
-  // Parse a head that arrives in one read in place. If it arrives in several reads, collect the parts in `head`.
+  // If the head arrives in one read, parse it in place. If it arrives in several reads, collect the parts in `head`.
   HttpRequest* request = &context.request;
   if (head == nullptr) {
     request->reset();

@@ -33,8 +33,8 @@ class Outbox {
   /// if the budget does not allow it.
   [[nodiscard]] bool append(const Output& out, std::size_t sent);
   /// Queues `range` of `block` without its first `sent` bytes, which were sent already. The range must contain whole
-  /// frames. Shares the block if the range is at least half of it. Otherwise copies the range, so that a small range
-  /// does not keep a large block in memory. Returns false and queues nothing if the budget does not allow it.
+  /// frames. If the range is at least half of the block, shares the block. If not, copies the range, so that a small
+  /// range does not keep a large block in memory. Returns false and queues nothing if the budget does not allow it.
   [[nodiscard]] bool append(const std::shared_ptr<const Block>& block, Range range,
                             std::size_t sent);
   /// Drops all queued broadcasts, except the unsent bytes of a frame that was sent in part.
@@ -53,7 +53,7 @@ class Outbox {
     std::size_t end;
     bool is_broadcast;
   };
-  /// Memory of a segment and its Block object, with malloc's overhead, as if the block were not shared.
+  /// Memory of a segment and its Block object, including malloc's overhead. A shared Block is counted in each segment.
   static constexpr std::size_t kSegmentCost = sizeof(Segment) + sizeof(Block) + 64;
   [[nodiscard]] bool reserve_segment();
 

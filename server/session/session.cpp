@@ -13,7 +13,8 @@ namespace ws {
 namespace {
 
 /// A session that has delivered more bytes of messages than this keeps its remaining input until the loop has handled
-/// the other ready sessions. To limit the bytes read is not enough: they may inflate to a thousand times their size.
+/// the other ready sessions. Limiting the size of a read is not enough: its bytes may inflate to a thousand
+/// times their size.
 constexpr std::size_t kMaxBytesPerIteration = std::size_t{2} * 1024 * 1024;
 /// Bytes that the answer to a message, and a Close after the answer, may need in addition to the message's payload.
 constexpr std::size_t kAnswerOverhead = 512;
@@ -120,7 +121,8 @@ void Session::handle_fin() {
 // --- The opening handshake
 
 void Session::read_head(std::span<std::byte> bytes) {
-  std::unique_ptr<PartialHead> head = std::move(head_);  // `result` refers to memory of `head`
+  // Keep the head in a local variable: refuse_with resets `head_`, but `result` refers to memory of the head.
+  std::unique_ptr<PartialHead> head = std::move(head_);
   const OpeningResult result = read_opening(head, bytes, transport_.fd(), context_);
   switch (result.status) {
     case OpeningResult::Status::kNeedMore:
@@ -139,7 +141,7 @@ void Session::read_head(std::span<std::byte> bytes) {
   route_ = static_cast<std::uint16_t>(answer.route - context_.router.routes().data());
   state_ = State::kOpen;
   deadlines_.opened(now(), limits());
-  arm();  // the ping may be due before the deadline of the head
+  arm();  // the timer is still set to the deadline of the head; the first ping may be due earlier
   endpoint().opened(*this, Opening{*result.request, answer.upgrade.subprotocol, transport_.fd()});
   // A client must wait for the 101 (§4.1), but some clients send frames together with the head.
   handle_input(result.rest);
@@ -242,7 +244,7 @@ void Session::handle_event(Event event) {
   switch (event.type) {
     case Event::Type::kPong:
       if (deadlines_.received_pong(now(), limits()))
-        arm();  // the ping may be due before the deadline of the pong
+        arm();  // the timer is still set to the pong's deadline; the next ping may be due earlier
       return;
     case Event::Type::kClose:
       start_flushing();
@@ -302,7 +304,8 @@ void Session::on_timer() {
         break;
       }
       start_flushing();
-      tell_closed({close_code::kAbnormal, "close timeout: the peer did not answer our Close", false});
+      tell_closed(
+          {close_code::kAbnormal, "close timeout: the peer did not answer our Close", false});
       break;
     case Deadlines::Due::kDrain:
       end();

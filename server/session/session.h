@@ -4,7 +4,7 @@
 //        ├──any other answer──────────────────────────────────────────────▲ │ (peer's FIN received) ──▲
 //        └──EOF inside the head──▶ kEnded          from each: a reset or an error of the socket ──▶ kEnded
 //
-//      kHead      receives the request head; then 101 and an endpoint, or a refusal
+//      kHead      receives the request head and answers it: with 101, or with a refusal
 //      kOpen      messages go to the endpoint; ends with the closing handshake (RFC 6455 §7.1)
 //      kFlushing  input is ignored; queued output is still sent
 //      kDraining  our FIN is sent, and input is discarded until the peer's FIN: close() with unread bytes would
@@ -19,9 +19,9 @@
 // rare cases are noinline or cold, so that the fast path saves no registers for them.
 //
 // Invariants:
-//  1. Backpressure: if more than `outbox_high` bytes are queued after a frame, the session stops reading until fewer
-//     than `outbox_low` bytes are queued. Input that was already read waits in the backlog. After our Close the session
-//     always reads.
+//  1. Backpressure: if more than `outbox_high` bytes are queued after a frame was handled, the session stops reading
+//     until fewer than `outbox_low` bytes are queued. Input that was already read waits in the backlog. After our Close
+//     the session always reads.
 //  2. The epoll interest contains only events that the session can handle now. For example, input in the socket of a
 //     paused session does not wake the loop.
 //  3. A peer cannot postpone a deadline by sending or reading a few bytes at a time (deadlines.h).
@@ -87,7 +87,7 @@ class Session final : public TimerNode {
 
   /// True if the peer can decompress frames that the loop's deflate pool compressed once for several sessions.
   [[nodiscard]] bool accepts_shared_deflate() const { return connection_.accepts_shared_deflate(); }
-  /// Sends the whole frames in `ranges` of `block`. The frames may be compressed only if accepts_shared_deflate.
+  /// Sends `ranges` of `block`: whole frames, which may be compressed only if accepts_shared_deflate.
   /// Disconnects the session with Close 1008 and returns false if output was queued before this call and the queue now
   /// costs more than `limits.chat_queue` bytes (Outbox::cost).
   bool send_shared(const std::shared_ptr<const Block>& block, std::span<const Range> ranges);
@@ -100,7 +100,8 @@ class Session final : public TimerNode {
 
   /// Watches the socket and starts the deadline of the request head. Returns an error if epoll cannot watch the socket.
   std::error_code start();
-  /// Answers `error` and ends the session without waiting for a complete request: the server is full or stopping.
+  /// Sends the HTTP answer for `error` and ends the session, without waiting for a complete request. Used if the server
+  /// is full or stopping.
   void refuse(Error error);
   /// Handles the epoll `events`, or the input in the backlog if `events` is 0. Returns false if it did nothing.
   bool on_ready(std::uint32_t events);
@@ -183,7 +184,7 @@ class Session final : public TimerNode {
   [[nodiscard]] const Limits& limits() const { return context_.settings.limits; }
   [[nodiscard]] Endpoint& endpoint() const { return *context_.router.endpoint(route_); }
 
-  ConnectionCount::Address address_;  // declared first: fills the padding after `member`
+  ConnectionCount::Address address_;  // declared first: fills the padding after the public `member`
   SessionContext& context_;
   Connection connection_;
   std::unique_ptr<Backlog> backlog_;   ///< null while nothing waits

@@ -33,8 +33,8 @@ void Session::start_flushing() {
   head_.reset();
 }
 
-/// Does nothing unless the session is flushing and all output was sent. Ends the session if the client's FIN was
-/// received. If not, sends our FIN first [6455-7.1.1-FIRST], and the session drains until the client's FIN.
+/// Does nothing unless the session is flushing and all output was sent. If the client's FIN was already received, ends
+/// the session. Otherwise sends our FIN [6455-7.1.1-FIRST]; the session then drains until the client's FIN arrives.
 void Session::half_close_if_flushed() {
   if (state_ != State::kFlushing || queued() > 0)
     return;

@@ -65,12 +65,12 @@ void Session::queue_unsent(const Output& out, IoResult sent) {
   try {
     // If the unsent bytes cannot be queued, a frame may stay incomplete, and no other frame can follow it.
     if (!backlog().output.append(out, sent.size()))
-      return reset("the memory for all sessions is used up (--max-buffered)");
+      return reset("the memory limit for all sessions is reached; raise --max-buffered");
   } catch (const std::bad_alloc&) {
     return reset("out of memory");
   }
   watch_output(0);
-  context_.cork.set_owner(this);  // the end of the iteration uncorks the owner: adds EPOLLOUT
+  context_.cork.set_owner(this);  // `uncork` at the end of the iteration adds EPOLLOUT
 }
 
 Backlog& Session::backlog() {
@@ -96,7 +96,8 @@ void Session::flush_backlog() {
   }
 }
 
-/// Updates the stall watch of the output. `sent`: bytes of the queue that were sent; 0 after bytes were queued.
+/// Updates the stall watch of the output. Call it after queued bytes were sent (`sent`: how many), and after bytes were
+/// added to the queue (`sent`: 0).
 void Session::watch_output(std::size_t sent) {
   if (backlog_ != nullptr)
     backlog_->stalled_write.update(queued() > 0, sent, now(), Deadlines::write_rule(limits()));
@@ -127,7 +128,7 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
     const std::size_t part = std::min(sent, range.size());
     sent -= part;
     if (part < range.size() && !backlog().output.append(block, range, part))
-      reset("the memory for all sessions is used up (--max-buffered)");
+      reset("the memory limit for all sessions is reached; raise --max-buffered");
   }
   // One large message is no reason to disconnect a reader that had nothing queued.
   const bool is_too_slow = was_queued && backlog_->output.cost() > limits().chat_queue && is_open();

@@ -52,6 +52,26 @@ def test_relative_links_in_docs_point_to_existing_files():
 ONE = "\n\n```cpp\n/// One.\nint one() {\n  int b;\n\n  int c;\n}\n"
 
 
+def cited_tests_that_do_not_exist(root):
+    """The tests that a page cites as `Suite.Case` or `test_name`, and that are in no file of tests/."""
+    known = set()
+    for path in find_files(root, "tests", suffixes=(".cpp", ".py")):
+        text = path.read_text()
+        known |= {".".join(names) for names in re.findall(r"^(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+),\s*(\w+)", text, re.M)}
+        known |= set(re.findall(r"^(?:async )?def (test_\w+)", text, re.M))
+    return [f"{page.relative_to(root)}: {name}" for page in sorted((root / "docs").glob("*.md"))
+            for name in re.findall(r"`([A-Z]\w*\.[A-Z]\w+|test_\w+)`", page.read_text()) if name not in known]
+
+
+def test_tests_that_docs_cite_exist(tree):
+    assert cited_tests_that_do_not_exist(ROOT) == []
+    (tree / "tests").mkdir()
+    (tree / "tests" / "a_test.cpp").write_text("TEST_F(Frame, IsShort) {\n")
+    (tree / "tests" / "a_test.py").write_text("def test_a():\n")
+    (tree / "docs" / "page.md").write_text("`Frame.IsShort`, `test_a`, `Frame.IsLong`, `test_b`\n")
+    assert cited_tests_that_do_not_exist(tree) == ["docs/page.md: Frame.IsLong", "docs/page.md: test_b"]
+
+
 def test_code_is_inserted_with_its_file_and_symbol(tree):
     page = (tree / "docs" / "page.md").read_text()
     assert "-->\n[`protocol/a.cpp`](../protocol/a.cpp), `one`:" + ONE + "```\n<!-- end code -->" in page

@@ -60,6 +60,12 @@ def test_mutants_check_requires_a_fault_in_each_source_file(tmp_path):
     assert run(command, tmp_path) == (
         1, "mutants: two: its expression is 2 times in server/deep/in/session.cpp, and should be once\n")
     faults = tmp_path / "tests/faults/all.txt"
+    original = faults.read_text()
+    for wrong in ("int a; // not", "int a = 1", "nt a"):
+        faults.write_text(original.replace("- int a;", f"- {wrong}", 1))
+        status, said = run(command, tmp_path)
+        assert status == 1 and "one: its expression" in said
+    faults.write_text(original)
     faults.write_text(faults.read_text().replace("session.cpp", "session.cpp f"))
     assert run(command, tmp_path) == (0, "mutants: 2 faults, each applies once; each source file has one\n")
     shutil.rmtree(tmp_path / "server")

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import resource
 import signal
 import struct
@@ -19,7 +20,7 @@ import pytest
 import pcap
 from conftest import only_root
 from pcap import CAPTURES, tshark, wstrace
-from wsd import BINARY, CLOSE, TEXT, Raw, frame
+from wsd import BINARY, CLOSE, PING, PONG, TEXT, Raw, frame
 
 NAMES = sorted(path.stem for path in CAPTURES.glob("*.pcap"))
 
@@ -393,6 +394,72 @@ def test_wstrace_reads_30000_streams_in_linear_time(options):
     in_time(pcap.pcap(packets), *options)
 
 
+# --- random conversations
+
+def random_frame(dice, is_masked):
+    opcode = dice.choice([TEXT, TEXT, TEXT, BINARY, BINARY, CLOSE, PING, PONG])
+    is_control = opcode >= CLOSE
+    fin = is_control or dice.random() < 0.75
+    size = dice.choice([0, 1, 5, 100] if is_control else [0, 1, 20, 125, 126, 200, 1400, 3000])
+    payload = bytes(dice.choice("abc xyz0é".encode()) for _ in range(size))
+    if opcode == CLOSE and size > 0:
+        payload = struct.pack(">H", dice.choice([1000, 1001, 1011])) + payload
+    return frame(opcode, payload, fin) if is_masked else server_frame(opcode, payload, fin)
+
+
+def server_frame(opcode, payload, fin):
+    size = bytes([len(payload)]) if len(payload) < 126 else struct.pack(">BH", 126, len(payload))
+    return bytes([fin << 7 | opcode]) + size + payload
+
+
+def random_conversation(dice):
+    """A connection in segments of any size, from one of two ports, which later connections use again."""
+    conversation = pcap.Conversation(dice.choice([40001, 40002]))
+    conversation.add("client", flags=pcap.ACK_FLAG)
+
+    def send(sender, data):
+        while data:
+            size = min(1448, dice.choice([len(data), len(data), dice.randint(1, len(data))]))
+            conversation.add(sender, data[:size])
+            data = data[size:]
+            if dice.random() < 0.4:
+                conversation.add("server" if sender == "client" else "client", flags=pcap.ACK_FLAG)
+    send("client", pcap.REQUEST)
+    send("server", pcap.SWITCHING)
+    for _ in range(dice.randint(0, 8)):
+        sender = dice.choice(["client", "server"])
+        send(sender, b"".join(random_frame(dice, sender == "client") for _ in range(dice.choice([1, 1, 2, 3]))))
+    first, second = dice.sample(["client", "server"], 2)
+    if dice.random() < 0.7:
+        conversation.add(first, flags=pcap.FIN | pcap.ACK_FLAG).add(second, flags=pcap.FIN | pcap.ACK_FLAG)
+        conversation.add(first, flags=pcap.ACK_FLAG)
+    else:
+        conversation.add(first, flags=0x04 | dice.choice([0, pcap.ACK_FLAG]))
+    return conversation.packets
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_wstrace_agrees_with_wireshark_on_random_conversations(seed):
+    dice = random.Random(seed)
+    packets = [packet for _ in range(8) for packet in random_conversation(dice)]
+    data = pcap.pcap([packet._replace(time=number * 50_000) for number, packet in enumerate(packets)])
+    assert wstrace(data) == tshark(data)
+
+
+def test_wstrace_shows_no_fields_of_a_frame_whose_header_is_incomplete():
+    packets = pcap.Conversation().upgrade().add("client", b"\x81").packets
+    (*_, item) = map(json.loads, wstrace(pcap.pcap(packets), "--frames", "--json"))
+    assert (item["type"], item["length"], item["whole"]) == ("frame", 1, False)
+    assert not {"fin", "opcode", "mask", "payload_length"} & item.keys()
+
+
+def test_wstrace_numbers_packets_beyond_99999():
+    ack = pcap.Conversation().add("client", flags=pcap.ACK_FLAG).packets[-1]
+    packets = [ack] * 99_999 + pcap.Conversation().upgrade().packets
+    lines = wstrace(pcap.pcap(packets), "--frames")
+    assert [line.split()[0] for line in lines if " Seq=" in line] == ["100002", "100003"]
+
+
 # --- other link layers and files
 
 @pytest.mark.parametrize("link, header", [
@@ -561,7 +628,7 @@ def test_wstrace_exits_with_1_if_standard_output_cannot_be_written(options):
     with open("/dev/full", "w") as full:
         result = subprocess.run([pcap.program("wstrace"), *options], stdout=full, stderr=subprocess.PIPE, text=True)
     assert result.returncode == 1
-    assert result.stderr == "wstrace: standard output: No space left on device\n"
+    assert result.stderr == "wstrace: cannot write to standard output: No space left on device\n"
 
 
 @pytest.mark.parametrize("has_default", [True, False], ids=["default", "ignored"])
@@ -579,7 +646,8 @@ def test_wstrace_ends_if_the_reader_of_its_output_closes_the_pipe(has_default):
         with contextlib.suppress(BrokenPipeError):
             tracer.stdin.close()
         assert tracer.wait() == (-signal.SIGPIPE if has_default else 1)
-        assert tracer.stderr.read() == (b"" if has_default else b"wstrace: standard output: Broken pipe\n")
+        error = b"" if has_default else b"wstrace: cannot write to standard output: Broken pipe\n"
+        assert tracer.stderr.read() == error
 
 
 def test_wstrace_reads_a_capture_from_standard_input():

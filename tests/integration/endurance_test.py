@@ -176,7 +176,7 @@ def test_wsd_reopens_its_spare_descriptor_once_the_limit_allows_it(wsd):
     before = server.descriptors_at_start()
     limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
     with server.connect() as late:
-        server.logged(r".*Cannot accept: .*")
+        server.logged(r".*Cannot accept connections: .*")
         assert server.descriptors() == before - 1
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
         late.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -170,10 +170,10 @@ def test_check_refuses_more_than_1024_rows_or_16384_packets(tmp_path):
     assert (status, lines[-1]) == (3, "0 of 1024 rows equal")
     (tmp_path / "document.tsv").write_text("\n".join([HEADER, *document, ROWS[2]]) + "\n")
     result = pcap.run([pcap.program("wstrace"), "--check", str(tmp_path / "document.tsv")], ARTICLE)
-    assert result.returncode == 1 and result.stderr.endswith("document.tsv: more than 1024 rows\n")
+    assert result.returncode == 1 and result.stderr.endswith("document.tsv: the table has more than 1024 rows\n")
     result = pcap.run([pcap.program("wstrace"), "--check", str(DOCUMENT)], pcap.pcap([packet] * 16385))
     assert (result.returncode, result.stdout) == (1, "")
-    assert result.stderr == "wstrace: more than 16384 packets: too many to compare\n"
+    assert result.stderr == "wstrace: the capture has more than 16384 packets: too many to compare\n"
 
 
 def test_check_assigns_a_data_frame_after_the_first_close_to_the_phase_close(tmp_path):
@@ -217,8 +217,8 @@ def test_allow_piggyback_reports_any_other_missing_row():
 # --- invalid documents
 
 @pytest.mark.parametrize("text, complaint", [
-    ("", "its first line"),
-    ("a\tb\n", "its first line"),
+    ("", "the first line"),
+    ("a\tb\n", "the first line"),
     (HEADER + "\n", "no rows"),
     (HEADER + "\n1\tconnect\n", "line 2 has 2 columns"),
 ])

@@ -117,7 +117,7 @@ def test_wire_log_shows_an_invalid_frame_and_the_frames_after_it(wsd):
     assert [line for line in lines if line[0] == "client"][1:] == [
         ("client", start, 4, "WebSocket Text [FIN] Fin=1 Reserved=0x4 Opcode=1 Mask=0 Payload length=2"),
         ("client", start + 4, len(behind), "WebSocket Text [FIN] [MASKED] " + text_fields("still here?")),
-        ("client", start + 4 + len(behind), 2, "WebSocket, header cut"),
+        ("client", start + 4 + len(behind), 2, "WebSocket, incomplete header"),
         ("client", start + 6 + len(behind), 0, END)]
     assert ("server", 219, 4 + len(reason), "WebSocket Connection Close [FIN] Fin=1 Reserved=0x0 Opcode=8 Mask=0 "
             f'Payload length={2 + len(reason)} Status code={code} Reason="{reason}"') in lines
@@ -199,7 +199,7 @@ def test_wire_log_shows_a_reset_after_the_frame_that_it_cut(wsd):
     wait_for(lambda: any("RST" in line[3] for line in wire.lines("client")), "the reset")
     assert wire.lines("client")[1:] == [
         ("client", start, 8, "WebSocket Text [FIN] [MASKED] Fin=1 Reserved=0x0 Opcode=1 Mask=1 Payload length=5 "
-                             'Masking-Key=00000000 cut: 2 of 5 bytes Text="he… (5 bytes)"'),
+                             'Masking-Key=00000000 incomplete: 2 of 5 payload bytes Text="he… (5 bytes)"'),
         ("client", 0, 0, "[RST]")]
 
 
@@ -213,7 +213,7 @@ def test_wire_log_shows_a_partial_frame_at_shutdown(wsd):
         server.log = lambda: server.last_log
         assert wire.lines("client")[1:] == [
             ("client", 1 + len(upgrade("/echo")), 8, "WebSocket Text [FIN] [MASKED] Fin=1 Reserved=0x0 Opcode=1 Mask=1 "
-             'Payload length=5 Masking-Key=00000000 cut: 2 of 5 bytes Text="he… (5 bytes)"')]
+             'Payload length=5 Masking-Key=00000000 incomplete: 2 of 5 payload bytes Text="he… (5 bytes)"')]
 
 
 def test_wire_log_of_a_flood_does_not_delay_other_sessions(wsd):
@@ -332,4 +332,4 @@ def test_wire_log_and_wstrace_list_the_same_frames_at_the_same_offsets(wsd, tmp_
     assert items(shown) == items(log)
     assert len(items(log)) > 40
     assert any("behind a broken rule" in item for item in items(log))
-    assert any("cut: " in item for item in items(log))
+    assert any("incomplete: " in item for item in items(log))

@@ -310,8 +310,8 @@ def test_wsc_reports_1006_if_tcp_ends_without_a_close(reset):
 
     with script(play) as url, started(url) as process:
         assert process.wait(PATIENCE) == 1
-        how = ": Connection reset by peer" if reset else ""
-        error = f"wsc: closed: 1006 (no Close was received); the server ended TCP{how}\n"
+        lost, ended = "the TCP connection was lost: Connection reset by peer", "the server closed the TCP connection"
+        error = f"wsc: closed: 1006 (no Close was received); {lost if reset else ended}\n"
         assert process.stderr.read().decode() == error
 
 
@@ -353,7 +353,7 @@ def test_wsc_exits_with_0_if_the_server_does_not_end_tcp_within_the_timeout():
     with script(play) as url:
         run = wsc(url, "--close-timeout", "500ms")
     assert run.returncode == 0
-    assert last_line(run) == "wsc: the server did not end TCP within --close-timeout"
+    assert last_line(run) == "wsc: the server did not close the TCP connection within --close-timeout"
 
 
 @pytest.mark.parametrize("trickle", [b"", b"x"])
@@ -490,8 +490,8 @@ def test_wsc_sends_a_line_of_max_message_bytes_and_refuses_a_longer_one(echo):
     run = wsc(echo, "--max-message", "100000", lines=b"a" * 100000 + b"\n" + b"b" * 100001 + b"\nc\n" + b"d" * 200000)
     assert run.stdout == b"a" * 100000 + b"\nc\n"
     assert run.stderr.decode().splitlines() == [
-        "wsc: line 2 is not sent: longer than --max-message",
-        "wsc: line 4 is not sent: longer than --max-message",
+        "wsc: line 2 was not sent: it is longer than --max-message",
+        "wsc: line 4 was not sent: it is longer than --max-message",
         "wsc: closed: 1000 (normal closure)",
     ]
     assert run.returncode == 2
@@ -504,7 +504,7 @@ def test_max_message_may_be_4_gib(echo):
 def test_wsc_refuses_a_last_line_that_is_too_long_and_lacks_a_line_feed(echo):
     run = wsc(echo, "--max-message", "1000", lines=b"a\n" + b"b" * 1001)
     assert (run.returncode, run.stdout) == (2, b"a\n")
-    assert run.stderr.decode().splitlines()[0] == "wsc: line 2 is not sent: longer than --max-message"
+    assert run.stderr.decode().splitlines()[0] == "wsc: line 2 was not sent: it is longer than --max-message"
 
 
 def test_wsc_refuses_a_line_that_is_not_utf8_and_sends_the_others(echo):
@@ -512,8 +512,8 @@ def test_wsc_refuses_a_line_that_is_not_utf8_and_sends_the_others(echo):
     run = wsc(echo, lines=b"a\n\xff\nb\n\xc3")
     assert (run.returncode, run.stdout) == (2, b"a\nb\n")
     assert run.stderr.decode().splitlines()[:2] == [
-        "wsc: line 2 is not sent: not UTF-8 (--binary would send it)",
-        "wsc: line 4 is not sent: not UTF-8 (--binary would send it)",
+        "wsc: line 2 was not sent: it is not UTF-8; use --binary to send it",
+        "wsc: line 4 was not sent: it is not UTF-8; use --binary to send it",
     ]
 
 
@@ -528,7 +528,8 @@ def test_wsc_slash_sends_ping_pong_and_close(echo):
     run = wsc(echo, "--slash", lines=b"/ping\n/ping  a b\n/pong x\nplain\n/nonsense\n/close 4001 so long\nlost\n")
     assert run.stdout == b"ping \nping a b\npong x\nplain\n"
     assert run.stderr.decode().splitlines() == [
-        "wsc: line 5 is not sent: unknown command; there are /ping [TEXT], /pong [TEXT], /close [CODE [REASON]]",
+        "wsc: line 5 was not sent: unknown command; the commands are /ping [TEXT], /pong [TEXT], "
+        "/close [CODE [REASON]]",
         'wsc: pong ""',
         'wsc: pong "a b"',
         'wsc: closed: 4001 (private use), "so long"',  # ws also returns the reason
@@ -537,7 +538,8 @@ def test_wsc_slash_sends_ping_pong_and_close(echo):
 
 
 # [6455-7.4-CODE]
-NO_SUCH_CODE = "line 1 is not sent: a Close must not have this code; allowed are 1000 to 1003, 1007 to 1014, 3000 to 4999"
+NO_SUCH_CODE = ("line 1 was not sent: a Close must not have this code; allowed are 1000 to 1003, 1007 to 1014, "
+                "3000 to 4999")
 SLASHES = [
     (b"/close\n", "closed: 1000 (normal closure)", 0),
     (b"/close 1001 bye\n", 'closed: 1001 (going away), "bye"', 0),
@@ -546,10 +548,10 @@ SLASHES = [
     (b"/close 66536\n", NO_SUCH_CODE, 2),
     (b"/close 1000x\n", NO_SUCH_CODE, 2),
     (b"/close 1000 " + b"r" * 123 + b"\n", 'closed: 1000 (normal closure), "' + "r" * 123 + '"', 0),
-    (b"/close 1000 " + b"r" * 124 + b"\n", "line 1 is not sent: a reason must be UTF-8 of at most 123 bytes", 2),
-    (b"/close 1000 \xff\n", "line 1 is not sent: a reason must be UTF-8 of at most 123 bytes", 2),
+    (b"/close 1000 " + b"r" * 124 + b"\n", "line 1 was not sent: a Close reason must be UTF-8 of at most 123 bytes", 2),
+    (b"/close 1000 \xff\n", "line 1 was not sent: a Close reason must be UTF-8 of at most 123 bytes", 2),
     (b"/ping " + b"p" * 125 + b"\n", 'pong "' + "p" * 125 + '"', 0),
-    (b"/ping " + b"p" * 126 + b"\n", "line 1 is not sent: a control frame carries at most 125 bytes", 2),
+    (b"/ping " + b"p" * 126 + b"\n", "line 1 was not sent: a control frame carries at most 125 bytes", 2),
 ]
 
 
@@ -567,7 +569,7 @@ def test_verbose_shows_the_handshake_and_each_header(echo):
     run = wsc(echo, "-v", lines=b"Hello\n" + b"x" * 200 + b"\n")
     lines = run.stderr.decode().splitlines()
     assert lines[:2] == ["wsc: connected to 127.0.0.1", "> GET / HTTP/1.1"]
-    answer = lines.index("wsc: answered")
+    answer = lines.index("wsc: the server answered")
     assert lines[answer - 2:answer] == ["> Sec-WebSocket-Version: 13", "> "]
     assert lines[answer + 1] == "< HTTP/1.1 101 Switching Protocols"
     frames = [re.sub("key=[0-9a-f]{8}$", "key=*", line) for line in lines if " FIN=" in line]
@@ -623,7 +625,7 @@ def test_verbose_shows_a_frame_cut_by_the_end_of_the_stream():
     assert shown[0] == "< FIN=1 RSV=000 opcode=0x9 (ping) MASK=0 length=0"
     assert sorted(shown[1:3]) == ["< FIN=1 RSV=000 opcode=0x2 (binary) MASK=0 length=5",
                                   "> FIN=1 RSV=000 opcode=0xa (pong) MASK=1 length=0 key=*"]
-    assert "the server ended TCP" in shown[3]
+    assert "the server closed the TCP connection" in shown[3]
 
 
 # --- python3-websockets -----------------------------------------------------------------------------------------------
@@ -871,7 +873,8 @@ def test_wsc_refuses_an_extension_that_it_did_not_offer():
 def test_wsc_exits_with_1_if_tcp_ends_during_the_handshake():
     with script(lambda peer: peer.head()) as url:
         run = wsc(url)
-    assert (run.returncode, run.stderr) == (1, b"wsc: TCP ended in the opening handshake\n")
+    assert run.returncode == 1
+    assert run.stderr == b"wsc: the server closed the TCP connection during the opening handshake\n"
 
 
 # --- addresses --------------------------------------------------------------------------------------------------------

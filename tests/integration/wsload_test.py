@@ -68,12 +68,12 @@ def test_wsload_expects_the_default_prefix_on_the_path_echo(wsd):
     url = wsd().url("/echo")
     assert measured("echo", url, "--text", "chinese", "-c", 3, "-n", 100, "-o", 5)["messages"] == 100
     assert complaint("echo", url, "--text", "ascii", "--prefix", "Ecco: ", "-n", 1) == (
-        5, "connection 1: wrong answer to message 1: its byte 2 is 0x68, not 0x63")
+        5, "connection 1: wrong answer to message 1: byte 2 of the answer is 0x68, not 0x63")
 
 
 def test_wsload_option_prefix_replaces_the_default_prefix(wsd):
     code, line = complaint("echo", wsd().url("/echo"), "--text", "ascii", "--prefix", "", "-n", 1)
-    assert (code, line) == (5, "connection 1: wrong answer to message 1: it has 26 bytes, not 20")
+    assert (code, line) == (5, "connection 1: wrong answer to message 1: the answer has 26 bytes, not 20")
 
 
 @pytest.mark.parametrize("connections, speakers, threads, outstanding",
@@ -166,8 +166,11 @@ def test_wsload_without_json_prints_progress_and_a_table(wsd):
     server = wsd()
     run = wsload("echo", server.url("/echo/raw"), "-c", 1200, "--duration", "500ms", "--warm-up", "0", "--server-pid", server.pid)
     assert run.returncode == 0
-    assert re.search(r"^(opening|measuring|the last answers): [\d,]+ (so far|of 1,200)", run.stderr, re.MULTILINE)
-    assert run.stdout.startswith("echo, 1,200 connections in 1 thread, 20 B of binary; 1 outstanding\nmeasured ")
+    progress = r"^(opening|measuring|waiting for outstanding answers): [\d,]+ (answers so far|of 1,200)"
+    assert re.search(progress, run.stderr, re.MULTILINE)
+    plan, measured_time, *_ = run.stdout.splitlines()
+    assert plan == "echo, 1,200 connections in 1 thread, payload 20 B (binary); at most 1 outstanding"
+    assert measured_time.startswith("measured ")
     for label in ("messages", "payload", "latency, µs", "wsload's CPU", "server's CPU", "server's memory"):
         assert f"\n{label} " in run.stdout
 
@@ -242,7 +245,7 @@ def test_wsload_hold_fails_immediately_if_a_connection_is_lost(wsd):
     assert load.line() == {"open": 5}
     server.process.send_signal(signal.SIGTERM)
     assert load.process.wait(PATIENCE) == 4, "wsload ends although its standard input is open"
-    assert re.search(r"the server closed: 1001 ", load.process.stderr.read())
+    assert re.search(r"the server closed the connection: 1001 ", load.process.stderr.read())
 
 
 def test_wsload_hold_ends_after_a_round_with_unanswered_messages():
@@ -254,6 +257,13 @@ def test_wsload_hold_ends_after_a_round_with_unanswered_messages():
         assert load.line() == {"open": 1}
         assert load.round()["unanswered"] == 1
         assert load.end() == (1, "", "wsload: 1 messages are unanswered after --timeout\n")
+
+
+def test_wsload_chat_prints_messages_and_deliveries_in_its_table(wsd):
+    run = wsload("chat", wsd().url("/chat"), "-c", 4, "--text", "ascii", "-n", 20)
+    assert run.returncode == 0
+    assert re.search(r"^deliveries +60, ", run.stdout, re.MULTILINE)
+    assert re.search(r"^received by all +20 messages$", run.stdout, re.MULTILINE)
 
 
 def test_wsload_hold_without_json_prints_one_table_per_round(wsd):
@@ -309,12 +319,12 @@ def test_wsload_compares_the_bytes_that_a_tcp_echo_returns():
 
 
 @pytest.mark.parametrize("wrong, what", [
-    (lambda p: answer(p[:-1] + bytes([p[-1] ^ 1])), r"its byte 19 is 0x.., not 0x.."),
-    (lambda p: answer(bytes([p[0] ^ 1]) + p[1:]), r"its byte 0 is 0x.., not 0x.."),
-    (lambda p: answer(p[:-1]), "it has 19 bytes, not 20"),
-    (lambda p: answer(p + b"x"), "it has 21 bytes, not 20"),
-    (lambda p: answer(b"x" * 20, 0x81), "it is text, not binary"),
-    (lambda p: answer(b""), "it has 0 bytes, not 20"),
+    (lambda p: answer(p[:-1] + bytes([p[-1] ^ 1])), r"byte 19 of the answer is 0x.., not 0x.."),
+    (lambda p: answer(bytes([p[0] ^ 1]) + p[1:]), r"byte 0 of the answer is 0x.., not 0x.."),
+    (lambda p: answer(p[:-1]), "the answer has 19 bytes, not 20"),
+    (lambda p: answer(p + b"x"), "the answer has 21 bytes, not 20"),
+    (lambda p: answer(b"x" * 20, 0x81), "the answer is text, not binary"),
+    (lambda p: answer(b""), "the answer has 0 bytes, not 20"),
 ])
 def test_wsload_describes_how_a_wrong_answer_differs(wrong, what):
     def play(peer):
@@ -338,7 +348,7 @@ def test_wsload_detects_answers_in_the_wrong_order():
     with script(play) as url:
         code, line = complaint("echo", url, "-n", 2, "-o", 2)
     assert code == 5
-    assert line.startswith("connection 1: wrong answer to message 1: its byte ")
+    assert line.startswith("connection 1: wrong answer to message 1: byte ")
 
 
 def test_wsload_detects_a_reply_that_matches_no_request():
@@ -426,20 +436,20 @@ def test_wsload_exits_with_1_if_the_server_never_answers():
 
 
 @pytest.mark.parametrize("play, timeout, code, text", [
-    (lambda peer: None, 10, 1, "TCP ended in the opening handshake"),
+    (lambda peer: None, 10, 1, "the server closed the TCP connection during the opening handshake"),
     (lambda peer: ignore(peer), 0.2, 1, "the server did not answer the opening handshake within --timeout"),
-    (lambda peer: peer.accept() and ignore(peer), 0.2, 1, "no answer to a ping within --timeout"),
+    (lambda peer: peer.accept() and ignore(peer), 0.2, 1, "the server did not answer a ping within --timeout"),
     (lambda peer: peer.head() and peer.socket.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"), 10, 3,
      "the server refused the opening handshake: 503 Busy"),
     (lambda peer: peer.head() and peer.socket.sendall(
         b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n\r\n"), 10, 3,
      "wrong answer to the opening handshake: .* [6455-4.1-ACCEPT]"),
-    (lambda peer: greet(peer), 10, 1, "the server ended TCP without a Close"),
+    (lambda peer: greet(peer), 10, 1, "the server closed the TCP connection without a Close"),
     # wsload describes a difference once the message is complete; this one never is.
     (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\x82\x14abc"), 10, 1,
-     "the server ended TCP without a Close"),
+     "the server closed the TCP connection without a Close"),
     (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\x88\x05\x03\xf3low"), 10, 4,
-     'the server closed: 1011 (internal error), "low"'),
+     'the server closed the connection: 1011 (internal error), "low"'),
     (lambda peer: greet(peer) or peer.frame() and peer.socket.sendall(b"\xc2\x00"), 10, 4,
      "protocol error by the server: .* [6455-5.2-RSV]"),
 ])
@@ -470,7 +480,8 @@ def test_wsload_exits_with_4_if_the_server_shuts_down(wsd):
         _, said = process.communicate(timeout=PATIENCE)
     assert server.wait() == 0
     assert process.returncode == 4
-    assert re.fullmatch(r"wsload: connection \d+: the server closed: 1001 \(going away\).*", said.splitlines()[-1])
+    text = r"wsload: connection \d+: the server closed the connection: 1001 \(going away\).*"
+    assert re.fullmatch(text, said.splitlines()[-1])
 
 
 def test_wsload_exits_with_3_if_the_path_does_not_exist(wsd):
@@ -485,9 +496,9 @@ def test_wsload_exits_with_3_if_the_path_does_not_exist(wsd):
     (lambda one, two: [one, two], 0, None),
     (lambda one, two: [two, one], 5, "a message of speaker 1 arrived twice or out of order"),
     (lambda one, two: [one, one], 5, "a message of speaker 1 arrived twice or out of order"),
-    (lambda one, two: [one, two[:-1] + b"~"], 5, r"wrong answer to message 2: its byte 19 is 0x7e, not 0x.."),
+    (lambda one, two: [one, two[:-1] + b"~"], 5, r"wrong answer to message 2: byte 19 of the answer is 0x7e, not 0x.."),
     (lambda one, two: [b"~" + one[1:], two], 5, r"wrong answer to message 1: .*"),
-    (lambda one, two: [one, two[:3]], 5, r"wrong answer to message 2: it has 3 bytes, not 20"),
+    (lambda one, two: [one, two[:3]], 5, r"wrong answer to message 2: the answer has 3 bytes, not 20"),
 ])
 @pytest.mark.parametrize("cut", [1, 1000])
 def test_wsload_detects_chat_messages_that_are_doubled_reordered_or_changed(replies, code, text, cut):
@@ -528,19 +539,22 @@ def test_wsload_skips_greetings_and_accepts_fragmented_chat_messages():
 @pytest.mark.parametrize("arguments, text", [
     (("echo",), "url is required"),
     (("shout", "ws://127.0.0.1:1/"), "'shout' is not echo, chat, connect or idle"),
-    (("echo", "wss://127.0.0.1/"), "'wss://127.0.0.1/' is not ws://HOST[:PORT][/PATH][?QUERY], nor tcp://HOST:PORT"),
-    (("echo", "ws://example.org/"), "the host must be a numeric address, or localhost"),
+    (("echo", "wss://127.0.0.1/"),
+     "'wss://127.0.0.1/' is not a URL such as ws://HOST[:PORT][/PATH][?QUERY] or tcp://HOST:PORT"),
+    (("echo", "ws://example.org/"), "the host in the URL must be a numeric address or localhost"),
     (("echo", "ws://127.0.0.1/", "--speakers", 2), "--speakers has no effect in the mode echo"),
     (("connect", "ws://127.0.0.1/", "-r", 2), "--rate has no effect in the mode connect"),
-    (("connect", "tcp://127.0.0.1:1"), "tcp:// is for the mode echo"),
+    (("connect", "tcp://127.0.0.1:1"), "tcp:// can only be used in the mode echo"),
     (("echo", "ws://127.0.0.1/", "-t", 2), "there are more --threads than --connections"),
     (("echo", "ws://[::1]/", "--sources", 2, "-c", 2),
      "--sources requires a server on an address of 127.0.0.0/8"),
     (("echo", "ws://127.0.0.1/echo"),
-     "with a prefix the answer is a text: use --text ascii or --text chinese"),
+     "answers with a prefix are text messages: use --text ascii or --text chinese"),
     (("chat", "ws://127.0.0.1/"), "a chat needs at least two connections, or --hears-itself"),
-    (("chat", "ws://127.0.0.1/", "-c", 2, "-s", 3), "a chat message has at least 4 bytes"),
-    (("idle", "ws://127.0.0.1/", "-s", 126), "a ping carries at most 125 bytes"),
+    (("chat", "ws://127.0.0.1/", "-c", 5, "--speakers", 10), "there are more --speakers than --connections"),
+    (("chat", "ws://127.0.0.1/", "-c", 2, "-s", 3), "--size must be at least 4 in the mode chat"),
+    (("idle", "ws://127.0.0.1/", "-s", 126),
+     "--size must be at most 125 in the mode idle, since a ping carries at most 125 bytes"),
     (("chat", "ws://127.0.0.1/chat", "-c", 2, "--hold"), "--hold has no effect in the mode chat"),
     (("echo", "ws://127.0.0.1/", "--duration", 0.5), "--duration: '0.5' is not a TIME between 10ms and 24h"),
     (("echo", "ws://127.0.0.1/", "-s", "17MiB"), "--size: '17MiB' is not a SIZE between 0 and 16MiB"),
@@ -550,7 +564,7 @@ def test_wsload_skips_greetings_and_accepts_fragmented_chat_messages():
      "these options need too much memory: reduce --speakers, --outstanding or --size"),
     (("echo", "ws://127.0.0.1/", "-c", 10_000, "-o", 100_000),
      "these options need too much memory: reduce --connections, --speakers or --outstanding"),
-    (("echo", "ws://127.0.0.1/", "--server-pid", 1 << 30), f"cannot read the memory of process {1 << 30}"),
+    (("echo", "ws://127.0.0.1/", "--server-pid", 1 << 30), f"cannot read the memory usage of process {1 << 30}"),
 ])
 def test_wsload_reports_invalid_options_in_one_line(arguments, text):
     assert complaint(*arguments) == (2, text)
@@ -561,8 +575,8 @@ def test_wsload_exits_with_2_if_it_needs_more_descriptors_than_allowed():
         resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
     run = wsload("echo", "ws://127.0.0.1:1/", "-c", "200", preexec_fn=few)
     assert run.returncode == 2
-    assert run.stderr == ("wsload: 200 connections need as many descriptors, and 100 are allowed (ulimit -Hn): "
-                          "run several wsload\n")
+    assert run.stderr == ("wsload: 200 connections need more descriptors than the 100 that are allowed (ulimit -Hn): "
+                          "run several wsload processes\n")
 
 
 def test_wsload_prints_help_and_version_on_standard_output():

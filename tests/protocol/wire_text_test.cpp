@@ -59,8 +59,8 @@ TEST(WireSummary, EqualsWiresharksInfoColumn) {
       {hex("8a 80 37 fa 21 3d"), "WebSocket Pong [FIN] [MASKED]"},
       {hex("83 00"), "WebSocket Unknown Opcode [FIN]"},
       {hex("0f 00"), "WebSocket Unknown Opcode[FRAGMENT]"},
-      {hex("81"), "WebSocket, header cut"},
-      {hex("81 fe 01 00 37 fa 21"), "WebSocket, header cut"},
+      {hex("81"), "WebSocket, incomplete header"},
+      {hex("81 fe 01 00 37 fa 21"), "WebSocket, incomplete header"},
   };
   for (const auto& row : kRows)
     EXPECT_EQ(wire_summary(*Item(row.frame)), row.info);
@@ -108,11 +108,11 @@ TEST(WireFields, ListTheHeaderFieldsOnOneLine) {
       {hex("c1 01 00"), "Fin=1 Reserved=0x4 Opcode=1 Mask=0 Payload length=1"},
       {hex("81"), ""},
       {hex("81 0c") + "hello",
-       "Fin=1 Reserved=0x0 Opcode=1 Mask=0 Payload length=12 cut: 5 of 12 bytes "
+       "Fin=1 Reserved=0x0 Opcode=1 Mask=0 Payload length=12 incomplete: 5 of 12 payload bytes "
        "Text=\"hello… (12 bytes)\""},
       {hex("82 7f ff ff ff ff ff ff ff ff 00"),
        "Fin=1 Reserved=0x0 Opcode=2 Mask=0 Payload length=127 Extended Payload length (64 "
-       "bits)=18446744073709551615 cut: 1 of 18446744073709551615 bytes"},
+       "bits)=18446744073709551615 incomplete: 1 of 18446744073709551615 payload bytes"},
   };
   for (const auto& row : kRows)
     EXPECT_EQ(wire_fields(*Item(row.frame)), row.fields);
@@ -123,7 +123,7 @@ TEST(WireFields, ShowTheErrorOfAHead) {
     return wire_fields(*Item(bytes, Sender::kClient, false));
   };
   EXPECT_EQ(fields("GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "");
-  EXPECT_EQ(fields("GET / HTTP/1.1\r\n"), "cut: 16 bytes of a head");
+  EXPECT_EQ(fields("GET / HTTP/1.1\r\n"), "incomplete head: 16 bytes");
   EXPECT_TRUE(fields("GET / HTTP/1.1\r\n\r\n").starts_with("malformed: "));
   EXPECT_EQ(wire_fields({}), "");
 }
@@ -262,7 +262,7 @@ TEST(Annotate, ShowsInvalidHeaderBitsUnchanged) {
 TEST(Annotate, MarksACutItem) {
   EXPECT_EQ(annotated(Item(hex("81 7e 01"))),
             "0000  81 7e 01\n"
-            "      cut: 3 bytes of a header\n");
+            "      incomplete header: 3 bytes\n");
   EXPECT_EQ(annotated(Item(hex("81 0c") + "hello")),
             "0000  81                       1... .... = Fin: True\n"
             "                               .000 .... = Reserved: 0x0\n"
@@ -271,7 +271,7 @@ TEST(Annotate, MarksACutItem) {
             "                               .000 1100 = Payload length: 12\n"
             "      Payload\n"
             "0002  68 65 6c 6c 6f           hello\n"
-            "      cut: 5 of 12 bytes\n"
+            "      incomplete: 5 of 12 payload bytes\n"
             "                               Text: hello… (12 bytes)\n");
 }
 
@@ -285,7 +285,7 @@ TEST(Annotate, ShowsAHeadLineByLine) {
   EXPECT_EQ(annotated(Item("GET / HTTP/1.1\r\nHo", Sender::kClient, false)),
             "0000  GET / HTTP/1.1\\r\\n\n"
             "0010  Ho\n"
-            "      cut: 18 bytes of a head\n");
+            "      incomplete head: 18 bytes\n");
   EXPECT_EQ(annotated(Item("GET / HTTP/1.1\r\nX\r\n", Sender::kClient, false)),
             "0000  GET / HTTP/1.1\\r\\n\n"
             "0010  X\\r\\n\n"

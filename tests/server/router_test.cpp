@@ -233,6 +233,7 @@ TEST_F(RouterTest, RefusesAReboundHostNameWithAnAllowList) {
   EXPECT_EQ(from_own_page("evil.example:8080"), 403);
   EXPECT_EQ(from_own_page("1.evil.example"), 403);
   EXPECT_EQ(from_own_page("127.0.0.1:8080"), 101);
+  EXPECT_EQ(from_own_page("98.76.54.3"), 101);
   EXPECT_EQ(from_own_page("[::1]:8080"), 101);
   EXPECT_EQ(from_own_page("[evil.example:8080"), 403) << "not an IP address";
 }

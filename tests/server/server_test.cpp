@@ -264,6 +264,8 @@ TEST(Endpoint, IsNotNotifiedOfAnEndedSessionInsideItsOwnCall) {
   ASSERT_EQ(lines.size(), 5U);
   EXPECT_EQ(lines[3], "message forward");
   EXPECT_EQ(lines[4], "closed 1006 error");
+  remembered.receive_all();
+  EXPECT_FALSE(remembered.has_ended_well()) << "a reset: the stream ends in the middle of a frame";
 }
 
 // [6455-6.1-TRANSMIT]

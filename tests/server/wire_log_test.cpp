@@ -122,7 +122,7 @@ TEST(WireLog, LogsOnlyBytesThatWereSent) {
                 kDown + "Seq=43 Len=0 [FIN, ACK]",
                 kUp + "Seq=48 Len=6 WebSocket Ping [FIN] [MASKED] Fin=1 Reserved=0x0 Opcode=9 "
                       "Mask=1 Payload length=0 Masking-Key=37fa213d",
-                kUp + "Seq=54 Len=3 WebSocket, header cut"}));
+                kUp + "Seq=54 Len=3 WebSocket, incomplete header"}));
 }
 
 TEST(WireLog, DistinguishesOurResetFromThePeersResetAndOtherErrors) {
@@ -138,9 +138,9 @@ TEST(WireLog, DistinguishesOurResetFromThePeersResetAndOtherErrors) {
   wire.received(11, as_span(kRequest));  // a session that was not opened
   EXPECT_EQ(logged.end(),
             (std::vector<std::string>{kDown + "Seq=1 Len=36 HTTP/1.1 101 Switching Protocols",
-                                      kDown + "Seq=37 Len=1 WebSocket, header cut",
+                                      kDown + "Seq=37 Len=1 WebSocket, incomplete header",
                                       kDown + "Seq=38 Len=0 [RST, ACK]", kUp + "[RST]",
-                                      kUp + "lost: Broken pipe"}));
+                                      kUp + "connection lost: Broken pipe"}));
 }
 
 TEST(WireLog, LogsPartialFramesOfAllSessionsWhenTheServerStops) {
@@ -152,7 +152,7 @@ TEST(WireLog, LogsPartialFramesOfAllSessionsWhenTheServerStops) {
   wire.closed(10);
   EXPECT_EQ(logged.end(),
             (std::vector<std::string>{kDown + "Seq=1 Len=36 HTTP/1.1 101 Switching Protocols",
-                                      kDown + "Seq=37 Len=1 WebSocket, header cut"}));
+                                      kDown + "Seq=37 Len=1 WebSocket, incomplete header"}));
 }
 
 TEST(WireLog, ParsesNoFramesAfterARefusedUpgrade) {
@@ -167,7 +167,7 @@ TEST(WireLog, ParsesNoFramesAfterARefusedUpgrade) {
   ASSERT_EQ(lines.size(), 6U);
   EXPECT_TRUE(lines[1].starts_with(kUp + "Seq=48 Len=6 WebSocket Ping ")) << lines[1];
   EXPECT_TRUE(lines[2].starts_with(kDown + "Seq=1 Len=45 HTTP/1.1 404 ")) << lines[2];
-  EXPECT_EQ(lines[3], kUp + "Seq=54 Len=1 WebSocket, header cut");
+  EXPECT_EQ(lines[3], kUp + "Seq=54 Len=1 WebSocket, incomplete header");
   EXPECT_TRUE(lines[4].starts_with(kUp + "Seq=55 Len=1 \\x89 malformed: ")) << lines[4];
   EXPECT_EQ(lines[5], kUp + "Seq=56 Len=5 data");
 }

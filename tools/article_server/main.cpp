@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
   server.add("/echo", echo);
   for (const auto error : {server.listen(), server.handle_signals()}) {
     if (error) {
-      std::cerr << "article_server: " << error.message() << '\n';
+      std::cerr << "article_server: cannot start: " << error.message() << '\n';
       return 1;
     }
   }

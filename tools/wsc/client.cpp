@@ -125,13 +125,14 @@ std::string Client::open() {
     }
     const auto received = socket_.receive(buffer_);
     if (!received) {
-      throw Failure(ExitCode::kLost, "TCP ended in the opening handshake" + socket_.end());
+      throw Failure(ExitCode::kLost,
+                    describe_tcp_end(" during the opening handshake", socket_.end()));
     }
     bytes += as_text(*received);
     status = response.parse(bytes, settings_.limits);
   }
   if (options_.is_verbose)
-    say("answered" + quote("< ", std::string_view(bytes).substr(0, response.size())));
+    say("the server answered" + quote("< ", std::string_view(bytes).substr(0, response.size())));
 
   const ClientHandshake::Established established =
       status == HttpResponse::Status::kError
@@ -209,7 +210,7 @@ bool Client::turn() {
         frame_log_->ended();
       if (connection_.is_finished())
         return false;
-      throw abnormal_closure("the server ended TCP" + socket_.end());  // [6455-7.2.1-LOST]
+      throw abnormal_closure(describe_tcp_end("", socket_.end()));  // [6455-7.2.1-LOST]
     }
   }
   if (entries[0].revents != 0)
@@ -294,7 +295,8 @@ bool Client::pass_deadline() {
     return true;
   }
   if (connection_.is_finished()) {
-    say("the server did not end TCP within --close-timeout");  // [6455-7.1.1-TIMEOUT]
+    // [6455-7.1.1-TIMEOUT]
+    say("the server did not close the TCP connection within --close-timeout");
     return false;
   }
   throw abnormal_closure("the server did not answer our Close within --close-timeout");
@@ -352,16 +354,16 @@ void Client::read_line() {
   const bool is_text = !options_.is_binary;
   std::string_view reason;
   if (is_line_too_long_) {
-    reason = "longer than --max-message";
+    reason = "it is longer than --max-message";
   } else if (options_.has_commands && line_.starts_with('/')) {
     reason = run_command(line_);
   } else if (is_text && !is_utf8(as_bytes(line_))) {
-    reason = "not UTF-8 (--binary would send it)";  // [6455-5.6-TEXT]
+    reason = "it is not UTF-8; use --binary to send it";  // [6455-5.6-TEXT]
   } else {
     connection_.send(is_text ? Opcode::kText : Opcode::kBinary, {as_bytes(line_)}, out_);
   }
   if (!reason.empty()) {
-    say("line " + std::to_string(line_number_) + " is not sent: " + std::string(reason));
+    say("line " + std::to_string(line_number_) + " was not sent: " + std::string(reason));
     has_refused_lines_ = true;
   }
   ++line_number_;
@@ -386,7 +388,7 @@ std::string_view Client::run_command(std::string_view line) {
     return {};
   }
   if (command != "/close")
-    return "unknown command; there are /ping [TEXT], /pong [TEXT], /close [CODE [REASON]]";
+    return "unknown command; the commands are /ping [TEXT], /pong [TEXT], /close [CODE [REASON]]";
 
   std::uint16_t code = close_code::kNormal;
   if (const std::string_view word = read_word(); !word.empty()) {
@@ -396,7 +398,7 @@ std::string_view Client::run_command(std::string_view line) {
              "4999";
   }
   if (!is_utf8(as_bytes(line)) || line.size() > kMaxCloseReason)
-    return "a reason must be UTF-8 of at most 123 bytes";
+    return "a Close reason must be UTF-8 of at most 123 bytes";
   start_close(code, line);
   return {};
 }

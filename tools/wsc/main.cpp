@@ -30,21 +30,22 @@ that arrive before the server's Close, and exits:
 
   printf 'a\nb\n' | wsc ws://localhost:8080/echo
 
-A server that answers in order has answered all lines by then. For other
+A server that answers in order sends all answers before its Close. For other
 servers, or to receive more messages, use --wait.
 
-On a terminal control characters are shown as \xNN, and binary messages in hex;
-a pipe or a file receives each message unchanged, and a line feed. Everything
-else is printed to standard error. Ctrl-C sends Close 1001 and waits for the
-server's Close; pressed again, it ends wsc immediately.
+On a terminal, control characters are shown as \xNN, and binary messages in hex.
+A pipe or a file receives each message unchanged, followed by a line feed.
+Everything else is printed to standard error. Ctrl-C sends Close 1001 and waits
+for the server's Close; press Ctrl-C again to end wsc immediately.
 
 Exit codes:
-  0  closed normally: 1000, 1001, or no code given (1005)
-  1  no connection; or it ended without a Close (1006); or standard input or
-     output failed
+  0  closed normally: with code 1000 or 1001, or without a code (1005)
+  1  no connection; or the connection ended without a Close (1006); or wsc could
+     not read standard input or write standard output
   2  bad options; or closed normally, but a line could not be sent
   3  the server refused the opening handshake, or answered it wrongly
-  4  closed with another code, by the server or because of its protocol error)";
+  4  closed with another code: by the server, or by wsc because the server
+     violated the protocol)";
 
 // Validators of option values: each returns an error message, or "" for a valid value. The values become part of the
 // HTTP request, in which a line break would start another header field or request.
@@ -110,9 +111,9 @@ void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& han
   app.add_flag("--deflate", deflate.is_enabled, "offer permessage-deflate (RFC 7692)");
   app.add_flag_callback(
       "--deflate-no-takeover", [&deflate] { deflate.keeps_context = false; },
-      "... and ask both ends to reset the window after each message");
+      "with --deflate: both sides must reset their compression\nwindow after each message");
   app.add_option("--deflate-window-bits", deflate.window_bits,
-                 "limit the windows of both ends to 2^BITS bytes")
+                 "with --deflate: limit the compression windows of both sides\nto 2^BITS bytes")
       ->type_name("BITS")
       ->default_str(std::to_string(deflate.window_bits))
       ->check(CLI::Range(9, 15).description(""));
@@ -140,17 +141,20 @@ void add_limits(CLI::App& app, ClientOptions& options) {
   const auto set_wait = [&options](const std::string& text) {
     const auto ms = parse_quantity(text, kMilliseconds);
     if (text != kForever && (!ms || *ms > kDay))
-      throw CLI::ValidationError("--wait", "'" + text + "' is not a TIME up to 24h, nor forever");
+      throw CLI::ValidationError(
+          "--wait", "'" + text + "' is not allowed; use a TIME of at most 24h, or 'forever'");
     options.wait = text == kForever ? -1 : static_cast<double>(*ms) / 1000;
   };
-  app.add_option_function<std::string>("-w,--wait", set_wait,
-                                       "time from the end of the input to our Close, or 'forever'")
+  app.add_option_function<std::string>(
+         "-w,--wait", set_wait,
+         "time to wait between the end of the input and our Close,\nor 'forever'")
       ->type_name("TIME")
       ->default_str("0");
-  add_time("--connect-timeout", options.connect_timeout,
-           "time to connect to each address, then for the handshake");
+  add_time(
+      "--connect-timeout", options.connect_timeout,
+      "time to connect to each address of the host, and the same\ntime for the opening handshake");
   add_time("--close-timeout", options.close_timeout,
-           "time for the server's Close, then for its FIN");
+           "time to receive the server's Close, and the same time to\nreceive its FIN");
   add_quantity(app, "--max-message", kSize, {1, std::uint64_t{1} << 40U}, options.max_message,
                "maximum size of a message, in both directions",
                [&options](std::uint64_t bytes) { options.max_message = bytes; });

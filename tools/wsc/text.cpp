@@ -61,6 +61,14 @@ std::string because(int error) {
   return ": " + std::system_category().message(error);
 }
 
+std::string describe_tcp_end(std::string_view when, std::string_view error) {
+  std::string text =
+      error.empty() ? "the server closed the TCP connection" : "the TCP connection was lost";
+  text += when;
+  text += error;
+  return text;
+}
+
 std::string quote(std::string_view prefix, std::string_view text) {
   std::string quoted;
   while (!text.empty()) {

@@ -34,41 +34,44 @@ namespace {
 
 constexpr const char* kFooter = R"(
 Modes:
-  echo     the server echoes each message; each connection has at most
-           --outstanding unanswered messages, or sends at a --rate
-  chat     --speakers of the connections send, and all others receive each message;
-           deliveries are counted. --outstanding limits the messages of a speaker
-           that some connections have not received yet
-  connect  --connections at a time connect, upgrade and close, repeatedly;
-           latency is the time from connect to the 101
-  idle     connections stay open, and each is pinged once a second (--rate: pings
-           per second, all connections together)
+  echo     the server echoes each message; a connection sends the next message
+           when fewer than --outstanding messages are unanswered, or at a --rate
+  chat     --speakers is the number of connections that send. The server sends each
+           message to all other connections; wsload counts these deliveries.
+           --outstanding limits the messages of a speaker that have not reached all
+           receivers yet
+  connect  connections are opened and closed repeatedly; --connections is the number
+           that exist at the same time. Latency is the time from connect to the 101
+  idle     the connections stay open, and wsload pings each of them once a second
+           (with --rate: the pings per second of all connections together)
 
   wsload echo ws://127.0.0.1:8080/echo/raw -c 64 --server-pid $(pidof wsd)
   wsload chat ws://127.0.0.1:8080/chat -c 1001 --speakers 1 --text ascii
 
-Each answer is compared with the expected one. On /echo and /chat it begins with
-wsd's prefix, 'Echo: ' or 'Broadcast: '; for other servers, use --prefix. With a URL
-of tcp://HOST:PORT wsload sends the same frames, without a handshake, to a server
-that echoes bytes.
+wsload compares each answer with the expected answer. On the paths /echo and /chat
+it expects wsd's prefix, 'Echo: ' or 'Broadcast: '; for other servers, use --prefix.
+With a URL of tcp://HOST:PORT wsload sends the same frames, without a handshake, to
+a server that echoes bytes.
 
-Without --rate the next message is sent when an answer has arrived (closed loop).
-With --rate each message has a scheduled time, from which its latency counts.
+Without --rate wsload sends the next message when an answer has arrived (closed
+loop). With --rate each message has a scheduled time, and its latency is measured
+from that time (open loop).
 
-With --hold the connections stay open until standard input ends. Each line of it
-starts a round of one message per connection, or of --messages, and each round is
-reported. Between rounds, other programs can examine the server.
+With --hold the connections stay open until standard input ends. Each input line
+starts a round: one message per connection, or as many messages as --messages says.
+wsload reports each round. Between rounds, other programs can examine the server.
 
-Masking keys come from a fixed sequence: enough for a load, not for use.
+Masking keys come from a fixed sequence. This suffices for load tests, but it is not
+secure.
 
 Exit codes:
-  0  done
-  1  no connection; or a connection that ended without a Close; or no answer
+  0  the run was completed
+  1  no connection; or a connection ended without a Close; or no answer arrived
      within --timeout
   2  bad options
   3  the server refused the opening handshake, or answered it wrongly
-  4  the server closed a connection, or made a protocol error
-  5  an answer differed from the expected one)";
+  4  the server closed a connection, or violated the protocol
+  5  an answer differed from the expected answer)";
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20U;
 constexpr double kForever = 1e9;  // seconds
@@ -104,12 +107,10 @@ void add_time(CLI::App& app, const char* name, double& seconds, std::uint64_t le
 }
 
 template <typename Number>
-void add_number(CLI::App& app, const char* name, Number& field, Number least, Number most,
-                const char* help) {
-  app.add_option(name, field, help)
-      ->type_name("N")
-      ->capture_default_str()
-      ->check(CLI::Range(least, most).description(""));
+CLI::Option* add_number(CLI::App& app, const char* name, Number& field, std::uint64_t least,
+                        std::uint64_t most, const char* help) {
+  return add_quantity(app, name, kNumber, {least, most}, static_cast<std::uint64_t>(field), help,
+                      [&field](std::uint64_t number) { field = static_cast<Number>(number); });
 }
 
 [[noreturn]] void refuse(const std::string& text) {
@@ -123,11 +124,11 @@ void parse_url(const std::string& text, Plan& plan) {
   const auto uri = parse_uri(plan.is_tcp ? "ws://" + text.substr(kTcp.size()) : text);
   if (!uri)
     refuse("'" + escape_for_terminal(text) +
-           "' is not ws://HOST[:PORT][/PATH][?QUERY], nor tcp://HOST:PORT");
+           "' is not a URL such as ws://HOST[:PORT][/PATH][?QUERY] or tcp://HOST:PORT");
   const std::string host = uri->host == "localhost" ? "127.0.0.1" : uri->host;
   const auto address = SocketAddress::parse(host, uri->port);
   if (!address)
-    refuse("the host must be a numeric address, or localhost");
+    refuse("the host in the URL must be a numeric address or localhost");
   plan.uri = *uri;
   plan.address = *address;
 }
@@ -146,7 +147,7 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
   only_for("--prefix", {Mode::kEcho, Mode::kChat});
   only_for("--text", {Mode::kEcho, Mode::kChat});
   if (plan.is_tcp && plan.mode != Mode::kEcho)
-    refuse("tcp:// is for the mode echo");
+    refuse("tcp:// can only be used in the mode echo");
   if (plan.threads > plan.connections)
     refuse("there are more --threads than --connections");
   if (plan.sources > 1 && !plan.address.to_string().starts_with("127."))
@@ -156,18 +157,22 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
 /// Validates combinations of options, and sets the defaults that depend on other options.
 void validate(Plan& plan, const CLI::App& app) {
   const auto has = [&app](const char* name) { return app.count(name) != 0; };
+  if (has("--rate") && !(plan.rate > 0))  // NaN
+    refuse("--rate must be a number from 0.001 to 1e9");
   const std::string path = plan.uri.resource.substr(0, plan.uri.resource.find('?'));
   if (!has("--prefix") && !plan.is_tcp)
     plan.prefix = path == "/echo" ? "Echo: " : path == "/chat" ? "Broadcast: " : "";
   if (!plan.prefix.empty() && plan.filling == Filling::kBinary && plan.mode != Mode::kIdle &&
       plan.mode != Mode::kConnect) {
-    refuse("with a prefix the answer is a text: use --text ascii or --text chinese");
+    refuse("answers with a prefix are text messages: use --text ascii or --text chinese");
   }
   if (plan.mode == Mode::kChat) {
-    if (plan.speakers > plan.connections || (plan.connections < 2 && !plan.hears_itself))
+    if (plan.speakers > plan.connections)
+      refuse("there are more --speakers than --connections");
+    if (plan.connections < 2 && !plan.hears_itself)
       refuse("a chat needs at least two connections, or --hears-itself");
     if (plan.size < Messages::kTagSize)
-      refuse("a chat message has at least " + std::to_string(Messages::kTagSize) + " bytes");
+      refuse("--size must be at least " + std::to_string(Messages::kTagSize) + " in the mode chat");
     if (plan.is_open_loop() && !has("--outstanding"))
       plan.outstanding = 64;
   } else if (plan.is_open_loop() && !has("--outstanding")) {
@@ -176,7 +181,7 @@ void validate(Plan& plan, const CLI::App& app) {
   if (plan.mode == Mode::kIdle) {
     plan.prefix.clear();
     if (plan.size > kMaxControlPayload)
-      refuse("a ping carries at most 125 bytes");
+      refuse("--size must be at most 125 in the mode idle, since a ping carries at most 125 bytes");
     if (!has("--rate"))
       plan.rate = static_cast<double>(plan.connections);
     plan.outstanding = UINT64_MAX;
@@ -191,7 +196,8 @@ void validate(Plan& plan, const CLI::App& app) {
     plan.messages = plan.connections;
   if (plan.messages != 0) {
     if (has("--duration") || has("--warm-up"))
-      refuse("--messages cannot be combined with --duration or --warm-up");
+      refuse((plan.is_held ? "--hold" : "--messages") +
+             std::string(" cannot be combined with --duration or --warm-up"));
     plan.warm_up = 0;
   }
 }
@@ -204,44 +210,46 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   app.footer(kFooter);
   std::string url;
   add_choice<Mode>(app, "mode", plan.mode, {Mode::kEcho, Mode::kChat, Mode::kConnect, Mode::kIdle},
-                   "echo, chat, connect or idle", "the kind of load, see below");
+                   "echo, chat, connect or idle", "kind of load; see the modes below");
   app.get_option("mode")->required();
   app.add_option("url", url, "ws://HOST[:PORT][/PATH][?QUERY]")->type_name("")->required();
-  add_number<std::size_t>(app, "-c,--connections", plan.connections, 1, 10'000'000,
-                          "number of connections");
-  add_number<unsigned>(app, "-t,--threads", plan.threads, 1, 256,
-                       "number of threads, which share the connections");
-  add_number<std::uint64_t>(app, "-o,--outstanding", plan.outstanding, 1, 100'000,
-                            "maximum number of unanswered messages per connection");
-  add_quantity(app, "-s,--size", kSize, {0, 16 * kMiB}, plan.size, "payload of a message",
+  add_number(app, "-c,--connections", plan.connections, 1, 10'000'000, "number of connections");
+  add_number(app, "-t,--threads", plan.threads, 1, 256,
+             "number of threads, which share the connections");
+  add_number(app, "-o,--outstanding", plan.outstanding, 1, 100'000,
+             "maximum number of unanswered messages per connection (chat: per speaker)");
+  add_quantity(app, "-s,--size", kSize, {0, 16 * kMiB}, plan.size, "payload size of a message",
                [&plan](std::uint64_t bytes) { plan.size = bytes; });
   add_choice<Filling>(app, "--text", plan.filling, {Filling::kAscii, Filling::kChinese},
-                      "ascii or chinese", "send text messages, not binary ones");
+                      "ascii or chinese", "send text messages instead of binary messages");
   app.add_option("-r,--rate", plan.rate, "messages to send per second, all connections together")
       ->type_name("N")
       ->check(CLI::Range(0.001, 1e9).description(""));
   add_time(app, "-d,--duration", plan.seconds, 10, "time to measure");
   add_time(app, "--warm-up", plan.warm_up, 0, "time to run before the measurement");
-  app.add_option("-n,--messages", plan.messages,
-                 "number of messages to send, instead of --duration")
-      ->type_name("N")
-      ->check(CLI::Range(std::uint64_t{1}, UINT64_MAX / 2).description(""));
-  app.add_flag("--hold", plan.is_held, "echo, idle: start a round for each line of standard input");
+  add_number(app, "-n,--messages", plan.messages, 1, UINT64_MAX / 2,
+             "number of messages to send, instead of --duration")
+      ->default_str("");
+  app.add_flag("--hold", plan.is_held,
+               "echo, idle: stay connected; send a round of messages for each line of input");
   add_time(app, "--timeout", plan.timeout, 10,
-           "time to wait for a connection, and for answers at the end");
-  add_number<std::size_t>(app, "--speakers", plan.speakers, 1, 1'000'000,
-                          "chat: number of connections that send");
+           "time to wait for a connection to open, and for outstanding answers");
+  add_number(app, "--speakers", plan.speakers, 1, 1'000'000,
+             "chat: number of connections that send");
   app.add_flag("--hears-itself", plan.hears_itself,
                "chat: the server also sends a speaker its own messages");
-  app.add_option("--prefix", plan.prefix, "text that the server puts before each answer")
+  app.add_option("--prefix", plan.prefix,
+                 "text that the server puts before the message in each answer")
       ->type_name("TEXT");
-  add_number<std::size_t>(
+  add_number(
       app, "--sources", plan.sources, 1, 1'000'000,
-      "number of addresses to connect from (127.0.0.1, 127.0.0.2, ...); each has 28,000 ports");
-  app.add_option("--server-pid", plan.server_pid, "report CPU and memory of this process")
-      ->type_name("PID")
-      ->check(CLI::PositiveNumber);
-  app.add_flag("--json", plan.is_json, "print one line of JSON, and no progress");
+      "number of addresses to connect from (127.0.0.1, 127.0.0.2, ...); each has about 28,000 "
+      "ports");
+  add_number(app, "--server-pid", plan.server_pid, 1, INT32_MAX,
+             "report the CPU time and memory usage of this process")
+      ->default_str("");
+  app.add_flag("--json", plan.is_json,
+               "print the report as one line of JSON, and show no progress");
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
@@ -264,8 +272,9 @@ void raise_descriptor_limit(const Plan& plan) {
   ::setrlimit(RLIMIT_NOFILE, &limit);
   const std::size_t others = 16 + 2 * std::size_t{plan.threads};
   if (limit.rlim_max != RLIM_INFINITY && plan.connections + others > limit.rlim_max) {
-    refuse(grouped(plan.connections) + " connections need as many descriptors, and " +
-           grouped(limit.rlim_max) + " are allowed (ulimit -Hn): run several wsload");
+    refuse(grouped(plan.connections) + " connections need more descriptors than the " +
+           grouped(limit.rlim_max) +
+           " that are allowed (ulimit -Hn): run several wsload processes");
   }
 }
 
@@ -387,7 +396,7 @@ class Run {
     const Moment before = plan_.warm_up > 0 ? look() : start;
     wait(plan_.messages != 0 ? INT64_MAX : times.end, "measuring");
     const Moment after = look();
-    wait(INT64_MAX, "the last answers");
+    wait(INT64_MAX, "waiting for outstanding answers");
     if (plan_.server_pid != 0 && plan_.mode == Mode::kConnect)
       results.memory_after = read_memory(plan_.server_pid);
 
@@ -420,7 +429,8 @@ class Run {
         answers += worker->answers();
       const double rate =
           static_cast<double>(answers - seen) * 1e9 / static_cast<double>(now - seen_at);
-      progress_.show(std::string(what) + ": " + grouped(answers) + " so far, " +
+      progress_.show(std::string(what) + ": " + grouped(answers) +
+                     (plan_.mode == Mode::kConnect ? " connections" : " answers") + " so far, " +
                      grouped(static_cast<std::uint64_t>(rate)) + " a second");
       seen = answers;
       seen_at = now;

@@ -15,6 +15,7 @@ namespace ws::load {
 // Exit codes and errors are those of wsc.
 using client::because;
 using client::describe_close_code;
+using client::describe_tcp_end;
 using client::ExitCode;
 using client::Failure;
 

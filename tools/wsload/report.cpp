@@ -60,9 +60,9 @@ std::string describe(const Plan& plan) {
   if (plan.mode == Mode::kChat)
     text += ", " + grouped(plan.speakers) + " of them speaking";
   if (plan.mode != Mode::kConnect) {
-    text += ", " + grouped(plan.size) + " B of " + std::string(name_of(plan.filling));
-    text += plan.is_open_loop() ? "; " + number(plan.rate, 1) + " a second offered"
-                                : "; " + grouped(plan.outstanding) + " outstanding";
+    text += ", payload " + grouped(plan.size) + " B (" + std::string(name_of(plan.filling)) + ")";
+    text += plan.is_open_loop() ? "; " + number(plan.rate, 1) + " messages a second offered"
+                                : "; at most " + grouped(plan.outstanding) + " outstanding";
   }
   return text + "\n";
 }
@@ -135,7 +135,7 @@ std::uint64_t read_memory(int pid) {
       return kibibytes * 1024;
     }
   }
-  throw Failure(ExitCode::kUsage, "cannot read the memory of process " + std::to_string(pid));
+  throw Failure(ExitCode::kUsage, "cannot read the memory usage of process " + std::to_string(pid));
 }
 
 std::string_view name_of(Mode mode) {
@@ -200,10 +200,9 @@ std::string to_table(const Plan& plan, const Results& results) {
   }
   if (results.is_own_limit()) {
     table +=
-        "wsload was the bottleneck: one of its threads was always busy. The server may be "
-        "faster\n"
-        "than measured: use more --threads, or give wsload a core of its own. The CPU time per\n"
-        "message is valid.\n";
+        "wsload was the bottleneck: one of its threads was busy for at least 90 % of the time.\n"
+        "The server may be faster than measured: use more --threads, or give wsload a core of its\n"
+        "own. The server's CPU time is valid.\n";
   }
   return table;
 }

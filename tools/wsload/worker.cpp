@@ -310,16 +310,16 @@ void Worker::read(Link& link) {
   switch (link.state) {
     case State::kUpgrading:
       if (is_end)
-        fail(link, ExitCode::kLost, "TCP ended in the opening handshake" + how);
+        fail(link, ExitCode::kLost, describe_tcp_end(" during the opening handshake", how));
       return handle_head(link, in);
     case State::kGreeting:
     case State::kOpen:
       if (is_end)
-        fail(link, ExitCode::kLost, "the server ended TCP without a Close" + how);
+        fail(link, ExitCode::kLost, describe_tcp_end(" without a Close", how));
       return link.state == State::kOpen ? take(link, in, monotonic_now()) : greet(link, in);
     case State::kClosing:
       if (is_end && !link.talk->connection.is_finished())
-        fail(link, ExitCode::kLost, "the server ended TCP without answering our Close" + how);
+        fail(link, ExitCode::kLost, describe_tcp_end(" without an answer to our Close", how));
       return is_end ? end(link) : handle_closing(link, in);
     case State::kConnecting:
     case State::kClosed:
@@ -340,7 +340,7 @@ void Worker::check_deadlines() {
     if (is_opening && now - link.since > in_nanoseconds(plan_.timeout)) {
       fail(link, ExitCode::kLost,
            link.state == State::kGreeting
-               ? "no answer to a ping within --timeout"
+               ? "the server did not answer a ping within --timeout"
                : "the server did not answer the opening handshake within --timeout");
     }
     if (link.state == State::kClosing && now - link.since > kCloseTimeout)
@@ -364,7 +364,9 @@ void Worker::connect(Link& link) {
     const int error = errno;
     fail(link, ExitCode::kLost,
          "cannot connect to " + address.to_string() + because(error) +
-             (error == EADDRNOTAVAIL ? " (--sources gives more ports)" : ""));
+             (error == EADDRNOTAVAIL
+                  ? " (no free port: use --sources to connect from more addresses)"
+                  : ""));
   }
   link.state = State::kConnecting;
   link.wants_write = true;
@@ -535,8 +537,9 @@ Event Worker::next_event(Link& link, std::span<std::byte>& in) {
   const Event event = link.talk->connection.next(in, link.talk->out);
   const bool is_failure = event.type == Event::Type::kFailed;
   if (is_failure || event.type == Event::Type::kClose) {
-    std::string text = is_failure ? "protocol error by the server: " + cite(event.error)
-                                  : "the server closed: " + describe_close_code(event.code);
+    std::string text = is_failure
+                           ? "protocol error by the server: " + cite(event.error)
+                           : "the server closed the connection: " + describe_close_code(event.code);
     if (!is_failure && !event.payload.empty())
       text += ", \"" + escape_for_terminal(as_text(event.payload)) + "\"";
     fail(link, ExitCode::kOtherCode, text);
@@ -552,12 +555,12 @@ void Worker::check_answer(const Link& link, const Event& event, Messages::Bytes 
   const auto differ = std::ranges::mismatch(event.payload, wanted);
   std::string what;
   if (event.type != type) {
-    what = "it is " + describe_bytes(event.type) + ", not " + describe_bytes(type);
+    what = "the answer is " + describe_bytes(event.type) + ", not " + describe_bytes(type);
   } else if (event.payload.size() != wanted.size()) {
-    what = "it has " + std::to_string(event.payload.size()) + " bytes, not " +
+    what = "the answer has " + std::to_string(event.payload.size()) + " bytes, not " +
            std::to_string(wanted.size());
   } else if (differ.in2 != wanted.end()) {
-    what = "its byte " + std::to_string(differ.in2 - wanted.begin()) + " is 0x" +
+    what = "byte " + std::to_string(differ.in2 - wanted.begin()) + " of the answer is 0x" +
            to_hex({&*differ.in1, 1}) + ", not 0x" + to_hex({&*differ.in2, 1});
   } else {
     return;

@@ -104,11 +104,11 @@ Capture Capture::open_interface(const std::string& name, const std::string& filt
   if (!filter.empty()) {
     bpf_program program{};
     if (pcap_compile(handle, &program, filter.c_str(), 1, PCAP_NETMASK_UNKNOWN) != 0)
-      throw TraceFailure("the filter '" + filter + "': " + pcap_geterr(handle));
+      throw TraceFailure("cannot use the filter '" + filter + "': " + pcap_geterr(handle));
     const int status = pcap_setfilter(handle, &program);
     pcap_freecode(&program);
     if (status != 0)
-      throw TraceFailure("the filter '" + filter + "': " + pcap_geterr(handle));
+      throw TraceFailure("cannot use the filter '" + filter + "': " + pcap_geterr(handle));
   }
   return capture;
 }
@@ -133,7 +133,7 @@ std::optional<CapturedPacket> Capture::next() {
   if (dumper_ != nullptr) {
     pcap_dump(reinterpret_cast<u_char*>(dumper_.get()), header, data);
     if (pcap_dump_flush(dumper_.get()) != 0)
-      throw TraceFailure("writing the capture: " + std::system_category().message(errno));
+      throw TraceFailure("cannot write the capture: " + std::system_category().message(errno));
   }
   const bool is_nano = pcap_get_tstamp_precision(handle_.get()) == PCAP_TSTAMP_PRECISION_NANO;
   const std::int64_t seconds = std::clamp<std::int64_t>(header->ts.tv_sec, -kMaxTime, kMaxTime);

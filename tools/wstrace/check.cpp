@@ -83,19 +83,26 @@ std::string comparable(const std::string& info) {
 
 std::string meaning_of_part(const std::string& name) {
   static const std::map<std::string, std::string> kMeanings = {
-      {"Seq", "the sender has sent more or fewer bytes before this row"},
-      {"Ack", "the sender had received more or fewer bytes when it sent this row"},
-      {"Win", "the sender's receive buffer has another size (net.ipv4.tcp_rmem)"},
-      {"Len", "the row carries more or fewer bytes"},
-      {"MSS", "the interface has another MTU: the loopback's is 65536"},
-      {"WS", "the window scale follows the machine's own net.ipv4.tcp_rmem"},
-      {"SACK_PERM", "net.ipv4.tcp_sack has another value"},
-      {"TSval", "only one of the two has timestamps: net.ipv4.tcp_timestamps"},
-      {"TSecr", "only one of the two has timestamps: net.ipv4.tcp_timestamps"},
-      {"bracketed", "another kind of packet, or one to which Wireshark adds a note"},
-      {"text", "the text differs"}};
+      {"Seq", "the sender sent more or fewer bytes before this packet than documented"},
+      {"Ack",
+       "the sender had received more or fewer bytes than documented when it sent this packet"},
+      {"Win",
+       "the sender's receive buffer has a different size than documented (net.ipv4.tcp_rmem)"},
+      {"Len", "the packet has more or fewer bytes than documented"},
+      {"MSS",
+       "the interface has a different MTU than documented (the loopback interface has 65536)"},
+      {"WS", "the window scale depends on net.ipv4.tcp_rmem"},
+      {"SACK_PERM", "net.ipv4.tcp_sack has a different value than on the documented machine"},
+      {"TSval", "only the document or only the capture has timestamps (net.ipv4.tcp_timestamps)"},
+      {"TSecr", "only the document or only the capture has timestamps (net.ipv4.tcp_timestamps)"},
+      {"bracketed",
+       "the packet is of a different kind than documented, or Wireshark added a note only in the "
+       "document "
+       "or only in the capture"},
+      {"text", "the text differs from the document"}};
   const auto found = kMeanings.find(name);
-  return found == kMeanings.end() ? "only one of the two has this TCP option" : found->second;
+  return found == kMeanings.end() ? "only the document or only the capture has this TCP option"
+                                  : found->second;
 }
 
 /// Describes the first part in which two Info columns differ, and what the difference means.
@@ -113,7 +120,7 @@ std::string describe_info(const std::string& documented, const std::string& capt
            (i < found.size() ? found[i].value : "nothing more") +
            " captured: " + meaning_of_part(named.name);
   }
-  return "the blanks differ";
+  return "only the spaces differ";
 }
 
 /// The phase of each row: "connect" until the first WebSocket frame, "data" until the first Close, then "close".
@@ -228,10 +235,10 @@ void compare_clock(const std::vector<DocumentRow>& document,
     if (std::ranges::find(others, row.ts_echo) == others.end() ||
         (row.ts_echo != 0 && echoed[from] != 0 && is_before(row.ts_echo, echoed[from]))) {
       complain(i, "info: TSecr=" + std::to_string(row.ts_echo) +
-                      " captured: the peer has not sent this value, or a later one was echoed "
-                      "before (the peer's last TSval is " +
+                      " captured: the peer has not sent this value, or an earlier row already "
+                      "echoed a newer one (the peer's last TSval is " +
                       std::to_string(others.back()) +
-                      "); the rows are of different sessions, or a packet is missing");
+                      "); the rows are from different connections, or a packet is missing");
     }
     echoed[from] = row.ts_echo;
     sent[from].push_back(row.ts_value);
@@ -254,19 +261,20 @@ void compare_clock(const std::vector<DocumentRow>& document,
       if (wait < least || wait > most) {
         complain(i, "time: " + std::to_string(wait) + " ms after the request, but " +
                         std::to_string(least) + " to " + std::to_string(most) +
-                        " ms wanted: " + what);
+                        " ms are expected: " + what);
       }
       return;
     }
   };
-  check_delay([](const Row& row) { return row.protocol == "HTTP"; }, waits.least_before_handshake,
-              waits.most_before_handshake,
-              "if the answer is sooner, the kernel treats the socket as interactive and does not send "
-              "the ACK of row 9 on its own, but in row 10");
   check_delay(
-      [](const Row& row) { return row.protocol == "WebSocket"; }, waits.least_before_echo,
-      waits.most_before_echo,
-      "if the answer is later than 40 ms, the kernel acknowledges the Close in a packet of its own");
+      [](const Row& row) { return row.protocol == "HTTP"; }, waits.least_before_handshake,
+      waits.most_before_handshake,
+      "if the server answers earlier, the kernel does not send the ACK as a packet of its own "
+      "(row 9), but with row 10");
+  check_delay([](const Row& row) { return row.protocol == "WebSocket"; }, waits.least_before_echo,
+              waits.most_before_echo,
+              "if the server answers after more than 40 ms, the kernel acknowledges the Close in a "
+              "packet of its own");
 }
 
 }  // namespace
@@ -279,8 +287,8 @@ std::vector<DocumentRow> read_document(const std::string& path) {
   if (!read_line(file, line) || line != kColumns)
     throw TraceFailure(
         path +
-        ": its first line must name the columns no, phase, source, destination, protocol, "
-        "length, info, separated by tabs");
+        ": the first line must contain the column names \"no\", \"phase\", \"source\", "
+        "\"destination\", \"protocol\", \"length\" and \"info\", separated by tabs");
   std::vector<DocumentRow> rows;
   while (read_line(file, line)) {
     const std::vector<std::string> cells = split(line, '\t');
@@ -289,12 +297,13 @@ std::vector<DocumentRow> read_document(const std::string& path) {
                          std::to_string(cells.size()) + " columns instead of 7");
     }
     if (rows.size() == kMaxDocumentRows)
-      throw TraceFailure(path + ": more than " + std::to_string(kMaxDocumentRows) + " rows");
+      throw TraceFailure(path + ": the table has more than " + std::to_string(kMaxDocumentRows) +
+                         " rows");
     rows.push_back({rows.size() + 1, cells[0], cells[1], cells[2], cells[3], cells[4], cells[5],
                     without_blanks_at_end(cells[6])});
   }
   if (rows.empty())
-    throw TraceFailure(path + ": no rows");
+    throw TraceFailure(path + ": the table has no rows");
   return rows;
 }
 
@@ -328,15 +337,20 @@ CheckResult check(std::vector<DocumentRow> document, const std::vector<CheckedRo
     const std::string number =
         is_piggybacked ? std::to_string(wanted.position) : std::to_string(found.number);
     const std::array<Column, 6> columns = {
-        {{"no", wanted.number, number, "the rows are not in the document's order"},
+        {{"no", wanted.number, number, "the packets are in a different order than documented"},
          {"phase", wanted.phase, phases[i],
-          "the phase data begins with the first frame, close with the first Close"},
-         {"source", wanted.source, found.source, "it was sent by another host"},
-         {"destination", wanted.destination, found.destination, "it was sent to another host"},
+          "the phase \"data\" begins with the first frame, the phase \"close\" with the first "
+          "Close"},
+         {"source", wanted.source, found.source,
+          "the packet was sent by a different host than documented"},
+         {"destination", wanted.destination, found.destination,
+          "the packet was sent to a different host than documented"},
          {"protocol", wanted.protocol, found.protocol,
-          "the packet carries another protocol, or its message ends in another packet"},
+          "the packet carries a different protocol than documented, or its message ends in a "
+          "different packet"},
          {"length", wanted.length, std::to_string(found.length),
-          "the packet has more or fewer bytes; 66 of them are the headers of Ethernet, IPv4 and TCP"}}};
+          "the packet has more or fewer bytes than documented, including 66 bytes of Ethernet, "
+          "IPv4 and TCP headers"}}};
     for (const Column& column : columns) {
       if (column.documented == column.captured)
         continue;

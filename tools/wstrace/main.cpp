@@ -34,9 +34,9 @@ with the columns and words of Wireshark 4.0.
   wstrace --check captures/documented-trace.tsv captures/article.pcap
 
 Exit codes:
-  0  read to the end; with --check: every row is equal
-  1  the capture or TABLE could not be read, or is cut or damaged (the part before
-     the damage is shown); or the output or FILE could not be written
+  0  the capture was read to its end; with --check: all rows are equal
+  1  the capture or TABLE could not be read, or is truncated or damaged (the packets
+     before the damage are shown); or standard output or FILE could not be written
   2  bad options
   3  --check found a difference)";
 
@@ -44,7 +44,7 @@ Exit codes:
 void flush_output() {
   std::cout.flush();
   if (!std::cout)
-    throw TraceFailure("standard output: " + std::system_category().message(errno));
+    throw TraceFailure("cannot write to standard output: " + std::system_category().message(errno));
 }
 
 enum ExitCode : int { kEqual = 0, kFailed = 1, kUsage = 2, kDifferent = 3 };
@@ -64,21 +64,22 @@ struct Options {
 /// Parses the command line into `options`. Returns an exit code if the program must exit at once.
 std::optional<int> parse_options(int argc, char** argv, Options& options) {
   CLI::App app(
-      "Reads captures of WebSocket connections as Wireshark does.\n"
-      "SIZE is in bytes, or with KiB, MiB, GiB.",
+      "Shows captures of WebSocket connections as Wireshark does.\n"
+      "SIZE is a number of bytes, or a number with KiB, MiB or GiB: 64KiB.",
       "wstrace");
   app.set_version_flag("--version", "wstrace " FBF_VERSION);
   app.footer(kFooter);
   const auto file =
-      app.add_option("file", options.file, "a capture file, pcap or pcapng; - for standard input");
+      app.add_option("file", options.file, "capture file (pcap or pcapng); - is standard input");
   file->type_name("");
   const auto interface =
       app.add_option("-i,--interface", options.interface, "capture live on this interface");
   interface->type_name("NAME")->excludes(file);
-  app.add_option("-f,--filter", options.filter, "which packets to capture: pcap-filter(7)")
+  app.add_option("-f,--filter", options.filter,
+                 "capture only packets that match FILTER; see pcap-filter(7)")
       ->type_name("FILTER")
       ->needs(interface);
-  app.add_option("-w,--write", options.write, "write the packets that are captured to a pcap file")
+  app.add_option("-w,--write", options.write, "also write the captured packets to this pcap file")
       ->type_name("FILE")
       ->needs(interface);
   const auto frames =
@@ -86,16 +87,18 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
                    "show HTTP heads and frames instead of rows, with their stream\n"
                    "offset (Wireshark's relative sequence number), fields and bytes");
   add_quantity(app, "--bytes", kSize, {0, std::uint64_t{1} << 30U}, options.payload_bytes,
-               "maximum payload that --frames shows per frame",
+               "maximum number of payload bytes that --frames shows per frame",
                [&options](std::uint64_t bytes) { options.payload_bytes = bytes; })
       ->needs(frames);
   const auto json = app.add_flag("--json", options.is_json, "print one JSON object per line");
-  const auto check = app.add_option("--check", options.document,
-                                    "compare the rows with a documented trace; print which column of\n"
-                                    "which row differs, and what the difference means");
+  const auto check =
+      app.add_option("--check", options.document,
+                     "compare the rows with a documented trace; print which column of\n"
+                     "which row differs, and what the difference means");
   check->type_name("TABLE")->excludes(frames)->excludes(json);
   app.add_flag("--allow-piggyback", options.may_piggyback,
-               "with --check: accept a capture without the bare ACK if the next packet carries it")
+               "with --check: also accept ACKs that the server sends together with data,\n"
+               "instead of in a packet of their own")
       ->needs(check);
   try {
     app.parse(argc, argv);
@@ -165,7 +168,7 @@ class Reader {
     if (document_.empty())
       return kEqual;
     if (checked_.size() > kMaxCheckedPackets) {
-      throw TraceFailure("more than " + std::to_string(kMaxCheckedPackets) +
+      throw TraceFailure("the capture has more than " + std::to_string(kMaxCheckedPackets) +
                          " packets: too many to compare");
     }
     const CheckResult result = check(std::move(document_), checked_, options_.may_piggyback);
@@ -238,8 +241,8 @@ int run(const Options& options) {
   flush_output();
   if (trouble.empty())
     return status;
-  throw TraceFailure((is_live ? options.interface : options.file) + ": " + trouble +
-                     " (read before that: " + std::to_string(number) + " packets)");
+  throw TraceFailure((is_live ? options.interface : options.file) + ": " + trouble + " (after " +
+                     std::to_string(number) + " packets)");
 }
 
 }  // namespace

@@ -227,8 +227,10 @@ def main(arguments):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends servers and loads, too
     made_by = shlex.join(["tools/bench", "compare", *arguments])
     arguments = options(arguments)
-    if min(arguments.rounds, arguments.latency, arguments.two_loops) < 0 or arguments.duration <= 0:
-        sys.exit("compare: numbers of rounds cannot be negative, and --duration must be more than 0")
+    if min(arguments.rounds, arguments.latency, arguments.two_loops) < 0:
+        sys.exit("compare: numbers of rounds cannot be negative")
+    if not 0.01 <= arguments.duration <= 86_400 or arguments.warm_up > 86_400:
+        sys.exit("compare: --duration must be from 10ms to 24h, --warm-up at most 24h")
     works = chosen(arguments.works, all_works(), "work")
     latency_works = named(LATENCY_WORKS, works, "latency") if arguments.latency else []
     loop_works = named(LOOP_WORKS, works, "two-loops") if arguments.two_loops else []

@@ -1,6 +1,7 @@
 """Tools for tools/bench scale: loads that hold connections, the memory of processes and of the kernel, and the limits of the
 system."""
 
+import contextlib
 import json
 import re
 import resource
@@ -56,8 +57,11 @@ class Load:
             raise Failed(f"{self.name}: not all are open")
 
     def begin_round(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise Failed(f"{self.name}: wsload ended by {how(self.process.wait())}") from None
 
     def end_round(self):
         """Waits for the end of the round. Returns the number of answers, which wsload has verified."""
@@ -65,7 +69,7 @@ class Load:
 
     def end(self):
         """Closes the connections. May be called again."""
-        if not self.process.stdin.closed:
+        with contextlib.suppress(BrokenPipeError):  # wsload has ended already
             self.process.stdin.close()
         try:
             self.process.wait(PATIENCE)

@@ -175,6 +175,8 @@ def validate(arguments, parts):
     found = limits()
     if arguments.processes is None:
         arguments.processes = -(-arguments.connections // max(found["descriptors"] - RESERVE - arguments.members, 1))
+    if arguments.processes < 1:
+        sys.exit("scale: --processes must be at least 1")
     lines = []
     if "memory" in parts:
         lines += lacking(found, arguments.many, 1)

@@ -29,8 +29,8 @@ MODULES = TOP / "tests" / "integration" / "node_modules"
 
 def duration(text):
     """The seconds of a TIME as all our programs accept it: 500ms, 2s, 1min, 0. For argparse."""
-    match = re.fullmatch(r"(\d+)(ms|s|min|h)", text)
-    if match is None and text != "0":
+    match = re.fullmatch(r"([0-9]+)(ms|s|min|h)", text)
+    if match is None and not re.fullmatch("0+", text):
         raise argparse.ArgumentTypeError(f"'{text}' is not a TIME such as 500ms or 2s")
     return int(match[1]) * UNITS[match[2]] if match else 0
 
