@@ -414,7 +414,7 @@ def server_frame(opcode, payload, fin):
 
 def random_conversation(dice):
     """A connection in segments of any size, from one of two ports, which later connections use again."""
-    conversation = pcap.Conversation(dice.choice([40001, 40002]))
+    conversation = pcap.Conversation(dice.choice([40001, 40002]), isn=dice.randrange(1 << 30))
     conversation.add("client", flags=pcap.ACK_FLAG)
 
     def send(sender, data):
@@ -424,11 +424,13 @@ def random_conversation(dice):
             data = data[size:]
             if dice.random() < 0.4:
                 conversation.add("server" if sender == "client" else "client", flags=pcap.ACK_FLAG)
+    def frames(sender):
+        return b"".join(random_frame(dice, sender == "client") for _ in range(dice.choice([1, 1, 2, 3])))
     send("client", pcap.REQUEST)
-    send("server", pcap.SWITCHING)
+    send("server", pcap.SWITCHING + (frames("server") if dice.random() < 0.5 else b""))
     for _ in range(dice.randint(0, 8)):
         sender = dice.choice(["client", "server"])
-        send(sender, b"".join(random_frame(dice, sender == "client") for _ in range(dice.choice([1, 1, 2, 3]))))
+        send(sender, frames(sender))
     first, second = dice.sample(["client", "server"], 2)
     if dice.random() < 0.7:
         conversation.add(first, flags=pcap.FIN | pcap.ACK_FLAG).add(second, flags=pcap.FIN | pcap.ACK_FLAG)
@@ -436,6 +438,15 @@ def random_conversation(dice):
     else:
         conversation.add(first, flags=0x04 | dice.choice([0, pcap.ACK_FLAG]))
     return conversation.packets
+
+
+def test_wstrace_agrees_with_wireshark_on_a_segment_that_ends_a_head_and_begins_a_frame():
+    message = server_frame(TEXT, b"x" * 1000, True)
+    conversation = pcap.Conversation().add("client", pcap.REQUEST).add("server", pcap.SWITCHING[:40])
+    conversation.add("server", pcap.SWITCHING[40:] + message[:500]).add("server", message[500:])
+    rows = wstrace(conversation.pcap())
+    assert rows == tshark(conversation.pcap())
+    assert "HTTP 591 HTTP/1.1 101 Switching Protocols" in rows[4]
 
 
 @pytest.mark.parametrize("seed", range(12))

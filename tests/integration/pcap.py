@@ -106,10 +106,11 @@ SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnecti
 
 
 class Conversation:
-    """A connection on the loopback, packet by packet, a microsecond apart. Sequence numbers are relative."""
+    """A connection on the loopback, packet by packet, a microsecond apart. Sequence numbers are relative to `isn`."""
 
-    def __init__(self, client_port=CLIENT_PORT):
+    def __init__(self, client_port=CLIENT_PORT, isn=1000):
         self.packets = []
+        self.isn = isn
         self.ports = {"client": client_port, "server": SERVER_PORT}
         self.next = {"client": 0, "server": 0}
         self.add("client", flags=SYN)
@@ -119,8 +120,8 @@ class Conversation:
         """`seq`: of the first byte, by default the next one of the sender."""
         receiver = "server" if sender == "client" else "client"
         seq = self.next[sender] if seq is None else seq
-        tcp = struct.pack(">HHIIHHHH", self.ports[sender], self.ports[receiver], 1000 + seq,
-                          1000 + self.next[receiver] if flags & ACK_FLAG else 0, 5 << 12 | flags, 65535, 0, 0) + payload
+        tcp = struct.pack(">HHIIHHHH", self.ports[sender], self.ports[receiver], self.isn + seq,
+                          self.isn + self.next[receiver] if flags & ACK_FLAG else 0, 5 << 12 | flags, 65535, 0, 0) + payload
         address = bytes([127, 0, 0, 1])
         ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0, address, address)
         data = bytes(12) + b"\x08\x00" + ip + tcp

@@ -387,6 +387,32 @@ def test_wsload_accepts_fragmented_answers_and_answers_pings():
     assert sorted(seen) == sorted([(0x8A, b"hi")] * 20 + [(0x8A, b"")] * 20)
 
 
+def test_wsload_sends_a_pong_after_the_frame_that_it_is_sending():
+    frames = []
+
+    def play(peer):
+        greet(peer)
+        time.sleep(0.2)  # until the socket is full
+        peer.socket.sendall(b"\x89\x00")
+        time.sleep(0.2)
+        frames.extend(peer.frame()[:2] for _ in range(2))
+    with script(play) as url:
+        complaint("echo", url, "-n", 1, "-s", "16MiB")
+    assert [(byte0, len(payload)) for byte0, payload in frames] == [(0x82, 16 << 20), (0x8A, 0)]
+
+
+def test_wsload_ends_immediately_if_the_server_refuses_a_connection_of_another_thread():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        load = subprocess.Popen([WSLOAD, "echo", f"ws://127.0.0.1:{listener.getsockname()[1]}/", "-c", "2", "-t", "2",
+                                 "--timeout", "1h"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        with listener.accept()[0] as refused, listener.accept()[0]:  # the other handshake is not answered
+            refused.recv(4096)
+            refused.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            _, errors = load.communicate(timeout=PATIENCE)
+    assert load.returncode == 3
+    assert "403 Forbidden" in errors
+
+
 def test_wsload_measures_latency_from_the_intended_send_time():
     """The server needs 50 ms per message and is offered one every 10 ms: the last message waits for all before it."""
     def play(peer):
