@@ -16,7 +16,7 @@ constexpr std::string_view kClientBits = "client_max_window_bits";
 
 constexpr std::uint8_t kLargestWindow = 15;
 
-/// Parses a parameter's value, with or without quotes. Returns nullopt if the value without quotes is not a token.
+/// Parses a parameter's value, which may be quoted. Returns nullopt if the text between the quotes is not a token.
 std::optional<std::string> read_value(std::string_view text) {
   std::string value(text);
   if (text.starts_with('"')) {

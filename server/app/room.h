@@ -107,7 +107,7 @@ class Room {
   struct Member {
     Session* session;
     std::size_t edition;         ///< 0: plain; 1: compressed
-    std::uint64_t joined_at;     ///< RoomParts::ordered at the join
+    std::uint64_t joined_at;     ///< value of RoomParts::ordered at the join
     std::uint32_t newest_entry;  ///< newest entry it sent in the batch being delivered, or kNone
   };
   [[nodiscard]] std::span<const std::byte> compress(

@@ -177,8 +177,8 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
   add_quantity(app, "--threads", kNumber, {1, kMaxLoops}, options.threads,
                "number of event-loop threads", set_threads);
   app.add_flag("--affinity", options.has_affinity,
-               "pin each loop to one processor, and give it the connections whose packets that "
-               "processor handles");
+               "pin each loop to one processor; a connection belongs to the loop on the processor "
+               "that handles its packets");
   app.add_option("--allowed-origin", options.allowed_origins,
                  "origin whose pages may connect; repeatable; default: all origins")
       ->type_name("ORIGIN")

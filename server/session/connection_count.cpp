@@ -40,8 +40,9 @@ ConnectionCount::Entry ConnectionCount::enter(std::string_view host) {
 /// Returns the entry of `host`; a new entry has 0 connections.
 ConnectionCount::Address ConnectionCount::find_or_add(std::string_view host) {
   if (free_.empty()) {  // allocate first: nothing may fail after the insertion into index_
+    // reserve() may allocate exactly as many entries as requested: request double, so that it is rarely called.
     if (free_.capacity() <= counts_.size())
-      free_.reserve(2 * (counts_.size() + 1));  // doubled: reserve() adds no extra space
+      free_.reserve(2 * (counts_.size() + 1));
     counts_.push_back({});
     free_.push_back(static_cast<Address>(counts_.size() - 1));
   }

@@ -36,8 +36,8 @@ class StallWatch {
  public:
   [[nodiscard]] bool is_running() const { return deadline_ != Timers::kNever; }
   [[nodiscard]] std::int64_t deadline() const { return deadline_; }
-  /// Call it when `moved` bytes were read or written. `is_pending`: more bytes are expected; if false, stops the watch.
-  /// If true, counts `moved` in the current window, or starts a window without counting `moved` if none is running.
+  /// Call it after `moved` bytes were read or written. `is_pending`: true if more bytes are expected; if false, stops the
+  /// watch. Otherwise counts `moved` in the running window. If no window is running, starts one, without `moved`.
   void update(bool is_pending, std::size_t moved, std::int64_t now, StallRule rule);
   void stop() { deadline_ = Timers::kNever; }
   /// Starts a new window, even if a window is running.

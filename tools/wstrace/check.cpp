@@ -346,8 +346,8 @@ CheckResult check(std::vector<DocumentRow> document, const std::vector<CheckedRo
          {"destination", wanted.destination, found.destination,
           "the packet was sent to a different host than documented"},
          {"protocol", wanted.protocol, found.protocol,
-          "the packet carries a different protocol than documented, or its message ends in a "
-          "different packet"},
+          "the packet carries a different protocol than documented, or its message is completed by "
+          "another packet than documented"},
          {"length", wanted.length, std::to_string(found.length),
           "the packet has more or fewer bytes than documented, including 66 bytes of Ethernet, "
           "IPv4 and TCP headers"}}};
