@@ -67,9 +67,9 @@ constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kDeadlines, "--handshake-timeout", &Limits::handshake_ms, kTime, 1, kDay,
      "time to receive the request head; otherwise HTTP 408"},
     {kDeadlines, "--close-timeout", &Limits::close_ms, kTime, 1, kDay,
-     "time to receive the peer's Close after ours; otherwise wsd sends FIN"},
+     "time to receive the peer's Close after wsd's; otherwise wsd sends FIN"},
     {kDeadlines, "--drain-timeout", &Limits::drain_ms, kTime, 1, kDay,
-     "time to receive the peer's FIN after ours; otherwise the socket is closed"},
+     "time to receive the peer's FIN after wsd's; otherwise the socket is closed"},
     {kDeadlines, "--read-timeout", &Limits::read_ms, kTime, 1, kDay,
      "while a message is incomplete: time in which at least --outbox-low bytes, or the rest of the "
      "message, must arrive; otherwise Close 1008"},
@@ -79,7 +79,7 @@ constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kDeadlines, "--ping-interval", &Limits::ping_ms, kTime, 0, kDay,
      "time without input before a ping is sent; 0: never"},
     {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay,
-     "time to receive the pong after our ping; otherwise the connection is reset"},
+     "time to receive the pong after a ping; otherwise the connection is reset"},
     {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
      "time for the sessions to end after SIGTERM or SIGINT; then wsd exits"},
 };

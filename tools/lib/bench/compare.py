@@ -1,12 +1,15 @@
-"""tools/bench compare: wsd beside other servers, end to end, in one run.
+"""tools/bench compare: compares the speed of wsd with that of other servers.
 
-Server and load have a core each, and the servers take turns: a round of a work is each of them once, and what counts
-is the CPU time of the server's process for a message, as a ratio to wsd's in the same round. Machines are faster in
-one minute than in the next; within a round they hardly are. With --steady it counts what does not depend on time, with
---latency it asks how long answers take at a rate that all can answer, with --two-loops what a second core is worth.
+The server runs on one core, the load generator wsload on another. In a round every server runs the same workload once.
+The result is its CPU time per message, divided by wsd's in the same round, since the speed of a machine changes from
+minute to minute but hardly within a round. The report shows the median of all rounds.
 
-Without --install it compares what is there: built by the target bench_servers, with the same compiler and flags as wsd
-(the preset `compare`), or run by node, java and bun. No TLS, no compression, no logs.
+--steady also counts instructions and system calls; --latency also measures latency; --two-loops also measures the gain
+from a second core.
+
+Without --install, compares the servers that are installed, and says which are missing. The servers in C++ are built by
+the same compiler with the same flags as wsd (target bench_servers, preset `compare`). All servers run without TLS,
+compression and logs.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 from latency import CLOSED_ROUNDS, LATENCY_WORKS, Latencies, latency_to_markdown
@@ -53,32 +57,66 @@ def shell(script):
         sys.exit(1)
 
 
+WORKLOADS = """workloads:
+  echo-SIZE[-TEXT]
+      64 connections, 1 outstanding (unanswered) message on each. The server echoes each message.
+  pipelined-SIZE[-TEXT]
+      16 connections, 64 outstanding messages on each. The server echoes each message.
+  chat-SPEAKERSxMEMBERS[-OUTSTANDING]
+      SPEAKERS of MEMBERS connections send, and the server sends each message to all other connections. With 1 speaker,
+      MEMBERS is the number of receivers. OUTSTANDING is the number of messages that a speaker sends without waiting
+      until all receivers have them (1 if it is not in the name). The results are per delivery to a receiver.
+  connect
+      opens, upgrades and closes connections, 64 at a time
+
+SIZE is the payload in bytes (1k: 1 KiB). TEXT is ascii or chinese; without it, the messages are binary. The messages
+of chat are 20 bytes of ASCII text."""
+SERVERS = """raw_tcp (echoes bytes without a protocol) and raw_ws (validates nothing) show what is possible. All others
+except wsd are small servers that use third-party software (tests/bench/peers)."""
+
+
+def listed(title, things):
+    """The names of `things`, wrapped, for --help."""
+    return textwrap.fill(f"{title}: " + ", ".join(thing.name for thing in things), 120, break_on_hyphens=False)
+
+
 def options(arguments):
     parser = argparse.ArgumentParser(prog="tools/bench compare", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     epilog="works: " + ", ".join(work.name for work in all_works()))
-    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="turns of each server at each work (9)")
-    parser.add_argument("--duration", type=duration, default=1, metavar="TIME", help="measured time of a turn (1s)")
-    parser.add_argument("--warm-up", type=duration, default=0.3, metavar="TIME", help="time before that (300ms)")
-    parser.add_argument("--works", default="", metavar="NAME,...", help="only these; the end of a name may be *")
-    parser.add_argument("--servers", default="", metavar="NAME,...", help="only these, and those of --peer")
+                                     epilog="\n\n".join([WORKLOADS, listed("Names for --works", all_works()),
+                                                         listed("Names for --servers", known(Path())), SERVERS]))
+    parser.add_argument("--rounds", type=int, default=9, metavar="N",
+                        help="number of rounds for each workload (9), after one that is not counted")
+    parser.add_argument("--duration", type=duration, default=1, metavar="TIME",
+                        help="measured time of a turn, in which one server runs a workload (1s)")
+    parser.add_argument("--warm-up", type=duration, default=0.3, metavar="TIME", help="warm-up time of a turn (300ms)")
+    parser.add_argument("--works", default="", metavar="NAME,...",
+                        help="run only these workloads; * in a name matches any text (all)")
+    parser.add_argument("--servers", default="", metavar="NAME,...",
+                        help="compare only these servers and those of --peer; * in a name matches any text (all)")
     parser.add_argument("--peer", action="append", default=[], metavar="'NAME=COMMAND'",
-                        help="a further server: COMMAND is run with a port as its last argument, echoes on /echo/raw "
-                             "and on /chat tells all others what one says; may be repeated")
-    parser.add_argument("--base", default="wsd", metavar="NAME", help="the server that others are compared with (wsd)")
+                        help="compare a further server: COMMAND is run with a port as its last argument. The server "
+                             "echoes on /echo/raw, and on /chat sends each message to all other clients. May be "
+                             "repeated")
+    parser.add_argument("--base", default="wsd", metavar="NAME",
+                        help="divide the results by those of this server (wsd)")
     parser.add_argument("--steady", action="store_true",
-                        help="count instructions and system calls, too, of native servers; with --rounds 0: only that")
+                        help="also count the user-space instructions and the system calls per message, of servers that "
+                             "run as native code; with --rounds 0: only this")
     parser.add_argument("--latency", nargs="?", type=int, const=9, default=0, metavar="N",
-                        help="measure latency, too, at a rate that all can answer: N rounds (9) of "
-                             f"{' and '.join(LATENCY_WORKS)}; with --rounds 0: only that")
+                        help="also measure latency, at a rate that all servers can handle: N rounds (9) of "
+                             f"{' and '.join(LATENCY_WORKS)}; with --rounds 0: only this")
     parser.add_argument("--two-loops", nargs="?", type=int, const=9, default=0, metavar="N",
-                        help="compare, too, --base on one core with its load, and with --threads 2 --affinity on two "
-                             f"cores with a load each: N rounds (9) of {' and '.join(LOOP_WORKS)}; with --rounds 0: only that")
+                        help="also compare --base on one core with --base on two cores, with --threads 2 "
+                             "--affinity; each core also runs a wsload. N rounds (9) of "
+                             f"{' and '.join(LOOP_WORKS)}; with --rounds 0: only this")
     parser.add_argument("--write", nargs="?", const=TOP / "docs", type=Path, metavar="DIRECTORY",
-                        help="write speed-table.md and speed.svg there (docs/)")
+                        help="also write the report and a plot to speed-table.md and speed.svg in DIRECTORY (docs/)")
     parser.add_argument("--build", type=Path, metavar="DIRECTORY",
-                        help="a build that has all already (build/compare, which is brought up to date)")
-    parser.add_argument("--install", action="store_true", help="install, by apt and npm, what is missing of all this")
+                        help="use this build directory instead of build/compare; only build/compare is built if "
+                             "necessary")
+    parser.add_argument("--install", action="store_true",
+                        help="first install the missing servers, libraries and tools, with apt and npm")
     return parser.parse_args(arguments)
 
 
@@ -94,7 +132,7 @@ def chosen(names, things, what):
 
 
 def named(names, works, option):
-    """The works among `works` that an option is for. Exits if there are none."""
+    """The workloads among `works` that an option measures. Exits if there are none."""
     found = [work for work in works if work.name in names]
     if not found:
         sys.exit(f"compare: --{option} is for the works {' and '.join(names)}, of which --works has none")
@@ -141,7 +179,7 @@ def measure(arguments, works, turns):
 
 
 def measure_latency(arguments, works, turns):
-    """For each work: measures each server in a closed loop, then all at a rate that the slowest can handle."""
+    """For each workload: measures each server in a closed loop, then all at a rate that the slowest can handle."""
     peers = {server.kind.name for server in turns.servers if server.kind.is_peer} - {arguments.base}
     latencies = Latencies(arguments.base, peers)
     for work in works:

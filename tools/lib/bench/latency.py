@@ -1,8 +1,9 @@
-"""Measures latency at a rate that all servers can handle.
+"""tools/bench compare --latency: measures latency at a rate that all servers can handle.
 
-The rate is a share of the slowest server's closed-loop rate (closed loop: a message waits for the previous answer). In
-the open loop, messages are due at equal intervals, independent of the server. Latency counts from the due time, so that
-it includes the time that messages wait for a stalled server.
+First each server runs in a closed loop: wsload sends the next message when an answer has arrived. A share of the
+slowest server's rate is then offered to all servers in an open loop: messages are due at equal intervals, whether or
+not the server has answered. Latency counts from the due time, so that it includes the time that messages wait for a
+stalled server.
 """
 
 from collections import defaultdict
@@ -17,7 +18,7 @@ QUANTILES = ("p50", "p99", "p99.9", "max")
 
 
 class Latencies:
-    """The results of wsload by work and server, a value per round."""
+    """The results of wsload by workload and server, a value per round."""
 
     def __init__(self, base, peers):
         self.base = base

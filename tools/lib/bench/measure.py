@@ -1,5 +1,5 @@
-"""Tools for tools/bench scale: loads that hold connections, the memory of processes and of the kernel, and the limits of the
-system."""
+"""For tools/bench scale: runs wsload processes that hold connections, and reads the memory of processes and of the
+kernel, and the limits of the system."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The results of tools/bench compare as tables and as a plot."""
+"""Formats the results of tools/bench compare as Markdown tables and as a plot in SVG."""
 
 import math
 import statistics
@@ -7,7 +7,7 @@ from html import escape
 
 
 class Rounds:
-    """The measurements of each work, server and round: microseconds of CPU per message, and messages per second."""
+    """The measurements of each workload, server and round: microseconds of CPU per message, and messages per second."""
 
     def __init__(self, base):
         self.base = base
@@ -53,7 +53,7 @@ def table(heads, rows):
 
 
 def to_markdown(works, servers, rounds, steady):
-    """`works`: with name and title; `servers`: names; `steady`: counts by kind of count, work and server."""
+    """`works`: with name and title; `servers`: names; `steady`: counts by kind of count, workload and server."""
     others = [server for server in servers if server != rounds.base]
     parts = []
     if rounds.cpu:
@@ -83,7 +83,7 @@ def to_markdown(works, servers, rounds, steady):
     return "\n".join(parts)
 
 
-# --- the plot: a row per work, a dot per server at its median, with a bar from minimum to maximum
+# --- the plot: a row per workload, a dot per server at its median, with a bar from minimum to maximum
 
 COLOURS = ["#000000", "#888888", "#d62728", "#1f77b4", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#17becf",
            "#bcbd22"]

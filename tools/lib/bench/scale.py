@@ -1,14 +1,18 @@
-"""tools/bench scale: how much an idle connection costs, and how many can be held.
+"""tools/bench scale: measures the memory of an idle connection, and holds 100,000 connections.
 
-memory  One server. The anonymous memory of its process is read with --few and with --many connections that are upgraded
-        and idle: the slope between the two is what each costs, without what the server has of its own. Then each sends
-        and gets back 64 KiB on /echo/raw, and the memory is looked at again; and once more when all have left.
-many    --processes servers with --connections between them. Each connection answers a ping; --members more join a chat,
-        and each delivery is counted; then all answer a ping again. What the kernel holds is read before and after:
-        both ends are on this machine, so that a connection is two sockets.
+Part memory: runs one server, and reads the anonymous memory (heap and stacks) of its process without connections, with
+--few idle WebSocket connections, and with --many. The cost of a connection is the difference between the last two,
+divided by the number of connections that were added: the server's constant memory cancels out. Then each connection
+sends 64 KiB to /echo/raw and receives the echo, and the memory is read again; it is read a last time when all
+connections are closed.
 
-Other servers are measured by the same steps: --peer 'NAME=COMMAND', run with a port as its last argument, echoes on
-/echo/raw and on /chat tells all others what one says.
+Part many: runs --processes servers, and opens --connections connections, divided equally among them. wsload pings each
+connection and counts the pongs. Then --members more connections join the chat of the first server, and wsload counts
+the deliveries of 200 messages. Then it pings all --connections again. The memory of the servers and of the kernel is
+read before the connections are opened and while they are idle; that of the servers also when they are closed. Both ends
+of a connection are on this machine, so that each connection has two sockets.
+
+--peer also measures another server by the same steps.
 """
 
 import argparse
@@ -39,18 +43,29 @@ def say(text):
 def options(arguments):
     parser = argparse.ArgumentParser(prog="tools/bench scale", description=__doc__, allow_abbrev=False,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", action="append", choices=("memory", "many"), help="only this; may be repeated")
-    parser.add_argument("--peer", action="append", default=[], metavar="'NAME=COMMAND'", help="may be repeated")
-    parser.add_argument("--few", type=int, default=2_000, metavar="N", help="connections at the first point (2000)")
-    parser.add_argument("--many", type=int, default=18_000, metavar="N", help="... and at the second (18000)")
-    parser.add_argument("--connections", type=int, default=100_000, metavar="N", help="of the part many (100000)")
-    parser.add_argument("--processes", type=int, metavar="N", help="servers, and as many loads (as descriptors demand)")
-    parser.add_argument("--members", type=int, default=1_000, metavar="N", help="of the chat (1000)")
+    parser.add_argument("--part", action="append", choices=("memory", "many"),
+                        help="run only this part; may be repeated (both parts)")
+    parser.add_argument("--peer", action="append", default=[], metavar="'NAME=COMMAND'",
+                        help="also measure this server: COMMAND is run with a port as its last argument. The server "
+                             "echoes on /echo/raw, and on /chat sends each message to all other clients. May be "
+                             "repeated")
+    parser.add_argument("--few", type=int, default=2_000, metavar="N",
+                        help="part memory: number of connections at the first measurement (2000)")
+    parser.add_argument("--many", type=int, default=18_000, metavar="N",
+                        help="part memory: number of connections at the second measurement (18000)")
+    parser.add_argument("--connections", type=int, default=100_000, metavar="N",
+                        help="part many: number of idle connections (100000)")
+    parser.add_argument("--processes", type=int, metavar="N",
+                        help="part many: number of servers, and of wsload processes (as few as the limit of "
+                             "descriptors per process allows)")
+    parser.add_argument("--members", type=int, default=1_000, metavar="N",
+                        help="part many: number of connections in the chat (1000)")
     parser.add_argument("--settle", type=duration, default=3, metavar="TIME",
-                        help="before memory is read, for what is on its way back to the system (3s)")
-    parser.add_argument("--json", action="store_true", help="the figures as JSON")
+                        help="time to wait before memory is read, so that freed memory has returned to the system (3s)")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--build", type=Path, metavar="DIRECTORY",
-                        help="a build that has wsd and wsload (build/release, which is brought up to date)")
+                        help="use this build directory instead of build/release; only build/release is built if "
+                             "necessary")
     return parser.parse_args(arguments)
 
 

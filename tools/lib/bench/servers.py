@@ -1,4 +1,5 @@
-"""The servers that tools/bench compare compares: their commands, their missing dependencies, and starting them."""
+"""The servers of tools/bench compare and scale: their commands, their missing dependencies, and starting and
+stopping them."""
 
 import argparse
 import os

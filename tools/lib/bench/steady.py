@@ -1,5 +1,9 @@
-"""Counts that, unlike times, are reproducible: user-space instructions (callgrind) and system calls (strace). A count
-is the slope between runs of N and 3 N messages, which eliminates starting, connecting and ending."""
+"""tools/bench compare --steady: counts user-space instructions (callgrind) and system calls (strace), which, unlike
+times, are reproducible.
+
+Two runs process N and 3 N messages. The count per message is the difference of their counts divided by 2 N, so that the
+cost of starting, connecting and stopping cancels out.
+"""
 
 import re
 import tempfile

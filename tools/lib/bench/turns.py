@@ -1,4 +1,5 @@
-"""Rounds of tools/bench compare: in a round, each server does a work once."""
+"""The rounds of tools/bench compare. A round has a turn for each server: the server runs the workload once, while the
+other servers are idle."""
 
 import os
 import sys

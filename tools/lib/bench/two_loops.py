@@ -1,5 +1,8 @@
-"""Measures the gain of a second loop on a second core: a server and its load on one core, compared with --threads 2
---affinity and two loads on two cores. In both cases a loop shares its core with a load."""
+"""tools/bench compare --two-loops: measures the gain from a second event loop on a second core.
+
+First a server and one wsload share one core. Then the server runs with --threads 2 --affinity on two cores, each of
+which also runs a wsload. In both cases each event loop shares its core with one wsload.
+"""
 
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +37,7 @@ def with_loops(kind, count):
 
 
 def measure(wsload, kind, work, amount, own_cores):
-    """Measures a server that runs on these cores, with a load on each of them."""
+    """Measures a server that runs on these cores, with a wsload on each of them."""
     server = Server(kind, on(*own_cores))
     try:
         with ThreadPoolExecutor(len(own_cores)) as pool:
@@ -52,7 +55,7 @@ def one_and_two(wsload, kind, work, amount):
 
 
 class TwoLoops:
-    """By work and round: the ratios of messages per second, and of CPU time per message."""
+    """By workload and round: the ratios of messages per second, and of CPU time per message."""
 
     def __init__(self):
         self.speed = defaultdict(list)

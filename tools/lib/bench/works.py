@@ -1,4 +1,4 @@
-"""The works (kinds of load) of tools/bench compare, and running wsload for one of them."""
+"""The workloads of tools/bench compare (`works` in the code), and running wsload for one of them."""
 
 import json
 import subprocess
