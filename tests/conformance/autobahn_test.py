@@ -4,8 +4,10 @@ writes the index.json that the test asks for.
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -22,7 +24,7 @@ CLEAN = dict.fromkeys((case.id for case in all_cases()), ("OK", "OK")) | {
 
 FAKE = '''#!/usr/bin/python3
 """A fake wstest. $FAKE is the index in JSON, {agent: {case: verdicts}}; if it is null, no index is written."""
-import asyncio, json, os, socket, sys
+import asyncio, json, os, signal, socket, sys
 from pathlib import Path
 
 arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
@@ -30,6 +32,9 @@ assert set(arguments) == {"--mode", "--spec", "--webport"}, arguments
 specification = json.loads(Path(arguments["--spec"]).read_text())
 assert specification["cases"] == ["*"] and specification["exclude-cases"] == []
 index = json.loads(os.environ["FAKE"])
+(Path(sys.argv[0]).parent / "wstest-pid").write_text(str(os.getpid()))
+if "HANGS" in os.environ:
+    signal.pause()
 
 
 def write():
@@ -86,8 +91,26 @@ else:
 # Records wsd's arguments and starts it without --deflate: these tests do not need compression.
 NOTING_WSD = '''#!/bin/sh
 printf '%s ' "$@" >"${0%/*}/arguments"
+echo $$ >"${0%/*}/wsd-pid"
 shift 3
 exec "$REAL_WSD" --port 0 "$@"
+'''
+
+# Runs the script with other values of its constants.
+RUN = '''
+import json, os, sys
+from importlib.machinery import SourceFileLoader
+sys.argv = sys.argv[1:]
+script = SourceFileLoader("autobahn", sys.argv[0]).load_module()
+vars(script).update(json.loads(os.environ["CONSTANTS"]))
+sys.exit(script.main())
+'''
+
+# Runs wsd, and ends in the way that $ENDS says after SIGTERM.
+ENDING_WSD = '''#!/bin/sh
+"$REAL_WSD" "$@" &
+trap 'kill $!; wait $!; echo "the last words of wsd" >&2; eval "$ENDS"' TERM
+wait $!
 '''
 
 
@@ -100,13 +123,19 @@ def autobahn(tmp_path):
         (tmp_path / "bin" / name).chmod(0o755)
     scratch = tmp_path / "scratch"
 
-    def run(index, *arguments, has_suite=True, **more):
+    def start(index, *arguments, has_suite=True, constants={}, **more):
         environment = {
             "PATH": str(tmp_path / "bin" if has_suite else tmp_path), "FAKE": json.dumps(index),
             "REAL_WSD": os.environ.get("FBF_WSD", str(BIN / "wsd")), "FBF_WSD": str(tmp_path / "bin" / "wsd"),
-            "FBF_WSC": os.environ.get("FBF_WSC", str(BIN / "wsc"))}
-        return subprocess.run([sys.executable, TOP / "tools" / "autobahn", "--scratch", scratch, *arguments],
-                              capture_output=True, text=True, env=environment | more, timeout=280)
+            "FBF_WSC": os.environ.get("FBF_WSC", str(BIN / "wsc")), "CONSTANTS": json.dumps(constants)}
+        return subprocess.Popen([sys.executable, "-c", RUN, TOP / "tools" / "autobahn", "--scratch", scratch, *arguments],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment | more)
+
+    def run(*arguments, **more):
+        with start(*arguments, **more) as process:
+            out, errors = process.communicate(timeout=280)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
+    run.start = start
     run.scratch = scratch
     run.bin = tmp_path / "bin"
     return run
@@ -170,6 +199,115 @@ def test_autobahn_runs_the_suite_in_a_container_with_the_scratch_directory_mount
         "docker.io/crossbario/autobahn-testsuite", "wstest", "--mode", "fuzzingclient",
         "--spec", "/scratch/fuzzingclient.json", "--webport", "0", ""]
     assert json.loads((autobahn.scratch / "fuzzingclient.json").read_text())["outdir"] == "/scratch/reports"
+
+
+def test_autobahn_keeps_what_wsd_wrote_to_standard_error(autobahn):
+    assert autobahn({"wsd": CLEAN}).returncode == 0
+    assert "Shutting down" in (autobahn.scratch / "wsd.log").read_text()
+
+
+@pytest.mark.parametrize("ends, said", [
+    ("exit 23", "wsd exited with 23"),
+    ("kill -SEGV $$", "wsd was ended by SIGSEGV"),
+    ("while :; do :; done", "wsd was ended by SIGKILL"),
+])
+def test_autobahn_exits_with_1_if_wsd_does_not_end_with_0_after_sigterm(autobahn, ends, said):
+    (autobahn.bin / "wsd").write_text(ENDING_WSD)
+    run = autobahn({"wsd": CLEAN}, constants={"TO_END": 3}, ENDS=ends)
+    assert (run.returncode, "DIFFERS" in run.stdout) == (1, False), run.stderr
+    assert f"autobahn: {said}, not with 0 after SIGTERM; see {autobahn.scratch / 'wsd.log'}\n" in run.stderr
+    assert (autobahn.scratch / "wsd.log").read_text().endswith("the last words of wsd\n")
+
+
+def test_autobahn_exits_with_2_and_shows_the_message_of_a_wsd_that_does_not_start(autobahn):
+    run = autobahn({"wsd": CLEAN}, "--prot", "1")
+    assert run.returncode == 2
+    assert run.stderr == ("autobahn: wsd did not start: it exited with 2; its output: ''\n"
+                          "wsd: The following arguments were not expected: 1 --prot (wsd --help lists the options)\n\n")
+
+
+def test_autobahn_does_not_wait_forever_for_the_first_line_of_wsd(autobahn):
+    (autobahn.bin / "wsd").write_text("#!/bin/sh\nprintf 'listening'\nwhile :; do :; done\n")
+    run = autobahn({"wsd": CLEAN}, constants={"TO_START": 0.5})
+    assert run.returncode == 2
+    assert "wsd did not start: it was ended by SIGTERM; its output: 'listening'" in run.stderr
+
+
+def test_autobahn_does_not_wait_forever_for_the_suite(autobahn):
+    run = autobahn({"wsd": CLEAN}, constants={"ALL_CASES": 0.5}, HANGS="1")
+    assert run.returncode == 1
+    assert "the suite did not end within 0.5 seconds" in run.stderr
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def wait_for_pid(path):
+    """The number in the file that a program writes when it has started."""
+    until = time.monotonic() + 60
+    while not (path.exists() and path.read_text().strip()):
+        assert time.monotonic() < until, f"{path} does not appear"
+        time.sleep(0.02)
+    return int(path.read_text())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_autobahn_ends_wsd_and_the_suite_if_a_signal_ends_it(autobahn, number):
+    with autobahn.start({"wsd": CLEAN}, HANGS="1") as process:
+        suite = wait_for_pid(autobahn.bin / "wstest-pid")
+        wsd = wait_for_pid(autobahn.bin / "wsd-pid")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=280)
+    assert process.returncode == 128 + number
+    assert errors.endswith(f"autobahn: ended by {number.name}\n")
+    assert (is_running(suite), is_running(wsd)) == (False, False)
+
+
+def test_autobahn_ends_wsc_and_the_suite_if_a_signal_ends_it(autobahn):
+    (autobahn.bin / "wsc").write_text("#!/bin/sh\necho $$ >\"${0%/*}/wsc-pid\"\nwhile :; do :; done\n")
+    (autobahn.bin / "wsc").chmod(0o755)
+    with autobahn.start({"wsc": CLEAN}, "--client", FBF_WSC=str(autobahn.bin / "wsc")) as process:
+        wsc = wait_for_pid(autobahn.bin / "wsc-pid")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=280)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert (is_running(wsc), is_running(wait_for_pid(autobahn.bin / "wstest-pid"))) == (False, False)
+
+
+# --- the scratch directory
+
+def test_autobahn_does_not_empty_a_directory_that_it_did_not_make(autobahn):
+    autobahn.scratch.mkdir()
+    (autobahn.scratch / "thesis.tex").write_text("three years of work")
+    run = autobahn({"wsd": CLEAN})
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == (f"autobahn: {autobahn.scratch} has files that tools/autobahn did not make: name another directory, "
+                          "or empty it yourself\n")
+    assert [path.name for path in autobahn.scratch.iterdir()] == ["thesis.tex"]
+
+
+def test_autobahn_deletes_what_an_earlier_run_left(autobahn, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").touch()
+    assert autobahn({"wsd": CLEAN}).returncode == 0
+    (autobahn.scratch / "link").symlink_to(tmp_path / "elsewhere")
+    (autobahn.scratch / "left").mkdir()
+    assert autobahn({"wsd": CLEAN}).returncode == 0
+    assert {path.name for path in autobahn.scratch.iterdir()} == {
+        ".made-by-tools-autobahn", "fuzzingclient.json", "reports", "wsd.log", "wstest.log"}
+    assert (tmp_path / "elsewhere" / "kept").exists()
+
+
+def test_autobahn_exits_with_2_if_the_scratch_directory_cannot_be_made(autobahn):
+    autobahn.scratch.touch()
+    run = autobahn({"wsd": CLEAN})
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"autobahn: {autobahn.scratch} cannot be emptied: ")
 
 
 # --- the client
