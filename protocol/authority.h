@@ -15,11 +15,18 @@ struct Authority {
 };
 
 /// Splits `text` into host and port. Colons inside the brackets of an IPv6 address belong to the host. Returns nullopt
-/// if the host is empty or the port is not a number up to 65535. Does not check the characters of the host.
+/// if the host is empty or the port is not a number up to 65535. Does not check the host: see is_host.
 [[nodiscard]] std::optional<Authority> parse_authority(std::string_view text);
 
-/// True if every character of `text` is allowed in a host or a port (RFC 3986 §3.2). Refuses '@', since user
-/// information is not supported.
-[[nodiscard]] bool has_authority_characters(std::string_view text);
+/// True if `text` is a host that is not empty: a registered name, an IPv4 address, or an IPv6 or later address in
+/// brackets. Refuses user information ('@') and zone identifiers. §3.2.2
+[[nodiscard]] bool is_host(std::string_view text);
+
+/// True if `text` is an IPv6 address in brackets with a zone identifier after "%25": [fe80::1%25eth0]. Only a URI may
+/// contain one: a Host field or an Origin must not. RFC 6874 §2
+[[nodiscard]] bool is_host_with_zone(std::string_view text);
+
+/// True if `text` is host [ ":" port ]. The port may be empty and may have any number of digits. §3.2
+[[nodiscard]] bool is_authority(std::string_view text);
 
 }  // namespace ws

@@ -16,6 +16,17 @@ constexpr bool is_digit(char c) {
 constexpr bool is_alpha(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
+constexpr bool is_hex_digit(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+/// True if `c` may be in any part of a URI without percent-encoding: RFC 3986 §2.3.
+constexpr bool is_unreserved(char c) {
+  return is_digit(c) || is_alpha(c) || std::string_view("-._~").find(c) != std::string_view::npos;
+}
+/// True if `c` may separate parts of a component of a URI: RFC 3986 §2.2.
+constexpr bool is_sub_delim(char c) {
+  return std::string_view("!$&'()*+,;=").find(c) != std::string_view::npos;
+}
 /// True for space and tab, the characters of optional whitespace (OWS): RFC 9110 §5.6.3.
 constexpr bool is_blank(char c) {
   return c == ' ' || c == '\t';

@@ -187,7 +187,7 @@ Error HttpRequest::parse_target(std::string_view target) {
     // authority-form, which is allowed only for CONNECT.
     const std::size_t scheme = target.find("://");
     if (scheme == std::string_view::npos) {
-      if (text(method_) != "CONNECT" || !has_authority_characters(target))
+      if (text(method_) != "CONNECT" || !is_authority(target))
         return Error::kTarget;
       path = target.substr(target.size());  // empty, but a view into bytes_, as `slice` requires
     } else {
@@ -195,7 +195,7 @@ Error HttpRequest::parse_target(std::string_view target) {
         return Error::kTarget;
       path.remove_prefix(scheme + 3);
       const std::size_t end = std::min(path.find_first_of("/?"), path.size());
-      if (end == 0 || !has_authority_characters(path.substr(0, end)))
+      if (end == 0 || !is_authority(path.substr(0, end)))
         return Error::kTarget;
       path.remove_prefix(end);
       // An empty path means "/" (RFC 9110 §4.2.3). `slice` requires a view into bytes_: use a slash of "://".
@@ -212,8 +212,12 @@ Error HttpRequest::validate() const {
   const std::size_t hosts = count("Host");
   if (hosts > 1 || (hosts == 0 && minor_version_ >= 1))
     return Error::kHost;
-  if (hosts == 1 && !has_authority_characters(*find("Host")))
-    return Error::kHost;
+  if (hosts == 1 && !is_authority(*find("Host"))) {
+    // [9112-3.2-NO-AUTHORITY] A client sends an empty Host if the target URI has no authority. Every target in the
+    // http scheme has one; only "*" names the server without it.
+    if (!find("Host")->empty() || path() != "*")
+      return Error::kHost;
+  }
 
   // [9112-6.3-LENGTH] refuse two fields that both set the length of the body
   const std::size_t lengths = count("Content-Length");

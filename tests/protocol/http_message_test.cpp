@@ -221,6 +221,9 @@ TEST(Request, RejectsEachMalformedHeadWithItsError) {
       {"no scheme", with_line("GET ://a/ HTTP/1.1"), Error::kTarget},
       {"no authority", with_line("GET http:///echo HTTP/1.1"), Error::kTarget},
       {"user information", with_line("GET http://u@a/ HTTP/1.1"), Error::kTarget},
+      {"an authority that is none", with_line("GET http://a:x/ HTTP/1.1"), Error::kTarget},
+      {"a zone", with_line("GET http://[fe80::1%25eth0]/ HTTP/1.1"), Error::kTarget},
+      {"CONNECT to a malformed address", with_line("CONNECT [::1:443 HTTP/1.1"), Error::kTarget},
 
       // [9112-2.2-CRLF] lines end in CRLF, and contain no other CR or LF
       {"a bare LF after the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n", Error::kBareControl},
@@ -257,6 +260,28 @@ TEST(Request, RejectsEachMalformedHeadWithItsError) {
       {"a Host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", Error::kHost},
       {"a Host with a blank", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Error::kHost},
       {"a Host with user information", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", Error::kHost},
+      {"a Host with a query", "GET / HTTP/1.1\r\nHost: a?b\r\n\r\n", Error::kHost},
+      {"a Host with a scheme", "GET / HTTP/1.1\r\nHost: http://a\r\n\r\n", Error::kHost},
+      {"a list of Hosts", "GET / HTTP/1.1\r\nHost: a:1,b:2\r\n\r\n", Error::kHost},
+      // [3986-3.2.2-HOST]
+      {"a port that is no number", "GET / HTTP/1.1\r\nHost: a:x\r\n\r\n", Error::kHost},
+      {"a negative port", "GET / HTTP/1.1\r\nHost: a:-1\r\n\r\n", Error::kHost},
+      {"two ports", "GET / HTTP/1.1\r\nHost: a:80:80\r\n\r\n", Error::kHost},
+      {"a malformed escape", "GET / HTTP/1.1\r\nHost: a%2\r\n\r\n", Error::kHost},
+      {"an IPv6 address without brackets", "GET / HTTP/1.1\r\nHost: ::1\r\n\r\n", Error::kHost},
+      {"an IPv6 address of nine groups", "GET / HTTP/1.1\r\nHost: [1:2:3:4:5:6:7:8:9]\r\n\r\n",
+       Error::kHost},
+      {"an unclosed bracket", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", Error::kHost},
+      {"text after the bracket", "GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n", Error::kHost},
+      {"a name in brackets", "GET / HTTP/1.1\r\nHost: [a]\r\n\r\n", Error::kHost},
+      {"a zone [6874-2-ZONE]", "GET / HTTP/1.1\r\nHost: [fe80::1%25eth0]\r\n\r\n", Error::kHost},
+      // [9112-3.2-NO-AUTHORITY]
+      {"an empty Host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", Error::kHost},
+      {"an empty Host, HTTP/1.0", "GET / HTTP/1.0\r\nHost: \r\n\r\n", Error::kHost},
+      {"an empty Host, absolute-form", "GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n", Error::kHost},
+      {"an empty Host, authority-form", "CONNECT a:443 HTTP/1.1\r\nHost:\r\n\r\n", Error::kHost},
+      {"a port without a host", "GET / HTTP/1.1\r\nHost: :80\r\n\r\n", Error::kHost},
+      {"the same, asterisk-form", "OPTIONS * HTTP/1.1\r\nHost: :80\r\n\r\n", Error::kHost},
       {"a Host beyond ASCII", "GET / HTTP/1.1\r\nHost: \xc3\xa9\r\n\r\n", Error::kHost},
 
       // [9112-6.3-LENGTH] ambiguous lengths allow request smuggling
@@ -315,10 +340,14 @@ TEST(Request, AcceptsUnusualHeadsThatTheStandardAllows) {
                                     {"D", "caf\xc3\xa9"},
                                     {"!#$%&'*+-.^_`|~09azAZ", ";:\"()"}}));
 
-  // HTTP/1.0 requires no Host. A Host may be empty, be an address, or have a port.
+  // HTTP/1.0 requires no Host. A Host may be an address or have a port, which may be empty or too large. It may be
+  // empty if the target has no authority. [9112-3.2-NO-AUTHORITY]
   for (const char* head :
-       {"GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n",
-        "GET / HTTP/1.1\r\nhOsT: [::1]:80\r\n\r\n", "GET / HTTP/1.1\r\nHost: a-b.c_d:1\r\n\r\n"}) {
+       {"GET / HTTP/1.0\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a:\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", "GET / HTTP/1.1\r\nHost: [v1.a]\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: %61\r\n\r\n", "GET / HTTP/1.1\r\nhOsT: [::1]:80\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a-b.c_d:1\r\n\r\n"}) {
     EXPECT_EQ(parse_in_every_way(head).status, Status::kComplete) << head;
   }
 }
