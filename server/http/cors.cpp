@@ -44,8 +44,14 @@ CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> a
   const auto origin_field = request.find("Origin");
   if (!origin_field.has_value())
     return result;
-  const auto origin = parse_origin(*origin_field);
-  if (request.count("Origin") != 1 || !origin.has_value())
+  // [6455-4.2.2-ORIGIN] An allow-list is for origins that browsers send. Without a list the server accepts whatever
+  // Spring accepts: files, apps and extensions have origins, too, and some send malformed ones.
+  auto origin = parse_origin(*origin_field);
+  if (!allowed_origins.empty() && request.count("Origin") != 1)
+    return refused();
+  if (!origin.has_value() && allowed_origins.empty())
+    origin = parse_origin_like_spring(*origin_field);
+  if (!origin.has_value())
     return refused();
 
   // If Origin and Host name the same origin, the request seems to come from the server's own page. This is certain only
@@ -54,7 +60,6 @@ CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> a
   const auto own = own_origin(request.find("Host").value_or(""));
   const bool is_own = own.has_value() && are_same(*origin, *own);
   const bool is_own_for_sure = is_own && is_fixed_name(origin->host);
-  // [6455-4.2.2-ORIGIN]
   if (!is_own_for_sure && !is_allowed(*origin, allowed_origins))
     return refused();
   if (is_own)

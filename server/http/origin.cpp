@@ -1,30 +1,121 @@
 #include "server/http/origin.h"
 
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <system_error>
+
 #include "protocol/authority.h"
 #include "protocol/text.h"
 
 namespace ws {
 namespace {
 
-/// Parses "host", "host:port" or "[::1]:port"; nullopt if malformed.
-std::optional<Origin> parse_authority(std::string_view scheme, std::string_view authority) {
-  const std::optional<Authority> parsed = ws::parse_authority(authority);
-  if (!parsed.has_value() || parsed->host.find_first_of("/?#@ ") != std::string_view::npos)
-    return std::nullopt;
-  const bool is_secure =
-      equals_ignoring_case(scheme, "https") || equals_ignoring_case(scheme, "wss");
-  return Origin{scheme, parsed->host, parsed->port.value_or(is_secure ? 443 : 80)};
+int default_port(std::string_view scheme) {
+  if (equals_ignoring_case(scheme, "http") || equals_ignoring_case(scheme, "ws"))
+    return 80;
+  if (equals_ignoring_case(scheme, "https") || equals_ignoring_case(scheme, "wss"))
+    return 443;
+  return Origin::kNoPort;
+}
+
+/// RFC 3986 §3.1
+bool is_scheme(std::string_view text) {
+  return !text.empty() && is_alpha(text[0]) && std::ranges::all_of(text, [](char c) {
+    return is_alpha(c) || is_digit(c) || c == '+' || c == '-' || c == '.';
+  });
+}
+
+/// Parses `text`, [ user "@" ] host [ ":" port ], where Spring allows each part to be empty and a bracket to be open.
+/// Sets host and port of `origin`. False if `text` is malformed.
+bool parse_authority_like_spring(std::string_view text, Origin& origin) {
+  const std::size_t host = text.rfind('@') + 1;  // 0 without user information
+  const bool is_user = std::ranges::all_of(text.substr(0, host), [](char c) {
+    return is_unreserved(c) || is_sub_delim(c) ||
+           std::string_view("%:@[]").find(c) != std::string_view::npos;
+  });
+  text.remove_prefix(host);
+  std::size_t end = std::min(text.find(':'), text.size());
+  bool is_valid_host = end == 0 || is_host(text.substr(0, end));
+  if (text.starts_with('[')) {
+    end = std::min(text.find(']'), text.size() - 1) + 1;
+    is_valid_host = std::ranges::all_of(
+        text.substr(1, end - 1), [](char c) { return is_hex_digit(c) || c == ':' || c == ']'; });
+  }
+  const std::string_view port = text.substr(end);
+  if (!is_user || !is_valid_host || !(port.empty() || port[0] == ':') ||
+      !std::ranges::all_of(port.substr(std::min<std::size_t>(1, port.size())), is_digit)) {
+    return false;
+  }
+  origin.host = text.substr(0, end);
+  origin.port = default_port(origin.scheme);
+  if (port.size() > 1) {
+    std::uint16_t number = 0;
+    const auto result = std::from_chars(port.data() + 1, port.data() + port.size(), number);
+    origin.port = result.ec == std::errc() ? number : 65536;
+  }
+  return true;
+}
+
+/// True if each '%' before a query or fragment is followed by two hex digits, or by 'u' and four. The text may end
+/// before the last of them.
+bool is_path_like_spring(std::string_view text) {
+  const std::size_t end = text.find_first_of("?#");
+  if (end != std::string_view::npos)
+    text = text.substr(0, end + 1);  // with the delimiter, which is not a hex digit
+  for (std::size_t i = text.find('%'); i < text.size(); i = text.find('%', i)) {
+    const bool is_utf16 = text.substr(i + 1).starts_with('u');
+    const std::string_view digits = text.substr(i + (is_utf16 ? 2 : 1), is_utf16 ? 4 : 2);
+    if (!std::ranges::all_of(digits, is_hex_digit))
+      return false;
+    i += 1 + digits.size();
+  }
+  return true;
 }
 
 }  // namespace
 
 std::optional<Origin> parse_origin(std::string_view text) {
   if (text == "null")
-    return Origin{"null", "null", 0};
-  const std::size_t scheme = text.find("://");
-  if (scheme == std::string_view::npos || !is_token(text.substr(0, scheme)))
+    return Origin{"", "null"};
+  const std::size_t end = text.find("://");
+  if (end == std::string_view::npos || !is_scheme(text.substr(0, end)))
     return std::nullopt;
-  return parse_authority(text.substr(0, scheme), text.substr(scheme + 3));
+  const std::string_view scheme = text.substr(0, end);
+  std::string_view authority = text.substr(end + 3);
+  if (authority.ends_with('/'))
+    authority.remove_suffix(1);
+  if (authority.empty() && default_port(scheme) == Origin::kNoPort)
+    return Origin{scheme, ""};
+  const std::optional<Authority> parsed = parse_authority(authority);
+  if (!parsed.has_value() || !is_host(parsed->host))
+    return std::nullopt;
+  return Origin{scheme, parsed->host,
+                parsed->port.has_value() ? *parsed->port : default_port(scheme)};
+}
+
+std::optional<Origin> parse_origin_like_spring(std::string_view text) {
+  Origin origin{};
+  // A text that begins with one of these has no scheme. The first character cannot be the colon after a scheme.
+  if (text.find_first_of("/;.%?#*") != 0) {
+    const std::size_t end = text.find_first_of(":/;%?#", 1);
+    if (end != std::string_view::npos && text[end] == ':') {
+      origin.scheme = text.substr(0, end);
+      text.remove_prefix(end + 1);
+    } else if (text.empty()) {
+      return std::nullopt;
+    }
+  }
+  if (text.starts_with('*') && text.size() > 1)
+    return std::nullopt;
+  if (text.starts_with("//")) {
+    text.remove_prefix(2);
+    const std::size_t end = std::min(text.find_first_of("/?#"), text.size());
+    if (!parse_authority_like_spring(text.substr(0, end), origin))
+      return std::nullopt;
+    text.remove_prefix(end);
+  }
+  return is_path_like_spring(text) ? std::optional(origin) : std::nullopt;
 }
 
 bool are_same(const Origin& a, const Origin& b) {
@@ -39,7 +130,10 @@ bool is_fixed_name(std::string_view host) {
 }
 
 std::optional<Origin> own_origin(std::string_view host) {
-  return parse_authority("http", host);
+  const std::optional<Authority> parsed = parse_authority(host);
+  if (!parsed.has_value())
+    return std::nullopt;
+  return Origin{"http", parsed->host, parsed->port.value_or(80)};
 }
 
 bool is_origin(std::string_view text) {

@@ -9,14 +9,22 @@ namespace ws {
 /// The members are views into the parsed text.
 struct Origin {
   std::string_view scheme;
-  std::string_view host;  ///< an IPv6 address includes its brackets
-  int port = 0;
+  std::string_view host;  ///< an IPv6 address includes its brackets; empty for file://
+  int port = kNoPort;     ///< the default port of the scheme if the text names none
+
+  static constexpr int kNoPort = -1;  ///< the scheme has no default port
 };
 
-/// Parses one origin; nullopt if `text` is malformed. "null", which sandboxed pages send, is a valid origin. RFC 6454
-/// §6.2
+/// Parses an origin as browsers send it: scheme "://" host [ ":" port ], "null" (sandboxed pages and files; scheme and
+/// host are then "" and "null"), or a scheme without a host, such as file://. Ignores one '/' at the end, like Spring.
+/// Returns nullopt if `text` is malformed. RFC 6454 §6.2
 [[nodiscard]] std::optional<Origin> parse_origin(std::string_view text);
 [[nodiscard]] bool is_origin(std::string_view text);
+
+/// Parses any text that Spring 6.2 and later does not refuse as an Origin: a URI or a relative reference, with or
+/// without scheme, user information, host and path. Returns nullopt if Spring answers 403 because the text is
+/// malformed. The table in docs/10-security.md shows what that means. Port 65536 stands for all larger ones.
+[[nodiscard]] std::optional<Origin> parse_origin_like_spring(std::string_view text);
 
 /// True if scheme, host and port are equal; the case of letters does not matter. RFC 6454 §5
 [[nodiscard]] bool are_same(const Origin& a, const Origin& b);

@@ -152,7 +152,9 @@ std::string validate_address(const std::string& text) {
 }
 
 std::string validate_origin(const std::string& text) {
-  return is_origin(text) ? "" : "'" + text + "' is not an origin such as https://example.org:8443";
+  return is_origin(text)
+             ? ""
+             : "'" + text + "' is not an origin such as https://example.org:8443, file:// or null";
 }
 
 std::string validate_subprotocol(const std::string& text) {
@@ -180,7 +182,9 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
                "pin each loop to one processor; a connection belongs to the loop on the processor "
                "that handles its packets");
   app.add_option("--allowed-origin", options.allowed_origins,
-                 "origin whose pages may connect; repeatable; default: all origins")
+                 "origin whose pages may connect, such as https://example.org:8443, file:// or "
+                 "null; repeatable; "
+                 "default: all origins")
       ->type_name("ORIGIN")
       ->allow_extra_args(false)
       ->check(validate_origin);

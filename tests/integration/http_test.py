@@ -190,7 +190,14 @@ def test_every_refusal_on_a_route_has_the_vary_fields_of_cors(wsd):
     ("https://other.example", "*"),
     ("null", "*"),
     ("http://localhost:8081", "*"),
+    ("file://", "*"),
+    ("chrome-extension://abcdefghijklmnopabcdefghijklmnop", "*"),
+    ("capacitor://localhost", "*"),
+    ("nonsense", "*"),
+    ("http://x:99999", "*"),
+    ("http://u@x/path?query", "*"),
     ("http://localhost:8080", None),  # same origin
+    ("http://u@localhost:8080", None),
 ])
 def test_all_origins_are_allowed_by_default(wsd, origin, allowed):
     with Raw(wsd()) as raw:
@@ -199,6 +206,12 @@ def test_all_origins_are_allowed_by_default(wsd, origin, allowed):
     assert head.startswith("HTTP/1.1 101 ")
     found = re.findall(r"\r\naccess-control-allow-origin: (.*)\r\n", head, re.IGNORECASE)
     assert found == ([allowed] if allowed else [])
+
+
+def test_wsd_refuses_the_malformed_origins_that_spring_refuses(wsd):
+    server = wsd()
+    for origin in ("", "**", "http://a b", "http://a, http://b", "http://a:x", "http://[zz]", "http://a%4"):
+        assert ask(server, upgrade("/echo", f"Origin: {origin}")).status == 403, origin
 
 
 def test_refused_head_request_is_answered_with_content_length_and_no_body(wsd):

@@ -106,6 +106,15 @@ def test_wsd_accepts_the_allowed_origins_and_refuses_others_with_403(wsd):
         pass  # a request without an Origin does not come from a browser
 
 
+def test_pages_without_a_host_can_be_allowed(wsd):
+    server = wsd("--allowed-origin", "null", "--allowed-origin", "file://", "--allowed-origin", "capacitor://localhost")
+    for origin in ("null", "file://", "capacitor://localhost"):
+        with Raw(server, "/chat", f"Origin: {origin}"):
+            pass
+    for origin in ("http://null", "app://", "capacitor://localhost:8080", "http://localhost"):
+        assert ask(server, upgrade("/chat", f"Origin: {origin}")).status == 403, origin
+
+
 def test_wsd_selects_the_first_offered_subprotocol_that_it_supports(wsd):
     server = wsd("--subprotocol", "one", "--subprotocol", "two")
     for offered, chosen in (("two, one", "two"), ("three, one", "one"), ("three", None)):

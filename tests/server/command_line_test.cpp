@@ -106,14 +106,21 @@ TEST(CommandLine, RejectsALimitOutsideItsRange) {
 }
 
 TEST(CommandLine, ParsesTheOptionsThatAreNotLimits) {
-  const ParsedCommandLine parsed =
-      parse({"--address", "::1", "--port", "0", "--allowed-origin", "https://a.example",
-             "--allowed-origin", "http://b.example:81", "--subprotocol", "chat.v1", "--subprotocol",
-             "chat.v2", "--log-level", "warn", "--log-format", "json"});
+  const ParsedCommandLine parsed = parse({"--address",        "::1",
+                                          "--port",           "0",
+                                          "--allowed-origin", "https://a.example",
+                                          "--allowed-origin", "http://b.example:81",
+                                          "--allowed-origin", "null",
+                                          "--allowed-origin", "file://",
+                                          "--subprotocol",    "chat.v1",
+                                          "--subprotocol",    "chat.v2",
+                                          "--log-level",      "warn",
+                                          "--log-format",     "json"});
   ASSERT_TRUE(parsed.options.has_value()) << parsed.output;
   EXPECT_EQ(parsed.options->address.to_string(), "[::1]:0");
-  EXPECT_EQ(parsed.options->allowed_origins,
-            (std::vector<std::string>{"https://a.example", "http://b.example:81"}));
+  EXPECT_EQ(
+      parsed.options->allowed_origins,
+      (std::vector<std::string>{"https://a.example", "http://b.example:81", "null", "file://"}));
   EXPECT_EQ(parsed.options->subprotocols, (std::vector<std::string>{"chat.v1", "chat.v2"}));
   EXPECT_EQ(parsed.log_level, LogLevel::kWarn);
   EXPECT_EQ(parsed.log_format, LogFormat::kJson);
@@ -164,6 +171,9 @@ TEST(CommandLine, ReportsABadOptionInOneLineThatNamesIt) {
       {"--wire-log", "octal"},
       {"--allowed-origin", "a.example"},
       {"--allowed-origin", "https://a.example/path"},
+      {"--allowed-origin", "https://a.example:65536"},
+      {"--allowed-origin", "http://"},
+      {"--allowed-origin", "*"},
       {"--subprotocol", "two words"},
       {"serve"},
       {"--nonsense"},
