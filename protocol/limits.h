@@ -31,15 +31,15 @@ struct Limits {
   std::size_t connections = 0;              ///< in total; 0: as many as file descriptors allow
   std::size_t connections_per_address = 0;  ///< from one client address; 0: no limit
 
-  // Deadlines. Any received byte restarts `ping_ms`. A peer cannot extend another deadline by sending or reading a few
-  // bytes at a time.
+  // Deadlines. Any received byte restarts `ping_ms` and `pong_ms`. A peer cannot extend another deadline by sending or
+  // reading a few bytes at a time.
   std::uint32_t handshake_ms = 10'000;  ///< from accept to the end of the request head; else 408
   std::uint32_t close_ms = 3'000;       ///< from our Close to the peer's Close
   std::uint32_t drain_ms = 2'000;       ///< from our FIN to the peer's FIN
   std::uint32_t read_ms = 30'000;       ///< to receive `outbox_low` bytes, or the end of a message
   std::uint32_t write_ms = 30'000;      ///< to send `outbox_low` queued bytes, or all if fewer
   std::uint32_t ping_ms = 0;            ///< time without input before we send a ping; 0: never
-  std::uint32_t pong_ms = 10'000;       ///< from our ping to the peer's pong
+  std::uint32_t pong_ms = 10'000;       ///< from our ping, or a later byte, to the peer's pong
   std::uint32_t stop_ms = 10'000;       ///< from SIGTERM or SIGINT to the exit, at the latest
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 #include "protocol/deflate/deflate.h"
 #include "protocol/frame/mask.h"
@@ -22,6 +23,7 @@ struct Connection::Partial {
   bool is_frame_open = false;  ///< the current frame's payload is incomplete
   bool is_delivered = false;   ///< the event was returned; `release` frees this object
   std::uint64_t received = 0;  ///< bytes of the current frame's payload so far
+  std::size_t progress = 0;    ///< see consume_progress
   std::array<std::byte, kMaxControlPayload> control;  ///< payload of a control frame
 };
 
@@ -47,6 +49,10 @@ Connection::Partial& Connection::partial() {
   if (partial_ == nullptr)
     partial_ = std::make_unique<Partial>(*settings_);
   return *partial_;
+}
+
+std::size_t Connection::consume_progress() {
+  return partial_ == nullptr ? 0 : std::exchange(partial_->progress, 0);
 }
 
 void Connection::release_delivered() {
@@ -161,6 +167,8 @@ Event Connection::read_payload(std::span<std::byte>& in, Output& out) {
     std::ranges::copy(bytes, p.control.begin() + static_cast<std::ptrdiff_t>(p.received));
   } else if (const Error e = p.message.append(bytes); e != Error::kNone) {
     return fail(e, out);
+  } else {
+    p.progress += bytes.size();
   }
   p.received += bytes.size();
   if (p.received < p.frame.payload_length)

@@ -133,6 +133,9 @@ class Connection {
   /// True if part of a frame or message is stored, or the payload of the last event is stored and not yet freed by
   /// `release`.
   [[nodiscard]] bool is_mid_message() const { return header_size_ != 0 || partial_ != nullptr; }
+  /// Returns how many bytes of the incomplete message's payload were received since the last call. Bytes of headers and
+  /// of control frames are not counted.
+  [[nodiscard]] std::size_t consume_progress();
   /// True if the peer can decompress frames that were compressed once for many connections, with an empty window. After
   /// sending such a frame, the caller must call `forget_sent_context`.
   [[nodiscard]] bool accepts_shared_deflate() const;

@@ -71,15 +71,17 @@ constexpr LimitOption<std::uint32_t> kNumbers[] = {
     {kDeadlines, "--drain-timeout", &Limits::drain_ms, kTime, 1, kDay,
      "time to receive the peer's FIN after wsd's; otherwise the socket is closed"},
     {kDeadlines, "--read-timeout", &Limits::read_ms, kTime, 1, kDay,
-     "while a message is incomplete: time in which at least --outbox-low bytes, or the rest of the "
-     "message, must arrive; otherwise Close 1008"},
+     "while a message is incomplete: time in which at least --outbox-low bytes of it, or the rest, "
+     "must arrive; otherwise Close 1008"},
     {kDeadlines, "--write-timeout", &Limits::write_ms, kTime, 1, kDay,
      "while output is queued: time in which the peer must read at least --outbox-low bytes, or the "
      "rest of the output; otherwise the connection is reset"},
     {kDeadlines, "--ping-interval", &Limits::ping_ms, kTime, 0, kDay,
      "time without input before a ping is sent; 0: never"},
     {kDeadlines, "--pong-timeout", &Limits::pong_ms, kTime, 1, kDay,
-     "time to receive the pong after a ping; otherwise the connection is reset"},
+     "after a ping: time without input, and without an acknowledgement of output by the peer's "
+     "TCP, "
+     "before the connection is reset"},
     {kDeadlines, "--stop-timeout", &Limits::stop_ms, kTime, 1, kDay,
      "time for the sessions to end after SIGTERM or SIGINT; then wsd exits"},
 };

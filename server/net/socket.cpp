@@ -1,9 +1,10 @@
 #include "server/net/socket.h"
 
+#include <linux/tcp.h>  // not <netinet/tcp.h>: its tcp_info has no tcpi_bytes_acked
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 
 #include <cerrno>
+#include <cstddef>
 
 namespace ws {
 namespace {
@@ -85,6 +86,16 @@ std::error_code pending_error(const Fd& fd) {
   socklen_t size = sizeof error;
   ::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   return {error, std::system_category()};
+}
+
+Acknowledged acknowledged_output(const Fd& fd) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(fd.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 ||
+      size < offsetof(tcp_info, tcpi_notsent_bytes) + sizeof info.tcpi_notsent_bytes)
+    return {};
+  return {.bytes = static_cast<std::uint32_t>(info.tcpi_bytes_acked),
+          .is_all = info.tcpi_unacked == 0 && info.tcpi_notsent_bytes == 0};
 }
 
 SocketAddress local_address(const Fd& fd) {

@@ -88,6 +88,14 @@ void finish_writing(const Fd& fd);
 void make_reset_on_close(const Fd& fd);
 /// The error that epoll reported with EPOLLERR.
 std::error_code pending_error(const Fd& fd);
+
+/// How much of our output the peer's TCP has acknowledged.
+struct Acknowledged {
+  std::uint32_t bytes = 0;  ///< modulo 2^32
+  bool is_all = true;       ///< false: some bytes that we wrote are not acknowledged yet
+};
+/// Reads TCP_INFO. Returns an empty value if the kernel does not report the number (before Linux 4.6).
+Acknowledged acknowledged_output(const Fd& fd);
 /// The address that `fd` is bound to.
 SocketAddress local_address(const Fd& fd);
 /// The address that `fd` is connected to.

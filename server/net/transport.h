@@ -83,6 +83,9 @@ class Transport {
   /// The error that epoll reported with EPOLLERR.
   [[nodiscard]] std::error_code pending_error() const { return ws::pending_error(fd_); }
 
+  /// How much of what was written the peer's TCP has acknowledged.
+  [[nodiscard]] Acknowledged acknowledged() const { return acknowledged_output(fd_); }
+
   // --- The epoll interest: EPOLLIN, EPOLLOUT, both, or 0 (only errors and hang-ups). If `watch` or `change_interest`
   // fails (see EventLoop::add), the session must end.
 

@@ -1,13 +1,16 @@
 // The backlog of a session: output that the socket did not accept, and input that is handled later. A session has a
-// backlog only while there is such output or input.
+// backlog only while there is such output or input. An incomplete request head is here, too, because a pointer to it in
+// the session would cost each open session 8 bytes.
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "protocol/budget.h"
 #include "server/session/deadlines.h"
+#include "server/session/opening.h"
 #include "server/session/outbox.h"
 
 namespace ws {
@@ -33,11 +36,14 @@ class HeldInput {
 
 struct Backlog {
   explicit Backlog(Budget& budget) : output(budget), input(budget) {}
-  [[nodiscard]] bool empty() const { return output.queued() == 0 && input.empty(); }
+  [[nodiscard]] bool empty() const {
+    return output.queued() == 0 && input.empty() && head == nullptr;
+  }
 
   Outbox output;
   HeldInput input;
-  StallWatch stalled_write;  ///< runs while output is queued
+  StallWatch stalled_write;           ///< runs while output is queued
+  std::unique_ptr<PartialHead> head;  ///< null unless a request head arrives in several reads
 };
 
 }  // namespace ws

@@ -41,6 +41,21 @@ bool Deadlines::received_pong(std::int64_t now, const Limits& limits) {
   return true;
 }
 
+void Deadlines::sent_ping(Acknowledged output) {
+  acknowledged_ = output.bytes;
+  was_all_acknowledged_ = output.is_all;
+}
+
+bool Deadlines::has_acknowledged(Acknowledged output, std::int64_t now, const Limits& limits) {
+  // If everything was acknowledged before and is again, the peer's TCP may have acknowledged only our ping.
+  const bool is_reading =
+      output.bytes != acknowledged_ && !(was_all_acknowledged_ && output.is_all);
+  sent_ping(output);
+  if (is_reading)
+    await(Wait::kPong, now + limits.pong_ms);
+  return is_reading;
+}
+
 void Deadlines::message_continued(std::size_t size, bool is_new, std::int64_t now,
                                   const Limits& limits) {
   if (is_new)

@@ -4,15 +4,20 @@
 //      Wait       starts at         ends at                  timeout        on timeout
 //      kHead      accept            end of the request head  handshake_ms   408
 //      kSilence   the 101, a pong   any byte restarts it     ping_ms        a ping; if ping_ms is 0, there is no wait
-//      kPong      our ping          the pong                 pong_ms        a reset; but if output is queued or we do
-//                                                                           not read, the wait restarts
+//      kPong      our ping          the pong; any byte       pong_ms        a reset; but the wait restarts if output is
+//                                   restarts it                             queued, if we do not read, or if the peer's
+//                                                                           TCP has acknowledged output
 //      kClose     our Close         the peer's Close         close_ms       FIN, or a reset if output is still queued
 //      kDrain     our FIN           the peer's FIN           drain_ms       close()
 //
 // In addition there are two stall watches: one runs while a message is partly received, one while output is queued.
 //
-// Invariant: a peer that sends or reads a few bytes at a time extends no deadline except that of kSilence, whose
-// timeout only sends a ping. A stall watch requires `outbox_low` bytes in each window.
+// Keep-alive (kSilence and kPong) only detects peers that vanished. A peer that is sending is alive, even if its pong must
+// wait for the end of a frame (RFC 6455 §5.4). A peer that reads slowly is alive, even if the kernel has not sent our ping
+// yet.
+//
+// Invariant: a peer that sends or reads a few bytes at a time extends no deadline except those of keep-alive. A stall
+// watch requires `outbox_low` bytes in each window; control frames within a message do not count.
 //
 // Times are milliseconds of the loop's monotonic clock.
 #pragma once
@@ -21,6 +26,7 @@
 #include <cstdint>
 
 #include "protocol/limits.h"
+#include "server/net/socket.h"
 #include "server/net/timers.h"
 
 namespace ws {
@@ -57,8 +63,8 @@ class Deadlines {
   enum class Due : std::uint8_t {
     kNothing,
     kHead,          ///< the request head is not complete
-    kPing,          ///< the peer was silent: send a ping (the deadline of the pong is already set)
-    kPong,          ///< no pong was received
+    kPing,          ///< the peer was silent: call `sent_ping` and send a ping (its deadline is set)
+    kPong,          ///< no byte was received: call `has_acknowledged`; if it returns false, reset
     kClose,         ///< our Close was not answered
     kDrain,         ///< our FIN was not answered
     kStalledRead,   ///< a partly received message makes too little progress
@@ -78,15 +84,21 @@ class Deadlines {
   void opened(std::int64_t now, const Limits& limits);
   /// At least one byte was received.
   void received(std::int64_t now, const Limits& limits) {
-    if (wait_ == Wait::kSilence)
-      deadline_ = now + limits.ping_ms;
+    if (wait_ <= Wait::kPong)
+      deadline_ = now + (wait_ == Wait::kSilence ? limits.ping_ms : limits.pong_ms);
   }
+  /// Call it after kPing, before the ping is written. `output`: what the peer has acknowledged.
+  void sent_ping(Acknowledged output);
+  /// Call it after kPong. Returns true and restarts the wait if the peer has acknowledged bytes since `sent_ping` or the
+  /// last call. An acknowledgement of only the ping itself does not count: a peer whose TCP has acknowledged all and that
+  /// sends nothing is not alive.
+  bool has_acknowledged(Acknowledged output, std::int64_t now, const Limits& limits);
   /// A pong was received. Returns false if we were not waiting for a pong.
   bool received_pong(std::int64_t now, const Limits& limits);
   /// No message is partly received.
   void message_ended() { stalled_read_.stop(); }
-  /// A message is partly received, and this read brought `size` bytes, including control frames. If the message started
-  /// in this read (`is_new`), the stall watch starts a new window and does not count `size`.
+  /// A message is partly received, and this read brought `size` bytes of its payload; control frames do not count. If the
+  /// message started in this read (`is_new`), the stall watch starts a new window and does not count `size`.
   void message_continued(std::size_t size, bool is_new, std::int64_t now, const Limits& limits);
   void sent_close(std::int64_t now, const Limits& limits);
   /// The session is flushing. No wait applies; the queued output has its own stall watch.
@@ -101,9 +113,9 @@ class Deadlines {
                         StallWatch* stalled_write);
   /// The earliest deadline, without that of `stalled_write`; kNever if there is no deadline.
   [[nodiscard]] std::int64_t next() const;
-  /// True if no deadline runs except that of kSilence, which any byte restarts.
+  /// True if no deadline runs except those of keep-alive, which any byte restarts.
   [[nodiscard]] bool is_quiet() const {
-    return wait_ <= Wait::kSilence && !stalled_read_.is_running();
+    return wait_ <= Wait::kNone && !stalled_read_.is_running();
   }
 
   [[nodiscard]] static StallRule read_rule(const Limits& limits) {
@@ -114,7 +126,14 @@ class Deadlines {
   }
 
  private:
-  enum class Wait : std::uint8_t { kNone, kSilence, kHead, kPong, kClose, kDrain };
+  enum class Wait : std::uint8_t {
+    kSilence,
+    kPong,
+    kNone,
+    kHead,
+    kClose,
+    kDrain
+  };  // in this order
   void await(Wait wait, std::int64_t deadline) {
     wait_ = wait;
     deadline_ = deadline;
@@ -122,7 +141,9 @@ class Deadlines {
 
   std::int64_t deadline_ = Timers::kNever;         ///< deadline of `wait_`
   [[no_unique_address]] StallWatch stalled_read_;  ///< runs while a message is partly received
+  std::uint32_t acknowledged_ = 0;                 ///< for kPong: Acknowledged::bytes
   Wait wait_ = Wait::kNone;
+  bool was_all_acknowledged_ = true;  ///< for kPong: Acknowledged::is_all
 };
 
 }  // namespace ws

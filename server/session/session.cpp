@@ -121,12 +121,12 @@ void Session::handle_fin() {
 // --- The opening handshake
 
 void Session::read_head(std::span<std::byte> bytes) {
-  // Keep the head in a local variable: refuse_with resets `head_`, but `result` refers to memory of the head.
-  std::unique_ptr<PartialHead> head = std::move(head_);
+  // Keep the head in a local variable: start_flushing frees it, but `result` refers to memory of the head.
+  std::unique_ptr<PartialHead> head = backlog_ == nullptr ? nullptr : std::move(backlog_->head);
   const OpeningResult result = read_opening(head, bytes, transport_.fd(), context_);
   switch (result.status) {
     case OpeningResult::Status::kNeedMore:
-      head_ = std::move(head);
+      backlog().head = std::move(head);
       return;
     case OpeningResult::Status::kRefused:
       return refuse_with(result.answer);
@@ -162,17 +162,17 @@ void Session::refuse(Error error) {
 // --- Messages
 
 inline void Session::handle_input(std::span<std::byte> in) {
-  const std::size_t size = in.size();
   const bool has_delivered = handle_frames(in);
   if (connection_.is_mid_message())
-    watch_message(size - in.size(), has_delivered);
+    watch_message(has_delivered);
   else
     deadlines_.message_ended();
   if (!in.empty())
     backlog().input.hold(in);
 }
 
-void Session::watch_message(std::size_t received, bool is_new) {
+void Session::watch_message(bool is_new) {
+  const std::size_t received = connection_.consume_progress();
   if (is_open())
     deadlines_.message_continued(received, is_new, now(), limits());
 }
@@ -185,7 +185,7 @@ bool Session::resume() {
   const std::size_t size = in.size();
   const bool has_delivered = handle_frames(in);
   if (connection_.is_mid_message())
-    watch_message(size - in.size(), has_delivered);
+    watch_message(has_delivered);
   else
     deadlines_.message_ended();
   backlog_->input.consume(size - in.size());
@@ -292,11 +292,13 @@ void Session::on_timer() {
       refuse_with(refusal(Error::kHeadTimeout));
       break;
     case Deadlines::Due::kPing:
+      deadlines_.sent_ping(transport_.acknowledged());
       acquire_cork();
       connection_.send_control(Opcode::kPing, {}, context_.cork.output);
       break;
     case Deadlines::Due::kPong:
-      reset("pong timeout: the peer did not answer our ping");
+      if (!deadlines_.has_acknowledged(transport_.acknowledged(), now(), limits()))
+        reset("pong timeout: the peer did not answer our ping and sends nothing else");
       break;
     case Deadlines::Due::kClose:
       if (queued() > 0) {

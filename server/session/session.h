@@ -24,7 +24,8 @@
 //     the session always reads.
 //  2. The epoll interest contains only events that the session can handle now. For example, input in the socket of a
 //     paused session does not wake the loop.
-//  3. A peer cannot postpone a deadline by sending or reading a few bytes at a time (deadlines.h).
+//  3. A peer cannot postpone a deadline by sending or reading a few bytes at a time, except those of keep-alive
+//     (deadlines.h).
 #pragma once
 
 #include <sys/epoll.h>
@@ -144,7 +145,7 @@ class Session final : public TimerNode {
   void refuse_with(const Answer& answer);
   [[gnu::always_inline]] void handle_input(std::span<std::byte> in);
   [[gnu::always_inline]] bool handle_frames(std::span<std::byte>& in);
-  [[gnu::noinline]] void watch_message(std::size_t received, bool is_new);
+  [[gnu::noinline]] void watch_message(bool is_new);
   void deliver(const Event& message, Endpoint& to);
   [[gnu::noinline]] void handle_event(Event event);
   [[gnu::noinline]] void handle_fin();
@@ -187,8 +188,7 @@ class Session final : public TimerNode {
   ConnectionCount::Address address_;  // declared first: fills the padding after the public `member`
   SessionContext& context_;
   Connection connection_;
-  std::unique_ptr<Backlog> backlog_;   ///< null while nothing waits
-  std::unique_ptr<PartialHead> head_;  ///< null unless a request head arrives in several reads
+  std::unique_ptr<Backlog> backlog_;  ///< null while nothing waits
   [[no_unique_address]] Deadlines deadlines_;
   State state_ = State::kHead;
   bool is_paused_ : 1 = false;  ///< reading is paused, by backpressure or `hold`

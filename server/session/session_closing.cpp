@@ -30,7 +30,8 @@ void Session::fail(Error error) {
 void Session::start_flushing() {
   state_ = State::kFlushing;
   deadlines_.flushing();
-  head_.reset();
+  if (backlog_ != nullptr)
+    backlog_->head.reset();
 }
 
 /// Does nothing unless the session is flushing and all output was sent. If the client's FIN was already received, ends

@@ -19,7 +19,7 @@ WORLDLY = {
     "semaphore", "shared_mutex", "stop_token", "syncstream", "thread",
 }
 STANDARD = re.compile(r"^[a-z_]+$")  # <vector>, <cstdint>: a name without a dot and without a slash
-POSIX = re.compile(r"^((sys|netinet|arpa|net)/)?[a-z_]+\.h$")
+POSIX = re.compile(r"^((sys|netinet|arpa|net|linux)/)?[a-z_]+\.h$")
 # The memory budget is the only object in protocol/ that several loops share.
 SHARED = {"budget.h": "atomic"}
 # The libraries that a part may include, and the files that may include them; None: all files of the part.

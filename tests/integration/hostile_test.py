@@ -2,6 +2,7 @@
 endurance_test.py measures their cost in memory, descriptors and wake-ups."""
 
 import contextlib
+import re
 import select
 import time
 
@@ -123,16 +124,100 @@ def test_wsd_drops_a_closed_session_if_the_peer_never_sends_a_fin(wsd):
             wait_for(lambda: server.sessions() == [], "the session is gone")
 
 
-def test_wsd_resets_a_peer_that_sends_data_but_no_pong(wsd):
+PONG_TIMEOUT = (r"Session [0-9a-f]{8} reset: pong timeout: the peer did not answer our ping and sends nothing else "
+                r"\(queued 0 bytes\)")
+
+
+def test_wsd_resets_a_peer_that_acknowledges_the_ping_and_sends_nothing(wsd):
     # [6455-7.1.1-RESET]
     server = wsd("--ping-interval", "50ms", "--pong-timeout", "200ms")
     with Raw(server, "/echo") as raw:
         assert raw.frame() == (PING, b"")
-        with pytest.raises(ConnectionResetError):  # the peer sends messages, but no pong
-            while True:
-                raw.send(frame(TEXT, b"x"))
-                raw.frame()
-    server.logged(r"Session [0-9a-f]{8} reset: pong timeout: the peer did not answer our ping \(queued 0 bytes\)")
+        with pytest.raises(ConnectionResetError):
+            raw.frame()
+    server.logged(PONG_TIMEOUT)
+
+
+def test_a_peer_that_sends_messages_but_no_pong_is_alive(wsd):
+    server = wsd("--ping-interval", "50ms", "--pong-timeout", "500ms")
+    with Raw(server, "/echo") as raw:
+        assert raw.frame() == (PING, b"")
+        for _ in range(20):  # for two pong timeouts
+            raw.send(frame(TEXT, b"x"))
+            assert raw.frame() == (TEXT, b"Echo: x")  # no ping: the first one is not answered yet
+            time.sleep(0.05)
+        with pytest.raises(ConnectionResetError):  # once it is silent
+            raw.frame()
+    server.logged(PONG_TIMEOUT)
+
+
+def test_a_peer_that_is_sending_a_long_frame_need_not_answer_the_ping_within_it(wsd):
+    # [6455-5.4-CONTROL] A pong cannot be sent before the end of the frame.
+    server = wsd("--ping-interval", "500ms", "--pong-timeout", "500ms")
+    payload = bytes(range(250)) * 1600
+    whole = frame(BINARY, payload)
+    with Raw(server, "/echo/raw") as raw:
+        raw.send(whole[:10])
+        time.sleep(0.7)
+        assert raw.frame() == (PING, b"")
+        for at in range(10, len(whole), 10_000):
+            raw.send(whole[at:at + 10_000])
+            time.sleep(0.05)
+        assert raw.frame() == (BINARY, payload)
+        raw.send(frame(PONG))
+        assert raw.frame() == (PING, b"")
+
+
+def test_a_trickle_of_a_frame_is_bounded_by_the_read_timeout_during_keep_alive(wsd):
+    server = wsd("--ping-interval", "100ms", "--pong-timeout", "100ms", "--read-timeout", "1s")
+    with Raw(server, "/echo/raw") as raw:
+        raw.send(frame(BINARY, bytes(400_000))[:20])
+        assert raw.frame() == (PING, b"")
+        trickle_until_answered(raw, (b"." for _ in range(50 * PATIENCE)))
+        assert raw.close_frame() == (1008, "the message arrives too slowly")
+
+
+def test_pings_and_pongs_within_a_message_do_not_extend_its_read_timeout(wsd):
+    """The control frames are more than --outbox-low bytes in each window."""
+    server = wsd("--outbox-low", "1000", "--read-timeout", "500ms")
+    with Raw(server, "/echo/raw") as raw:
+        raw.send(frame(TEXT, b"first", fin=False))
+        trickle_until_answered(raw, (frame(PONG, b"p" * 125) for _ in range(50 * PATIENCE)))
+        assert raw.close_frame() == (1008, "the message arrives too slowly")
+
+
+@contextlib.contextmanager
+def unread_flood(server):
+    """A chat member with a small receive buffer for which the kernel of wsd's side holds unacknowledged output, but
+    nothing is queued in wsd. Another member sends it, and answers pings meanwhile."""
+    with Raw(server, "/chat", small_buffer=True) as reader, Raw(server, "/chat") as speaker:
+        for raw in (reader, speaker):
+            raw.frame()
+        speaker.send(frame(BINARY, b"x" * 100_000))
+        yield reader, speaker
+
+
+def test_a_peer_that_reads_slowly_is_alive(wsd):
+    server = wsd("--ping-interval", "300ms", "--pong-timeout", "500ms")
+    with unread_flood(server) as (reader, speaker):
+        received = b""
+        while len(received) < 100_000:  # 20 times the pong timeout: its pong cannot come before it has read the ping
+            received += reader.socket.recv(1000)
+            for raw in (speaker,):
+                raw.send(frame(PONG))
+            time.sleep(0.05)
+        assert received.count(b"x") > 90_000
+        assert [row.state for row in server.sessions()] == ["open", "open"]
+
+
+def test_a_peer_that_does_not_read_is_reset_although_nothing_is_queued_in_wsd(wsd):
+    server = wsd("--ping-interval", "300ms", "--pong-timeout", "500ms", "--write-timeout", "1h")
+    with unread_flood(server) as (reader, speaker):
+        def is_reset():
+            speaker.send(frame(PONG))
+            return re.search(PONG_TIMEOUT, server.log())
+        wait_for(is_reset, "the reset of the member that does not read", found=server.log_tail)
+        assert len(server.sessions()) == 1
 
 
 def test_wsd_releases_the_sessions_and_descriptors_of_vanished_peers(wsd):

@@ -512,6 +512,48 @@ TEST(Memory, IsHeldOnlyInTheMiddleOfAMessage) {
   }
 }
 
+// [6455-10.4-SLOW] A control frame within a message is no progress of the message, wherever the reads end.
+TEST(Progress, CountsOnlyPayloadOfTheIncompleteMessage) {
+  const ConnectionSettings settings{.role = Role::kClient, .new_masking_key = key_of_the_examples};
+  const Bytes stream = hex("01 03 61 62 63"        // text, "abc"
+                           "89 05 48 65 6c 6c 6f"  // a ping
+                           "00 00"                 // an empty fragment
+                           "8a 7d") +
+                       Bytes(125, 'p')           // a pong
+                       + hex("00 04 64 65 66");  // "def" of a fragment of 4 bytes
+  for (std::size_t a = 0; a <= stream.size(); ++a) {
+    for (std::size_t b = a; b <= stream.size(); ++b) {
+      Connection connection(settings);
+      Output out;
+      std::size_t progress = 0;
+      std::size_t begin = 0;
+      for (const std::size_t end : {a, b, stream.size()}) {
+        Bytes part = stream.substr(begin, end - begin);
+        std::span<std::byte> in = std::as_writable_bytes(std::span(part));
+        while (connection.next(in, out).type != Event::Type::kNeedMore) {
+        }
+        progress += connection.consume_progress();
+        begin = end;
+      }
+      ASSERT_EQ(progress, 6U) << "cut at " << a << " and " << b;
+      EXPECT_EQ(connection.consume_progress(), 0U) << "counted once";
+    }
+  }
+}
+
+TEST(Progress, IsZeroWithoutAnIncompleteMessage) {
+  const ConnectionSettings settings{.role = Role::kClient, .new_masking_key = key_of_the_examples};
+  for (const Bytes& stream : {Bytes(), hex("81 02 68 69"), hex("89 05 48 65"), hex("81")}) {
+    Connection connection(settings);
+    Output out;
+    Bytes copy = stream;
+    std::span<std::byte> in = std::as_writable_bytes(std::span(copy));
+    while (connection.next(in, out).type != Event::Type::kNeedMore) {
+    }
+    EXPECT_EQ(connection.consume_progress(), 0U) << dump(stream);
+  }
+}
+
 // ------------------------------------------------------------------ §5.5.1, §7: closing
 
 TEST(PeersClose, IsAnsweredWithItsCodeAndEndsTheConnection) {

@@ -75,8 +75,8 @@ TEST(Deadlines, DoNotRunInitiallyOrWhileFlushing) {
   }
 }
 
-// [6455-10.4-SLOW] A peer that sends single bytes extends only the silence timeout.
-TEST(Deadlines, AreNotExtendedBySingleBytesExceptForSilence) {
+// [6455-10.4-SLOW] A peer that sends single bytes extends only the timeouts of keep-alive.
+TEST(Deadlines, AreNotExtendedBySingleBytesExceptForKeepAlive) {
   for (const Case& c : kCases) {
     Deadlines deadlines;
     c.enter(deadlines);
@@ -86,7 +86,8 @@ TEST(Deadlines, AreNotExtendedBySingleBytesExceptForSilence) {
       if (is_message)
         deadlines.message_continued(1, false, kStart + ms, kLimits);
     }
-    const Due expected = c.due == Due::kPing ? Due::kNothing : c.due;
+    const bool is_keep_alive = c.due == Due::kPing || c.due == Due::kPong;
+    const Due expected = is_keep_alive ? Due::kNothing : c.due;
     EXPECT_EQ(deadlines.due(kStart + c.after, kLimits, kReading, nullptr), expected) << c.name;
   }
 }
@@ -198,12 +199,78 @@ TEST(Deadlines, RunTheReadTimeoutInParallelToTheSilenceTimeout) {
   EXPECT_EQ(deadlines.due(kStart + 701, kLimits, kReading, nullptr), Due::kStalledRead);
 }
 
-TEST(Deadlines, AreQuietOnlyWhileWaitingForSilence) {
+TEST(Deadlines, AreQuietOnlyDuringKeepAlive) {
   for (const Case& c : kCases) {
     Deadlines deadlines;
     c.enter(deadlines);
-    EXPECT_EQ(deadlines.is_quiet(), c.due == Due::kPing) << c.name;
+    EXPECT_EQ(deadlines.is_quiet(), c.due == Due::kPing || c.due == Due::kPong) << c.name;
   }
+}
+
+// [6455-5.4-CONTROL] The pong of a peer that is sending a frame must wait for the end of the frame.
+TEST(KeepAlive, RestartsThePongTimeoutWithEachByte) {
+  Deadlines deadlines;
+  deadlines.opened(kStart - 601, kLimits);
+  EXPECT_EQ(deadlines.due(kStart, kLimits, kReading, nullptr), Due::kPing);
+  for (int i = 1; i <= 5; ++i) {
+    const std::int64_t now = kStart + std::int64_t{700} * i;
+    EXPECT_EQ(deadlines.due(now, kLimits, kReading, nullptr), Due::kNothing) << i;
+    deadlines.received(now, kLimits);
+    EXPECT_EQ(deadlines.next(), now + 701) << "the pong timeout, not the time until a ping";
+  }
+  EXPECT_EQ(deadlines.due(kStart + 3500 + 700, kLimits, kReading, nullptr), Due::kNothing);
+  EXPECT_EQ(deadlines.due(kStart + 3500 + 701, kLimits, kReading, nullptr), Due::kPong);
+}
+
+/// The peer's acknowledgements when the ping is sent and at each pong timeout, and whether the peer counts as alive.
+struct Reader {
+  std::string name;
+  Acknowledged at_ping;
+  struct Timeout {
+    Acknowledged output;
+    bool is_alive;
+  };
+  std::vector<Timeout> timeouts;
+};
+const Reader kReaders[] = {
+    {"vanished before the ping", {100, true}, {{{100, false}, false}}},
+    {"acknowledged only the ping", {100, true}, {{{102, true}, false}}},
+    {"vanished while output was queued", {100, false}, {{{100, false}, false}}},
+    {"reads slowly", {100, false}, {{{101, false}, true}, {{102, false}, true}}},
+    {"reads slowly, then vanishes", {100, false}, {{{101, false}, true}, {{101, false}, false}}},
+    {"has read all, then is silent", {100, false}, {{{900, true}, true}, {{900, true}, false}}},
+    {"acknowledges all again and again", {100, false}, {{{900, true}, true}, {{950, true}, false}}},
+    {"got more output after the ping", {100, true}, {{{102, false}, true}, {{102, false}, false}}},
+    {"after 4 GiB", {UINT32_MAX, false}, {{{0, false}, true}, {{0, false}, false}}},
+};
+
+TEST(KeepAlive, CountsAPeerAsAliveWhileItsTcpAcknowledgesOutput) {
+  for (const Reader& reader : kReaders) {
+    Deadlines deadlines;
+    deadlines.opened(kStart - 601, kLimits);
+    EXPECT_EQ(deadlines.due(kStart, kLimits, kReading, nullptr), Due::kPing);
+    deadlines.sent_ping(reader.at_ping);
+    std::int64_t now = kStart;
+    for (const Reader::Timeout& timeout : reader.timeouts) {
+      now += 701;
+      EXPECT_EQ(deadlines.due(now - 1, kLimits, kReading, nullptr), Due::kNothing) << reader.name;
+      EXPECT_EQ(deadlines.due(now, kLimits, kReading, nullptr), Due::kPong) << reader.name;
+      EXPECT_EQ(deadlines.has_acknowledged(timeout.output, now, kLimits), timeout.is_alive)
+          << reader.name;
+    }
+  }
+}
+
+TEST(KeepAlive, SendsTheNextPingAfterThePongOfASlowReader) {
+  Deadlines deadlines;
+  deadlines.opened(kStart - 601, kLimits);
+  EXPECT_EQ(deadlines.due(kStart, kLimits, kReading, nullptr), Due::kPing);
+  deadlines.sent_ping({100, false});
+  EXPECT_EQ(deadlines.due(kStart + 701, kLimits, kReading, nullptr), Due::kPong);
+  EXPECT_TRUE(deadlines.has_acknowledged({200, false}, kStart + 701, kLimits));
+  EXPECT_EQ(deadlines.due(kStart + 701, kLimits, kReading, nullptr), Due::kNothing);
+  EXPECT_TRUE(deadlines.received_pong(kStart + 800, kLimits));
+  EXPECT_EQ(deadlines.next(), kStart + 800 + 601);
 }
 
 // --- Queued output

@@ -134,6 +134,7 @@ void World::move_to_client(SimulatedConnection& connection) {
   if (!connection.to_client_.empty()) {
     const std::size_t size = part_of(connection.to_client_.size());
     note("comes", size);
+    connection.acknowledged_ += static_cast<std::uint32_t>(size);
     connection.peer_->receive(connection.to_client_.take(size));
     return;
   }
@@ -253,6 +254,11 @@ void World::reset_on_close(int descriptor) {
 int World::take_error(int descriptor) {
   SimulatedConnection& asked = connection(descriptor);
   return asked.has_reset_arrived_ && !std::exchange(asked.is_error_told_, true) ? ECONNRESET : 0;
+}
+
+Acknowledged World::acknowledged(int descriptor) {
+  const SimulatedConnection& asked = connection(descriptor);
+  return {.bytes = asked.acknowledged_, .is_all = asked.to_client_.empty()};
 }
 
 /// epoll(7): EPOLLERR and EPOLLHUP are reported even if they were not requested.
@@ -392,6 +398,10 @@ void make_reset_on_close(const Fd& fd) {
 
 std::error_code pending_error(const Fd& fd) {
   return to_error(World::current().take_error(fd.get()));
+}
+
+Acknowledged acknowledged_output(const Fd& fd) {
+  return World::current().acknowledged(fd.get());
 }
 
 SocketAddress local_address(const Fd&) {

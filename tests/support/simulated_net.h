@@ -96,7 +96,8 @@ class SimulatedConnection {
   std::size_t times_unread_ = 0;
   // Server to client.
   ByteQueue to_client_;
-  bool is_closed_ = false;  ///< by the server
+  std::uint32_t acknowledged_ = 0;  ///< bytes that the client received
+  bool is_closed_ = false;          ///< by the server
   bool has_sent_fin_ = false;
   bool has_sent_reset_ = false;
   bool resets_on_close_ = false;
@@ -155,6 +156,7 @@ class World {
   void finish_writing(int descriptor);
   void reset_on_close(int descriptor);
   [[nodiscard]] int take_error(int descriptor);
+  [[nodiscard]] Acknowledged acknowledged(int descriptor);
   struct Ready {
     EventLoop::Token token;
     std::uint32_t events;
