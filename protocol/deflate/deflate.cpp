@@ -120,37 +120,37 @@ Inflater::~Inflater() {
 }
 
 Inflater::Result Inflater::inflate(std::span<const std::byte>& in, std::span<std::byte> out) {
-  return run(in, out, Z_SYNC_FLUSH);
-}
-
-Inflater::Result Inflater::run(std::span<const std::byte>& in, std::span<std::byte> out,
-                               int flush) {
   std::size_t written = 0;
   for (;;) {
-    const int status = step(::inflate, flush, in, out, written);
+    const int status = step(::inflate, Z_SYNC_FLUSH, in, out, written);
     if (status == Z_DATA_ERROR)
       return {Error::kCompressedData, written};
     if (status == Z_MEM_ERROR)
       return {Error::kOverBudget, written};
+    // zlib sets data_type to 128 if it stopped after a block that ends on a byte boundary. Z_BUF_ERROR is not an error:
+    // zlib had no input or no space for output, so a block that ended before this call is still the last one.
+    const bool has_block_ended = status == Z_STREAM_END || stream_.data_type == 128;
+    is_complete_ = has_block_ended || (status == Z_BUF_ERROR && is_complete_);
     // [7692-7.2.2-BLOCKS] zlib accepts any number of blocks of any type. [7692-7.2.2-BFINAL] A block with BFINAL ends
     // zlib's stream, but not the message: keep the window, since later blocks may refer to it.
     if (status == Z_STREAM_END)
       inflateResetKeep(&stream_);
-    // Z_BUF_ERROR is not an error: zlib had no input or no space for output.
     if (written == out.size() || in.empty())
       return {Error::kNone, written};
   }
 }
 
 Error Inflater::end_message() {
-  std::span<const std::byte> tail = kTail;
-  std::byte nothing[1];
-  // With Z_BLOCK zlib stops at the end of a block and sets data_type to 128, plus 64 if the block has BFINAL, plus the
-  // number of unused bits in the last byte. The last number must be 0: the tail ends on a byte boundary.
-  const Result result = run(tail, nothing, Z_BLOCK);
-  const bool is_at_end = (stream_.data_type & 0xBF) == 128;
-  const bool is_whole = result.error == Error::kNone && result.written == 0 && is_at_end;
-  return is_whole ? Error::kNone : Error::kCompressedData;
+  // [7692-7.2.2-COMPLETE] a message that ends with a complete block is accepted as it is
+  bool is_valid = is_complete_;
+  if (!is_valid) {
+    std::span<const std::byte> tail = kTail;
+    std::byte nothing[1];
+    const Result result = inflate(tail, nothing);
+    is_valid = result.error == Error::kNone && result.written == 0 && is_complete_;
+  }
+  is_complete_ = false;
+  return is_valid ? Error::kNone : Error::kCompressedData;
 }
 
 void Inflater::restart() {

@@ -91,14 +91,18 @@ class Inflater : private ZStream {
   /// Decompresses from `in` to the start of `out`, until `in` is empty or `out` is full. Removes the consumed bytes
   /// from `in`.
   Result inflate(std::span<const std::byte>& in, std::span<std::byte> out);
-  /// Ends the message. Returns kCompressedData if the message is incomplete.
+  /// Ends the message. Returns kCompressedData if the message is empty or ends inside a block. Appends the tail
+  /// 00 00 FF FF that the sender removed, unless the message is complete without it: after a block with BFINAL, and
+  /// after a block that ends on a byte boundary.
   [[nodiscard]] Error end_message();
   /// Empties the window.
   void restart();
 
  private:
   using ZStream::ZStream;
-  Result run(std::span<const std::byte>& in, std::span<std::byte> out, int flush);
+
+  bool is_complete_ =
+      false;  ///< the message's last byte ended a block, with BFINAL or without unused bits
 };
 
 /// Upper bound of the compressed size of a message of `size` bytes, with any version and settings of zlib.

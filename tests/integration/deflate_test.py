@@ -6,6 +6,7 @@ import random
 import re
 import struct
 import subprocess
+import tempfile
 import zlib
 
 import pytest
@@ -14,7 +15,8 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 
 from conftest import HERE, program
 from peer import Peer
-from wsd import BINARY, CLOSE, CONTINUATION, TEXT, Raw, ask, digest, frame, upgrade, wait_for
+from wsc_test import script, started
+from wsd import BINARY, CLOSE, CONTINUATION, PATIENCE, TEXT, Raw, ask, digest, frame, upgrade, wait_for
 
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
 LINE = "what is said here is said again, and then said again, as such things are"
@@ -192,6 +194,86 @@ def test_wsc_reports_that_the_server_declined_permessage_deflate(wsd):
                          timeout=60)
     assert run.stdout == b"Echo: hello\n"
     assert b"the server declined permessage-deflate" in run.stderr
+
+
+# --- messages that end with BFINAL, or without the empty block
+
+SAID = [LINE, "", "short", LINE * 1000, LINE]
+
+
+def finished(payload, flush=zlib.Z_FINISH):
+    """`payload` compressed by a new zlib stream, and not cut at its end."""
+    deflater = zlib.compressobj(6, zlib.DEFLATED, -15)
+    return deflater.compress(payload) + deflater.flush(flush)
+
+
+def stored(payload):
+    """Uncompressed blocks alone, without an empty block at the end."""
+    blocks = [payload[i:i + 65535] for i in range(0, len(payload), 65535)] or [b""]
+    return b"".join(struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF) + block for block in blocks)
+
+
+COMPLETE = {
+    "BFINAL": finished,
+    "BFINAL after an empty block": lambda payload: finished(payload, zlib.Z_SYNC_FLUSH) + finished(b""),
+    "two streams": lambda payload: finished(payload[:20]) + finished(payload[20:]),
+    "the tail is sent": lambda payload: finished(payload, zlib.Z_SYNC_FLUSH),
+    "the tail is sent after BFINAL": lambda payload: finished(payload) + bytes.fromhex("000000ffff"),
+    "no empty block": stored,
+}
+
+
+def in_fragments(payload, size):
+    """A compressed text message in fragments of `size` bytes and an empty one; unmasked."""
+    parts = [payload[i:i + size] for i in range(0, len(payload), size)] + [b""]
+    frames = [bytes([0x41 if number == 0 else 0x80 if number + 1 == len(parts) else 0])
+              + (bytes([len(part)]) if len(part) < 126 else struct.pack(">BH", 126, len(part))) + part
+              for number, part in enumerate(parts)]
+    return b"".join(frames)
+
+
+def masked_with_zeros(frames):
+    """Frames of a server as a client sends them, with the masking key 0."""
+    out = b""
+    while frames:
+        size, header = frames[1], 2
+        if size == 126:
+            size, header = struct.unpack_from(">H", frames, 2)[0], 4
+        out += bytes([frames[0], frames[1] | 0x80]) + frames[2:header] + bytes(4) + frames[header:header + size]
+        frames = frames[header + size:]
+    return out
+
+
+@pytest.mark.parametrize("parameters", ["", "; client_no_context_takeover"])
+@pytest.mark.parametrize("how", COMPLETE)
+def test_wsd_accepts_messages_that_are_complete_without_the_tail(wsd, how, parameters):
+    """[7692-7.2.2-COMPLETE]"""
+    with RawDeflate(wsd("--deflate"), "/echo/raw", parameters) as raw:
+        for size in (50_000, 7):
+            for said in SAID:
+                raw.send(masked_with_zeros(in_fragments(COMPLETE[how](said.encode()), size)))
+                assert raw.data_frame()[2] == said.encode()
+        raw.send(raw.compressed(LINE.encode()))  # a message as the RFC requires it
+        assert raw.data_frame()[2] == LINE.encode()
+        raw.send(masked_with_zeros(b"\xc1\0"))
+        assert raw.close_frame() == (1007, "invalid compressed data"), "an empty payload is not a message"
+
+
+@pytest.mark.parametrize("parameters", ["", "; server_no_context_takeover; client_no_context_takeover"])
+@pytest.mark.parametrize("how", COMPLETE)
+def test_wsc_accepts_messages_that_are_complete_without_the_tail(how, parameters):
+    """[7692-7.2.2-COMPLETE]"""
+    def play(peer):
+        peer.accept(fields="Sec-WebSocket-Extensions: permessage-deflate" + parameters + "\r\n")
+        for said in SAID:
+            peer.socket.sendall(in_fragments(COMPLETE[how](said.encode()), 50_000))
+            peer.socket.sendall(in_fragments(COMPLETE[how](said.encode()), 7))
+        peer.socket.sendall(b"\xc1\0")
+        assert peer.frame()[:2] == (0x88, b"\x03\xefinvalid compressed data")
+    with tempfile.TemporaryFile() as output, script(play) as url, started(url, "--deflate", stdout=output) as process:
+        assert process.wait(PATIENCE) == 4
+        output.seek(0)
+        assert output.read().decode() == "".join(f"{said}\n{said}\n" for said in SAID)
 
 
 # --- the chat

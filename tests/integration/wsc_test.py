@@ -83,13 +83,14 @@ class Peer:
         head, self.bytes = self.bytes.split(b"\r\n\r\n", 1)
         return head.decode().split("\r\n")
 
-    def accept(self, behind=b""):
-        """Answers the opening handshake; sends `behind` in the same write."""
+    def accept(self, behind=b"", fields=""):
+        """Answers the opening handshake, with `fields` in the head; sends `behind` in the same write."""
         head = self.head()
         key = next(line for line in head if line.startswith("Sec-WebSocket-Key: ")).split()[1]
         digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
         self.socket.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n\r\n" + behind)
+                            b"Sec-WebSocket-Accept: " + base64.b64encode(digest) + b"\r\n" + fields.encode()
+                            + b"\r\n" + behind)
         return head
 
     def frame(self):

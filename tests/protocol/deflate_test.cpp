@@ -145,18 +145,158 @@ TEST(Received, InvalidCompressedDataFailsAtTheFirstInvalidByte) {
   expect_events({{0xC1, hex("f2 00 11 00 00")}}, refused(0));
 }
 
-TEST(Received, MessageWithMissingOrExtraBytesIsRejected) {
+TEST(Received, MessageThatEndsInsideABlockIsRejected) {
+  // [7692-6.2-INFLATE]
   const std::vector<Step> refused = {failed(Error::kCompressedData)};
   const Bytes hello = hex("f2 48 cd c9 c9 07 00");
-  for (std::size_t size = 0; size < hello.size(); ++size)
-    expect_events({{0xC1, hello.substr(0, size)}}, refused);
-  // With the last four bytes, which a sender must remove; with one of them.
-  expect_events({{0xC1, hello + hex("00 00 ff ff")}}, refused);
-  expect_events({{0xC1, hello + hex("00")}}, refused);
-  // A block with BFINAL, without the empty block after it.
-  expect_events({{0xC1, hex("f3 48 cd c9 c9 07 00")}}, refused);
-  // An incomplete uncompressed block.
+  const Bytes last_hello = hex("f3 48 cd c9 c9 07 00");  // with BFINAL
+  const Bytes tail = hex("00 00 ff ff");
+  for (std::size_t size = 1; size < hello.size(); ++size) {
+    for (const Bytes& before : {Bytes(), last_hello, hello + tail}) {
+      expect_events({{0xC1, before + hello.substr(0, size)}}, refused);
+      expect_events({{0xC1, before + last_hello.substr(0, size)}}, refused);
+    }
+  }
+  // One, two or three bytes of the tail.
+  for (std::size_t size = 1; size < tail.size(); ++size) {
+    expect_events({{0xC1, hello + tail.substr(0, size)}}, refused);
+    expect_events({{0xC1, last_hello + hex("00") + tail.substr(0, size)}}, refused);
+  }
+  // The tail alone, which is not a whole block.
+  expect_events({{0xC1, tail}}, refused);
+  // An incomplete uncompressed block; with an incomplete length.
   expect_events({{0xC1, hex("00 09 00 f6 ff 48 65 6c 6c 6f")}}, refused);
+  expect_events({{0xC1, hex("00 05 00 fa")}}, refused);
+  // The block ends in the last byte but one: 1 and 2 unused bits of it begin the header of the empty block.
+  const Bytes five = hex("da b0 71 d3 e6 2d 00 00");
+  const Bytes four = hex("da b0 71 d3 66 00 00");
+  expect_events({{0xC2, five}, {0xC2, four}},
+                {binary(hex("b0 b1 b2 b3 b4")), binary(hex("b0 b1 b2 b3"))});
+  expect_events({{0xC2, five.substr(0, 7)}}, refused);
+  expect_events({{0xC2, four.substr(0, 6)}}, refused);
+}
+
+TEST(Received, EmptyCompressedPayloadIsRejected) {
+  // An empty message is 00, as in §7.2.3.6. What ended the previous message must not count for this one.
+  const std::vector<Bytes> complete = {
+      hex("f2 48 cd c9 c9 07 00"), hex("f3 48 cd c9 c9 07 00"), hex("f3 48 cd c9 c9 07 00 00"),
+      hex("f2 48 cd c9 c9 07 00 00 00 ff ff"), hex("00 05 00 fa ff 48 65 6c 6c 6f")};
+  const DeflateParameters none{.server_no_context_takeover = true,
+                               .client_no_context_takeover = true};
+  for (const DeflateParameters& agreed : {DeflateParameters{}, none}) {
+    expect_events({{0xC1, ""}}, {failed(Error::kCompressedData)}, agreed);
+    expect_events({{0x41, ""}, {0x80, ""}}, {failed(Error::kCompressedData)}, agreed);
+    for (const Bytes& before : complete) {
+      expect_events({{0xC1, before}, {0xC1, ""}}, {text("Hello"), failed(Error::kCompressedData)},
+                    agreed);
+      expect_events({{0xC1, before}, {0x42, ""}, {0x00, ""}, {0x80, ""}},
+                    {text("Hello"), failed(Error::kCompressedData)}, agreed);
+      // An uncompressed message between them may be empty.
+      expect_events({{0xC1, before}, {0x81, ""}, {0xC1, ""}},
+                    {text("Hello"), text(""), failed(Error::kCompressedData)}, agreed);
+    }
+  }
+}
+
+TEST(Received, MessageThatEndsWithBfinalIsAccepted) {
+  // [7692-7.2.2-COMPLETE] §7.2.3.4 without the empty block after it, as zlib writes it with Z_FINISH
+  const Bytes hello = hex("f3 48 cd c9 c9 07 00");
+  const Bytes again = hex("f3 00 11 00");  // refers to an earlier "Hello"
+  expect_events({{0xC1, hello}, {0xC1, hello}, {0x81, "plain"}, {0xC1, hello}},
+                {text("Hello"), text("Hello"), text("plain"), text("Hello")});
+  expect_events({{0xC1, hello}, {0xC1, again}, {0xC1, hex("f2 00 11 00 00")}},
+                {text("Hello"), text("Hello"), text("Hello")});
+  // Cut into fragments; with empty ones.
+  for (std::size_t cut = 0; cut <= hello.size(); ++cut) {
+    expect_events({{0x41, hello.substr(0, cut)}, {0x80, hello.substr(cut)}, {0xC1, again}},
+                  {text("Hello"), text("Hello")});
+  }
+  expect_events({{0x41, hello}, {0x00, again}, {0x80, ""}, {0xC1, again}},
+                {text("HelloHello"), text("Hello")});
+  // Several last blocks; an empty one; an uncompressed one; one after an empty block, as after a flush.
+  expect_events({{0xC1, hello + again + hello}, {0xC1, again}},
+                {text("HelloHelloHello"), text("Hello")});
+  expect_events({{0xC1, hex("03 00")}, {0xC1, hex("03 00")}, {0xC1, hello}},
+                {text(""), text(""), text("Hello")});
+  expect_events({{0xC1, hex("01 05 00 fa ff 48 65 6c 6c 6f")}, {0xC1, again}},
+                {text("Hello"), text("Hello")});
+  expect_events({{0xC1, hex("f2 48 cd c9 c9 07 00 00 00 ff ff 03 00")}, {0xC1, again}},
+                {text("Hello"), text("Hello")});
+  // An empty uncompressed block with BFINAL, whose last four bytes the sender removed.
+  expect_events({{0xC1, hex("01")}, {0xC1, hello}, {0xC1, hex("01")}, {0xC1, again}},
+                {text(""), text("Hello"), text(""), text("Hello")});
+}
+
+TEST(Received, MessageThatStillHasItsEmptyBlockIsAccepted) {
+  // [7692-7.2.2-COMPLETE] the sender did not remove 00 00 FF FF
+  const Bytes hello = hex("f2 48 cd c9 c9 07 00 00 00 ff ff");
+  const Bytes again = hex("f2 00 11 00 00 00 00 ff ff");
+  expect_events({{0xC1, hello}, {0xC1, again}, {0xC1, hex("f2 00 11 00 00")}},
+                {text("Hello"), text("Hello"), text("Hello")});
+  for (std::size_t cut = 0; cut <= hello.size(); ++cut) {
+    expect_events({{0x41, hello.substr(0, cut)}, {0x80, hello.substr(cut)}, {0xC1, again}},
+                  {text("Hello"), text("Hello")});
+  }
+  expect_events({{0xC1, hex("00 00 00 ff ff")}, {0xC1, hello}, {0xC1, hex("00 00 00 ff ff")}},
+                {text(""), text("Hello"), text("")});
+  // Also after a block with BFINAL.
+  expect_events({{0xC1, hex("f3 48 cd c9 c9 07 00 00 00 00 ff ff")}, {0xC1, again}},
+                {text("Hello"), text("Hello")});
+}
+
+TEST(Received, MessageWithoutAnEmptyBlockIsAcceptedIfItEndsOnAByteBoundary) {
+  // [7692-7.2.2-COMPLETE] as uncompressed blocks do, and a block of fixed codes of 64 bits
+  expect_events({{0xC2, hex("da b0 71 d3 e6 2d 5b 01")}, {0xC2, hex("da b0 71 d3 e6 2d 5b 01 00")}},
+                {binary(hex("b0 b1 b2 b3 b4 b5")), binary(hex("b0 b1 b2 b3 b4 b5"))});
+  expect_events({{0xC1, hex("00 05 00 fa ff 48 65 6c 6c 6f")}, {0xC1, hex("f2 00 11 00 00")}},
+                {text("Hello"), text("Hello")});
+  expect_events(
+      {{0xC1, hex("00 02 00 fd ff 48 65 00 03 00 fc ff 6c 6c 6f")}, {0xC1, hex("f2 00 11 00 00")}},
+      {text("Hello"), text("Hello")});
+}
+
+TEST(Received, BfinalIsForgottenWhenMoreInputArrives) {
+  // In the same message, and in the next one.
+  const Bytes hello = hex("f3 48 cd c9 c9 07 00");
+  expect_events({{0xC1, hello + hex("f2 48 cd")}}, {failed(Error::kCompressedData)});
+  expect_events({{0x41, hello}, {0x80, hex("f2 48 cd")}}, {failed(Error::kCompressedData)});
+  expect_events({{0xC1, hello}, {0xC1, hex("f2 48 cd")}},
+                {text("Hello"), failed(Error::kCompressedData)});
+  // Bytes after the block must be blocks: here the type 3, which is reserved.
+  expect_events({{0xC1, hello + hex("ff ff")}}, {failed(Error::kCompressedData)});
+}
+
+TEST(Received, CompleteMessageIsAcceptedWithoutContextTakeover) {
+  // [7692-7.2.2-COMPLETE], [7692-7.2.2-EMPTY] each message starts with an empty window, whichever way the last one ended
+  const DeflateParameters none{.server_no_context_takeover = true,
+                               .client_no_context_takeover = true};
+  for (const Bytes& hello :
+       {hex("f3 48 cd c9 c9 07 00"), hex("f2 48 cd c9 c9 07 00 00 00 ff ff"),
+        hex("00 05 00 fa ff 48 65 6c 6c 6f"), hex("01 05 00 fa ff 48 65 6c 6c 6f")}) {
+    expect_events({{0xC1, hello}, {0xC1, hello}, {0xC1, hex("f2 48 cd c9 c9 07 00")}},
+                  {text("Hello"), text("Hello"), text("Hello")}, none);
+    expect_events({{0xC1, hello}, {0xC1, hex("f2 00 11 00 00")}},
+                  {text("Hello"), failed(Error::kCompressedData)}, none);
+    expect_events({{0xC1, hello}, {0xC1, hex("f2 48 cd")}},
+                  {text("Hello"), failed(Error::kCompressedData)}, none);
+  }
+}
+
+TEST(Received, MessagesFinishedByZlibAreInflated) {
+  // [7692-7.2.2-COMPLETE] zlib as the sender, with a new stream for each message. The sizes fill the pieces in which
+  // messages are inflated (16 KiB) exactly, and by a byte more or less.
+  std::mt19937 engine(6);
+  Bytes noise;
+  for (int i = 0; i < 33'000; ++i)
+    noise += static_cast<char>('a' + engine() % 26);
+  for (const std::size_t size : {0U, 1U, 100U, 4096U, 16383U, 16384U, 16385U, 32768U}) {
+    const Bytes message = noise.substr(0, size);
+    for (const int flush : {Z_FINISH, Z_SYNC_FLUSH, Z_FULL_FLUSH}) {
+      const Bytes whole = deflated(message, flush);
+      expect_events({{kCompressedBinary, whole}, {kCompressedBinary, whole}},
+                    {binary(message), binary(message)});
+    }
+  }
 }
 
 TEST(Received, BlockWithBfinalDoesNotEndTheMessageOrResetTheWindow) {

@@ -77,10 +77,16 @@ class WildDeflater {
         deflateReset(&stream_);
       begin = end;
     }
+    if (dice.one_in(6)) {  // a message that ends with BFINAL, without an empty block after it
+      out += run("", Z_FINISH);
+      deflateReset(&stream_);
+      return out;
+    }
     out += run("", Z_SYNC_FLUSH);
     if (!out.ends_with(hex("00 00 ff ff")))
       out += hex("00 00 00 ff ff");  // zlib writes no empty block after another one
-    out.resize(out.size() - 4);
+    if (!dice.one_in(6))
+      out.resize(out.size() - 4);
     return out;
   }
 

@@ -171,18 +171,31 @@ TEST(PlainDecoder, KeepsTheWindowAfterBfinalAndDropsItWithoutTakeover) {
             (std::vector<Event>{{Kind::kText, "Hello"}, {Kind::kText, "Hello"}}));
 }
 
-TEST(PlainDecoder, RejectsACompressedMessageWithAWrongEnd) {
+TEST(PlainDecoder, RejectsACompressedMessageThatEndsInsideABlock) {
   for (std::size_t size = 0; size < 7; ++size) {
     const std::string cut = std::string("\xc1") + static_cast<char>(size) + kHello.substr(2, size);
     EXPECT_EQ(inflated(cut), failed(1007)) << size;
   }
-  EXPECT_EQ(inflated(hex("c1 0b f2 48 cd c9 c9 07 00 00 00 ff ff")), failed(1007))
-      << "with the tail 00 00 ff ff";
+  EXPECT_EQ(inflated(hex("c1 08 f2 48 cd c9 c9 07 00 00")), failed(1007)) << "a part of the tail";
+  EXPECT_EQ(inflated(hex("c1 0a f2 48 cd c9 c9 07 00 00 00 ff")), failed(1007));
+  EXPECT_EQ(inflated(hex("c1 0a f3 48 cd c9 c9 07 00 f2 48 cd")), failed(1007)) << "after BFINAL";
+  EXPECT_EQ(inflated(hex("c1 01 00 c1 00")),
+            (std::vector<Event>{{Kind::kText, ""}, {Kind::kFailed, "", 1007}}))
+      << "empty";
   // An empty block is a whole message, with BFINAL too.
   EXPECT_EQ(inflated(hex("c2 01 00") + hex("c2 01 01")),
             (std::vector<Event>{{Kind::kBinary, ""}, {Kind::kBinary, ""}}));
   // The tail is not text: a stored block of four bytes must not read them from the tail.
   EXPECT_EQ(inflated(hex("c2 05 00 04 00 fb ff")), failed(1007));
+}
+
+TEST(PlainDecoder, AcceptsACompressedMessageThatIsCompleteWithoutItsTail) {
+  const std::vector<Event> two = {{Kind::kText, "Hello"}, {Kind::kText, "Hello"}};
+  EXPECT_EQ(inflated(hex("c1 07 f3 48 cd c9 c9 07 00") + hex("c1 04 f3 00 11 00")), two);
+  EXPECT_EQ(inflated(hex("c1 0b f2 48 cd c9 c9 07 00 00 00 ff ff") + hex("c1 05 f2 00 11 00 00")),
+            two);
+  EXPECT_EQ(inflated(hex("c1 0a 00 05 00 fa ff 48 65 6c 6c 6f") + hex("c1 05 f2 00 11 00 00")),
+            two);
 }
 
 TEST(PlainDecoder, RejectsInvalidBlocksInvalidTextAndTooLargeMessages) {

@@ -78,7 +78,7 @@ inline bool is_due(plain::Frame sent, const DueFrame& due, plain::Context* conte
     const std::string octets = std::move(sent.payload);
     sent.payload = context->look_at(octets, due.payload.size() + 1).text;
     sent.byte0 -= 0x40;
-    if (!context->end(octets, due.payload.size() + 1))
+    if (context->end(octets, due.payload.size() + 1) != plain::Ending::kWithTail)
       return false;
   }
   if (sent.byte0 != due.byte0)

@@ -263,8 +263,9 @@ class Decoder {
   void end_message() {
     is_in_message_ = false;
     if (is_compressed_ &&
-        !context_.end(octets_, static_cast<std::size_t>(settings_.largest_message) + 1))
-      throw Failed{1007};  // RFC 7692 §7.2.2: the message does not end as it must
+        context_.end(octets_, static_cast<std::size_t>(settings_.largest_message) + 1) ==
+            Ending::kBroken)
+      throw Failed{1007};  // RFC 7692 §7.2.2: the message ends inside a block
     if (is_text_ && judge_utf8(message_) != Utf8::kWhole)
       throw Failed{1007};  // §8.1
     events_.push_back({is_text_ ? Event::Kind::kText : Event::Kind::kBinary, message_});

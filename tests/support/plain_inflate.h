@@ -49,8 +49,11 @@ inline Inflated inflate(std::string_view octets, std::string_view before, std::s
     const int status = ::inflate(&zlib, flush);
     inflated.text.append(piece, room - zlib.avail_out);
     inflated.is_broken = status == Z_DATA_ERROR;
-    inflated.is_at_end =
+    const bool is_block_end =
         (zlib.data_type & 128) != 0 && ((zlib.data_type & 64) != 0 || (zlib.data_type & 7) == 0);
+    // With Z_BUF_ERROR the call did nothing, so an end before it still counts.
+    inflated.is_at_end =
+        is_block_end || status == Z_STREAM_END || (status == Z_BUF_ERROR && inflated.is_at_end);
     const bool is_used_up = zlib.avail_in == 0 && zlib.avail_out != 0;
     if (inflated.is_broken || is_used_up || inflated.text.size() == most)
       break;
@@ -63,6 +66,13 @@ inline Inflated inflate(std::string_view octets, std::string_view before, std::s
   return inflated;
 }
 
+/// How the octets of a message end.
+enum class Ending {
+  kBroken,  ///< inside a block, or there are no octets
+  kWithTail,  ///< as the RFC requires: the tail that the sender removed ends an empty block and adds no text
+  kWhole,  ///< at the end of a block: the sender did not remove the tail, or did not add an empty block
+};
+
 /// Inflates the messages of one direction, one after the other.
 class Context {
  public:
@@ -72,13 +82,19 @@ class Context {
   Inflated look_at(std::string_view octets, std::size_t most) const {
     return inflate(octets, before_, most, Z_SYNC_FLUSH);
   }
-  /// Ends a message; true if it is valid: the tail that the sender removed ends an empty block and adds no text.
-  bool end(std::string_view octets, std::size_t most) {
-    const Inflated without = look_at(octets, most);
+  /// Ends a message.
+  Ending end(std::string_view octets, std::size_t most) {
+    const Inflated without = inflate(octets, before_, most, Z_BLOCK);
     const Inflated with = inflate(std::string(octets).append(kTail), before_, most, Z_BLOCK);
+    const std::string text = look_at(octets, most).text;
     if (takes_over_)
-      before_ += with.text;
-    return !with.is_broken && with.is_at_end && with.text == without.text;
+      before_ += text;
+    if (octets.empty() || without.is_broken)
+      return Ending::kBroken;
+    if (without.is_at_end)
+      return Ending::kWhole;
+    return !with.is_broken && with.is_at_end && with.text == text ? Ending::kWithTail
+                                                                  : Ending::kBroken;
   }
 
  private:

@@ -11,6 +11,25 @@
 
 namespace ws::test {
 
+/// Compresses `payload` with a new zlib stream. `flush`: Z_FINISH sets BFINAL in the last block; with Z_SYNC_FLUSH and
+/// Z_FULL_FLUSH the result ends with an empty block, 00 00 00 FF FF.
+inline Bytes deflated(std::string_view payload, int flush) {
+  z_stream stream{};
+  if (deflateInit2(&stream, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    std::abort();
+  Bytes out(payload.size() + payload.size() / 8 + 64, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(payload.data()));
+  stream.avail_in = static_cast<uInt>(payload.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, flush);
+  if (stream.avail_in != 0 || stream.avail_out == 0)
+    std::abort();
+  out.resize(out.size() - stream.avail_out);
+  deflateEnd(&stream);
+  return out;
+}
+
 /// Compresses messages, each with the previous ones in its window.
 class PeerDeflater {
  public:
