@@ -134,8 +134,10 @@ void take_ipv6(Bytes bytes, std::size_t length, Packet& packet) {
 
 void read_ether_type(std::uint32_t type, Bytes bytes, std::size_t length, Packet& packet) {
   constexpr std::uint32_t kVlan = 0x8100;
-  constexpr std::uint32_t kProviderVlan = 0x88a8;
-  while ((type == kVlan || type == kProviderVlan) && bytes.size() >= 4) {
+  constexpr std::uint32_t kProviderVlan = 0x88a8;     // 802.1ad
+  constexpr std::uint32_t kOldProviderVlan = 0x9100;  // of switches older than 802.1ad
+  while ((type == kVlan || type == kProviderVlan || type == kOldProviderVlan) &&
+         bytes.size() >= 4) {
     type = read16(bytes, 2);
     bytes = bytes.subspan(4);
     length -= 4;
