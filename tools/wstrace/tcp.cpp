@@ -1,6 +1,8 @@
 #include "tools/wstrace/tcp.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <string_view>
 #include <utility>
 
@@ -34,9 +36,27 @@ namespace tcp_option {
 constexpr unsigned kMaximumSegmentSize = 2;
 constexpr unsigned kWindowScale = 3;  // RFC 7323 §2
 constexpr unsigned kSackPermitted = 4;
-constexpr unsigned kSack = 5;        // RFC 2018
-constexpr unsigned kTimestamps = 8;  // RFC 7323 §3
+constexpr unsigned kSack = 5;           // RFC 2018
+constexpr unsigned kTimestamps = 8;     // RFC 7323 §3
+constexpr unsigned kMd5Signature = 19;  // RFC 2385
+constexpr unsigned kUserTimeout = 28;   // RFC 5482
+constexpr unsigned kFastOpen = 34;      // RFC 7413
+constexpr unsigned kExperiment1 = 253;  // RFC 6994
+constexpr unsigned kExperiment2 = 254;
+constexpr unsigned kFastOpenExperiment = 0xF989;  // the experiment's id, RFC 7413 appendix A
 }  // namespace tcp_option
+
+/// Wireshark's text for an experimental option, which begins with an id of 16 bits. RFC 6994 §3
+std::string experiment_text(std::span<const std::byte> data) {
+  if (data.size() < 2)
+    return "";
+  const std::uint32_t id = read_number(data.first(2));
+  if (id == tcp_option::kFastOpenExperiment)
+    return data.size() == 2 ? " TFO=R" : " TFO=C";
+  std::array<char, sizeof " ExID=FFFF"> text{};
+  std::snprintf(text.data(), text.size(), " ExID=%X", id);
+  return text.data();
+}
 
 bool has(const TcpSegment& tcp, unsigned flags) {
   return (tcp.flags & flags) != 0;
@@ -322,7 +342,7 @@ std::string tcp_info(const TcpSegment& tcp, const TcpRow& row) {
       add("MSS", read_number(data));
     } else if (kind == tcp_option::kWindowScale && data.size() == 1) {
       add("WS", std::uint64_t{1} << std::min(std::to_integer<unsigned>(data[0]), 14U));
-    } else if (kind == tcp_option::kSackPermitted && data.empty()) {
+    } else if (kind == tcp_option::kSackPermitted) {
       text += " SACK_PERM";
     } else if (kind == tcp_option::kTimestamps && data.size() == 8) {
       add("TSval", read_number(data.first(4)));
@@ -332,6 +352,14 @@ std::string tcp_info(const TcpSegment& tcp, const TcpRow& row) {
         add("SLE", read_number(data.first(4)) - row.answered().base);
         add("SRE", read_number(data.subspan(4, 4)) - row.answered().base);
       }
+    } else if (kind == tcp_option::kMd5Signature) {
+      text += " MD5";
+    } else if (kind == tcp_option::kUserTimeout && data.size() == 2) {
+      add("USER_TO", read_number(data) & 0x7FFFU);  // the other bit is the unit: seconds or minutes
+    } else if (kind == tcp_option::kFastOpen) {
+      text += data.empty() ? " TFO=R" : " TFO=C";  // a request for a cookie, or a cookie
+    } else if (kind == tcp_option::kExperiment1 || kind == tcp_option::kExperiment2) {
+      text += experiment_text(data);
     }
   });
   return text;
