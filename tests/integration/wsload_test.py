@@ -256,7 +256,7 @@ def test_wsload_hold_ends_after_a_round_with_unanswered_messages():
         load = Held("idle", url, "--timeout", "300ms")
         assert load.line() == {"open": 1}
         assert load.round()["unanswered"] == 1
-        assert load.end() == (1, "", "wsload: 1 messages are unanswered after --timeout\n")
+        assert load.end() == (1, "", "wsload: 1 unanswered message after --timeout\n")
 
 
 def test_wsload_chat_prints_messages_and_deliveries_in_its_table(wsd):
@@ -269,7 +269,7 @@ def test_wsload_chat_prints_messages_and_deliveries_in_its_table(wsd):
 def test_wsload_hold_without_json_prints_one_table_per_round(wsd):
     run = wsload("echo", wsd().url("/echo/raw"), "-c", 3, "--hold", input="\n\n")
     assert run.returncode == 0
-    assert run.stdout.startswith("3 connections are open\n")
+    assert run.stdout.startswith("3 open connections\n")
     assert len(re.findall(r"^messages +3, ", run.stdout, re.MULTILINE)) == 2
 
 
@@ -460,7 +460,7 @@ def test_wsload_exits_with_1_if_the_server_never_answers():
         ignore(peer)
     with script(play) as url:
         assert complaint("echo", url, "-n", 5, "-o", 3, "--timeout", "300ms") == (
-            1, "connection 1: 3 messages are unanswered after --timeout")
+            1, "connection 1: 3 unanswered messages after --timeout")
 
 
 @pytest.mark.parametrize("play, timeout, code, text", [

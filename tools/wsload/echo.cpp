@@ -4,6 +4,8 @@
 #include <bit>
 #include <cstring>
 
+#include "tools/wsload/report.h"
+
 namespace ws::load {
 
 EchoWorker::EchoWorker(const Plan& plan, const Messages& messages, Stage& stage, unsigned number)
@@ -151,7 +153,7 @@ void EchoWorker::give_up(Nanoseconds now) {
       continue;
     if (!plan().is_open_loop()) {
       fail(link, ExitCode::kLost,
-           std::to_string(link.due - link.answered) + " messages are unanswered after --timeout");
+           counted(link.due - link.answered, "unanswered message") + " after --timeout");
     }
     // Their latency is at least the time waited.
     for (std::uint64_t index = link.answered; index < link.due; ++index)

@@ -303,8 +303,8 @@ class Run {
           measure(of_round);
           report(of_round);
           if (of_round.unanswered != 0)
-            throw Failure(ExitCode::kLost, grouped(of_round.unanswered) +
-                                               " messages are unanswered after --timeout");
+            throw Failure(ExitCode::kLost,
+                          counted(of_round.unanswered, "unanswered message") + " after --timeout");
         }
       } else {
         measure(results);
@@ -359,7 +359,7 @@ class Run {
       results.memory_after = read_memory(plan_.server_pid);
     if (plan_.is_held)
       write(plan_.is_json ? "{\"open\": " + std::to_string(plan_.connections) + "}\n"
-                          : grouped(plan_.connections) + " connections are open\n");
+                          : counted(plan_.connections, "open connection") + "\n");
   }
 
   /// Waits for a line. Returns false at the end of standard input. Throws Failure if a connection is lost meanwhile.

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <fstream>
@@ -30,10 +31,13 @@ std::string microseconds(std::uint64_t nanoseconds) {
   return number(static_cast<double>(nanoseconds) / 1000, 1);
 }
 
-/// A line of the table: a label and its text.
+/// A line of the table: a label and its text, which begins in column 19.
 std::string row(std::string_view label, const std::string& text) {
+  // In UTF-8 the bytes 0x80 to 0xBF continue a character ("µ" has two bytes).
+  const auto width = static_cast<std::size_t>(std::ranges::count_if(
+      label, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80; }));
   std::string line(label);
-  line.resize(std::max<std::size_t>(line.size(), 18), ' ');
+  line.append(std::max<std::size_t>(width, 18) - width, ' ');
   return line + text + "\n";
 }
 
@@ -55,8 +59,7 @@ std::string quantiles(const Histogram& histogram) {
 
 std::string describe(const Plan& plan) {
   std::string text(name_of(plan.mode));
-  text += ", " + grouped(plan.connections) + " connections in " + std::to_string(plan.threads) +
-          (plan.threads == 1 ? " thread" : " threads");
+  text += ", " + counted(plan.connections, "connection") + " in " + counted(plan.threads, "thread");
   if (plan.mode == Mode::kChat)
     text += ", " + grouped(plan.speakers) + " of them speaking";
   if (plan.mode != Mode::kConnect) {
@@ -155,31 +158,34 @@ std::string grouped(std::uint64_t number) {
   return text;
 }
 
+std::string counted(std::uint64_t number, std::string_view noun) {
+  return grouped(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
+}
+
 std::string to_table(const Plan& plan, const Results& results) {
   const auto per_second = [&](double amount) { return amount / std::max(results.seconds, 1e-9); };
   const auto messages = static_cast<double>(results.messages);
   std::string table = describe(plan);
   table += row("measured", number(results.seconds, 2) + " s");
-  const std::string_view counted = plan.mode == Mode::kChat      ? "deliveries"
-                                   : plan.mode == Mode::kConnect ? "connections"
-                                   : plan.mode == Mode::kIdle    ? "pings"
-                                                                 : "messages";
-  table +=
-      row(counted, grouped(results.messages) + ", " +
-                       grouped(static_cast<std::uint64_t>(per_second(messages))) + " a second");
+  const std::string_view noun = plan.mode == Mode::kChat      ? "deliveries"
+                                : plan.mode == Mode::kConnect ? "connections"
+                                : plan.mode == Mode::kIdle    ? "pings"
+                                                              : "messages";
+  table += row(noun, grouped(results.messages) + ", " +
+                         grouped(static_cast<std::uint64_t>(per_second(messages))) + " a second");
   if (plan.mode == Mode::kChat)
-    table += row("received by all", grouped(results.heard) + " messages");
+    table += row("received by all", counted(results.heard, "message"));
   if (plan.mode == Mode::kEcho || plan.mode == Mode::kChat) {
     table += row("payload", number(per_second(messages * static_cast<double>(plan.size)) / 1e6, 1) +
                                 " MB/s echoed or delivered");
   }
   if (results.unanswered != 0) {
-    table += row("unanswered", grouped(results.unanswered) +
-                                   " messages: the server did not keep up with the rate");
+    table += row("unanswered", counted(results.unanswered, "message") +
+                                   ": the server did not keep up with the rate");
   }
-  table += row("latency, µs ", quantiles(results.latencies));
+  table += row("latency, µs", quantiles(results.latencies));
   if (plan.is_open_loop())
-    table += row("sent late, µs ", quantiles(results.lateness));
+    table += row("sent late, µs", quantiles(results.lateness));
   table +=
       row("wsload's CPU", number(results.cpu, 2) + " s; the busiest thread used " +
                               number(100 * per_second(results.busiest_cpu), 0) + " % of a core");

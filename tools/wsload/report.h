@@ -37,7 +37,9 @@ struct Results {
   std::uint64_t memory_after = 0;   ///< ... with all connections open; connect: at the end
 
   /// Whether a thread of wsload was the bottleneck: busy for 90 % of the time or more.
-  [[nodiscard]] bool is_own_limit() const { return busiest_cpu >= 0.9 * seconds; }
+  [[nodiscard]] bool is_own_limit() const {
+    return busiest_cpu > 0 && busiest_cpu >= 0.9 * seconds;
+  }
 };
 
 [[nodiscard]] std::string to_table(const Plan& plan, const Results& results);
@@ -48,6 +50,8 @@ struct Results {
 [[nodiscard]] std::string_view name_of(Filling filling);
 /// The number with separators: 1234567 is "1,234,567".
 [[nodiscard]] std::string grouped(std::uint64_t number);
+/// "1 message", "1,000 messages".
+[[nodiscard]] std::string counted(std::uint64_t number, std::string_view noun);
 
 /// Shows progress on standard error: one line that is overwritten on a terminal, else a line per second. Shows nothing
 /// if `is_quiet`.
