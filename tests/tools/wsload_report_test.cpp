@@ -115,6 +115,8 @@ TEST(Json, HasAllResults) {
   plan.outstanding = UINT64_MAX;
   Results results = example();
   results.lateness.record(1234);
+  results.not_opened.add("403 \\x1b");
+  results.not_opened.add("503 \"Busy\"", 2);
   results.server = CpuTime{.user = 0.25, .system = 0.5};
   results.memory_before = 5;
   results.memory_after = 6;
@@ -123,7 +125,9 @@ TEST(Json, HasAllResults) {
       "{\"mode\": \"echo\", \"threads\": 2, \"connections\": 3, \"speakers\": 0, \"size\": 20, "
       "\"payload\": \"binary\", \"outstanding\": 0, \"offered_per_second\": 1.500, \"seconds\": "
       "0.500000, \"messages\": 1234567, \"messages_per_second\": 2469134.000, \"heard_by_all\": 0, "
-      "\"unanswered\": 0, \"latency_us\": {\"count\": 3, \"min\": 1.000, \"p50\": 2.000, \"p90\": "
+      "\"unanswered\": 0, \"not_opened\": 3, \"not_opened_reasons\": {\"503 \\\"Busy\\\"\": 2, "
+      "\"403 \\\\x1b\": 1}, \"latency_us\": {\"count\": 3, \"min\": 1.000, \"p50\": 2.000, "
+      "\"p90\": "
       "4.000, \"p99\": 4.000, \"p99.9\": 4.000, \"max\": 4.000, \"mean\": 2.333}, "
       "\"sent_late_us\": {\"count\": 1, \"min\": 1.234, \"p50\": 1.234, \"p90\": 1.234, \"p99\": "
       "1.234, \"p99.9\": 1.234, \"max\": 1.234, \"mean\": 1.234}, \"load_cpu_seconds\": 0.360000, "
@@ -149,12 +153,57 @@ TEST(Json, OfAChatHasItsSpeakersAndNoServer) {
       "{\"mode\": \"chat\", \"threads\": 1, \"connections\": 5, \"speakers\": 2, \"size\": 20, "
       "\"payload\": \"chinese\", \"outstanding\": 7, \"offered_per_second\": 0.000, \"seconds\": "
       "1.000000, \"messages\": 8, \"messages_per_second\": 8.000, \"heard_by_all\": 2, "
-      "\"unanswered\": 9, "))
+      "\"unanswered\": 9, \"not_opened\": 0, \"not_opened_reasons\": {}, "))
       << json;
   EXPECT_TRUE(json.ends_with(
       "\"sent_late_us\": null, \"load_cpu_seconds\": 0.000000, \"load_busiest_thread\": 0.0000, "
       "\"load_was_bottleneck\": false, \"server\": null}\n"))
       << json;
+}
+
+TEST(Table, SaysWhyConnectionsDidNotOpen) {
+  Plan plan;
+  Results results = example();
+  results.not_opened.add("timeout", 1200);
+  results.not_opened.add("503");
+  results.not_opened.add("404");
+  const std::string table = to_table(plan, results);
+  EXPECT_NE(table.find("echoed or delivered\n"
+                       "not opened        1,202 connections\n"
+                       "                  1,200 × timeout\n"
+                       "                  1 × 404\n"
+                       "                  1 × 503\n"
+                       "latency, µs"),
+            std::string::npos)
+      << table;
+}
+
+TEST(Reasons, AreOneLineTheMostFrequentFirst) {
+  Reasons reasons;
+  EXPECT_EQ(to_line(reasons), "");
+  EXPECT_EQ(to_rows(reasons), "");
+  reasons.add("503");
+  EXPECT_EQ(to_line(reasons), "503");
+  reasons.add("404", 2);
+  EXPECT_EQ(to_line(reasons), "2 × 404; 1 × 503");
+}
+
+TEST(Reasons, AreAddedAndAreTwentyAndTheOthers) {
+  Reasons one;
+  Reasons two;
+  for (int i = 0; i < 15; ++i) {
+    one.add("one " + std::to_string(i));
+    two.add("two " + std::to_string(i), 3);
+  }
+  two.add("one 3", 100);
+  one.add(two);
+  EXPECT_EQ(one.total(), 15 + 15 * 3 + 100);
+  const auto sorted = one.sorted();
+  ASSERT_EQ(sorted.size(), 21);
+  EXPECT_EQ(sorted[0], Reasons::Entry("one 3", 101));
+  EXPECT_EQ(sorted[1], Reasons::Entry("other reasons", 30));
+  EXPECT_EQ(sorted[2], Reasons::Entry("two 0", 3));
+  EXPECT_EQ(sorted[20], Reasons::Entry("one 9", 1));
 }
 
 TEST(Numbers, HaveSeparatorsAndTheirNounsAPlural) {

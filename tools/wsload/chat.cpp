@@ -10,25 +10,32 @@ ChatBoard::ChatBoard(const Plan& plan, const Messages& messages)
 
 ChatWorker::ChatWorker(const Plan& plan, const Messages& messages, Stage& stage, ChatBoard& board,
                        unsigned number)
-    : Worker(plan, messages, stage, number),
-      board_(board),
-      speakers_((std::max<std::size_t>(plan.speakers, number) - number + plan.threads - 1) /
-                plan.threads),
-      listeners_(links().size()),
-      left_(messages.count()),
-      said_(speakers_) {
+    : Worker(plan, messages, stage, number), board_(board) {
   board.workers[number] = this;
+  std::vector<std::size_t> members(plan.threads);
+  for (unsigned thread = 0; thread < plan.threads; ++thread)
+    members[thread] = links_of(plan, thread);
+  prepare(Layout(std::move(members)));
+}
+
+void ChatWorker::prepare(Layout members) {
+  members_ = std::move(members);
+  places_ = members_.first(plan().speakers);
+  speakers_ = static_cast<std::size_t>(std::ranges::count(
+      places_, number(), [](const Layout::Place& place) { return place.thread; }));
+  said_.assign(speakers_, 0);
+  listeners_.assign(links().size(), Listener{});
   for (Listener& listener : listeners_)
-    listener.next.resize(plan.speakers);
-  for (std::uint64_t message = 0; message < messages.count(); ++message)
-    left_[message] = listeners(number, message / messages.cycle());
+    listener.next.resize(plan().speakers);
+  left_.assign(plan().speakers * messages().cycle(), 0);
+  for (std::uint64_t message = 0; message < left_.size(); ++message)
+    left_[message] = listeners(number(), message / messages().cycle());
 }
 
 /// Number of listeners in `thread` that receive the messages of `speaker`.
 unsigned ChatWorker::listeners(unsigned thread, std::size_t speaker) const {
-  const auto all =
-      static_cast<unsigned>((plan().connections - thread + plan().threads - 1) / plan().threads);
-  return speaker % plan().threads == thread && !plan().hears_itself ? all - 1 : all;
+  const auto all = static_cast<unsigned>(members_.of(thread));
+  return places_[speaker].thread == thread && !plan().hears_itself ? all - 1 : all;
 }
 
 std::uint64_t ChatWorker::quota(const Link& link) const {
@@ -36,6 +43,8 @@ std::uint64_t ChatWorker::quota(const Link& link) const {
 }
 
 void ChatWorker::begin() {
+  if (members_.total() != layout().total())  // not all have opened
+    prepare(layout());
   if (plan().is_open_loop()) {
     const double rate = plan().rate * static_cast<double>(std::max<std::size_t>(speakers_, 1)) /
                         static_cast<double>(plan().speakers);
@@ -46,7 +55,7 @@ void ChatWorker::begin() {
     refill(links()[slot], times().start);
 }
 
-Nanoseconds ChatWorker::turn(Nanoseconds now) {
+void ChatWorker::read_mail() {
   mail_.clear();
   {
     const std::lock_guard lock(mutex_);
@@ -54,6 +63,10 @@ Nanoseconds ChatWorker::turn(Nanoseconds now) {
   }
   for (const std::size_t speaker : mail_)
     all_heard(speaker);
+}
+
+Nanoseconds ChatWorker::turn(Nanoseconds now) {
+  read_mail();
   // Not earlier, so that all new messages of a speaker leave in one write.
   for (const std::size_t speaker : answered_)
     refill(link_of(speaker), now);
@@ -141,8 +154,7 @@ bool ChatWorker::handle_expected(Link& link, std::span<std::byte>& in, Nanosecon
       std::uint64_t tag = 0;
       for (std::uint64_t i = tag_begin; i < tag_end; ++i)
         tag = tag << 6U | (std::to_integer<unsigned>(in[i]) - '0') % 64;
-      if (tag >= messages().count() ||
-          std::memcmp(in.data(), messages().answer(tag).data(), size) != 0) {
+      if (tag >= left_.size() || std::memcmp(in.data(), messages().answer(tag).data(), size) != 0) {
         return false;
       }
       in = in.subspan(size);
@@ -154,7 +166,7 @@ bool ChatWorker::handle_expected(Link& link, std::span<std::byte>& in, Nanosecon
       if (!digit)
         return false;
       const std::uint64_t tag = (link.position == tag_begin ? 0 : number << 6U) + *digit;
-      if (link.position + 1 == tag_end && tag >= messages().count())
+      if (link.position + 1 == tag_end && tag >= left_.size())
         return false;
       number = tag;
       in = in.subspan(1);
@@ -203,7 +215,7 @@ void ChatWorker::handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds 
     for (std::size_t i = 0; i < Messages::kTagSize && tag_in_payload + i < event.payload.size();
          ++i)
       number = number << 6U | Messages::digit(event.payload[tag_in_payload + i]).value_or(63);
-    number = std::min(number, messages().count() - 1);
+    number = std::min<std::uint64_t>(number, left_.size() - 1);
     check_answer(link, event, messages().answer_payload(number));
     deliver(link, number, now);
   }
@@ -230,7 +242,7 @@ void ChatWorker::deliver(Link& link, std::uint64_t message, Nanoseconds now) {
   left_[message] = listeners(number(), speaker);
   if (said.threads_left.fetch_sub(1) != 1)
     return;
-  const auto owner = static_cast<unsigned>(speaker % plan().threads);
+  const unsigned owner = places_[speaker].thread;
   if (owner == number()) {
     all_heard(speaker);
     return;
@@ -250,7 +262,8 @@ void ChatWorker::all_heard(std::size_t speaker) {
   answered_.push_back(speaker);
 }
 
-void ChatWorker::give_up(Nanoseconds now) {
+bool ChatWorker::give_up(Nanoseconds now) {
+  read_mail();
   std::uint64_t unheard = 0;
   for (std::size_t slot = 0; slot < speakers_; ++slot) {
     const Link& link = links()[slot];
@@ -264,6 +277,8 @@ void ChatWorker::give_up(Nanoseconds now) {
       record(schedule_.at(index * speakers_ + slot), now);
   }
   set_unanswered(unheard);
+  // Closed loop: another thread, whose speaker waits, reports the failure.
+  return plan().is_open_loop();
 }
 
 }  // namespace ws::load

@@ -47,19 +47,24 @@ class ChatWorker final : public Worker {
   void send(Link& link) override;
   Nanoseconds turn(Nanoseconds now) override;
   bool is_done(Nanoseconds now) override;
-  void give_up(Nanoseconds now) override;
+  bool give_up(Nanoseconds now) override;
+  [[nodiscard]] std::uint64_t progress() const override { return answers() + heard(); }
 
   bool handle_expected(Link& link, std::span<std::byte>& in, Nanoseconds now);
   void handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds now);
   void deliver(Link& link, std::uint64_t message, Nanoseconds now);
   void all_heard(std::size_t speaker);
+  void prepare(Layout members);
+  void read_mail();
   void refill(Link& link, Nanoseconds now);
-  [[nodiscard]] Link& link_of(std::size_t speaker) { return links()[speaker / plan().threads]; }
+  [[nodiscard]] Link& link_of(std::size_t speaker) { return links()[places_[speaker].slot]; }
   [[nodiscard]] unsigned listeners(unsigned thread, std::size_t speaker) const;
   [[nodiscard]] std::uint64_t quota(const Link& link) const;
 
   ChatBoard& board_;
-  std::size_t speakers_;  ///< speakers in this thread; they are its first links
+  Layout members_;                     ///< the open connections of all threads
+  std::vector<Layout::Place> places_;  ///< of all speakers
+  std::size_t speakers_ = 0;           ///< speakers in this thread; they are its first links
   std::vector<Listener> listeners_;
   std::vector<unsigned> left_;  ///< per message: listeners in this thread that have not received it
   std::vector<std::uint64_t> said_;  ///< per speaker in this thread: messages passed to `send`

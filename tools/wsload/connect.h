@@ -1,7 +1,10 @@
-// wsload's connect mode: each link connects, upgrades, performs the closing handshake, and starts again.
+// wsload's connect mode: each link connects, upgrades, performs the closing handshake, and starts again. A connection
+// that does not open counts as one of --messages.
 #pragma once
 
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "tools/wsload/worker.h"
 
@@ -12,6 +15,9 @@ class ConnectWorker final : public Worker {
   using Worker::Worker;
 
  private:
+  /// After a connection has failed to open, its link waits for this time.
+  static constexpr Nanoseconds kPause = kSecond / 100;
+
   void begin() override {
     for (Link& link : links())
       again(link, times().start);
@@ -21,16 +27,31 @@ class ConnectWorker final : public Worker {
     close(link);
   }
   void closed(Link& link) override {
-    --running_;
-    link.number += plan().connections;  // of the next connection; selects its source address
+    count_end(link);
     add_answers(1);
     again(link, monotonic_now());
   }
+  void not_opened(Link& link) override {
+    count_end(link);
+    pausing_.push_back(link.slot);
+  }
   void take(Link& /*link*/, std::span<std::byte> /*in*/, Nanoseconds /*now*/) override {}
   void send(Link& /*link*/) override {}
-  Nanoseconds turn(Nanoseconds /*now*/) override { return INT64_MAX; }
-  bool is_done(Nanoseconds /*now*/) override { return running_ == 0; }
+  Nanoseconds turn(Nanoseconds now) override {
+    if (now >= resume_at_) {
+      for (const std::uint32_t slot : std::exchange(pausing_, {}))
+        again(links()[slot], now);
+      resume_at_ = now + kPause;
+    }
+    return pausing_.empty() ? INT64_MAX : resume_at_;
+  }
+  bool is_done(Nanoseconds /*now*/) override { return running_ == 0 && pausing_.empty(); }
+  bool give_up(Nanoseconds /*now*/) override { return false; }  // each connection has deadlines
 
+  void count_end(Link& link) {
+    --running_;
+    link.number += plan().connections;  // of the next connection; selects its source address
+  }
   void again(Link& link, Nanoseconds now) {
     const bool has_quota = plan().messages != 0;
     if (now >= times().end ||
@@ -44,6 +65,8 @@ class ConnectWorker final : public Worker {
 
   std::uint64_t begun_ = 0;
   std::uint64_t running_ = 0;
+  std::vector<std::uint32_t> pausing_;  ///< slots
+  Nanoseconds resume_at_ = 0;
 };
 
 }  // namespace ws::load

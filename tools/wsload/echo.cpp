@@ -18,8 +18,9 @@ void EchoWorker::begin() {
   for (Link& link : links())  // all messages of earlier rounds were answered
     link.due = link.sent = link.answered = 0;
   if (plan().is_open_loop()) {
-    const double threads = plan().threads;
-    schedule_ = Schedule(times().start, plan().rate / threads, number() / threads);
+    const double threads = layout().busy_threads();
+    schedule_ =
+        Schedule(times().start, plan().rate / threads, layout().busy_before(number()) / threads);
     return;
   }
   for (Link& link : links())
@@ -27,10 +28,9 @@ void EchoWorker::begin() {
 }
 
 Nanoseconds EchoWorker::turn(Nanoseconds now) {
-  if (!plan().is_open_loop())
+  if (!plan().is_open_loop() || links().empty())
     return INT64_MAX;
-  const std::uint64_t quota =
-      plan().messages == 0 ? UINT64_MAX : share(plan().messages, number(), plan().threads);
+  const std::uint64_t quota = this->quota();
   const std::uint64_t before = scheduled_;
   Nanoseconds next = schedule_.at(scheduled_);
   for (; next <= now && next < times().end && scheduled_ < quota; next = schedule_.at(scheduled_)) {
@@ -47,12 +47,19 @@ Nanoseconds EchoWorker::turn(Nanoseconds now) {
   return scheduled_ < quota && next < times().end ? next : INT64_MAX;
 }
 
+std::uint64_t EchoWorker::quota() const {
+  if (links().empty())
+    return 0;
+  return plan().messages == 0
+             ? UINT64_MAX
+             : share(plan().messages, layout().busy_before(number()), layout().busy_threads());
+}
+
 bool EchoWorker::is_done(Nanoseconds now) {
-  if (pending_ != 0)
+  if (pending_ != 0 || (plan().messages == 0 && now < times().end))
     return false;
-  if (plan().messages == 0)
-    return now >= times().end;
-  return !plan().is_open_loop() || scheduled_ == share(plan().messages, number(), plan().threads);
+  // Open loop: also the messages that became due while this thread did not run are sent.
+  return !plan().is_open_loop() || scheduled_ == quota() || schedule_.at(scheduled_) >= times().end;
 }
 
 /// Sends what is due. In a closed loop, answers make new messages due.
@@ -147,7 +154,7 @@ Nanoseconds EchoWorker::due_at(const Link& link, std::uint64_t index) const {
                                : sent_at_[link.slot * ring_ + (index & (ring_ - 1))];
 }
 
-void EchoWorker::give_up(Nanoseconds now) {
+bool EchoWorker::give_up(Nanoseconds now) {
   for (Link& link : links()) {
     if (link.answered == link.due)
       continue;
@@ -160,6 +167,7 @@ void EchoWorker::give_up(Nanoseconds now) {
       record(due_at(link, index), now);
   }
   set_unanswered(pending_);
+  return true;
 }
 
 }  // namespace ws::load

@@ -20,12 +20,14 @@ class EchoWorker final : public Worker {
   void send(Link& link) override;
   Nanoseconds turn(Nanoseconds now) override;
   bool is_done(Nanoseconds now) override;
-  void give_up(Nanoseconds now) override;
+  bool give_up(Nanoseconds now) override;
 
   std::size_t handle_expected(Link& link, std::span<const std::byte> in, Nanoseconds now);
   void handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds now);
   void count(Link& link, std::uint64_t answers, Nanoseconds now);
   void refill(Link& link, Nanoseconds now);
+  /// Open loop: number of messages that this thread sends.
+  [[nodiscard]] std::uint64_t quota() const;
   /// When message `index` of the connection was sent; open loop: when it was due.
   [[nodiscard]] Nanoseconds due_at(const Link& link, std::uint64_t index) const;
   /// Where in the cycle a connection starts. It differs between neighbours, so that mixed-up connections are detected.

@@ -1,4 +1,5 @@
 // wsload, a load generator for WebSocket servers: options, and the phases of a run (open, measure, close).
+#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -6,12 +7,14 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -57,6 +60,10 @@ Without --rate wsload sends the next message when an answer has arrived (closed
 loop). With --rate each message has a scheduled time, and its latency is measured
 from that time (open loop).
 
+A connection that does not open is counted and reported with the reason: TCP was
+refused, the server answered with another status than 101, the connection was lost,
+or --timeout has passed. The other connections carry the load.
+
 With --hold the connections stay open until standard input ends. Each input line
 starts a round: one message per connection, or as many messages as --messages says.
 wsload reports each round. Between rounds, other programs can examine the server.
@@ -65,11 +72,12 @@ Masking keys come from a fixed sequence. This suffices for load tests, but it is
 secure.
 
 Exit codes:
-  0  the run was completed
-  1  no connection; or a connection ended without a Close; or no answer arrived
-     within --timeout
+  0  all connections opened, and all messages were answered
+  1  the run was completed, but some connections did not open, or some messages
+     were not answered; or the run was ended because a connection was lost, or
+     because no answer arrived within --timeout
   2  bad options
-  3  the server refused the opening handshake, or answered it wrongly
+  3  no connection opened
   4  the server closed a connection, or violated the protocol
   5  an answer differed from the expected answer)";
 
@@ -117,7 +125,27 @@ CLI::Option* add_number(CLI::App& app, const char* name, Number& field, std::uin
   throw Failure(ExitCode::kUsage, text);
 }
 
-/// Parses the URL. The host must be a numeric address or localhost: a name may have several addresses.
+/// The addresses of the host in the URL. Throws Failure if it has none.
+std::vector<SocketAddress> resolve(const Uri& uri) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* first = nullptr;
+  if (const int error =
+          ::getaddrinfo(uri.host.c_str(), std::to_string(uri.port).c_str(), &hints, &first);
+      error != 0) {
+    throw Failure(ExitCode::kRefused, "no address for " + uri.host + ": " + ::gai_strerror(error));
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(first, ::freeaddrinfo);
+  std::vector<SocketAddress> addresses;
+  constexpr std::size_t kMost = 255;  // a connection counts the tries in one byte
+  for (const addrinfo* next = first; next != nullptr && addresses.size() < kMost;
+       next = next->ai_next) {
+    if (next->ai_family == AF_INET || next->ai_family == AF_INET6)
+      std::memcpy(addresses.emplace_back().data(), next->ai_addr, next->ai_addrlen);
+  }
+  return addresses;
+}
+
 void parse_url(const std::string& text, Plan& plan) {
   constexpr std::string_view kTcp = "tcp://";
   plan.is_tcp = text.starts_with(kTcp);
@@ -125,12 +153,7 @@ void parse_url(const std::string& text, Plan& plan) {
   if (!uri)
     refuse("'" + escape_for_terminal(text) +
            "' is not a URL such as ws://HOST[:PORT][/PATH][?QUERY] or tcp://HOST:PORT");
-  const std::string host = uri->host == "localhost" ? "127.0.0.1" : uri->host;
-  const auto address = SocketAddress::parse(host, uri->port);
-  if (!address)
-    refuse("the host in the URL must be a numeric address or localhost");
   plan.uri = *uri;
-  plan.address = *address;
 }
 
 /// Throws Failure for options that have no effect in this mode, or contradict each other.
@@ -150,7 +173,17 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
     refuse("tcp:// can only be used in the mode echo");
   if (plan.threads > plan.connections)
     refuse("there are more --threads than --connections");
-  if (plan.sources > 1 && !plan.address.to_string().starts_with("127."))
+}
+
+/// Looks up the addresses. With --sources, only those that the sources can reach are used.
+void find_addresses(Plan& plan) {
+  plan.addresses = resolve(plan.uri);
+  if (plan.sources == 1)
+    return;
+  std::erase_if(plan.addresses, [](const SocketAddress& address) {
+    return !address.to_string().starts_with("127.");
+  });
+  if (plan.addresses.empty())
     refuse("--sources requires a server on an address of 127.0.0.0/8");
 }
 
@@ -182,8 +215,10 @@ void validate(Plan& plan, const CLI::App& app) {
     plan.prefix.clear();
     if (plan.size > kMaxControlPayload)
       refuse("--size must be at most 125 in the mode idle, since a ping carries at most 125 bytes");
-    if (!has("--rate"))
+    if (!has("--rate")) {
+      plan.is_rate_per_connection = true;
       plan.rate = static_cast<double>(plan.connections);
+    }
     plan.outstanding = UINT64_MAX;
   }
   // wsload stores a time for each outstanding message, and in a chat a position for each listener and speaker.
@@ -192,8 +227,10 @@ void validate(Plan& plan, const CLI::App& app) {
                                                              : 1;
   if (kept > kMaxKept / plan.connections)
     refuse("these options need too much memory: reduce --connections, --speakers or --outstanding");
-  if (plan.is_held && plan.messages == 0)
+  if (plan.is_held && plan.messages == 0) {
+    plan.is_message_per_connection = true;
     plan.messages = plan.connections;
+  }
   if (plan.messages != 0) {
     if (has("--duration") || has("--warm-up"))
       refuse((plan.is_held ? "--hold" : "--messages") +
@@ -261,6 +298,7 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   parse_url(url, plan);
   refuse_meaningless(plan, app);
   validate(plan, app);
+  find_addresses(plan);
   return true;
 }
 
@@ -281,27 +319,32 @@ void raise_descriptor_limit(const Plan& plan) {
 class Run {
  public:
   explicit Run(const Plan& plan)
-      : plan_(plan), messages_(plan), board_(plan, messages_), progress_(plan.is_json) {
+      : plan_(plan),
+        messages_(plan),
+        stage_(plan.threads),
+        board_(plan, messages_),
+        progress_(plan.is_json) {
     for (unsigned number = 0; number < plan.threads; ++number)
       workers_.push_back(make_worker(number));
   }
 
-  /// Opens the connections, measures, closes. Calls `report` with the results: once, or with --hold after each round.
+  /// Opens the connections, measures, closes. Calls `report` with the plan, adapted to the number of open connections,
+  /// and the results: once, or with --hold after each round. Returns kLost if connections did not open or messages were
+  /// not answered.
   template <typename Report>
-  void run(Report report) {
+  ExitCode run(Report report) {
     Results results;
     if (plan_.server_pid != 0)
       results.memory_before = read_memory(plan_.server_pid);
     std::vector<std::jthread> threads;  // joined when an exception leaves this function
-    for (const auto& worker : workers_)
-      threads.emplace_back([&worker] { worker->run(); });
     try {
+      start(threads);
       open(results);
       if (plan_.is_held) {
         while (next_line()) {
           Results of_round = results;
           measure(of_round);
-          report(of_round);
+          report(plan_, of_round);
           if (of_round.unanswered != 0)
             throw Failure(ExitCode::kLost,
                           counted(of_round.unanswered, "unanswered message") + " after --timeout");
@@ -313,11 +356,17 @@ class Run {
     } catch (const Failure& failure) {
       stage_.fail(failure);
       throw;
+    } catch (
+        const std::exception& error) {  // the threads must end before the destructor joins them
+      stage_.fail(Failure(ExitCode::kLost, error.what()));
+      throw;
     }
     threads.clear();
     stage_.throw_failure();
     if (!plan_.is_held)
-      report(results);
+      report(plan_, results);
+    const bool is_complete = results.not_opened.total() == 0 && results.unanswered == 0;
+    return is_complete ? ExitCode::kNormal : ExitCode::kLost;
   }
 
  private:
@@ -335,6 +384,37 @@ class Run {
       return std::make_unique<EchoWorker>(plan_, messages_, stage_, number);
     auto worker = std::make_unique<ChatWorker>(plan_, messages_, stage_, board_, number);
     return worker;
+  }
+
+  void start(std::vector<std::jthread>& threads) {
+    for (const auto& worker : workers_) {
+      try {
+        threads.emplace_back([&worker] { worker->run(); });
+      } catch (const std::system_error& error) {
+        throw Failure(ExitCode::kLost, "cannot start thread " + std::to_string(threads.size() + 1) +
+                                           " of " + std::to_string(plan_.threads) + ": " +
+                                           error.code().message());
+      }
+    }
+  }
+
+  void add_reasons(Results& results) {
+    results.not_opened = {};
+    for (const auto& worker : workers_)
+      results.not_opened.add(worker->not_opened());
+  }
+
+  /// Throws Failure if too few connections have opened. `attempts`: how many were to open.
+  void require_open(const Results& results, std::uint64_t opened, std::uint64_t attempts) {
+    const std::string reasons = to_line(results.not_opened);
+    if (opened == 0 && attempts == 1)
+      throw Failure(ExitCode::kRefused, "the connection did not open: " + reasons);
+    if (opened == 0)
+      throw Failure(ExitCode::kRefused,
+                    "none of " + counted(attempts, "connection") + " opened: " + reasons);
+    if (plan_.mode == Mode::kChat && opened < 2 && !plan_.hears_itself)
+      throw Failure(ExitCode::kLost, "a chat needs at least two connections, but only one of " +
+                                         grouped(attempts) + " opened: " + reasons);
   }
 
   Moment look() {
@@ -355,11 +435,20 @@ class Run {
       progress_.show("opening: " + grouped(stage_.open()) + " of " + grouped(plan_.connections) +
                      " connections");
     });
-    if (plan_.server_pid != 0 && plan_.mode != Mode::kConnect)
-      results.memory_after = read_memory(plan_.server_pid);
+    if (plan_.mode != Mode::kConnect) {
+      add_reasons(results);
+      const std::size_t opened = stage_.layout().total();
+      require_open(results, opened, plan_.connections);
+      if (opened != plan_.connections)
+        plan_.adapt(opened);
+      if (plan_.server_pid != 0)
+        results.memory_after = read_memory(plan_.server_pid);
+    }
     if (plan_.is_held)
-      write(plan_.is_json ? "{\"open\": " + std::to_string(plan_.connections) + "}\n"
-                          : counted(plan_.connections, "open connection") + "\n");
+      write(plan_.is_json ? "{\"open\": " + std::to_string(plan_.connections) + ", " +
+                                to_json(results.not_opened) + "}\n"
+                          : counted(plan_.connections, "open connection") + "\n" +
+                                to_rows(results.not_opened));
   }
 
   /// Waits for a line. Returns false at the end of standard input. Throws Failure if a connection is lost meanwhile.
@@ -397,8 +486,13 @@ class Run {
     wait(plan_.messages != 0 ? INT64_MAX : times.end, "measuring");
     const Moment after = look();
     wait(INT64_MAX, "waiting for outstanding answers");
-    if (plan_.server_pid != 0 && plan_.mode == Mode::kConnect)
-      results.memory_after = read_memory(plan_.server_pid);
+    if (plan_.mode == Mode::kConnect) {
+      add_reasons(results);
+      const std::uint64_t opened = stage_.open();
+      require_open(results, opened, opened + results.not_opened.total());
+      if (plan_.server_pid != 0)
+        results.memory_after = read_memory(plan_.server_pid);
+    }
 
     results.seconds = static_cast<double>(after.at - before.at) / 1e9;
     results.messages = after.answers - before.answers;
@@ -437,7 +531,7 @@ class Run {
     });
   }
 
-  const Plan& plan_;
+  Plan plan_;  ///< a copy, which is adapted to the number of connections that open
   Messages messages_;
   Stage stage_;
   ChatBoard board_;
@@ -445,10 +539,10 @@ class Run {
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
-void run(const Plan& plan) {
+ExitCode run(const Plan& plan) {
   raise_descriptor_limit(plan);
-  Run(plan).run([&plan](const Results& results) {
-    write(plan.is_json ? to_json(plan, results) : to_table(plan, results));
+  return Run(plan).run([](const Plan& adapted, const Results& results) {
+    write(adapted.is_json ? to_json(adapted, results) : to_table(adapted, results));
   });
 }
 
@@ -461,8 +555,7 @@ int main(int argc, char** argv) {
     ws::load::Plan plan;
     if (!ws::load::parse_options(argc, argv, plan))
       return static_cast<int>(ws::load::ExitCode::kNormal);
-    ws::load::run(plan);
-    return static_cast<int>(ws::load::ExitCode::kNormal);
+    return static_cast<int>(ws::load::run(plan));
   } catch (const ws::load::Failure& failure) {
     ws::load::say(failure.what());
     return static_cast<int>(failure.code);

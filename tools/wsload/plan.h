@@ -1,9 +1,11 @@
 // The parameters of a run of wsload, as given by the options.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "protocol/client/client_handshake.h"
 #include "protocol/frame/frame.h"
@@ -31,7 +33,7 @@ enum class Filling : std::uint8_t { kBinary, kAscii, kChinese };
 struct Plan {
   Mode mode = Mode::kEcho;
   Uri uri;
-  SocketAddress address;
+  std::vector<SocketAddress> addresses;  ///< of the server; tried in this order
   bool is_tcp = false;  ///< tcp://: no handshake; the server returns the bytes unchanged
   Filling filling = Filling::kBinary;
 
@@ -46,14 +48,26 @@ struct Plan {
   bool hears_itself = false;      ///< kChat: a speaker receives its own messages
 
   double rate = 0;  ///< messages per second, of all connections together; 0: closed loop
+  bool is_rate_per_connection = false;  ///< `rate` is the number of connections
   double seconds = 5;
   double warm_up = 1;
   std::uint64_t messages = 0;  ///< messages to send, instead of `seconds`; 0: use `seconds`
-  double timeout = 10;         ///< seconds to open a connection, and for the last answers
+  bool is_message_per_connection = false;  ///< `messages` is the number of connections
+  double timeout = 10;  ///< seconds to connect to an address, to open, and for the last answers
 
   int server_pid = 0;    ///< process whose CPU time and memory are reported; 0: none
   bool is_held = false;  ///< a round of `messages` for each line of standard input
   bool is_json = false;
+
+  /// Adapts the plan if only `open` of the connections have opened.
+  void adapt(std::size_t open) {
+    connections = open;
+    speakers = std::min(speakers, open);
+    if (is_rate_per_connection)
+      rate = static_cast<double>(open);
+    if (is_message_per_connection)
+      messages = open;
+  }
 
   [[nodiscard]] bool is_open_loop() const { return rate > 0; }
   [[nodiscard]] Opcode opcode() const {

@@ -73,26 +73,36 @@ std::string describe(const Plan& plan) {
 /// Builds a JSON object.
 class Object {
  public:
+  static std::string quote(std::string_view text) {
+    std::string quoted = "\"";
+    for (const char character : text) {
+      if (character == '"' || character == '\\')
+        quoted += '\\';
+      quoted += character;  // names and reasons have no control characters
+    }
+    return quoted + "\"";
+  }
   void add(std::string_view name, const std::string& value) {
     text_ += text_.empty() ? "" : ", ";
-    text_ += "\"" + std::string(name) + "\": " + value;
+    text_ += quote(name) + ": " + value;
   }
   void add(std::string_view name, std::uint64_t value) { add(name, std::to_string(value)); }
   void add(std::string_view name, double value, int digits) { add(name, number(value, digits)); }
-  void add_text(std::string_view name, std::string_view value) {
-    std::string escaped = "\"";
-    for (const char character : value) {
-      if (character == '"' || character == '\\')
-        escaped += '\\';
-      escaped += character;  // names have no control characters
-    }
-    add(name, escaped + "\"");
-  }
+  void add_text(std::string_view name, std::string_view value) { add(name, quote(value)); }
+  [[nodiscard]] const std::string& members() const { return text_; }
   [[nodiscard]] std::string text() const { return "{" + text_ + "}"; }
 
  private:
   std::string text_;
 };
+
+void add(Object& object, const Reasons& not_opened) {
+  object.add("not_opened", not_opened.total());
+  Object reasons;
+  for (const auto& [reason, count] : not_opened.sorted())
+    reasons.add(reason, count);
+  object.add("not_opened_reasons", reasons.text());
+}
 
 std::string to_json(const Histogram& histogram) {
   Object object;
@@ -162,6 +172,30 @@ std::string counted(std::uint64_t number, std::string_view noun) {
   return grouped(number) + " " + std::string(noun) + (number == 1 ? "" : "s");
 }
 
+std::string to_rows(const Reasons& reasons) {
+  if (reasons.total() == 0)
+    return {};
+  std::string text = row("not opened", counted(reasons.total(), "connection"));
+  for (const auto& [reason, count] : reasons.sorted())
+    text += row("", grouped(count) + " × " + reason);
+  return text;
+}
+
+std::string to_line(const Reasons& reasons) {
+  std::string text;
+  for (const auto& [reason, count] : reasons.sorted()) {
+    text += text.empty() ? "" : "; ";
+    text += (reasons.total() == 1 ? "" : grouped(count) + " × ") + reason;
+  }
+  return text;
+}
+
+std::string to_json(const Reasons& reasons) {
+  Object object;
+  add(object, reasons);
+  return object.members();
+}
+
 std::string to_table(const Plan& plan, const Results& results) {
   const auto per_second = [&](double amount) { return amount / std::max(results.seconds, 1e-9); };
   const auto messages = static_cast<double>(results.messages);
@@ -183,6 +217,7 @@ std::string to_table(const Plan& plan, const Results& results) {
     table += row("unanswered", counted(results.unanswered, "message") +
                                    ": the server did not keep up with the rate");
   }
+  table += to_rows(results.not_opened);
   table += row("latency, µs", quantiles(results.latencies));
   if (plan.is_open_loop())
     table += row("sent late, µs", quantiles(results.lateness));
@@ -229,6 +264,7 @@ std::string to_json(const Plan& plan, const Results& results) {
              static_cast<double>(results.messages) / std::max(results.seconds, 1e-9), 3);
   object.add("heard_by_all", results.heard);
   object.add("unanswered", results.unanswered);
+  add(object, results.not_opened);
   object.add("latency_us", to_json(results.latencies));
   object.add("sent_late_us", plan.is_open_loop() ? to_json(results.lateness) : "null");
   object.add("load_cpu_seconds", results.cpu, 6);

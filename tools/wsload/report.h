@@ -8,6 +8,7 @@
 
 #include "tools/wsload/histogram.h"
 #include "tools/wsload/plan.h"
+#include "tools/wsload/reasons.h"
 #include "tools/wsload/worker.h"
 
 namespace ws::load {
@@ -28,6 +29,7 @@ struct Results {
   std::uint64_t messages = 0;  ///< answers; chat: deliveries; connect: connections
   std::uint64_t heard = 0;     ///< chat: messages that all listeners have received
   std::uint64_t unanswered = 0;
+  Reasons not_opened;  ///< why connections did not open
   Histogram latencies;
   Histogram lateness;
   double cpu = 0;          ///< CPU seconds of all threads of wsload
@@ -42,6 +44,12 @@ struct Results {
   }
 };
 
+/// "2 × connection refused; 1 × 503"; without the number if there is only one connection.
+[[nodiscard]] std::string to_line(const Reasons& reasons);
+/// The lines of the table that say why connections did not open; none if all did.
+[[nodiscard]] std::string to_rows(const Reasons& reasons);
+/// The members of a JSON object: `"not_opened": 2, "not_opened_reasons": {…}`.
+[[nodiscard]] std::string to_json(const Reasons& reasons);
 [[nodiscard]] std::string to_table(const Plan& plan, const Results& results);
 [[nodiscard]] std::string to_json(const Plan& plan, const Results& results);
 

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <time.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <system_error>
@@ -114,6 +115,16 @@ std::optional<Stage::Times> Stage::await_start(unsigned round) {
   return round_ == round || failure_ ? std::nullopt : std::optional(times_);
 }
 
+void Stage::set_open(unsigned thread, std::size_t open) {
+  const std::lock_guard lock(mutex_);
+  open_of_threads_[thread] = open;
+}
+
+Layout Stage::layout() {
+  const std::lock_guard lock(mutex_);
+  return Layout(open_of_threads_);
+}
+
 void Stage::start(const Times& times) {
   const std::lock_guard lock(mutex_);
   times_ = times;
@@ -154,7 +165,7 @@ Worker::Worker(const Plan& plan, const Messages& messages, Stage& stage, unsigne
       settings_{.role = Role::kClient,
                 .limits = {.message = plan.size + plan.prefix.size() + (std::uint64_t{1} << 20U)},
                 .new_masking_key = next_masking_key},
-      links_((plan.connections - number + plan.threads - 1) / plan.threads),
+      links_(links_of(plan, number)),
       buffer_(kBufferSize) {
   handshake_.uri = plan.uri;
   if (!epoll_.is_open() || !wake_.is_open())
@@ -173,7 +184,9 @@ void Worker::run() {
     ::prctl(PR_SET_TIMERSLACK, 1UL);  // nanoseconds; the default is 50,000
     if (plan_.mode != Mode::kConnect)
       open_all();
+    stage_.set_open(number_, links_.size());
     while (const auto times = await_round()) {
+      settle();
       times_ = *times;
       load();
     }
@@ -188,12 +201,39 @@ void Worker::run() {
 
 void Worker::open_all() {
   std::size_t next = 0;
-  while (open_ < links_.size() && !stage_.has_failed()) {
+  while (open_ + not_opened_.total() < links_.size() && !stage_.has_failed()) {
     while (opening_ < kOpeningAtOnce && next < links_.size())
       connect(links_[next++]);
     wait(monotonic_now() + kLongestWait);
     check_deadlines();
   }
+  if (not_opened_.total() != 0)
+    remove_closed();
+}
+
+/// Removes the connections that did not open. The others move up.
+void Worker::remove_closed() {
+  std::erase_if(links_, [](const Link& link) { return link.state == State::kClosed; });
+  for (std::size_t slot = 0; slot < links_.size(); ++slot) {
+    Link& link = links_[slot];
+    if (link.slot == slot)
+      continue;
+    link.slot = static_cast<std::uint32_t>(slot);
+    add_to_epoll(epoll_, EPOLL_CTL_MOD, link.fd,
+                 link.wants_write ? EPOLLIN | EPOLLOUT : std::uint32_t{EPOLLIN}, link.slot);
+  }
+}
+
+/// Before the first round: adapts the plan, and numbers the connections, if some of them did not open in any thread.
+void Worker::settle() {
+  if (layout_.is_known())
+    return;
+  layout_ = stage_.layout();
+  if (layout_.total() == plan_.connections)
+    return;
+  plan_.adapt(layout_.total());
+  for (Link& link : links_)
+    link.number = layout_.number(number_, link.slot);
 }
 
 /// Waits for the next round. With --hold, connections are read meanwhile: pings are answered, and a lost connection is
@@ -212,8 +252,9 @@ void Worker::load() {
   const Nanoseconds patience = in_nanoseconds(plan_.timeout);
   std::optional<Nanoseconds> cpu_before;
   std::optional<Nanoseconds> cpu_after;
-  std::uint64_t seen = 0;
-  Nanoseconds seen_at = monotonic_now();
+  std::uint64_t seen = progress();
+  const Nanoseconds began = monotonic_now();
+  Nanoseconds seen_at = began;
   begin();
   while (!stage_.has_failed()) {
     const Nanoseconds now = monotonic_now();
@@ -224,16 +265,16 @@ void Worker::load() {
       cpu_after = read_clock(CLOCK_THREAD_CPUTIME_ID);
     if (is_done)
       break;
-    if (seen != answers()) {
-      seen = answers();
+    if (seen != progress()) {
+      seen = progress();
       seen_at = now;
     }
-    // Closed loop: no answer at all within --timeout. Both: --timeout has passed since the end.
+    // Closed loop: no answer at all within --timeout. Both: --timeout has passed since the end, or since a thread
+    // started that started late.
     const bool is_silent = now - seen_at > patience && !plan_.is_open_loop();
-    if (is_silent || (now > times_.end && now - times_.end > patience)) {
-      give_up(now);
+    const bool is_over = now > times_.end && now - std::max(times_.end, began) > patience;
+    if ((is_silent || is_over) && give_up(now))
       break;
-    }
     check_deadlines();
     wait(std::min(turn(now), now + kLongestWait));
   }
@@ -280,12 +321,21 @@ void Worker::wake() const {
 }
 
 void Worker::dispatch(Link& link, std::uint32_t events) {
+  try {
+    handle(link, events);
+  } catch (NotOpened& failure) {
+    give_up_opening(link, std::move(failure.reason));
+  }
+}
+
+void Worker::handle(Link& link, std::uint32_t events) {
   if (link.state == State::kConnecting) {
     if (const auto error = pending_error(link.fd)) {
-      fail(link, ExitCode::kLost,
-           "cannot connect to " + plan_.address.to_string() + because(error.value()));
+      note_failed_address(link, because(error.value()));
+      try_addresses(link);
+    } else {
+      start_upgrade(link);
     }
-    start_upgrade(link);
     return;
   }
   if ((events & EPOLLOUT) != 0) {
@@ -335,49 +385,99 @@ void Worker::check_deadlines() {
     return;
   next_check_ = now + kLongestWait;
   for (Link& link : links_) {
-    const bool is_opening = link.state == State::kConnecting || link.state == State::kUpgrading ||
-                            link.state == State::kGreeting;
-    if (is_opening && now - link.since > in_nanoseconds(plan_.timeout)) {
-      fail(link, ExitCode::kLost,
-           link.state == State::kGreeting
-               ? "the server did not answer a ping within --timeout"
-               : "the server did not answer the opening handshake within --timeout");
+    try {
+      check_deadline(link, now);
+    } catch (NotOpened& failure) {
+      give_up_opening(link, std::move(failure.reason));
     }
-    if (link.state == State::kClosing && now - link.since > kCloseTimeout)
-      end(link);
   }
+}
+
+void Worker::check_deadline(Link& link, Nanoseconds now) {
+  const Nanoseconds age = now - link.since;
+  if (link.state == State::kClosing && age > kCloseTimeout)
+    end(link);
+  if (!is_opening(link) || age <= in_nanoseconds(plan_.timeout))
+    return;
+  if (link.state == State::kConnecting) {
+    note_failed_address(link, ": no answer within --timeout");
+    return try_addresses(link);
+  }
+  fail(link, ExitCode::kLost,
+       link.state == State::kGreeting
+           ? "the server did not answer a ping within --timeout"
+           : "the server did not answer the opening handshake within --timeout");
 }
 
 // --- opening and closing
 
+bool Worker::is_opening(const Link& link) {
+  return link.state == State::kConnecting || link.state == State::kUpgrading ||
+         link.state == State::kGreeting;
+}
+
 void Worker::connect(Link& link) {
-  const SocketAddress& address = plan_.address;
-  link.fd = Fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!link.fd.is_open())
-    fail_system("cannot create a socket");
-  const int on = 1;
-  ::setsockopt(link.fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (plan_.sources > 1)
-    bind_source(link.fd, link.number % plan_.sources);
-  link.since = monotonic_now();
-  if (::connect(link.fd.get(), address.data(), address.size()) != 0 && errno != EINPROGRESS) {
-    const int error = errno;
-    fail(link, ExitCode::kLost,
-         "cannot connect to " + address.to_string() + because(error) +
-             (error == EADDRNOTAVAIL
-                  ? " (no free port: use --sources to connect from more addresses)"
-                  : ""));
-  }
+  begin_talk(link);
   link.state = State::kConnecting;
-  link.wants_write = true;
+  link.address = preferred_;
+  link.tried = 0;
   ++opening_;
-  add_to_epoll(epoll_, EPOLL_CTL_ADD, link.fd, EPOLLIN | EPOLLOUT, link.slot);
+  try {
+    try_addresses(link);
+  } catch (NotOpened& failure) {
+    give_up_opening(link, std::move(failure.reason));
+  }
+}
+
+/// [6455-4.1-CONNECT] Starts to connect to the next address that does not fail at once. Throws NotOpened if there is
+/// none.
+void Worker::try_addresses(Link& link) {
+  while (link.tried < plan_.addresses.size()) {
+    const SocketAddress& address = plan_.addresses[link.address];
+    link.fd = Fd(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!link.fd.is_open())
+      fail_system("cannot create a socket");
+    const int on = 1;
+    ::setsockopt(link.fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    if (plan_.sources > 1)
+      bind_source(link.fd, link.number % plan_.sources);
+    link.since = monotonic_now();
+    if (::connect(link.fd.get(), address.data(), address.size()) == 0 || errno == EINPROGRESS) {
+      link.wants_write = true;
+      add_to_epoll(epoll_, EPOLL_CTL_ADD, link.fd, EPOLLIN | EPOLLOUT, link.slot);
+      return;
+    }
+    note_failed_address(
+        link, because(errno) + (errno == EADDRNOTAVAIL ? " (no free port: use --sources to "
+                                                         "connect from more addresses)"
+                                                       : ""));
+  }
+  throw NotOpened{"cannot connect to " + link.talk->failures};
+}
+
+/// Goes on to the next address. `why` begins with a colon.
+void Worker::note_failed_address(Link& link, const std::string& why) {
+  std::string& failures = link.talk->failures;
+  failures += failures.empty() ? "" : "; ";
+  failures += plan_.addresses[link.address].to_string() + why;
+  link.fd.reset();
+  ++link.tried;
+  link.address = static_cast<std::uint8_t>((link.address + 1U) % plan_.addresses.size());
+}
+
+void Worker::give_up_opening(Link& link, std::string reason) {
+  not_opened_.add(std::move(reason));
+  --opening_;
+  link.fd.reset();
+  link.talk.reset();
+  link.state = State::kClosed;
+  not_opened(link);
 }
 
 void Worker::start_upgrade(Link& link) {
+  preferred_ = link.address;
   if (plan_.is_tcp)
     return become_open(link, {});
-  begin_talk(link);
   for (std::byte& byte : link.talk->nonce)
     byte = static_cast<std::byte>(next_number() >> 24U);
   handshake_.nonce = link.talk->nonce;
@@ -427,12 +527,13 @@ void Worker::greet(Link& link, std::span<std::byte> in) {
 }
 
 void Worker::become_open(Link& link, std::span<std::byte> in) {
-  link.talk.reset();
+  // The pong to a ping that arrived together with ours may still be queued.
+  if (send_talk(link) && !link.talk->connection.is_mid_message())
+    link.talk.reset();
   link.state = State::kOpen;
   --opening_;
   ++open_;
   stage_.add_open(1);
-  watch(link, false);
   opened(link);
   if (!in.empty() && link.state == State::kOpen) {
     take(link, in, monotonic_now());
@@ -570,6 +671,8 @@ void Worker::check_answer(const Link& link, const Event& event, Messages::Bytes 
 }
 
 void Worker::fail(const Link& link, ExitCode code, const std::string& what) {
+  if (is_opening(link))
+    throw NotOpened{what};
   throw Failure(code, "connection " + std::to_string(link.number + 1) + ": " + what);
 }
 

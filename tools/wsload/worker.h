@@ -3,6 +3,9 @@
 //
 //      kConnecting ─▶ kUpgrading ─▶ kGreeting ─▶ kOpen ─▶ kClosing ─▶ kClosed
 //
+// A connection that fails before kOpen is counted with its reason, and the run goes on with the others. A later failure
+// ends the run.
+//
 // kGreeting: a ping was sent. Messages before its pong (such as the welcome of a chat) are ignored; the pong shows that
 // the server has finished opening the connection, so that the load may begin.
 //
@@ -29,8 +32,10 @@
 #include "protocol/output.h"
 #include "server/net/fd.h"
 #include "tools/wsload/histogram.h"
+#include "tools/wsload/layout.h"
 #include "tools/wsload/messages.h"
 #include "tools/wsload/plan.h"
+#include "tools/wsload/reasons.h"
 
 namespace ws::load {
 
@@ -42,6 +47,8 @@ inline constexpr Nanoseconds kSecond = 1'000'000'000;
 /// Coordinates the worker threads and the main thread: counts open connections, starts rounds, collects failures.
 class Stage {
  public:
+  explicit Stage(unsigned threads) : open_of_threads_(threads) {}
+
   struct Times {
     Nanoseconds start = 0;  ///< of the load
     Nanoseconds begin = 0;  ///< of the measurement, after the warm-up
@@ -52,6 +59,10 @@ class Stage {
   /// Adds to the number of open connections.
   void add_open(std::size_t open) { open_.fetch_add(open, std::memory_order_relaxed); }
   [[nodiscard]] std::size_t open() const { return open_.load(std::memory_order_relaxed); }
+  /// Reports how many connections `thread` has opened; to be called before the first `be_ready`.
+  void set_open(unsigned thread, std::size_t open);
+  /// The open connections of all threads. Complete when all workers were ready once.
+  [[nodiscard]] Layout layout();
   /// Reports that a worker has opened its connections, or finished a round. Returns the number of the next round.
   unsigned be_ready();
   /// Whether `round` has not started yet, and may still start.
@@ -89,6 +100,7 @@ class Stage {
   unsigned round_ = 0;  ///< rounds started so far
   bool may_close_ = false;
   Times times_;  ///< of the last round that was started
+  std::vector<std::size_t> open_of_threads_;
   std::optional<Failure> failure_;
 };
 
@@ -106,6 +118,9 @@ class Worker {
   void wake() const;
   /// Answers so far (chat: deliveries; connect: connections). May be called from any thread.
   [[nodiscard]] std::uint64_t answers() const { return answers_.load(std::memory_order_relaxed); }
+  // Valid when the worker is ready:
+  /// Why connections did not open.
+  [[nodiscard]] const Reasons& not_opened() const { return not_opened_; }
   // Valid after a round:
   /// CPU time of the thread during the measurement.
   [[nodiscard]] Nanoseconds cpu() const { return cpu_; }
@@ -119,7 +134,8 @@ class Worker {
   /// expected answers.
   struct Talk {
     explicit Talk(const ConnectionSettings& settings) : connection(settings) {}
-    std::string head;  ///< the received part of the handshake response
+    std::string failures;  ///< of the addresses tried so far
+    std::string head;      ///< the received part of the handshake response
     std::array<std::byte, 16> nonce{};
     Output out;
     std::size_t out_sent = 0;
@@ -130,11 +146,13 @@ class Worker {
     Fd fd;
     State state = State::kClosed;
     bool wants_write = false;
+    std::uint8_t address = 0;  ///< index in the plan's addresses
+    std::uint8_t tried = 0;    ///< number of addresses that failed
     std::uint32_t slot = 0;
-    std::size_t number = 0;      ///< unique among all threads
-    Nanoseconds since = 0;       ///< start of the connect, or of the closing handshake
-    std::uint64_t due = 0;       ///< messages due so far
-    std::uint64_t sent = 0;      ///< bytes sent of these messages
+    std::size_t number = 0;  ///< unique among all threads
+    Nanoseconds since = 0;   ///< start of the connect to this address, or of the closing handshake
+    std::uint64_t due = 0;   ///< messages due so far
+    std::uint64_t sent = 0;  ///< bytes sent of these messages
     std::uint64_t answered = 0;  ///< messages answered
     std::uint64_t position = 0;  ///< bytes received of the next answer
     std::unique_ptr<Talk> talk;
@@ -142,6 +160,8 @@ class Worker {
 
   /// Called when a connection has opened.
   virtual void opened(Link& /*link*/) {}
+  /// Called when a connection has failed to open.
+  virtual void not_opened(Link& /*link*/) {}
   /// Called at the start of a round; `times()` is set.
   virtual void begin() = 0;
   /// Called with bytes received on an open connection.
@@ -154,8 +174,11 @@ class Worker {
   virtual Nanoseconds turn(Nanoseconds now) = 0;
   /// Whether the round is finished.
   [[nodiscard]] virtual bool is_done(Nanoseconds now) = 0;
-  /// Called after --timeout. Open loop: records unanswered messages in the histogram; closed loop: throws Failure.
-  virtual void give_up(Nanoseconds /*now*/) {}
+  /// A number that changes whenever something was achieved; while it does not, --timeout runs.
+  [[nodiscard]] virtual std::uint64_t progress() const { return answers() + not_opened_.total(); }
+  /// Called after --timeout. Open loop: records unanswered messages in the histogram. Closed loop: throws Failure if a
+  /// connection of this thread has unanswered messages. Returns whether the round is over.
+  virtual bool give_up(Nanoseconds now) = 0;
 
   // For the derived classes:
   void connect(Link& link);
@@ -163,7 +186,7 @@ class Worker {
   /// Sends bytes `link.sent` to `end` of a stream that repeats `cycle` and starts at offset `first` in it; sends queued
   /// pongs between two frames. Returns false if the socket is full; `send` is called when it is writable again.
   bool send_cycle(Link& link, Messages::Bytes cycle, std::uint64_t first, std::uint64_t end);
-  /// Parses the next event from `in`. Throws Failure for a Close or a protocol violation.
+  /// Parses the next event from `in`. Fails the connection for a Close or a protocol violation.
   Event next_event(Link& link, std::span<std::byte>& in);
   void begin_talk(Link& link) { link.talk = std::make_unique<Talk>(settings_); }
   void add_answers(std::uint64_t count) {
@@ -175,30 +198,49 @@ class Worker {
     if (then >= times_.begin && then < times_.end)
       latencies_.record(now - then, count);
   }
+  /// Fails the connection: ends the run if it has opened, else counts it as not opened.
   [[noreturn]] static void fail(const Link& link, ExitCode code, const std::string& what);
-  /// Throws Failure unless `event` is a message (idle: a pong) with the payload `wanted`.
+  /// Fails the connection unless `event` is a message (idle: a pong) with the payload `wanted`.
   void check_answer(const Link& link, const Event& event, Messages::Bytes wanted) const;
 
   [[nodiscard]] const Plan& plan() const { return plan_; }
   [[nodiscard]] const Messages& messages() const { return messages_; }
   [[nodiscard]] const Stage::Times& times() const { return times_; }
+  /// All open connections (connect: all connections).
+  [[nodiscard]] const Layout& layout() const { return layout_; }
   [[nodiscard]] unsigned number() const { return number_; }
   [[nodiscard]] std::vector<Link>& links() { return links_; }
   [[nodiscard]] const std::vector<Link>& links() const { return links_; }
   Histogram& lateness_to_record() { return lateness_; }
   void set_unanswered(std::uint64_t count) { unanswered_ = count; }
+  /// The number of connections of `thread`.
+  static std::size_t links_of(const Plan& plan, unsigned thread) {
+    return (plan.connections - thread + plan.threads - 1) / plan.threads;
+  }
   /// The part for member `index` when `whole` is divided evenly among `members`.
   static std::uint64_t share(std::uint64_t whole, std::size_t index, std::size_t members) {
     return whole / members + (index < whole % members ? 1 : 0);
   }
 
  private:
+  /// Thrown if a connection fails to open.
+  struct NotOpened {
+    std::string reason;
+  };
+  [[nodiscard]] static bool is_opening(const Link& link);
   void open_all();
+  void remove_closed();
+  void settle();
   std::optional<Stage::Times> await_round();
   void load();
   void close_all();
   void wait(Nanoseconds until);
   void dispatch(Link& link, std::uint32_t events);
+  void handle(Link& link, std::uint32_t events);
+  void give_up_opening(Link& link, std::string reason);
+  void try_addresses(Link& link);
+  void note_failed_address(Link& link, const std::string& why);
+  void check_deadline(Link& link, Nanoseconds now);
   void read(Link& link);
   void start_upgrade(Link& link);
   void handle_head(Link& link, std::span<std::byte> in);
@@ -211,7 +253,7 @@ class Worker {
   bool send_range(Link& link, Messages::Bytes cycle, std::uint64_t first, std::uint64_t end);
   void check_deadlines();
 
-  const Plan& plan_;
+  Plan plan_;  ///< a copy, which is adapted to the number of connections that open
   const Messages& messages_;
   Stage& stage_;
   unsigned number_;
@@ -220,8 +262,11 @@ class Worker {
   ConnectionSettings settings_;
   ClientHandshake handshake_;
   std::vector<Link> links_;
-  std::size_t open_ = 0;     ///< links that are open or closing
-  std::size_t opening_ = 0;  ///< links that are connecting, upgrading or greeting
+  Layout layout_;
+  Reasons not_opened_;
+  std::uint8_t preferred_ = 0;  ///< the address that accepted the last connection; tried first
+  std::size_t open_ = 0;        ///< links that are open or closing
+  std::size_t opening_ = 0;     ///< links that are connecting, upgrading or greeting
   std::size_t closing_ = 0;
   Nanoseconds next_check_ = 0;  ///< when to check deadlines again
   Stage::Times times_;

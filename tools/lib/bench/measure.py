@@ -53,8 +53,9 @@ class Load:
         return json.loads(line)
 
     def await_open(self):
-        if self.line() != {"open": self.connections}:
-            raise Failed(f"{self.name}: not all are open")
+        line = self.line()
+        if line.get("open") != self.connections:
+            raise Failed(f"{self.name}: not all are open: {line.get('not_opened_reasons')}")
 
     def begin_round(self):
         try:
