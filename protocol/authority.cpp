@@ -71,20 +71,6 @@ bool is_later_address(std::string_view text) {
          });
 }
 
-/// True if `text` consists of percent-encoded bytes and of characters for which `is_allowed` is true.
-bool is_percent_encoded(std::string_view text, bool (*is_allowed)(char)) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%') {
-      if (text.size() - i < 3 || !is_hex_digit(text[i + 1]) || !is_hex_digit(text[i + 2]))
-        return false;
-      i += 2;
-    } else if (!is_allowed(text[i])) {
-      return false;
-    }
-  }
-  return true;
-}
-
 bool is_name_character(char c) {
   return is_unreserved(c) || is_sub_delim(c);
 }

@@ -40,7 +40,7 @@ constexpr Row kTable[] = {
      {"6455-4.2.1-KEY", 400, "exactly one Sec-WebSocket-Key with 16 bytes in Base64 is required"}},
     {Error::kBodyWithUpgrade, {"6455-4.1-NOBODY", 400, "an upgrade request must not have a body"}},
     {Error::kSubprotocolSyntax,
-     {"6455-4.1-SUBPROTOCOL", 400, "Sec-WebSocket-Protocol must list distinct tokens"}},
+     {"6455-4.1-SUBPROTOCOL", 400, "Sec-WebSocket-Protocol must list one or more distinct tokens"}},
     {Error::kExtensionSyntax, {"6455-9.1-SYNTAX", 400, "malformed Sec-WebSocket-Extensions"}},
     {Error::kHeadTimeout, {"9110-15.5.9-TIMEOUT", 408, "timeout: the request head is incomplete"}},
     {Error::kUnavailable,

@@ -7,6 +7,12 @@ namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
+/// The byte that the two hex digits at the start of `text` stand for.
+char decode_hex(std::string_view text) {
+  return static_cast<char>(kHexDigits.find(to_lower(text[0])) << 4U |
+                           kHexDigits.find(to_lower(text[1])));
+}
+
 }  // namespace
 
 bool is_token(std::string_view text) {
@@ -34,6 +40,33 @@ std::optional<std::string_view> next_list_element(std::string_view& list) {
       return element;
   }
   return std::nullopt;
+}
+
+bool is_percent_encoded(std::string_view text, bool (*is_allowed)(char)) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '%') {
+      if (text.size() - i < 3 || !is_hex_digit(text[i + 1]) || !is_hex_digit(text[i + 2]))
+        return false;
+      i += 2;
+    } else if (!is_allowed(text[i])) {
+      return false;
+    }
+  }
+  return true;
+}
+
+std::string decode_unreserved(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    decoded += text[i];
+    if (text[i] != '%')
+      continue;
+    if (const char c = decode_hex(text.substr(i + 1, 2)); is_unreserved(c)) {
+      decoded.back() = c;
+      i += 2;
+    }
+  }
+  return decoded;
 }
 
 std::string to_hex(std::span<const std::byte> bytes, std::string_view between) {

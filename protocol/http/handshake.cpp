@@ -24,16 +24,20 @@ bool is_key(std::string_view key) {
 }
 
 /// [6455-4.1-SUBPROTOCOL] Sets `chosen` to the client's first subprotocol that is in `supported`. Returns an error if
-/// a subprotocol in the request is not a token or occurs twice.
+/// a subprotocol in the request is not a token or occurs twice, or if a field lists none.
 Error choose_subprotocol(const HttpRequest& request, std::span<const std::string> supported,
                          std::string_view& chosen) {
   std::vector<std::string_view> asked;
   for (std::string_view rest : request.values("Sec-WebSocket-Protocol")) {
+    const std::size_t before = asked.size();
     while (const auto element = next_list_element(rest)) {
       if (!is_token(*element))
         return Error::kSubprotocolSyntax;
       asked.push_back(*element);
     }
+    if (asked.size() == before)
+      return Error::
+          kSubprotocolSyntax;  // like parse_extensions: each field must have at least one element
   }
   for (const std::string_view name : asked) {
     // [6455-4.2.2-SUBPROTOCOL] one from the client's list, or none
@@ -69,6 +73,12 @@ std::string websocket_key(std::span<const std::byte, 16> nonce) {
   return {encoded.begin(), encoded.end() - 1};
 }
 
+bool is_upgrade(const HttpRequest& request) {
+  // [6455-4.2.1-UPGRADE] HTTP/1.0 has no Upgrade; both fields are lists of tokens, whose case is ignored
+  return request.minor_version() >= 1 && request.lists("Upgrade", "websocket") &&
+         request.lists("Connection", "Upgrade");
+}
+
 Upgrade validate_upgrade(const HttpRequest& request, std::span<const std::string> supported,
                          const DeflateSettings& deflate) {
   Upgrade upgrade;
@@ -79,11 +89,8 @@ Upgrade validate_upgrade(const HttpRequest& request, std::span<const std::string
   // [6455-4.2.1-GET]
   if (request.method() != "GET")
     return refuse(Error::kMethod);
-  // [6455-4.2.1-UPGRADE] HTTP/1.0 has no Upgrade; both fields are lists of tokens, whose case is ignored
-  if (request.minor_version() < 1 || !request.lists("Upgrade", "websocket") ||
-      !request.lists("Connection", "Upgrade")) {
+  if (!is_upgrade(request))
     return refuse(Error::kNotAnUpgrade);
-  }
   // [6455-4.2.2-VERSION] the error response contains the supported version
   if (request.count("Sec-WebSocket-Version") != 1 ||
       request.find("Sec-WebSocket-Version") != "13") {

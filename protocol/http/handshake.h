@@ -44,6 +44,8 @@ struct Upgrade {
   std::optional<DeflateAnswer> deflate{};  ///< nullopt: not negotiated
 };
 
+/// True if `request` asks to switch to WebSocket: Upgrade: websocket and Connection: Upgrade over HTTP/1.1. §4.2.1
+[[nodiscard]] bool is_upgrade(const HttpRequest& request);
 /// Validates a complete upgrade request. The caller has already found an endpoint for the path. Chooses the client's
 /// first subprotocol that is in `supported`, and the client's first valid offer of permessage-deflate, since clients
 /// list both in order of preference.

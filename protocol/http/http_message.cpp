@@ -180,6 +180,9 @@ Error HttpRequest::parse_target(std::string_view target) {
       target.find('#') != std::string_view::npos) {
     return Error::kTarget;
   }
+  // [9112-3.2.4-ASTERISK] "*" names the server as a whole, which only OPTIONS can ask about
+  if (target == "*" && text(method_) != "OPTIONS")
+    return Error::kTarget;
   target_ = slice(target);
   std::string_view path = target;
   if (target.front() != '/' && target != "*") {
@@ -203,7 +206,11 @@ Error HttpRequest::parse_target(std::string_view target) {
         path = target.substr(scheme + 1, 1);
     }
   }
-  path_ = slice(path.substr(0, path.find('?')));
+  path = path.substr(0, path.find('?'));
+  // [3986-2.1-PERCENT] checked in the path, which selects the endpoint; nothing reads the query
+  if (!is_percent_encoded(path, [](char) { return true; }))
+    return Error::kTarget;
+  path_ = slice(path);
   return Error::kNone;
 }
 

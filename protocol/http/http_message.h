@@ -101,7 +101,8 @@ class HttpRequest final : public HttpHead {
   [[nodiscard]] std::string_view method() const { return text(method_); }
   /// The target as received: origin-form, absolute-form, authority-form or "*".
   [[nodiscard]] std::string_view target() const { return text(target_); }
-  /// The path of the target without the query; "*" for the target "*"; empty for authority-form.
+  /// The path of the target without the query; "*" for the target "*"; empty for authority-form. Percent-encoding is
+  /// valid but not decoded.
   [[nodiscard]] std::string_view path() const { return text(path_); }
   /// 0 for HTTP/1.0, 1 for HTTP/1.1 to HTTP/1.9.
   [[nodiscard]] int minor_version() const { return minor_version_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/text.h"
 #include "server/http/cors.h"
 #include "server/http/page.h"
 
@@ -16,28 +17,48 @@ Router::Router(std::vector<std::string> allowed_origins, std::vector<std::string
 
 Answer Router::answer(const HttpRequest& request, bool is_available) const {
   Answer answer;
-  const std::string_view path = request.path();
+  std::string_view path = request.path();
+  std::string decoded;
+  // [3986-6.2.2.2-UNRESERVED] /%65cho is /echo
+  if (path.find('%') != std::string_view::npos) {
+    decoded = decode_unreserved(path);
+    path = decoded;
+  }
   const auto route =
       std::ranges::find_if(routes_, [&](const Route& candidate) { return candidate.path == path; });
-  const auto file = std::ranges::find(page_files(), path, &PageFile::path);
-  const bool is_page = file != page_files().end();
   if (!is_available) {
     answer = refusal(Error::kUnavailable);
   } else if (route != routes_.end()) {
     answer = answer_mapped(request, *route);
-  } else if (!is_page && path != "/healthz") {
-    answer = refusal(Error::kPath);  // [6455-4.2.2-RESOURCE]
-  } else if (request.method() != "GET" && request.method() != "HEAD") {
-    answer = refusal(405, "the method must be GET or HEAD");
-    answer.fields = "Allow: GET, HEAD\r\n";
-  } else if (is_page) {
-    answer = {.status = 200, .body = std::string(file->body), .content_type = file->content_type};
-    answer.fields = "Content-Security-Policy: " + std::string(kPagePolicy) +
-                    "\r\nX-Content-Type-Options: nosniff\r\n";
   } else {
-    answer = {.status = 200, .fields = "Cache-Control: no-store\r\n", .body = "ok\n"};
+    answer = answer_unmapped(request, path);
   }
   answer.is_head = request.method() == "HEAD";
+  return answer;
+}
+
+/// Answers a request for a path that has no endpoint: the files of the page, the health check, and the target "*".
+Answer Router::answer_unmapped(const HttpRequest& request, std::string_view path) {
+  constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
+  const auto file = std::ranges::find(page_files(), path, &PageFile::path);
+  const bool is_page = file != page_files().end();
+  if (!is_page && path != "/healthz" && path != "*")
+    return refusal(Error::kPath);  // [6455-4.2.2-RESOURCE]
+  // [9110-9.3.7-OPTIONS] Load balancers ask "OPTIONS /" or "OPTIONS *" whether a server is healthy.
+  if (request.method() == "OPTIONS")
+    return {.status = 200, .fields = std::string(kAllow)};
+  if (request.method() != "GET" && request.method() != "HEAD") {
+    Answer answer = refusal(405, "the method must be GET, HEAD or OPTIONS");
+    answer.fields = kAllow;
+    return answer;
+  }
+  if (request.method() == "GET" && is_upgrade(request))
+    return refusal(404, "no WebSocket at this path; try /echo or /chat");
+  if (!is_page)
+    return {.status = 200, .fields = "Cache-Control: no-store\r\n", .body = "ok\n"};
+  Answer answer{.status = 200, .body = std::string(file->body), .content_type = file->content_type};
+  answer.fields = "Content-Security-Policy: " + std::string(kPagePolicy) +
+                  "\r\nX-Content-Type-Options: nosniff\r\n";
   return answer;
 }
 

@@ -4,14 +4,17 @@
 // The router does no I/O. It checks, in this order:
 //
 //      is the server stopping?     503      (malformed requests were refused earlier)
-//      does the path exist?        404
+//      does the path exist?        404      (also for an upgrade of a path that has no endpoint)
 //      is the origin allowed?      403
-//      is the method GET?          405
+//      is the method GET?          405      (OPTIONS: 200 with Allow, for every path that exists, and for "*")
 //      is the upgrade valid?       400, 426
+//
+// Percent-encoded unreserved characters in a path are decoded before it is compared: /%65cho is /echo.
 #pragma once
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -48,6 +51,7 @@ class Router {
 
  private:
   [[nodiscard]] Answer answer_mapped(const HttpRequest& request, const Route& route) const;
+  [[nodiscard]] static Answer answer_unmapped(const HttpRequest& request, std::string_view path);
 
   std::vector<Route> routes_;
   std::vector<Endpoint*> endpoints_;  ///< the endpoints of routes_, dense for the CPU cache

@@ -46,7 +46,14 @@ TABLE = [
     ("malformed key", 400, edited(b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZQ==")),
     ("malformed extensions", 400, edited(HOST, HOST + b"Sec-WebSocket-Extensions: permessage-deflate;\r\n")),
     ("body with an upgrade", 400, edited(HOST, HOST + b"Content-Length: 5\r\n") + b"hello"),
+    ("empty subprotocols", 400, edited(HOST, HOST + b"Sec-WebSocket-Protocol:\r\n")),
+    ("empty extensions", 400, edited(HOST, HOST + b"Sec-WebSocket-Extensions:\r\n")),
+    ("malformed percent-encoding", 400, upgrade("/ech%6")),
+    ("the server as a whole", 400, upgrade("*")),
     ("no such path", 404, upgrade("/nothing")),
+    ("an upgrade of the page", 404, upgrade("/")),
+    ("an upgrade of the health check", 404, upgrade("/healthz")),
+    ("another path when decoded", 404, upgrade("/echo%2Fraw")),
     ("a path below", 404, upgrade("/echo/")),
     ("another method", 405, edited(b"GET /echo", b"POST /echo")),
     ("target too long", 414, edited(b"/echo", b"/" + b"e" * 9000)),
@@ -172,9 +179,34 @@ def test_head_request_is_answered_with_content_length_and_no_body(wsd, path):
 
 
 @pytest.mark.parametrize("path", ["/", "/page.css", "/page.js", "/healthz"])
-def test_wsd_answers_delete_with_405_and_allows_get_and_head(wsd, path):
+def test_wsd_answers_delete_with_405_and_names_the_allowed_methods(wsd, path):
     answer = ask(wsd(), f"DELETE {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    assert (answer.status, answer.fields["allow"]) == (405, ["GET, HEAD"])
+    assert (answer.status, answer.fields["allow"]) == (405, ["GET, HEAD, OPTIONS"])
+
+
+@pytest.mark.parametrize("target", ["*", "/", "/page.js", "/healthz"])
+@pytest.mark.parametrize("rest", ["HTTP/1.1\r\nHost: x\r\n", "HTTP/1.0\r\n", "HTTP/1.0\r\nHost: x\r\n"])
+def test_options_is_answered_with_200_and_the_allowed_methods(wsd, target, rest):
+    answer = ask(wsd(), f"OPTIONS {target} {rest}\r\n".encode())
+    assert (answer.status, answer.body) == (200, b"")
+    assert answer.fields["allow"] == ["GET, HEAD, OPTIONS"]
+    assert answer.fields["content-length"] == ["0"]
+
+
+def test_options_of_an_unknown_path_is_answered_with_404(wsd):
+    assert ask(wsd(), b"OPTIONS /nothing HTTP/1.0\r\n\r\n").status == 404
+
+
+def test_the_404_to_an_upgrade_of_the_page_names_the_endpoints(wsd):
+    answer = ask(wsd(), upgrade("/"))
+    assert answer.body == b"no WebSocket at this path; try /echo or /chat\n"
+    assert answer.fields["content-type"] == ["text/plain; charset=utf-8"]
+
+
+def test_encoded_unreserved_characters_of_a_path_are_decoded(wsd):
+    with Raw(wsd(), "/%65cho") as raw:
+        raw.send(frame(TEXT, b"Hi"))
+        assert raw.frame()[-1] == b"Echo: Hi"
 
 
 # --- CORS, as Spring's permitDefaultValues answers

@@ -79,5 +79,25 @@ TEST(AsText, RestoresTheTextGivenToAsBytes) {
   EXPECT_EQ(as_bytes(text)[2], std::byte{0xff});
 }
 
+TEST(PercentEncoding, HasTwoHexDigitsAfterEachPercentSign) {
+  const auto all = [](char) { return true; };
+  for (const auto* const text : {"", "a", "%41", "%aF%00", "%25%3A", "a%7eb"})
+    EXPECT_TRUE(is_percent_encoded(text, all)) << text;
+  for (const auto* const text : {"%", "%4", "a%", "%%41", "%4g", "%g4", "%-1", "% 1"})
+    EXPECT_FALSE(is_percent_encoded(text, all)) << text;
+  EXPECT_TRUE(is_percent_encoded("a%2F", is_alpha));
+  EXPECT_FALSE(is_percent_encoded("a/", is_alpha));
+}
+
+// [3986-6.2.2.2-UNRESERVED] letters, digits and "-._~"; all others keep their meaning only if they stay encoded
+TEST(PercentEncoding, IsDecodedForUnreservedCharactersOnly) {
+  EXPECT_EQ(decode_unreserved("/%65%63ho"), "/echo");
+  EXPECT_EQ(decode_unreserved("%41%5a%61%7A%30%39%2D%2e%5F%7E"), "AZaz09-._~");
+  EXPECT_EQ(decode_unreserved(""), "");
+  for (const std::string text :
+       {"%2F", "%3F", "%25", "%2565", "%20", "%00", "%7f", "%C3%BC", "%2a", "a/b"})
+    EXPECT_EQ(decode_unreserved(text), text);
+}
+
 }  // namespace
 }  // namespace ws

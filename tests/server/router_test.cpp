@@ -93,8 +93,18 @@ TEST_F(RouterTest, ChoosesTheStatusOfAnswersThatAreNot101) {
       {request("OPTIONS", "/echo"), 200, "Allow: GET, OPTIONS\r\n"},
       {request("GET", "/"), 200, "Content-Security-Policy: "},
       {request("GET", "/healthz"), 200, "Cache-Control: no-store\r\n"},
-      {request("POST", "/healthz"), 405, "Allow: GET, HEAD\r\n"},
-      {request("DELETE", "/"), 405, "Allow: GET, HEAD\r\n"},
+      {request("POST", "/healthz"), 405, "Allow: GET, HEAD, OPTIONS\r\n"},
+      {request("DELETE", "/"), 405, "Allow: GET, HEAD, OPTIONS\r\n"},
+      {request("OPTIONS", "/nope"), 404, ""},
+      {"OPTIONS / HTTP/1.0\r\n\r\n", 200, "Allow: GET, HEAD, OPTIONS\r\n"},
+      {request("GET", "/%65cho"), 426, "Upgrade: websocket\r\n"},
+      {request("GET", "/%65%63%68%6F?%"), 426, "Upgrade: websocket\r\n"},
+      {request("GET", "/%68%65%61lthz"), 200, "Cache-Control: no-store\r\n"},
+      {request("GET", "http://a/%2Fecho"), 404, ""},
+      {request("GET", "/%45cho"), 404, ""},
+      {request("GET", "/echo%2F"), 404, ""},
+      {request("GET", "/echo%3Fx"), 404, ""},
+      {request("GET", "/%2565cho"), 404, ""},
       {request("GET", "/echo",
                "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"),
        426, "Sec-WebSocket-Version: 13\r\n"},
@@ -111,6 +121,48 @@ TEST_F(RouterTest, ChoosesTheStatusOfAnswersThatAreNot101) {
       EXPECT_GT(answer.body.size(), 10U) << row.request;
     }
   }
+}
+
+// [9110-9.3.7-OPTIONS] [9112-3.2.4-ASTERISK] "OPTIONS / HTTP/1.0" is the default check of haproxy.
+TEST_F(RouterTest, AnswersOptionsOfTheServerAndOfItsPagesWithoutABody) {
+  for (const auto& asked :
+       {request("OPTIONS", "*"), request("OPTIONS", "/healthz"), request("OPTIONS", "/"),
+        request("OPTIONS", "/page.js"), std::string("OPTIONS * HTTP/1.0\r\n\r\n"),
+        std::string("OPTIONS /healthz HTTP/1.0\r\n\r\n"), std::string("OPTIONS / HTTP/1.0\r\n\r\n"),
+        std::string("OPTIONS * HTTP/1.1\r\nHost:\r\n\r\n"),
+        request("OPTIONS", "*", "Origin: http://a b\r\nAccess-Control-Request-Method: GET\r\n")}) {
+    const Answer answer = ask(asked);
+    EXPECT_EQ(answer.status, 200) << asked;
+    EXPECT_EQ(answer.fields, "Allow: GET, HEAD, OPTIONS\r\n") << asked;
+    EXPECT_EQ(answer.body, "") << asked;
+  }
+}
+
+// [6455-4.2.2-RESOURCE]
+TEST_F(RouterTest, AnswersAnUpgradeOfAPageWithThePathsOfTheEndpoints) {
+  for (const std::string_view path : {"/", "/page.js", "/healthz", "/?x", "/%68ealthz"}) {
+    const std::string fields = "Upgrade: websocket\r\nConnection: keep-alive, upgrade\r\n";
+    const Answer answer = ask(request("GET", path, fields));
+    EXPECT_EQ(answer.status, 404) << path;
+    EXPECT_NE(answer.body.find("/echo"), std::string::npos) << answer.body;
+    EXPECT_NE(answer.body.find("/chat"), std::string::npos) << answer.body;
+    EXPECT_EQ(answer.fields, "") << path;
+  }
+  // These are not upgrades to WebSocket. The first is what curl sends with --http2.
+  for (const std::string_view fields : {"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n",
+                                        "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"})
+    EXPECT_EQ(ask(request("GET", "/", fields)).status, 200) << fields;
+  EXPECT_EQ(ask(request("HEAD", "/", "Upgrade: websocket\r\nConnection: Upgrade\r\n")).status, 200);
+  EXPECT_EQ(ask("GET / HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n").status, 200);
+}
+
+// [3986-6.2.2.2-UNRESERVED]
+TEST_F(RouterTest, UpgradesAPathWithEncodedUnreservedCharacters) {
+  std::string asked = upgrade();
+  asked.replace(asked.find("/echo"), 5, "/%65c%68o?x=%");
+  const Answer answer = ask(asked);
+  ASSERT_EQ(answer.status, 101);
+  EXPECT_EQ(answer.route->path, "/echo");
 }
 
 TEST_F(RouterTest, AnswersEveryRequestWith503WhileStopping) {
