@@ -31,7 +31,9 @@ HttpHead::Status HttpHead::parse(std::string_view bytes, const Limits& limits) {
     const std::size_t lf = bytes.find('\n', scanned_);
     if (lf == std::string_view::npos) {
       scanned_ = bytes.size();
-      error_ = validate_unfinished(bytes.size() - position_, limits);
+      // The last byte may be the CR of the line's CRLF, which the limits do not count.
+      const std::size_t pending = bytes.size() - position_;
+      error_ = check_limits(bytes.substr(position_, std::max<std::size_t>(1, pending) - 1), limits);
       break;
     }
     // [9112-2.2-CRLF] a line ends in CRLF and contains no other CR
@@ -55,21 +57,36 @@ void HttpHead::reset() {
   position_ = scanned_ = field_bytes_ = 0;
   fields_.clear();
   error_ = Error::kNone;
+  exceeding_field_ = {};
+  exceeded_limit_ = Limit::kNone;
   has_start_line_ = skipped_empty_line_ = is_complete_ = false;
 }
 
-/// Checks the limits for an incomplete line, of which `pending` bytes have arrived. The last of these bytes may be the
-/// CR of the line's CRLF, so one byte over a line's limit is allowed.
-Error HttpHead::validate_unfinished(std::size_t pending, const Limits& limits) const {
+/// Checks the limits for `line`, which may be incomplete. Reports the limit that is exceeded first, byte by byte, so
+/// that the result does not depend on how the bytes are split.
+Error HttpHead::check_limits(std::string_view line, const Limits& limits) {
   if (!has_start_line_) {
-    return pending > limits.request_line + 1 ? Error::kRequestLineTooLong : Error::kNone;
+    if (line.size() <= limits.request_line)
+      return Error::kNone;
+    exceeded_limit_ = Limit::kRequestLine;
+    return Error::kRequestLineTooLong;
   }
-  // A single byte may be the CR of the empty line that ends the head; two or more bytes are a field line.
-  const bool too_large =
-      pending > limits.field_line + 1 ||
-      (pending > 1 && (field_bytes_ + pending + 1 > limits.field_bytes ||  // at least an LF follows
-                       fields_.size() == limits.fields));
-  return too_large ? Error::kFieldsTooLarge : Error::kNone;
+  if (line.empty())
+    return Error::kNone;
+  // [6585-5-FIELDS] limits: size of a line, size of all lines, number of lines
+  const std::size_t others = field_bytes_ + 2;  // this line's CRLF included
+  const std::size_t left = std::max(limits.field_bytes, others) - others;
+  const std::size_t most = std::min(limits.field_line, left);
+  if (fields_.size() == limits.fields) {
+    exceeded_limit_ = Limit::kFields;
+    exceeding_field_ = fields_.empty() ? Slice{} : fields_.back().name;
+  } else if (line.size() > most) {
+    exceeded_limit_ = left < limits.field_line ? Limit::kFieldBytes : Limit::kFieldLine;
+    exceeding_field_ = slice(line.substr(0, std::min(line.find(':'), most + 1)));
+  } else {
+    return Error::kNone;
+  }
+  return Error::kFieldsTooLarge;
 }
 
 Error HttpHead::parse_line(std::string_view line, const Limits& limits) {
@@ -79,8 +96,8 @@ Error HttpHead::parse_line(std::string_view line, const Limits& limits) {
       skipped_empty_line_ = true;
       return Error::kNone;
     }
-    if (line.size() > limits.request_line)
-      return Error::kRequestLineTooLong;
+    if (const Error error = check_limits(line, limits); error != Error::kNone)
+      return error;
     has_start_line_ = true;
     return parse_start_line(line);
   }
@@ -88,12 +105,9 @@ Error HttpHead::parse_line(std::string_view line, const Limits& limits) {
     is_complete_ = true;
     return validate();
   }
+  if (const Error error = check_limits(line, limits); error != Error::kNone)
+    return error;
   field_bytes_ += line.size() + 2;
-  // [6585-5-FIELDS] limits: size of a line, size of all lines, number of lines
-  if (line.size() > limits.field_line || field_bytes_ > limits.field_bytes ||
-      fields_.size() == limits.fields) {
-    return Error::kFieldsTooLarge;
-  }
   return parse_field(line);
 }
 

@@ -32,6 +32,8 @@ namespace ws {
 class HttpHead {
  public:
   enum class Status : std::uint8_t { kNeedMore, kComplete, kError };
+  /// The limits of Limits that a head can exceed.
+  enum class Limit : std::uint8_t { kNone, kRequestLine, kFieldLine, kFields, kFieldBytes };
 
   /// `bytes` must contain all bytes received since the start of the head, and may contain bytes after the head. After
   /// kComplete or kError, call `reset` before parsing another head.
@@ -40,6 +42,11 @@ class HttpHead {
   void reset();
 
   [[nodiscard]] Error error() const { return error_; }
+  /// The limit that was exceeded, if `error` is kRequestLineTooLong or kFieldsTooLarge.
+  [[nodiscard]] Limit exceeded_limit() const { return exceeded_limit_; }
+  /// The name of the field that exceeded kFieldLine or kFieldBytes, or of the last field before kFields was exceeded.
+  /// Contains any bytes and may be cut, since the limit may be exceeded before the end of the name.
+  [[nodiscard]] std::string_view exceeding_field() const { return text(exceeding_field_); }
   /// Size of a complete head in bytes, including the empty line at its end.
   [[nodiscard]] std::size_t size() const { return position_; }
 
@@ -78,7 +85,7 @@ class HttpHead {
   [[nodiscard]] virtual Error validate() const = 0;
   Error parse_line(std::string_view line, const Limits& limits);
   Error parse_field(std::string_view line);
-  [[nodiscard]] Error validate_unfinished(std::size_t pending, const Limits& limits) const;
+  Error check_limits(std::string_view line, const Limits& limits);
 
   struct Field {
     Slice name;
@@ -90,6 +97,8 @@ class HttpHead {
   std::size_t field_bytes_ = 0;
   std::vector<Field> fields_;
   Error error_ = Error::kNone;
+  Slice exceeding_field_;
+  Limit exceeded_limit_ = Limit::kNone;
   bool has_start_line_ = false;
   bool skipped_empty_line_ = false;
   bool is_complete_ = false;

@@ -1,6 +1,9 @@
 #include "server/http/http_answer.h"
 
+#include <algorithm>
 #include <array>
+
+#include "protocol/inspect/escape.h"
 
 namespace ws {
 namespace {
@@ -71,6 +74,36 @@ Answer refusal(int status, std::string_view text) {
 Answer refusal(Error error) {
   const ErrorInfo& info = describe(error);
   return refusal(info.code, info.text);
+}
+
+Answer refusal(const HttpHead& head, const Limits& limits) {
+  constexpr std::size_t kNamePart = 64;  // bytes of a name that are shown
+  const std::string_view name = head.exceeding_field();
+  const std::string field =
+      "'" + escape_beginning(name.substr(0, std::min(name.size(), kNamePart)), name.size()) + "'";
+  Answer answer = refusal(head.error());
+  switch (head.exceeded_limit()) {
+    case HttpHead::Limit::kNone:
+      break;
+    case HttpHead::Limit::kRequestLine:
+      answer.body = "the request line is longer than " + std::to_string(limits.request_line) +
+                    " bytes (--max-request-line)\n";
+      break;
+    case HttpHead::Limit::kFieldLine:
+      answer.body = "the header field " + field + " is longer than " +
+                    std::to_string(limits.field_line) + " bytes (--max-field-line)\n";
+      break;
+    case HttpHead::Limit::kFields:
+      answer.body = "the request has more than " + std::to_string(limits.fields) +
+                    " header fields (--max-fields); the last one within the limit is " + field +
+                    "\n";
+      break;
+    case HttpHead::Limit::kFieldBytes:
+      answer.body = "the header fields are longer than " + std::to_string(limits.field_bytes) +
+                    " bytes in total (--max-field-bytes); the limit is exceeded in " + field + "\n";
+      break;
+  }
+  return answer;
 }
 
 void write_answer(const Answer& answer, std::time_t now, Output& out) {

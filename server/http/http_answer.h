@@ -7,6 +7,8 @@
 
 #include "protocol/error.h"
 #include "protocol/http/handshake.h"
+#include "protocol/http/http_message.h"
+#include "protocol/limits.h"
 #include "protocol/output.h"
 
 namespace ws {
@@ -27,6 +29,9 @@ struct Answer {
 /// An error answer; its body describes the error in plain text.
 [[nodiscard]] Answer refusal(Error error);
 [[nodiscard]] Answer refusal(int status, std::string_view text);
+
+/// The answer to a malformed head. If the head exceeds a limit, the body names the limit with its option, and the field.
+[[nodiscard]] Answer refusal(const HttpHead& head, const Limits& limits);
 
 /// Appends `answer`, which must not be a 101, to `out`, with the fields `Date` (`now`) and `Connection: close`.
 void write_answer(const Answer& answer, std::time_t now, Output& out);

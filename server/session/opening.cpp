@@ -56,7 +56,7 @@ OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::by
   const std::string_view text = as_text(bytes);
   switch (request->parse(text, context.settings.limits)) {
     case HttpHead::Status::kError:
-      return refused(refusal(request->error()));
+      return refused(refusal(*request, context.settings.limits));
     case HttpHead::Status::kComplete:
       return answer(*request, bytes.subspan(request->size()), socket, context);
     case HttpHead::Status::kNeedMore:

@@ -129,6 +129,12 @@ void Session::read_head(std::span<std::byte> bytes) {
       backlog().head = std::move(head);
       return;
     case OpeningResult::Status::kRefused:
+      if (result.answer.status == 414 || result.answer.status == 431) {
+        // The body is printable: refusal() escapes the name of a field, and cuts it.
+        const std::string_view body = result.answer.body;
+        log_printable(LogLevel::kInfo, "Session " + std::string(id().text()) + " refused: " +
+                                           std::string(body.substr(0, body.find('\n'))));
+      }
       return refuse_with(result.answer);
     case OpeningResult::Status::kAccepted:
       break;

@@ -61,6 +61,11 @@ void check_head(const Input& input, const std::set<Error>& errors, Start start) 
   }
   require(single_status == status && single.error() == whole.error(),
           "a different outcome byte by byte");
+  require(whole.exceeded_limit() == cut.exceeded_limit() &&
+              whole.exceeded_limit() == single.exceeded_limit() &&
+              whole.exceeding_field() == cut.exceeding_field() &&
+              whole.exceeding_field() == single.exceeding_field(),
+          "a different limit or field when cut");
   require((status == HttpHead::Status::kError) == (whole.error() != Error::kNone),
           "an error without a reason, or a reason without an error");
 

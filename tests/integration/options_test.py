@@ -153,6 +153,21 @@ def test_max_fields_accepts_n_fields_and_refuses_n_plus_1_with_431(wsd):
     assert status(server, upgrade("/echo", "A: b", "C: d")) == 431
 
 
+def test_a_refusal_names_the_field_the_limit_and_the_option_in_its_body_and_in_the_log(wsd):
+    server = wsd("--max-request-line", "100", "--max-field-line", "200", "--max-fields", "20")
+    for request, text in (
+        (upgrade("/" + "x" * 100), "the request line is longer than 100 bytes (--max-request-line)"),
+        (upgrade("/echo", "Cookie: " + "b" * 200), "the header field 'Cookie' is longer than 200 bytes (--max-field-line)"),
+        (upgrade("/echo", "C\x1bk" + "b" * 200),
+         rf"the header field 'C\x1bk{'b' * 61}… (201 bytes)' is longer than 200 bytes (--max-field-line)"),
+        (upgrade("/echo", *["A: b"] * 20), "the request has more than 20 header fields (--max-fields)"),
+    ):
+        answer = ask(server, request)
+        assert answer.status in (414, 431)
+        assert answer.body.decode().startswith(text), answer.body
+        server.logged(r"info: Session [0-9a-f]{8} refused: " + re.escape(text) + ".*")
+
+
 def test_max_field_bytes_accepts_n_bytes_and_refuses_n_plus_1_with_431(wsd):
     request = upgrade("/echo")
     size = len(request) - len(b"GET /echo HTTP/1.1\r\n") - len(b"\r\n")

@@ -21,6 +21,8 @@ using Fields = std::vector<std::pair<std::string, std::string>>;
 struct Outcome {
   Status status = Status::kNeedMore;
   std::string error{};
+  HttpHead::Limit limit = HttpHead::Limit::kNone;
+  std::string exceeding_field{};
   std::size_t with = 0;  ///< bytes received when the outcome was known
   std::size_t size = 0;
   std::string start{};  ///< method, target, path and minor version; or status and reason
@@ -48,8 +50,11 @@ Outcome parse(std::string_view bytes, const std::vector<std::size_t>& cuts, cons
         head.parse({reinterpret_cast<const char*>(copy.data()), copy.size()}, limits);
     if (status == Status::kNeedMore)
       continue;
-    Outcome outcome{
-        .status = status, .error = std::string(describe(head.error()).text), .with = end};
+    Outcome outcome{.status = status,
+                    .error = std::string(describe(head.error()).text),
+                    .limit = head.exceeded_limit(),
+                    .exceeding_field = std::string(head.exceeding_field()),
+                    .with = end};
     if (status == Status::kError)
       return outcome;
     outcome.size = head.size();
@@ -419,6 +424,49 @@ TEST(FieldLimits, RejectALongLineTooManyFieldsAndTooManyBytes) {
       parse_in_every_way("GET / HTTP/1.1\r\nHost: a\r\n" + std::string(1000, 'x'), limits).with,
       16U + 9 + 20)
       << "at least 19 characters and a CRLF exceed the limit";
+}
+
+// Each head is also parsed byte by byte and cut at every point, see parse_in_every_way.
+TEST(FieldLimits, NameTheLimitThatIsExceededFirstAndItsField) {
+  using Limit = HttpHead::Limit;
+  Limits limits;
+  limits.request_line = 20;
+  limits.field_line = 30;
+  limits.fields = 4;
+  limits.field_bytes = 9 + 60;  // "Host: a" CRLF is 9
+  const struct {
+    std::string head;
+    Limit limit;
+    std::string field;
+  } kRows[] = {
+      {with_line("GET /" + std::string(50, 'x') + " HTTP/1.1"), Limit::kRequestLine, ""},
+      {std::string(50, 'x'), Limit::kRequestLine, ""},
+      {with_field("Cookie: " + std::string(23, 'x')), Limit::kFieldLine, "Cookie"},
+      {with_field("Cookie: " + std::string(500, 'x')), Limit::kFieldLine, "Cookie"},
+      {with_field(std::string(50, 'x') + ":"), Limit::kFieldLine, std::string(31, 'x')},
+      {with_field(std::string(30, '\x01') + ":"), Limit::kFieldLine, std::string(30, '\x01')},
+      // 27 + 2 bytes, 31 bytes left
+      {with_field("A: " + std::string(24, 'x') + "\r\nB: " + std::string(26, 'x')), Limit::kNone,
+       ""},
+      {with_field("A: " + std::string(24, 'x') + "\r\nB: " + std::string(27, 'x')),
+       Limit::kFieldBytes, "B"},
+      {with_field("A: " + std::string(24, 'x') + "\r\nB: " + std::string(99, 'x')),
+       Limit::kFieldBytes, "B"},
+      // 1 byte left: the end of the fields comes before the end of the name
+      {with_field("A: " + std::string(25, 'x') + "\r\nB: " + std::string(22, 'x') +
+                  "\r\nCookie: x"),
+       Limit::kFieldBytes, "Co"},
+      {with_field("A: b\r\nC: d\r\nE: f\r\nG: " + std::string(99, 'x')), Limit::kFields, "E"},
+  };
+  for (const auto& row : kRows) {
+    SCOPED_TRACE(row.head);
+    const Outcome outcome = parse_in_every_way(row.head, limits);
+    EXPECT_EQ(outcome.status == Status::kError, row.limit != Limit::kNone);
+    EXPECT_EQ(outcome.limit, row.limit);
+    EXPECT_EQ(outcome.exceeding_field, row.field);
+  }
+  limits.fields = 0;
+  EXPECT_EQ(parse_in_every_way(with_field("A: b"), limits).exceeding_field, "");
 }
 
 TEST(FieldLimits, DefaultTo8KiBPerLine100FieldsAnd32KiBInTotal) {
