@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -165,7 +166,7 @@ def test_wsload_json_has_exactly_the_documented_members(wsd):
     server = wsd()
     result = measured("echo", server.url("/echo/raw"), "-n", 10, "--server-pid", server.pid)
     assert set(result) == {
-        "mode", "threads", "connections", "speakers", "size", "payload", "outstanding", "offered_per_second", "seconds",
+        "mode", "threads", "connections", "speakers", "size", "payload", "deflate", "outstanding", "offered_per_second", "seconds",
         "messages", "messages_per_second", "heard_by_all", "unanswered", "not_opened", "not_opened_reasons", "latency_us",
         "sent_late_us", "load_cpu_seconds", "load_busiest_thread", "load_was_bottleneck", "server"}
     assert set(result["latency_us"]) == {"count", "min", "p50", "p90", "p99", "p99.9", "max", "mean"}
@@ -784,6 +785,106 @@ def test_wsload_exits_with_3_if_the_host_has_no_address():
     assert line.startswith("no address for no-such-host.invalid: ")
 
 
+# --- permessage-deflate
+
+
+@pytest.mark.parametrize("options", [
+    ("-s", 0), ("-s", 1), ("-s", 20, "-o", 7), ("-s", 300, "--text", "chinese", "-o", 100, "-t", 3), ("-s", 70_000, "-o", 3),
+    ("-s", 400_000, "--text", "ascii"), ("-s", 20, "-r", 2000, "-t", 2)])
+def test_wsload_echoes_compressed_messages(wsd, options):
+    result = measured("echo", wsd("--deflate").url("/echo/raw"), "--deflate", "-c", 5, "-n", 60, *options)
+    assert (result["messages"], result["latency_us"]["count"], result["deflate"]) == (60, 60, True)
+
+
+@pytest.mark.parametrize("no_takeover", [(), ("--deflate-no-takeover",)])
+def test_wsload_chats_with_compressed_messages(wsd, no_takeover):
+    result = measured("chat", wsd("--deflate", *no_takeover).url("/chat"), "--deflate", "--text", "ascii", "-c", 12,
+                      "--speakers", 3, "-t", 2, "-o", 4, "-s", 200, "-n", 90)
+    assert (result["messages"], result["heard_by_all"]) == (90 * 11, 90)
+
+
+def test_wsload_holds_and_opens_connections_with_permessage_deflate(wsd):
+    server = wsd("--deflate")
+    load = Held("echo", server.url("/echo/raw"), "-c", 4, "--deflate", "-s", 300)
+    assert load.opened() == 4
+    assert [load.round()["messages"] for _ in range(3)] == [4, 4, 4]
+    assert load.end() == (0, "", "")
+    assert measured("connect", server.url("/chat"), "--deflate", "-n", 10)["messages"] == 10
+    assert measured("idle", server.url("/chat"), "--deflate", "-c", 3, "-n", 9, "-r", 500)["messages"] == 9
+
+
+def accept_deflate(peer, parameters=""):
+    head = peer.accept(fields=f"Sec-WebSocket-Extensions: permessage-deflate{parameters}\r\n")
+    assert head[-1] == "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
+    assert peer.frame()[:2] == (0x89, b"")
+    peer.socket.sendall(b"\x8a\x00")
+
+
+def decompressed(frame):
+    """The message in a frame that was compressed with an empty window of 512 bytes."""
+    assert frame[0] == 0xC1, "FIN, RSV1, text"
+    inflater = zlib.decompressobj(-9)
+    text = inflater.decompress(frame[1] + b"\x00\x00\xff\xff")
+    assert inflater.unused_data == inflater.unconsumed_tail == b""
+    return text
+
+
+@pytest.mark.parametrize("size, messages, cut", [(100, 4, 1), (100_000, 6, 20_000), (100_000, 6, 1 << 20)])
+def test_wsload_decompresses_with_takeover_and_accepts_fragments_and_plain_answers(size, messages, cut):
+    seen = []
+
+    def play(peer):
+        accept_deflate(peer)
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+        for number in range(messages):
+            text = decompressed(peer.frame())
+            seen.append(text)
+            if number == 2:
+                data = (answer(text, 0x81) if size < 126 else b"\x81\x7f" + struct.pack("!Q", size) + text)
+            else:
+                data = (deflater.compress(text) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+                half = len(data) // 2
+                length = (lambda part: bytes([len(part)])) if size < 126 else (lambda part: b"\x7e" + struct.pack("!H", len(part)))
+                data = b"".join(byte0 + length(part) + part + b"\x89\x01p"
+                                for byte0, part in ((b"\x41", data[:half]), (b"\x80", data[half:])))
+            for i in range(0, len(data), cut):
+                peer.socket.sendall(data[i:i + cut])
+            for _ in range(0 if number == 2 else 2):
+                assert peer.frame()[:2] == (0x8A, b"p")
+        finish(peer)
+    with script(play) as url:
+        assert measured("echo", url, "--deflate", "--text", "ascii", "-s", size, "-n", messages)["messages"] == messages
+    # A cycle has two messages of this size: the stream of frames is sent three times.
+    assert [len(text) for text in seen] == [size] * messages
+    assert len(set(seen)) == (2 if size == 100_000 else messages)
+
+
+def test_wsload_detects_a_wrong_compressed_answer():
+    def play(peer):
+        accept_deflate(peer, "; server_no_context_takeover; client_max_window_bits=9")
+        text = decompressed(peer.frame())
+        deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+        data = deflater.compress(text[:30] + b"~" + text[31:]) + deflater.flush(zlib.Z_SYNC_FLUSH)
+        peer.socket.sendall(answer(data[:-4], 0xC1))
+    with script(play) as url:
+        code, line = complaint("echo", url, "--deflate", "--text", "ascii", "-s", 60, "-n", 1)
+    assert code == 5
+    assert re.fullmatch(r"connection 1: wrong answer to message 1: byte 30 of the answer is 0x7e, not 0x..", line)
+
+
+@pytest.mark.parametrize("fields, reason", [
+    ("", "the server did not agree to permessage-deflate"),
+    ("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=8\r\n",
+     "the server agreed to a compression window of only 256 bytes"),
+])
+def test_wsload_does_not_open_a_connection_without_compression(fields, reason):
+    def play(peer):
+        peer.accept(fields=fields)
+        ignore(peer)
+    with script(play) as url:
+        assert complaint("echo", url, "--deflate") == (3, "the connection did not open: " + reason)
+
+
 # --- known faults
 
 
@@ -872,6 +973,7 @@ def test_wsload_skips_greetings_and_accepts_fragmented_chat_messages():
      "'wss://127.0.0.1/' is not a URL such as ws://HOST[:PORT][/PATH][?QUERY] or tcp://HOST:PORT"),
     (("echo", "ws://127.0.0.1/", "--speakers", 2), "--speakers has no effect in the mode echo"),
     (("connect", "ws://127.0.0.1/", "-r", 2), "--rate has no effect in the mode connect"),
+    (("echo", "tcp://127.0.0.1:1", "--deflate"), "--deflate has no effect with tcp://"),
     (("connect", "tcp://127.0.0.1:1"), "tcp:// can only be used in the mode echo"),
     (("echo", "ws://127.0.0.1/", "-t", 2), "there are more --threads than --connections"),
     (("echo", "ws://[::1]/", "--sources", 2, "-c", 2),

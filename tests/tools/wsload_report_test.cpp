@@ -91,6 +91,14 @@ TEST(Table, OfConnectionsNamesWsloadAsTheBottleneck) {
       "own. The server's CPU time is valid.\n");
 }
 
+TEST(Table, SaysThatMessagesAreCompressed) {
+  Plan plan;
+  plan.handshake.deflate.is_enabled = true;
+  EXPECT_TRUE(to_table(plan, example())
+                  .starts_with("echo, 1 connection in 1 thread, payload 20 B (binary, compressed); "
+                               "at most 1 outstanding\n"));
+}
+
 TEST(Table, OfPingsWithoutAnyAnswer) {
   Plan plan;
   plan.mode = Mode::kIdle;
@@ -123,7 +131,8 @@ TEST(Json, HasAllResults) {
   EXPECT_EQ(
       to_json(plan, results),
       "{\"mode\": \"echo\", \"threads\": 2, \"connections\": 3, \"speakers\": 0, \"size\": 20, "
-      "\"payload\": \"binary\", \"outstanding\": 0, \"offered_per_second\": 1.500, \"seconds\": "
+      "\"payload\": \"binary\", \"deflate\": false, \"outstanding\": 0, \"offered_per_second\": "
+      "1.500, \"seconds\": "
       "0.500000, \"messages\": 1234567, \"messages_per_second\": 2469134.000, \"heard_by_all\": 0, "
       "\"unanswered\": 0, \"not_opened\": 3, \"not_opened_reasons\": {\"503 \\\"Busy\\\"\": 2, "
       "\"403 \\\\x1b\": 1}, \"latency_us\": {\"count\": 3, \"min\": 1.000, \"p50\": 2.000, "
@@ -143,6 +152,7 @@ TEST(Json, OfAChatHasItsSpeakersAndNoServer) {
   plan.connections = 5;
   plan.speakers = 2;
   plan.outstanding = 7;
+  plan.handshake.deflate.is_enabled = true;
   Results results;
   results.seconds = 1;
   results.messages = 8;
@@ -151,7 +161,8 @@ TEST(Json, OfAChatHasItsSpeakersAndNoServer) {
   const std::string json = to_json(plan, results);
   EXPECT_TRUE(json.starts_with(
       "{\"mode\": \"chat\", \"threads\": 1, \"connections\": 5, \"speakers\": 2, \"size\": 20, "
-      "\"payload\": \"chinese\", \"outstanding\": 7, \"offered_per_second\": 0.000, \"seconds\": "
+      "\"payload\": \"chinese\", \"deflate\": true, \"outstanding\": 7, \"offered_per_second\": "
+      "0.000, \"seconds\": "
       "1.000000, \"messages\": 8, \"messages_per_second\": 8.000, \"heard_by_all\": 2, "
       "\"unanswered\": 9, \"not_opened\": 0, \"not_opened_reasons\": {}, "))
       << json;

@@ -131,8 +131,12 @@ void ChatWorker::refill(Link& link, Nanoseconds now) {
 
 void ChatWorker::send(Link& link) {
   const std::uint64_t said = link.slot < speakers_ ? said_[link.slot] : 0;
-  send_cycle(link, messages().frames(link.slot < speakers_ ? link.number : 0), 0,
-             said * messages().frame_size());
+  const Messages::Stream stream = this->stream(link);
+  send_stream(link, stream, stream.position(said));
+}
+
+Messages::Stream ChatWorker::stream(const Link& link) const {
+  return messages().stream(link.slot < speakers_ ? link.number : 0);
 }
 
 void ChatWorker::take(Link& link, std::span<std::byte> in, Nanoseconds now) {
@@ -221,7 +225,7 @@ void ChatWorker::handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds 
   }
   send(link);  // sends queued pongs
   if (!link.talk->connection.is_mid_message() && link.talk->out.empty()) {
-    link.talk.reset();
+    end_talk(link);
     link.position = 0;
   }
 }

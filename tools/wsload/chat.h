@@ -45,6 +45,7 @@ class ChatWorker final : public Worker {
   void begin() override;
   void take(Link& link, std::span<std::byte> in, Nanoseconds now) override;
   void send(Link& link) override;
+  [[nodiscard]] Messages::Stream stream(const Link& link) const override;
   Nanoseconds turn(Nanoseconds now) override;
   bool is_done(Nanoseconds now) override;
   bool give_up(Nanoseconds now) override;

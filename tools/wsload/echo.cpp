@@ -15,8 +15,10 @@ EchoWorker::EchoWorker(const Plan& plan, const Messages& messages, Stage& stage,
 
 void EchoWorker::begin() {
   scheduled_ = 0;
-  for (Link& link : links())  // all messages of earlier rounds were answered
-    link.due = link.sent = link.answered = 0;
+  for (Link& link : links()) {  // all messages of earlier rounds were answered
+    link.due = link.answered = 0;
+    link.sent = messages().stream(0).position(first(link));
+  }
   if (plan().is_open_loop()) {
     const double threads = layout().busy_threads();
     schedule_ =
@@ -78,8 +80,8 @@ void EchoWorker::refill(Link& link, Nanoseconds now) {
 void EchoWorker::send(Link& link) {
   const std::uint64_t count =
       link.answered + std::min(link.due - link.answered, plan().outstanding);
-  const std::uint64_t frame = messages().frame_size();
-  send_cycle(link, messages().frames(0), first(link) * frame, count * frame);
+  const Messages::Stream stream = messages().stream(0);
+  send_stream(link, stream, stream.position(first(link) + count));
 }
 
 void EchoWorker::take(Link& link, std::span<std::byte> in, Nanoseconds now) {
@@ -135,7 +137,7 @@ void EchoWorker::handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds 
     count(link, 1, now);
   }
   if (!link.talk->connection.is_mid_message() && link.talk->out.empty()) {
-    link.talk.reset();
+    end_talk(link);
     link.position = 0;
   }
 }

@@ -153,7 +153,7 @@ void parse_url(const std::string& text, Plan& plan) {
   if (!uri)
     refuse("'" + escape_for_terminal(text) +
            "' is not a URL such as ws://HOST[:PORT][/PATH][?QUERY] or tcp://HOST:PORT");
-  plan.uri = *uri;
+  plan.handshake.uri = *uri;
 }
 
 /// Throws Failure for options that have no effect in this mode, or contradict each other.
@@ -169,6 +169,12 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
   only_for("--hold", {Mode::kEcho, Mode::kIdle});
   only_for("--prefix", {Mode::kEcho, Mode::kChat});
   only_for("--text", {Mode::kEcho, Mode::kChat});
+  if (plan.is_tcp) {
+    for (const char* const name : {"--deflate"}) {
+      if (app.count(name) != 0)
+        refuse(std::string(name) + " has no effect with tcp://");
+    }
+  }
   if (plan.is_tcp && plan.mode != Mode::kEcho)
     refuse("tcp:// can only be used in the mode echo");
   if (plan.threads > plan.connections)
@@ -177,7 +183,7 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
 
 /// Looks up the addresses. With --sources, only those that the sources can reach are used.
 void find_addresses(Plan& plan) {
-  plan.addresses = resolve(plan.uri);
+  plan.addresses = resolve(plan.handshake.uri);
   if (plan.sources == 1)
     return;
   std::erase_if(plan.addresses, [](const SocketAddress& address) {
@@ -192,7 +198,8 @@ void validate(Plan& plan, const CLI::App& app) {
   const auto has = [&app](const char* name) { return app.count(name) != 0; };
   if (has("--rate") && !(plan.rate > 0))  // NaN
     refuse("--rate must be a number from 0.001 to 1e9");
-  const std::string path = plan.uri.resource.substr(0, plan.uri.resource.find('?'));
+  const std::string path =
+      plan.handshake.uri.resource.substr(0, plan.handshake.uri.resource.find('?'));
   if (!has("--prefix") && !plan.is_tcp)
     plan.prefix = path == "/echo" ? "Echo: " : path == "/chat" ? "Broadcast: " : "";
   if (!plan.prefix.empty() && plan.filling == Filling::kBinary && plan.mode != Mode::kIdle &&
@@ -267,6 +274,8 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   add_number(app, "-n,--messages", plan.messages, 1, UINT64_MAX / 2,
              "number of messages to send, instead of --duration")
       ->default_str("");
+  app.add_flag("--deflate", plan.handshake.deflate.is_enabled,
+               "use permessage-deflate: send all messages compressed, and decompress the answers");
   app.add_flag("--hold", plan.is_held,
                "echo, idle: stay connected; send a round of messages for each line of input");
   add_time(app, "--timeout", plan.timeout, 10,

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 
+#include "protocol/deflate/deflate.h"
 #include "protocol/frame/connection.h"
 #include "protocol/output.h"
 #include "protocol/text.h"
@@ -91,11 +92,14 @@ void write_frame(Connection& connection, Opcode opcode,
 
 Messages::Messages(const Plan& plan)
     : speakers_(plan.mode == Mode::kChat ? plan.speakers : 1), cycle_(cycle_of(plan, speakers_)) {
-  const ConnectionSettings client_settings{.role = Role::kClient,
-                                           .new_masking_key = next_masking_key};
+  DeflatePool pool({.is_enabled = true, .threshold = 1}, nullptr);
+  const ConnectionSettings client_settings{
+      .role = Role::kClient, .new_masking_key = next_masking_key, .deflate = &pool};
   const ConnectionSettings server_settings{.role = Role::kServer};
   Connection client(client_settings);
   Connection server(server_settings);
+  if (plan.compresses())
+    client.use_deflate({.client_max_window_bits = kWindowBits});
   Output out;
   Numbers numbers;
   std::vector<std::byte> payload(plan.size);
@@ -109,10 +113,15 @@ Messages::Messages(const Plan& plan)
     }
     fill(rest, plan.filling, numbers);
     write_frame(client, plan.opcode(), {payload}, out);
+    client.forget_sent_context();
     frame_size_ = out.size();
     if (number == 0)
       frames_.reserve(count() * frame_size_);
+    if (plan.compresses() && number % cycle_ == 0)
+      starts_.push_back(frames_.size());
     append(frames_, out);
+    if (plan.compresses())
+      ends_.push_back(frames_.size() - starts_.back());
     if (plan.is_tcp)
       continue;
     write_frame(server, plan.answer_opcode(), {prefix, payload}, out);

@@ -32,7 +32,7 @@ enum class Filling : std::uint8_t { kBinary, kAscii, kChinese };
 
 struct Plan {
   Mode mode = Mode::kEcho;
-  Uri uri;
+  ClientHandshake handshake;             ///< its nonce is set for each connection
   std::vector<SocketAddress> addresses;  ///< of the server; tried in this order
   bool is_tcp = false;  ///< tcp://: no handshake; the server returns the bytes unchanged
   Filling filling = Filling::kBinary;
@@ -69,6 +69,8 @@ struct Plan {
       messages = open;
   }
 
+  /// Whether permessage-deflate is used. A server that does not agree to it counts as not opened.
+  [[nodiscard]] bool compresses() const { return handshake.deflate.is_enabled; }
   [[nodiscard]] bool is_open_loop() const { return rate > 0; }
   [[nodiscard]] Opcode opcode() const {
     if (mode == Mode::kIdle)

@@ -63,7 +63,8 @@ std::string describe(const Plan& plan) {
   if (plan.mode == Mode::kChat)
     text += ", " + grouped(plan.speakers) + " of them speaking";
   if (plan.mode != Mode::kConnect) {
-    text += ", payload " + grouped(plan.size) + " B (" + std::string(name_of(plan.filling)) + ")";
+    text += ", payload " + grouped(plan.size) + " B (" + std::string(name_of(plan.filling)) +
+            (plan.compresses() ? ", compressed)" : ")");
     text += plan.is_open_loop() ? "; " + number(plan.rate, 1) + " messages a second offered"
                                 : "; at most " + grouped(plan.outstanding) + " outstanding";
   }
@@ -256,6 +257,7 @@ std::string to_json(const Plan& plan, const Results& results) {
   object.add("speakers", plan.mode == Mode::kChat ? plan.speakers : 0);
   object.add("size", plan.size);
   object.add_text("payload", name_of(plan.filling));
+  object.add("deflate", plan.compresses() ? "true" : "false");
   object.add("outstanding", plan.outstanding == UINT64_MAX ? 0 : plan.outstanding);
   object.add("offered_per_second", plan.rate, 3);
   object.add("seconds", results.seconds, 6);

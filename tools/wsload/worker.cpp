@@ -162,12 +162,14 @@ Worker::Worker(const Plan& plan, const Messages& messages, Stage& stage, unsigne
       number_(number),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      deflate_(plan.handshake.deflate, nullptr),
       settings_{.role = Role::kClient,
                 .limits = {.message = plan.size + plan.prefix.size() + (std::uint64_t{1} << 20U)},
-                .new_masking_key = next_masking_key},
+                .new_masking_key = next_masking_key,
+                .deflate = &deflate_},
+      handshake_(plan.handshake),
       links_(links_of(plan, number)),
       buffer_(kBufferSize) {
-  handshake_.uri = plan.uri;
   if (!epoll_.is_open() || !wake_.is_open())
     fail_system("cannot create an epoll instance");
   add_to_epoll(epoll_, EPOLL_CTL_ADD, wake_, EPOLLIN, kWakeSlot);
@@ -494,9 +496,10 @@ void Worker::handle_head(Link& link, std::span<std::byte> in) {
   if (status == HttpResponse::Status::kNeedMore)
     return;
   handshake_.nonce = talk.nonce;
-  const Error error = status == HttpResponse::Status::kError
-                          ? response.error()
-                          : handshake_.validate_response(response).error;
+  const ClientHandshake::Established established =
+      status == HttpResponse::Status::kError ? ClientHandshake::Established{response.error()}
+                                             : handshake_.validate_response(response);
+  const Error error = established.error;
   if (error == Error::kStatus) {
     fail(link, ExitCode::kRefused,
          "the server refused the opening handshake: " + std::to_string(response.status()) + " " +
@@ -504,6 +507,9 @@ void Worker::handle_head(Link& link, std::span<std::byte> in) {
   }
   if (error != Error::kNone)
     fail(link, ExitCode::kRefused, "wrong answer to the opening handshake: " + cite(error));
+
+  if (plan_.compresses())
+    use_deflate(link, established.deflate);
 
   std::string rest = std::exchange(talk.head, {}).substr(response.size());
   const std::span<std::byte> frames = std::as_writable_bytes(std::span(rest));
@@ -513,6 +519,17 @@ void Worker::handle_head(Link& link, std::span<std::byte> in) {
   talk.connection.send_control(Opcode::kPing, {}, talk.out);
   send_talk(link);
   greet(link, frames);
+}
+
+/// Sets the parameters of permessage-deflate. Fails the connection if the frames that were compressed in advance must not
+/// be sent with them.
+void Worker::use_deflate(Link& link, std::optional<DeflateParameters> agreed) {
+  if (!agreed)
+    fail(link, ExitCode::kRefused, "the server did not agree to permessage-deflate");
+  if (agreed->client_max_window_bits < Messages::kWindowBits)
+    fail(link, ExitCode::kRefused, "the server agreed to a compression window of only 256 bytes");
+  agreed->client_no_context_takeover = true;  // this connection compresses nothing
+  link.talk->connection.use_deflate(*agreed);
 }
 
 void Worker::greet(Link& link, std::span<std::byte> in) {
@@ -529,7 +546,7 @@ void Worker::greet(Link& link, std::span<std::byte> in) {
 void Worker::become_open(Link& link, std::span<std::byte> in) {
   // The pong to a ping that arrived together with ours may still be queued.
   if (send_talk(link) && !link.talk->connection.is_mid_message())
-    link.talk.reset();
+    end_talk(link);
   link.state = State::kOpen;
   --opening_;
   ++open_;
@@ -543,10 +560,12 @@ void Worker::become_open(Link& link, std::span<std::byte> in) {
 }
 
 void Worker::close(Link& link) {
-  const bool is_between_frames = link.sent % messages_.frame_size() == 0 && link.position == 0;
+  const bool is_between_frames =
+      stream(link).frame_end(link.sent) == link.sent && link.position == 0;
   if (plan_.is_tcp || !is_between_frames)
     return end(link);
-  begin_talk(link);
+  if (link.talk == nullptr)
+    begin_talk(link);
   link.state = State::kClosing;
   link.since = monotonic_now();
   ++closing_;
@@ -601,23 +620,21 @@ bool Worker::send_talk(Link& link) {
   return true;
 }
 
-bool Worker::send_cycle(Link& link, Messages::Bytes cycle, std::uint64_t first, std::uint64_t end) {
+bool Worker::send_stream(Link& link, const Messages::Stream& stream, std::uint64_t end) {
   if (link.talk != nullptr && !link.talk->out.empty()) {
-    const std::uint64_t frame = messages_.frame_size();
-    const std::uint64_t boundary = (link.sent + frame - 1) / frame * frame;
-    if (!send_range(link, cycle, first, boundary) || !send_talk(link))
+    if (!send_range(link, stream.cycle(), stream.frame_end(link.sent)) || !send_talk(link))
       return false;
   }
-  return send_range(link, cycle, first, end);
+  return send_range(link, stream.cycle(), end);
 }
 
-bool Worker::send_range(Link& link, Messages::Bytes cycle, std::uint64_t first, std::uint64_t end) {
+bool Worker::send_range(Link& link, Messages::Bytes cycle, std::uint64_t end) {
   while (link.sent < end) {
     std::array<iovec, 8> pieces;
     std::size_t count = 0;
     std::uint64_t planned = link.sent;
     for (; count < pieces.size() && planned < end; ++count) {
-      const std::uint64_t at = (first + planned) % cycle.size();
+      const std::uint64_t at = planned % cycle.size();
       const std::uint64_t size = std::min(cycle.size() - at, end - planned);
       pieces[count] = {const_cast<std::byte*>(cycle.data() + at), size};
       planned += size;

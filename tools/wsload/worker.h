@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "protocol/client/client_handshake.h"
+#include "protocol/deflate/deflate.h"
 #include "protocol/frame/connection.h"
 #include "protocol/output.h"
 #include "server/net/fd.h"
@@ -131,7 +132,7 @@ class Worker {
 
  protected:
   /// State for parsing frames: exists while a connection opens or closes, and when the bytes received differ from the
-  /// expected answers.
+  /// expected answers. With permessage-deflate it exists always.
   struct Talk {
     explicit Talk(const ConnectionSettings& settings) : connection(settings) {}
     std::string failures;  ///< of the addresses tried so far
@@ -152,7 +153,7 @@ class Worker {
     std::size_t number = 0;  ///< unique among all threads
     Nanoseconds since = 0;   ///< start of the connect to this address, or of the closing handshake
     std::uint64_t due = 0;   ///< messages due so far
-    std::uint64_t sent = 0;  ///< bytes sent of these messages
+    std::uint64_t sent = 0;  ///< position in the stream of messages (Messages::Stream)
     std::uint64_t answered = 0;  ///< messages answered
     std::uint64_t position = 0;  ///< bytes received of the next answer
     std::unique_ptr<Talk> talk;
@@ -166,6 +167,10 @@ class Worker {
   virtual void begin() = 0;
   /// Called with bytes received on an open connection.
   virtual void take(Link& link, std::span<std::byte> in, Nanoseconds now) = 0;
+  /// What `link` sends.
+  [[nodiscard]] virtual Messages::Stream stream(const Link& /*link*/) const {
+    return messages_.stream(0);
+  }
   /// Sends what is due. Called when the socket becomes writable.
   virtual void send(Link& link) = 0;
   /// Called when a connection has ended after `close`.
@@ -183,11 +188,16 @@ class Worker {
   // For the derived classes:
   void connect(Link& link);
   void close(Link& link);
-  /// Sends bytes `link.sent` to `end` of a stream that repeats `cycle` and starts at offset `first` in it; sends queued
-  /// pongs between two frames. Returns false if the socket is full; `send` is called when it is writable again.
-  bool send_cycle(Link& link, Messages::Bytes cycle, std::uint64_t first, std::uint64_t end);
+  /// Sends `stream` from `link.sent` to `end`; sends queued pongs between two frames. Returns false if the socket is full;
+  /// `send` is called when it is writable again.
+  bool send_stream(Link& link, const Messages::Stream& stream, std::uint64_t end);
   /// Parses the next event from `in`. Fails the connection for a Close or a protocol violation.
   Event next_event(Link& link, std::span<std::byte>& in);
+  /// Frees `link.talk`, unless it is needed to decompress later messages.
+  void end_talk(Link& link) {
+    if (!plan_.compresses())
+      link.talk.reset();
+  }
   void begin_talk(Link& link) { link.talk = std::make_unique<Talk>(settings_); }
   void add_answers(std::uint64_t count) {
     answers_.store(answers_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
@@ -244,13 +254,14 @@ class Worker {
   void read(Link& link);
   void start_upgrade(Link& link);
   void handle_head(Link& link, std::span<std::byte> in);
+  void use_deflate(Link& link, std::optional<DeflateParameters> agreed);
   void greet(Link& link, std::span<std::byte> in);
   void become_open(Link& link, std::span<std::byte> in);
   void handle_closing(Link& link, std::span<std::byte> in);
   void end(Link& link);
   bool send_talk(Link& link);
   void watch(Link& link, bool wants_write);
-  bool send_range(Link& link, Messages::Bytes cycle, std::uint64_t first, std::uint64_t end);
+  bool send_range(Link& link, Messages::Bytes cycle, std::uint64_t end);
   void check_deadlines();
 
   Plan plan_;  ///< a copy, which is adapted to the number of connections that open
@@ -259,6 +270,7 @@ class Worker {
   unsigned number_;
   Fd epoll_;
   Fd wake_;
+  DeflatePool deflate_;
   ConnectionSettings settings_;
   ClientHandshake handshake_;
   std::vector<Link> links_;
