@@ -113,7 +113,8 @@ Messages::Messages(const Plan& plan)
     }
     fill(rest, plan.filling, numbers);
     write_frame(client, plan.opcode(), {payload}, out);
-    client.forget_sent_context();
+    if (plan.compresses())
+      client.forget_sent_context();
     frame_size_ = out.size();
     if (number == 0)
       frames_.reserve(count() * frame_size_);
