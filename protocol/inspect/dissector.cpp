@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kUncounted = 8;
 /// Buffers up to this size in bytes, or up to twice `keep`, are not freed between items.
 constexpr std::size_t kSmall = 4096;
+constexpr std::size_t kMaskingKeySize = 4;
 
 /// Size of the body in bytes, or nullopt if the body extends to the end of the stream. Simplified from RFC 9112 §6.3.
 std::optional<std::uint64_t> body_size(const HttpHead& head) {
@@ -52,11 +53,12 @@ std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
       return read_head(in);
     case State::kFrames:
       return read_frame(in);
-    case State::kBody: {
+    case State::kBody:
+    case State::kRest: {
       const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(left_, in.size()));
       left_ -= size;
       if (left_ == 0)
-        state_ = State::kHead;
+        state_ = state_ == State::kBody ? State::kHead : State::kFrames;
       return read_data(in, size);
     }
     case State::kData:
@@ -68,24 +70,58 @@ std::optional<Dissected> Dissector::next(std::span<const std::byte>& in) {
 std::optional<Dissected> Dissector::cut() {
   request_.reset();
   response_.reset();
-  if (state_ == State::kBody)
-    state_ = State::kData;
   if (size_ == 0)
     return std::nullopt;
-  Dissected item =
-      finish(state_ == State::kFrames ? Dissected::Type::kFrame : Dissected::Type::kHead);
-  if (state_ == State::kHead)
+  const bool is_frame = state_ == State::kFrames;
+  if (!is_frame) {
     state_ = State::kData;
+  } else if (const std::uint64_t whole = frame_size(); whole > size_) {
+    left_ = whole - size_;
+    state_ = State::kRest;
+  }
+  Dissected item = finish(is_frame ? Dissected::Type::kFrame : Dissected::Type::kHead);
   item.is_whole = false;
   return item;
 }
 
+bool Dissector::skip(std::uint64_t size) {
+  offset_ += size;
+  if (size == 0)
+    return true;
+  if (state_ != State::kBody && state_ != State::kRest)
+    return false;
+  if (size < left_) {
+    left_ -= size;
+    return true;
+  }
+  const bool is_end = size == left_;
+  if (state_ == State::kRest) {
+    state_ = State::kFrames;
+  } else {
+    state_ = is_end ? State::kHead : State::kData;
+  }
+  left_ = 0;
+  return is_end;
+}
+
 std::optional<Dissected> Dissector::refused() {
-  if (state_ != State::kFrames)
+  if (state_ != State::kFrames && state_ != State::kRest)
     return std::nullopt;
   auto item = cut();
   state_ = State::kHead;
   return item;
+}
+
+/// Size of the current frame in bytes; 0 if its header is cut before the end of the length.
+std::uint64_t Dissector::frame_size() const {
+  if (header_size_ != 0)
+    return header_size_ + header_.payload_length;
+  std::vector<std::byte> padded = kept_;
+  padded.resize(kept_.size() + kMaskingKeySize);  // the length does not depend on the masking key
+  FrameHeader header;
+  const std::size_t header_size = read_frame_header(padded, header);
+  const std::size_t to_length = header_size - (header.masked ? kMaskingKeySize : 0);
+  return header_size == 0 || kept_.size() < to_length ? 0 : header_size + header.payload_length;
 }
 
 /// Ends the current item and returns it.

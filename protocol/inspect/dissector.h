@@ -55,22 +55,29 @@ class Dissector {
   /// Call this when the stream ends or when bytes of the stream are missing. Returns the incomplete item, or nullopt if
   /// there is none.
   std::optional<Dissected> cut();
-  /// Advances the offset by `size` missing bytes. Call `cut` first. If frames have started, the first byte after the
-  /// missing bytes must be the start of a frame.
-  void skip(std::uint64_t size) { offset_ += size; }
+  /// Advances the offset by `size` missing bytes. Call `cut` first. If the missing bytes end inside the frame or body
+  /// that `cut` ended, its remaining bytes are kData items. Returns true if the position in the protocol is still known.
+  /// Otherwise, call one of the `expect_` functions before `next`; without such a call, bytes after frames are frames,
+  /// and other bytes are data.
+  bool skip(std::uint64_t size);
 
   /// Parses the client's stream as HTTP again. Call this when the server has refused an upgrade (a final status other
   /// than 101). Returns the incomplete item, or nullopt if there is none. Gives wrong results if the client sends an
   /// upgrade before it has received the responses to earlier requests.
   std::optional<Dissected> refused();
-  /// Parses the remaining bytes as frames, for a capture that began in mid-stream.
+  /// Parses the remaining bytes as frames, as heads, or as data until the next such call, for a capture that lacks the
+  /// bytes before. Not allowed within an item: call `cut` first.
   void expect_frames() { state_ = State::kFrames; }
+  void expect_heads() { state_ = State::kHead; }
+  void expect_data() { state_ = State::kData; }
 
  private:
-  enum class State : std::uint8_t { kHead, kBody, kFrames, kData };
+  /// kRest: the remaining bytes of a frame that `cut` ended.
+  enum class State : std::uint8_t { kHead, kBody, kFrames, kRest, kData };
   std::optional<Dissected> read_head(std::span<const std::byte>& in);
   std::optional<Dissected> read_frame(std::span<const std::byte>& in);
   Dissected read_data(std::span<const std::byte>& in, std::size_t size);
+  [[nodiscard]] std::uint64_t frame_size() const;
   Dissected finish(Dissected::Type type);
 
   Sender sender_;
@@ -81,7 +88,7 @@ class Dissector {
   HttpResponse response_;
   FrameHeader header_{};
   std::size_t header_size_ = 0;   ///< 0: the frame header is incomplete
-  std::uint64_t left_ = 0;        ///< remaining bytes of the body
+  std::uint64_t left_ = 0;        ///< remaining bytes of the body, or of the cut frame
   std::uint64_t offset_ = 1;      ///< of the current item
   std::uint64_t size_ = 0;        ///< bytes received of the current item
   std::vector<std::byte> kept_;   ///< kept bytes of the current item

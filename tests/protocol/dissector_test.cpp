@@ -373,10 +373,80 @@ TEST(Dissector, ContinuesWithAFrameAfterAGap) {
   const auto begun = dissector.cut();
   ASSERT_TRUE(begun.has_value());
   EXPECT_EQ(begun->size, 10U);
-  dissector.skip(8);
+  EXPECT_TRUE(dissector.skip(8));
   feed(dissector, kClientClose, items);
   ASSERT_EQ(items.size(), 2U);
   EXPECT_EQ(items[1], frame(246, kClientClose, 6, Opcode::kClose));
+}
+
+TEST(Dissector, KnowsWhereACutFrameEnds) {
+  const std::string large = hex("82 fe 01 00 37 fa 21 3d") + repeat(256, "x");
+  // The length of the frame is known from its fourth byte on; the masking key is not needed.
+  for (std::size_t cut = 4; cut < large.size(); ++cut) {
+    for (std::size_t gap = 1; cut + gap <= large.size(); ++gap) {
+      Dissector dissector(Sender::kClient, 1000);
+      dissector.expect_frames();
+      std::vector<Seen> items;
+      feed(dissector, large.substr(0, cut), items);
+      ASSERT_EQ(dissector.cut()->size, cut);
+      ASSERT_TRUE(dissector.skip(gap)) << cut << " " << gap;
+      feed(dissector, large.substr(cut + gap) + kClientClose, items);
+      const std::size_t rest = large.size() - cut - gap;
+      ASSERT_EQ(items.size(), rest == 0 ? 1U : 2U);
+      if (rest != 0) {
+        ASSERT_EQ(items[0], data(1 + cut + gap, large.substr(cut + gap)));
+      }
+      ASSERT_EQ(items.back(), frame(1 + large.size(), kClientClose, 6, Opcode::kClose));
+    }
+  }
+}
+
+TEST(Dissector, DoesNotKnowThePositionAfterAGapThatIsLongerThanTheItem) {
+  const auto knows = [](bool are_frames, std::string_view before, std::uint64_t gap) {
+    Dissector dissector(Sender::kClient, 100);
+    if (are_frames)
+      dissector.expect_frames();
+    std::vector<Seen> items;
+    feed(dissector, before, items);
+    static_cast<void>(dissector.cut());
+    return dissector.skip(gap);
+  };
+  EXPECT_TRUE(knows(true, kText.substr(0, 10), 8));
+  EXPECT_FALSE(knows(true, kText.substr(0, 10), 9));
+  EXPECT_FALSE(knows(true, kText.substr(0, 1), 17)) << "the length is cut";
+  EXPECT_FALSE(knows(true, kText, 1)) << "a whole frame, or a part of it";
+  EXPECT_FALSE(knows(false, "GET / HT", 1));
+  EXPECT_FALSE(knows(false, "", 1));
+  EXPECT_TRUE(knows(true, "", 0));
+}
+
+TEST(Dissector, ContinuesWithTheHeadAfterABodyThatLacksBytes) {
+  const Bytes answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+  Dissector dissector(Sender::kServer, 100);
+  std::vector<Seen> items;
+  feed(dissector, answer + "a", items);
+  EXPECT_FALSE(dissector.cut().has_value());
+  EXPECT_TRUE(dissector.skip(2));
+  EXPECT_FALSE(dissector.cut().has_value());
+  EXPECT_TRUE(dissector.skip(2));
+  feed(dissector, answer, items);
+  ASSERT_EQ(items.size(), 3U);
+  EXPECT_EQ(items[2], head(1 + answer.size() + 5, answer));
+}
+
+TEST(Dissector, ParsesHeadsFramesOrDataAsTold) {
+  Dissector dissector(Sender::kClient, 100);
+  std::vector<Seen> items;
+  dissector.expect_data();
+  feed(dissector, "GET", items);
+  dissector.expect_frames();
+  feed(dissector, kText, items);
+  dissector.expect_heads();
+  feed(dissector, kRequest, items);
+  ASSERT_EQ(items.size(), 3U);
+  EXPECT_EQ(items[0], data(1, "GET"));
+  EXPECT_EQ(items[1], frame(4, kText, 6, Opcode::kText));
+  EXPECT_EQ(items[2], head(22, kRequest));
 }
 
 TEST(Dissector, ReportsBytesAfterAGapInHttpAsData) {
@@ -384,7 +454,7 @@ TEST(Dissector, ReportsBytesAfterAGapInHttpAsData) {
   std::vector<Seen> items;
   feed(in_head, "GET / HT", items);
   EXPECT_TRUE(in_head.cut().has_value());
-  in_head.skip(2);
+  EXPECT_FALSE(in_head.skip(2));
   feed(in_head, "1.1\r\nHost: a\r\n\r\n", items);
   EXPECT_EQ(items, std::vector<Seen>{data(11, "1.1\r\nHost: a\r\n\r\n")});
 
@@ -393,7 +463,7 @@ TEST(Dissector, ReportsBytesAfterAGapInHttpAsData) {
   items.clear();
   feed(in_body, answer + "ab", items);
   EXPECT_FALSE(in_body.cut().has_value());
-  in_body.skip(1);
+  EXPECT_TRUE(in_body.skip(1));
   feed(in_body, "de", items);
   ASSERT_EQ(items.size(), 3U);
   EXPECT_EQ(items[2], data(4 + answer.size(), "de"));
