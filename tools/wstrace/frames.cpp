@@ -1,6 +1,10 @@
 #include "tools/wstrace/frames.h"
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "protocol/text.h"
 
 namespace ws::trace {
 namespace {
@@ -24,6 +28,35 @@ bool may_be_frame(std::span<const std::byte> bytes) {
   const auto opcode = static_cast<unsigned>(header.opcode);
   return !header.rsv1 && !header.rsv2 && !header.rsv3 &&
          (opcode <= 2 || (opcode >= 8 && opcode <= 10 && header.fin));
+}
+
+/// Whether a frame may begin here, after missing bytes: the first two bytes follow the rules for this sender. RSV1 is
+/// allowed only in a whole message, since the beginnings of text such as "A" would look like a fragment.
+bool may_be_frame_after_gap(std::span<const std::byte> bytes, Sender sender) {
+  const auto first = std::to_integer<unsigned>(bytes[0]);
+  const unsigned opcode = first & 0x0FU;
+  const bool is_fin = (first & 0x80U) != 0;
+  const bool is_control = opcode >= 8 && opcode <= 10 && is_fin;
+  const unsigned reserved = (first >> 4U) & 7U;
+  const bool is_compressed = reserved == 4 && is_fin && (opcode == 1 || opcode == 2);
+  if ((opcode > 2 && !is_control) || (reserved != 0 && !is_compressed))
+    return false;
+  if (bytes.size() == 1)
+    return true;
+  const auto second = std::to_integer<unsigned>(bytes[1]);
+  const bool is_masked = (second & 0x80U) != 0;
+  return is_masked == (sender == Sender::kClient) && (!is_control || (second & 0x7FU) <= 125);
+}
+
+/// Whether a head of HTTP/1 may begin here.
+bool may_be_head(std::string_view text) {
+  constexpr std::string_view kResponse = "HTTP/1";
+  if (text.size() >= 4 && text.substr(0, kResponse.size()) == kResponse.substr(0, text.size()))
+    return true;
+  const std::size_t blank = text.find(' ');
+  const std::string_view method = text.substr(0, blank);
+  return method.size() >= 3 && method.size() <= 16 && (blank != std::string_view::npos) &&
+         std::ranges::all_of(method, [](char c) { return c >= 'A' && c <= 'Z'; });
 }
 
 }  // namespace
@@ -61,8 +94,9 @@ void StreamFollower::take(const Packet& packet, const TcpRow& row, const Visit& 
         static_cast<std::int64_t>(offset) > 0;  // else it is before the start of the stream
     if (is_known && !sent.has_begun && !sent.is_beginning_known)
       sent.next = offset;
-    if (is_known)
-      add(connection, sent, offset, tcp.payload, visit);
+    if (is_known) {
+      add(connection, sent, offset, {packet.number, offset + tcp.length, tcp.payload}, visit);
+    }
   }
 
   if ((tcp.flags & tcp_flag::kAck) != 0)
@@ -78,73 +112,145 @@ void StreamFollower::take(const Packet& packet, const TcpRow& row, const Visit& 
 
 /// Adds a segment to its stream: drops bytes that were delivered already, buffers a segment that follows a gap.
 void StreamFollower::add(Connection& connection, Stream& stream, std::uint64_t offset,
-                         std::span<const std::byte> bytes, const Visit& visit) {
-  if (offset > stream.next) {
-    const auto [place, is_new] = stream.waiting.try_emplace(offset);
-    std::vector<std::byte>& kept = place->second;
-    if (is_new)
-      stream.waiting_size += kWaitingCost;
-    if (bytes.size() > kept.size()) {
-      stream.waiting_size += bytes.size() - kept.size();
-      kept.assign(bytes.begin(), bytes.end());
-    }
-    while (stream.waiting_size > kMaxWaiting)
-      give_up_gap(connection, stream, visit);
+                         const Segment& segment, const Visit& visit) {
+  if (offset <= stream.next) {
+    deliver(connection, stream, offset, segment, visit);
+    deliver_waiting(connection, stream, visit);
     return;
   }
-  const std::uint64_t old = stream.next - offset;
-  if (old >= bytes.size())
-    return;
-  deliver(connection, stream, bytes.subspan(static_cast<std::size_t>(old)), visit);
-  deliver_waiting(connection, stream, visit);
+  const auto [place, is_new] = stream.waiting.try_emplace(offset);
+  Waiting& kept = place->second;
+  if (is_new)
+    stream.waiting_size += kWaitingCost;
+  if (is_new || segment.bytes.size() > kept.bytes.size()) {
+    stream.waiting_size += segment.bytes.size() - kept.bytes.size();
+    kept.packet = segment.packet;
+    kept.bytes.assign(segment.bytes.begin(), segment.bytes.end());
+  }
+  kept.end = std::max(kept.end, segment.end);
+  while (stream.waiting_size > kMaxWaiting)
+    give_up_gap(connection, stream, visit);
 }
 
-void StreamFollower::deliver(Connection& connection, Stream& stream,
+/// Dissects the new bytes of a segment, which follows no gap, and remembers which bytes the snaplen has cut.
+void StreamFollower::deliver(Connection& connection, Stream& stream, std::uint64_t offset,
+                             const Segment& segment, const Visit& visit) {
+  const std::uint64_t old = stream.next - offset;
+  if (old < segment.bytes.size()) {
+    dissect(connection, stream, segment.packet,
+            segment.bytes.subspan(static_cast<std::size_t>(old)), visit);
+  }
+  if (segment.end > std::max(stream.cut_end, stream.next)) {
+    stream.cut_end = segment.end;
+    stream.cut_packet = segment.packet;
+  }
+}
+
+/// Delivers the buffered segments that follow no gap, and skips the bytes that the snaplen has cut.
+void StreamFollower::deliver_waiting(Connection& connection, Stream& stream, const Visit& visit) {
+  for (;;) {
+    const auto first = stream.waiting.begin();
+    if (first != stream.waiting.end() && first->first <= stream.next) {
+      const auto node = stream.waiting.extract(first);
+      const Waiting& segment = node.mapped();
+      stream.waiting_size -= segment.bytes.size() + kWaitingCost;
+      deliver(connection, stream, node.key(), {segment.packet, segment.end, segment.bytes}, visit);
+    } else if (stream.next < stream.cut_end) {
+      const std::uint64_t end =
+          first == stream.waiting.end() ? stream.cut_end : std::min(stream.cut_end, first->first);
+      miss(connection, stream, end - stream.next, stream.cut_packet, true, visit);
+    } else {
+      return;
+    }
+  }
+}
+
+void StreamFollower::dissect(Connection& connection, Stream& stream, std::uint64_t packet,
                              std::span<const std::byte> bytes, const Visit& visit) {
   if (!stream.has_begun && !stream.is_beginning_known) {
     stream.dissector.skip(stream.next - 1);
     if (may_be_frame(bytes))
       stream.dissector.expect_frames();
+  } else if (stream.is_lost) {
+    find_place(connection, stream, bytes);
   }
   stream.has_begun = true;
   stream.next += bytes.size();
+  stream.item_packet = std::max(stream.item_packet, packet);
   while (const auto item = stream.dissector.next(bytes)) {
-    show(connection, stream, *item, visit);
-    if (item->status < 200)
-      continue;
-    Stream& other = connection.streams[&stream == &connection.streams[0] ? 1 : 0];
-    if (const auto partial = other.dissector.refused())
-      show(connection, other, *partial, visit);
+    show(connection, stream, stream.item_packet, *item, visit);
+    if (item->type == Dissected::Type::kHead)
+      handle_head(connection, stream, *item, visit);
+    stream.item_packet = bytes.empty() ? 0 : packet;
   }
 }
 
-void StreamFollower::deliver_waiting(Connection& connection, Stream& stream, const Visit& visit) {
-  while (!stream.waiting.empty() && stream.waiting.begin()->first <= stream.next) {
-    const auto first = stream.waiting.extract(stream.waiting.begin());
-    const std::uint64_t old = stream.next - first.key();
-    stream.waiting_size -= first.mapped().size() + kWaitingCost;
-    if (old < first.mapped().size()) {
-      const auto bytes = std::span<const std::byte>(first.mapped());
-      deliver(connection, stream, bytes.subspan(static_cast<std::size_t>(old)), visit);
-    }
+/// After missing bytes: decides by the first bytes of a segment whether it begins with a frame or with a head. If it
+/// begins with neither, its bytes are data, and the next segment is tried.
+void StreamFollower::find_place(const Connection& connection, Stream& stream,
+                                std::span<const std::byte> bytes) {
+  if (connection.is_other)
+    return;
+  if (!stream.has_only_heads && may_be_frame_after_gap(bytes, stream.sender)) {
+    stream.dissector.expect_frames();
+  } else if (!connection.is_upgraded && may_be_head(as_text(bytes))) {
+    stream.dissector.expect_heads();
+  } else {
+    stream.dissector.expect_data();
+    return;
   }
+  stream.is_lost = false;
+}
+
+/// Updates what is known of the protocol from a head, which may be incomplete.
+void StreamFollower::handle_head(Connection& connection, Stream& stream, const Dissected& item,
+                                 const Visit& visit) {
+  const std::string_view text = as_text(item.bytes);
+  connection.is_other |= item.error != Error::kNone;
+  if (stream.sender == Sender::kClient) {
+    stream.has_only_heads = !item.is_whole && text.size() >= 4 && !text.starts_with("GET ");
+    return;
+  }
+  constexpr std::size_t kVersion = 9;  // "HTTP/1.1 "
+  const std::string_view status = text.substr(std::min(text.size(), kVersion), 3);
+  if (item.error != Error::kNone || status.size() < 3)
+    return;
+  const bool is_upgrade = status == "101";
+  connection.is_upgraded |= is_upgrade;
+  stream.has_only_heads = !is_upgrade;
+  if (status.starts_with('1'))
+    return;
+  Stream& other = connection.streams[&stream == &connection.streams[0] ? 1 : 0];
+  if (const auto partial = other.dissector.refused())
+    show(connection, other, std::exchange(other.item_packet, 0), *partial, visit);
 }
 
 void StreamFollower::give_up_gap(Connection& connection, Stream& stream, const Visit& visit) {
   stream.acked_packets = 0;
   if (stream.waiting.empty())
     return;
-  if (const auto item = stream.dissector.cut())
-    show(connection, stream, *item, visit);
-  const std::uint64_t missing = stream.waiting.begin()->first - stream.next;
+  miss(connection, stream, stream.waiting.begin()->first - stream.next, stream.last_packet, false,
+       visit);
+  deliver_waiting(connection, stream, visit);
+}
+
+/// Shows and skips missing bytes. `packet`: the one that shows that they are missing.
+void StreamFollower::miss(Connection& connection, Stream& stream, std::uint64_t size,
+                          std::uint64_t packet, bool is_cut, const Visit& visit) {
+  if (const auto item = stream.dissector.cut()) {
+    show(connection, stream, stream.item_packet, *item, visit);
+    if (item->type == Dissected::Type::kHead)
+      handle_head(connection, stream, *item, visit);
+  }
+  stream.item_packet = 0;
   Dissected nothing;
   nothing.offset = stream.next;
-  visit(
-      {stream.last_packet, connection.number, stream.source, stream.destination, missing, nothing});
-  stream.dissector.skip(missing);
-  stream.next += missing;
+  visit({packet, connection.number, stream.source, stream.destination, size, is_cut, nothing});
+  if (!stream.has_begun && !stream.is_beginning_known)
+    stream.dissector.skip(stream.next - 1);
+  stream.is_lost = !stream.dissector.skip(size) || stream.is_lost;
+  stream.next += size;
   stream.has_begun = true;
-  deliver_waiting(connection, stream, visit);
 }
 
 void StreamFollower::finish(const Visit& visit) {
@@ -153,14 +259,22 @@ void StreamFollower::finish(const Visit& visit) {
       while (!stream.waiting.empty())
         give_up_gap(connection, stream, visit);
       if (const auto item = stream.dissector.cut())
-        show(connection, stream, *item, visit);
+        show(connection, stream, stream.item_packet, *item, visit);
     }
   }
 }
 
-void StreamFollower::show(const Connection& connection, const Stream& stream, const Dissected& item,
-                          const Visit& visit) {
-  visit({stream.last_packet, connection.number, stream.source, stream.destination, 0, item});
+void StreamFollower::show(const Connection& connection, const Stream& stream, std::uint64_t packet,
+                          const Dissected& item, const Visit& visit) {
+  visit({packet, connection.number, stream.source, stream.destination, 0, false, item});
+}
+
+bool StreamItem::is_shown() const {
+  if (missing != 0 || item.type == Dissected::Type::kFrame)
+    return true;
+  // A head with an error belongs to another protocol.
+  return item.type == Dissected::Type::kHead && item.error == Error::kNone &&
+         (item.is_whole || may_be_head(as_text(item.bytes)));
 }
 
 }  // namespace ws::trace

@@ -1,7 +1,7 @@
 // Extracts HTTP heads and WebSocket frames from the streams of a capture, each with its offset in the stream.
 //
-//      segments      in any order, some twice, some missing
-//        ▼           ordered by sequence number; a gap that is never filled is reported and skipped
+//      segments      in any order, some twice, some missing, some cut by the snaplen of the capture
+//        ▼           ordered by sequence number; a gap that is never filled is reported and skipped; so are cut bytes
 //      bytes         of one direction
 //        ▼           protocol/inspect/dissector
 //      frames
@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,13 +24,19 @@ namespace ws::trace {
 
 /// A head, a frame, or bytes that are missing from the capture.
 struct StreamItem {
-  std::uint64_t packet = 0;      ///< the packet in which it ends
+  std::uint64_t packet = 0;  ///< the last packet that carried bytes of it; of a gap: that showed it
   std::uint64_t connection = 0;  ///< Wireshark's tcp.stream
   std::string source{};          ///< "127.0.0.1:53522"
   std::string destination{};
   std::uint64_t missing =
-      0;             ///< bytes missing at `item.offset`; if not 0, `item` is empty otherwise
+      0;  ///< bytes missing at `item.offset`; if not 0, `item` is empty otherwise
+  bool is_cut =
+      false;         ///< the missing bytes are the end of a packet that is longer than the snaplen
   Dissected item{};  ///< `item.bytes` is valid during the call
+
+  /// True if wstrace shows the item. It shows no bodies and no other protocols, and of the incomplete heads only those
+  /// that begin like HTTP and that the capture has cut.
+  [[nodiscard]] bool is_shown() const;
 };
 
 class StreamFollower {
@@ -51,34 +58,62 @@ class StreamFollower {
   /// skipped.
   static constexpr int kPatience = 16;
 
+  struct Segment {
+    std::uint64_t packet = 0;
+    std::uint64_t end = 0;               ///< offset after its last byte on the wire
+    std::span<const std::byte> bytes{};  ///< the captured part
+  };
+  /// A copy of a segment that follows a gap.
+  struct Waiting {
+    std::uint64_t packet = 0;
+    std::uint64_t end = 0;
+    std::vector<std::byte> bytes{};
+  };
   struct Stream {
-    explicit Stream(Sender sender, std::size_t keep) : dissector(sender, keep) {}
+    Stream(Sender from, std::size_t keep) : sender(from), dissector(from, keep) {}
+    Sender sender;
     Dissector dissector;
     std::string source{};
     std::string destination{};
     bool has_begun = false;
     bool is_beginning_known = false;  ///< its SYN was seen
-    std::uint64_t next = 1;           ///< offset of the next expected byte
-    std::uint64_t acked = 1;          ///< offset up to which the other side has acknowledged
-    int acked_packets = 0;            ///< packets since `acked` has passed `next`
-    std::map<std::uint64_t, std::vector<std::byte>> waiting{};
+    bool is_lost = false;         ///< bytes are missing: the next segment may begin with anything
+    bool has_only_heads = false;  ///< the head that was cut was not an upgrade
+    std::uint64_t next = 1;       ///< offset of the next expected byte
+    std::uint64_t cut_end = 1;  ///< up to here, the bytes that are not captured are known to be cut
+    std::uint64_t cut_packet = 0;  ///< the packet that ends at `cut_end`
+    std::uint64_t acked = 1;       ///< offset up to which the other side has acknowledged
+    int acked_packets = 0;         ///< packets since `acked` has passed `next`
+    std::map<std::uint64_t, Waiting> waiting{};  ///< by offset
     std::size_t waiting_size = 0;
     std::uint64_t last_packet = 0;
+    std::uint64_t item_packet =
+        0;  ///< the last packet with bytes of the incomplete item; 0: no item
   };
   struct Connection {
     std::uint64_t number = 0;
     std::array<Stream, 2> streams;
+    bool is_upgraded = false;  ///< a 101 was seen, perhaps cut
+    bool is_other = false;     ///< a head is not HTTP: another protocol
   };
 
   Connection& find(const Packet& packet, const TcpRow& row);
-  void add(Connection& connection, Stream& stream, std::uint64_t offset,
-           std::span<const std::byte> bytes, const Visit& visit);
-  void deliver(Connection& connection, Stream& stream, std::span<const std::byte> bytes,
+  void add(Connection& connection, Stream& stream, std::uint64_t offset, const Segment& segment,
+           const Visit& visit);
+  void deliver(Connection& connection, Stream& stream, std::uint64_t offset, const Segment& segment,
                const Visit& visit);
+  void dissect(Connection& connection, Stream& stream, std::uint64_t packet,
+               std::span<const std::byte> bytes, const Visit& visit);
+  static void find_place(const Connection& connection, Stream& stream,
+                         std::span<const std::byte> bytes);
   void deliver_waiting(Connection& connection, Stream& stream, const Visit& visit);
   void give_up_gap(Connection& connection, Stream& stream, const Visit& visit);
-  static void show(const Connection& connection, const Stream& stream, const Dissected& item,
+  void miss(Connection& connection, Stream& stream, std::uint64_t size, std::uint64_t packet,
+            bool is_cut, const Visit& visit);
+  void handle_head(Connection& connection, Stream& stream, const Dissected& item,
                    const Visit& visit);
+  static void show(const Connection& connection, const Stream& stream, std::uint64_t packet,
+                   const Dissected& item, const Visit& visit);
 
   std::size_t keep_;
   std::map<std::uint64_t, Connection> connections_;  ///< by connection number

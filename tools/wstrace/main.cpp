@@ -180,11 +180,7 @@ class Reader {
 
  private:
   void show(const StreamItem& item) const {
-    // Bodies, other protocols and incomplete heads are not shown. A head with an error belongs to another protocol.
-    const bool is_shown = item.missing != 0 || item.item.type == Dissected::Type::kFrame ||
-                          (item.item.type == Dissected::Type::kHead &&
-                           item.item.error == Error::kNone && item.item.is_whole);
-    if (!is_shown)
+    if (!item.is_shown())
       return;
     if (options_.is_json) {
       std::cout << to_json(item) << '\n';

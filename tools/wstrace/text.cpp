@@ -87,7 +87,8 @@ std::string to_text(const StreamItem& item) {
   std::string text = number + " " + item.source + " → " + item.destination +
                      " Seq=" + std::to_string(item.item.offset);
   if (item.missing != 0)
-    return text + " " + std::to_string(item.missing) + " bytes missing from the capture\n";
+    return text + " " + std::to_string(item.missing) + " bytes missing from the capture" +
+           (item.is_cut ? ", which cut the packet\n" : "\n");
   text += " Len=" + std::to_string(item.item.size) + " " + wire_summary(item.item);
   if (const std::string fields = wire_fields(item.item); !fields.empty())
     text += " " + fields;
@@ -107,8 +108,10 @@ std::string to_json(const StreamItem& item) {
   json.add("destination", item.destination);
   json.add("seq", item.item.offset);
   json.add("length", item.missing != 0 ? item.missing : item.item.size);
-  if (item.missing != 0)
+  if (item.missing != 0) {
+    json.add("cause", item.is_cut ? "snaplen" : "loss");
     return json.end();
+  }
   json.add_bool("whole", item.item.is_whole);
   json.add("info", wire_summary(item.item));
   if (is_frame && item.item.header_size != 0)
