@@ -2,53 +2,43 @@
 
 #include <algorithm>
 
-#include "protocol/authority.h"
 #include "protocol/http/handshake.h"
 #include "protocol/text.h"
 
 namespace ws {
+namespace {
 
-std::optional<Uri> parse_uri(std::string_view text) {
-  Uri uri;
-  // [6455-3-URI] "ws:" "//" host [ ":" port ] path [ "?" query ], without a fragment
-  constexpr std::string_view kScheme = "ws://";
-  if (text.size() < kScheme.size() ||
-      !equals_ignoring_case(text.substr(0, kScheme.size()), kScheme) ||
-      !std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; }) ||
-      text.find('#') != std::string_view::npos) {
-    return std::nullopt;
-  }
-  text.remove_prefix(kScheme.size());
-  const std::size_t end = std::min(text.find_first_of("/?"), text.size());
-  const std::optional<Authority> authority = parse_authority(text.substr(0, end));
-  const std::string_view resource = text.substr(end);
-  if (!authority.has_value() || authority->host.find('@') != std::string_view::npos)
-    return std::nullopt;
-  std::string_view host = authority->host;
-  uri.authority = host;
-  if (host.find_first_of("[]:") != std::string_view::npos) {
-    if (host.size() < 3 || host.front() != '[' || host.find(']') != host.size() - 1)
-      return std::nullopt;
-    host = host.substr(1, host.size() - 2);
-  }
-  uri.host = host;
-  uri.port = authority->port.value_or(80);
-  if (uri.port == 0)
-    return std::nullopt;
-  if (uri.port != 80)
-    uri.authority.append(1, ':').append(std::to_string(uri.port));
-  if (!resource.starts_with('/'))
-    uri.resource = '/';
-  uri.resource += resource;
-  return uri;
+std::string_view name_of(std::string_view field_line) {
+  return field_line.substr(0, field_line.find(':'));
+}
+
+}  // namespace
+
+bool ClientHandshake::sets_field(std::string_view name) {
+  constexpr std::string_view kOurs = "Sec-WebSocket-";
+  return equals_ignoring_case(name, "Upgrade") || equals_ignoring_case(name, "Connection") ||
+         equals_ignoring_case(name.substr(0, kOurs.size()), kOurs);
 }
 
 void ClientHandshake::write_request(Output& out) const {
+  const auto is_replaced = [this](std::string_view name) {
+    return std::ranges::any_of(fields, [name](std::string_view line) {
+      return equals_ignoring_case(name_of(line), name);
+    });
+  };
   // [6455-4.1-REQUEST]; optional fields: [6455-4.1-ORIGIN], [6455-4.1-SUBPROTOCOL], [6455-4.1-FIELDS]
-  std::string request = "GET " + uri.resource + " HTTP/1.1\r\nHost: " + uri.authority +
-                        "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " +
-                        websocket_key(nonce) + "\r\nSec-WebSocket-Version: 13\r\n";
-  if (!origin.empty())
+  std::string request = "GET " + uri.resource + " HTTP/1.1\r\n";
+  // RFC 9110 §7.2: the Host field should come first.
+  if (!is_replaced("Host"))
+    request += "Host: " + uri.authority + "\r\n";
+  for (const std::string& field : fields) {
+    if (equals_ignoring_case(name_of(field), "Host"))
+      request += field + "\r\n";
+  }
+  request +=
+      "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " + websocket_key(nonce) +
+      "\r\nSec-WebSocket-Version: 13\r\n";
+  if (!origin.empty() && !is_replaced("Origin"))
     request += "Origin: " + origin + "\r\n";
   for (std::size_t i = 0; i < subprotocols.size(); ++i) {
     request += (i == 0 ? "Sec-WebSocket-Protocol: " : ", ") + subprotocols[i];
@@ -57,8 +47,10 @@ void ClientHandshake::write_request(Output& out) const {
     request += "\r\n";
   if (deflate.is_enabled)
     request += "Sec-WebSocket-Extensions: " + offer_deflate(deflate) + "\r\n";
-  for (const std::string& field : fields)
-    request += field + "\r\n";
+  for (const std::string& field : fields) {
+    if (!equals_ignoring_case(name_of(field), "Host"))
+      request += field + "\r\n";
+  }
   request += "\r\n";
   out.append(request);
 }

@@ -1,5 +1,4 @@
-// The client's part of the opening handshake: RFC 6455 §3 and §4.1. Parses the URI, writes the request and validates
-// the response.
+// The client's part of the opening handshake: RFC 6455 §4.1. Writes the request and validates the response.
 #pragma once
 
 #include <array>
@@ -10,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/client/uri.h"
 #include "protocol/deflate/extensions.h"
 #include "protocol/error.h"
 #include "protocol/http/http_message.h"
@@ -17,26 +17,20 @@
 
 namespace ws {
 
-/// The parts of a ws:// URI. §3
-struct Uri {
-  std::string host;  ///< without the brackets of an IPv6 address
-  std::uint16_t port = 80;
-  std::string authority;  ///< for the Host field; includes the port unless it is 80
-  std::string resource;   ///< path and query, at least "/"
-};
-/// Parses a ws:// URI. Returns nullopt if `uri` is malformed, has a fragment, or has another scheme (wss: is not
-/// supported).
-[[nodiscard]] std::optional<Uri> parse_uri(std::string_view uri);
-
 /// Writes a client's request and validates the response. The data members are the parameters of the request. §4.1
 struct ClientHandshake {
   Uri uri;
   std::array<std::byte, 16> nonce{};  ///< random, new for each connection
   std::vector<std::string> subprotocols;
-  std::string origin;               ///< empty: no Origin field
-  std::vector<std::string> fields;  ///< additional field lines, "Name: value"
+  std::string origin;  ///< empty: no Origin field
+  /// Additional field lines, "Name: value". A line replaces our field of the same name, except the fields that make the
+  /// request an upgrade: see sets_field.
+  std::vector<std::string> fields;
   DeflateSettings deflate{};
 
+  /// True for the names of fields that the handshake always sets: Upgrade, Connection and Sec-WebSocket-*. `fields` must
+  /// not have them.
+  [[nodiscard]] static bool sets_field(std::string_view name);
   /// Appends the request to `out`.
   void write_request(Output& out) const;
   struct Established {

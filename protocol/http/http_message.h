@@ -133,6 +133,8 @@ class HttpRequest final : public HttpHead {
 class HttpResponse final : public HttpHead {
  public:
   [[nodiscard]] int status() const { return status_; }
+  /// True for 1xx, except 101: the final response follows. RFC 9110 §15.2
+  [[nodiscard]] bool is_interim() const { return status_ / 100 == 1 && status_ != 101; }
   [[nodiscard]] std::string_view reason() const { return text(reason_); }
 
  private:

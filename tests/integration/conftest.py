@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def wsd():
             servers.callback(server.end)
             return server
         yield start
+
+
+@pytest.fixture
+def name_of_three_addresses(tmp_path):
+    """A command prefix in which three.test has the addresses ::1, 127.0.0.1 and 127.0.0.2: it mounts a file over
+    /etc/hosts, in a mount namespace that ends with the command."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("".join(f"{address} three.test\n" for address in ("::1", "127.0.0.1", "127.0.0.2")))
+    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+    within = ["unshare", "--mount", *as_root, "sh", "-c",
+              'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
+    probe = subprocess.run([*within, "getent", "ahosts", "three.test"], capture_output=True)
+    if probe.returncode != 0:
+        pytest.skip(f"no mount namespaces here: {probe.stderr.decode().strip()}")
+    return within
 
 
 def loops(*numbers):

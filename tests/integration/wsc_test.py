@@ -475,7 +475,7 @@ ECHOES = {
     "a line of 16 MiB": b"x" * (1 << 24) + b"\n",
     "brackets": b"[1,2]\n",
     "control characters, into a pipe": b"\x1b[31mred\x07\n",
-    "carriage return": b"dos\r\n",
+    "carriage return within a line and at the end of the input": b"a\rb\n\r",
 }
 
 
@@ -485,6 +485,48 @@ def test_wsc_prints_every_echo_before_it_exits(echo, lines):
     wanted = lines if lines.endswith(b"\n") or not lines else lines + b"\n"
     assert run.stdout == wanted
     assert (run.returncode, run.stderr) == (0, b"wsc: closed: 1000 (normal closure)\n")
+
+
+def test_wsc_removes_the_carriage_return_of_crlf(echo):
+    run = wsc(echo, "--max-message", "3", lines=b"dos\r\nd\r\r\n\r\nlong\r\n1234567\r\n")
+    assert run.stdout == b"dos\nd\r\n\n"
+    assert run.stderr.decode().splitlines()[:2] == [
+        "wsc: line 4 was not sent: it is longer than --max-message",
+        "wsc: line 5 was not sent: it is longer than --max-message",
+    ]
+
+
+def test_wsc_null_separates_messages_that_contain_line_feeds(echo):
+    run = wsc(echo, "--null", "--max-message", "8", lines=b"one\ntwo\r\0" + b"\0" + b"123456789\0three\r\n")
+    assert run.stdout == b"one\ntwo\r\0\0three\r\n\0"
+    assert run.stderr.decode().splitlines()[0] == "wsc: message 3 was not sent: it is longer than --max-message"
+
+
+@pytest.mark.parametrize("content", [b"a\nb\0\r\n", b"", "Grüße".encode() * 100_000], ids=["lines", "empty", "long"])
+def test_wsc_file_sends_a_file_as_one_message(content, tmp_path):
+    (tmp_path / "message").write_bytes(content)
+    seen = []
+
+    async def handler(ws):
+        seen.append(await ws.recv())
+
+    with serve(handler) as url:
+        run = wsc(url, "--file", str(tmp_path / "message"), lines=b"not sent\n")
+        assert (run.returncode, run.stderr) == (0, b"wsc: closed: 1000 (normal closure)\n")
+        assert wsc(url, "--binary", "--file", str(tmp_path / "message")).returncode == 0
+    assert seen == [content.decode(), content]
+
+
+def test_wsc_file_refuses_a_file_that_it_cannot_send(tmp_path):
+    file = tmp_path / "message"
+    file.write_bytes(b"\xff123")
+    run = wsc("ws://localhost:1/", "--file", str(file))
+    assert (run.returncode, run.stderr.decode()) == (
+        2, f"wsc: cannot send {file}: it is not UTF-8; use --binary to send it\n")
+    run = wsc("ws://localhost:1/", "--binary", "--max-message", "3", "--file", str(file))
+    assert run.stderr.decode() == f"wsc: cannot send {file}: it is longer than --max-message\n"
+    run = wsc("ws://localhost:1/", "--file", str(tmp_path / "none"))
+    assert run.stderr.decode() == f"wsc: cannot send {tmp_path}/none: No such file or directory\n"
 
 
 def test_wsc_sends_a_line_of_max_message_bytes_and_refuses_a_longer_one(echo):
@@ -756,6 +798,20 @@ def test_options_origin_header_and_subprotocol_reach_the_server():
     assert b"wsc: the server chose the subprotocol chat.v1\n" in run.stderr
 
 
+def test_header_replaces_host_and_origin_and_user_sends_basic_credentials():
+    heads = []
+
+    def play(peer):
+        heads.append(peer.accept(behind=CLOSE_1000))
+
+    with script(play) as url:
+        assert wsc(url, "-H", "Host: other.example", "-o", "http://a", "-H", "origin:null", "--user",
+                   "Aladdin:open sesame").returncode == 0
+    fields = heads[0][1:]
+    assert [field for field in fields if field.lower().startswith(("host", "origin", "auth"))] == [
+        "Host: other.example", "origin:null", "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="]
+
+
 def test_wsc_sends_only_the_required_fields_by_default():
     seen = []
 
@@ -790,6 +846,64 @@ def test_wsc_shows_the_status_and_the_body_of_a_refusal(status, body, shown):
     assert run.returncode == 3
     assert run.stderr.decode() == status_line + "\n" + (shown + "\n" if shown else "")
     assert run.stdout == b""
+
+
+def test_wsc_shows_where_a_redirect_leads_and_how_to_try_again():
+    def play(peer):
+        peer.head()
+        peer.socket.sendall(b"HTTP/1.1 302 Found\r\nlocation: ws://other.example/\r\nContent-Length: 0\r\n"
+                            b"WWW-Authenticate: Basic realm=\"\x9b\"\r\nWWW-Authenticate: Bearer\r\n"
+                            b"Retry-After: 120\r\n\r\n")
+
+    with script(play) as url:
+        run = wsc(url)
+    assert (run.returncode, run.stderr.decode().splitlines()) == (3, [
+        "wsc: the server refused the opening handshake: 302 Found", "  Location: ws://other.example/",
+        '  WWW-Authenticate: Basic realm="\\x9b"', "  WWW-Authenticate: Bearer", "  Retry-After: 120"])
+
+
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_wsc_reads_interim_responses_up_to_the_final_one(step):
+    # [9110-15.2-INTERIM]
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+
+    def play(peer):
+        for i in range(0, len(interim), step):
+            peer.socket.sendall(interim[i:i + step])
+        peer.accept(behind=b"\x81\x02hi" + CLOSE_1000)
+
+    with script(play) as url:
+        run = wsc(url, "-v")
+    assert (run.returncode, run.stdout) == (0, b"hi\n")
+    assert [line for line in run.stderr.decode().splitlines() if line.startswith("< HTTP")] == [
+        "< HTTP/1.1 100 Continue", "< HTTP/1.1 103 Early Hints", "< HTTP/1.1 101 Switching Protocols"]
+
+
+def test_wsc_shows_a_refusal_after_an_interim_response():
+    def play(peer):
+        peer.head()
+        peer.socket.sendall(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 403 No\r\nContent-Length: 3\r\n\r\nno\n")
+
+    with script(play) as url:
+        run = wsc(url)
+    assert (run.returncode, run.stderr) == (3, b"wsc: the server refused the opening handshake: 403 No\n  no\n")
+
+
+@pytest.mark.parametrize("status", [100, 103])
+def test_interim_responses_do_not_extend_the_timeout(status):
+    def play(peer):
+        peer.head()
+        try:
+            while True:
+                peer.socket.sendall(b"HTTP/1.1 %d X\r\n\r\n" % status)
+                time.sleep(0.01)
+        except OSError:
+            pass
+
+    with script(play) as url:
+        run = wsc(url, "--connect-timeout", "300ms")
+    assert (run.returncode, run.stderr) == (
+        1, b"wsc: the server did not answer the opening handshake within --connect-timeout\n")
 
 
 def test_wsc_exits_with_3_if_the_server_refuses_the_origin():
@@ -902,19 +1016,30 @@ def test_wsc_sends_an_ipv6_host_in_brackets():
         assert wsc(url.replace("localhost", "[::1]")).returncode == 0
 
 
-@pytest.fixture
-def name_of_three_addresses(tmp_path):
-    """A command prefix in which three.test has the addresses ::1, 127.0.0.1 and 127.0.0.2: it mounts a file over
-    /etc/hosts, in a mount namespace that ends with the command."""
-    hosts = tmp_path / "hosts"
-    hosts.write_text("".join(f"{address} three.test\n" for address in ("::1", "127.0.0.1", "127.0.0.2")))
-    as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
-    within = ["unshare", "--mount", *as_root, "sh", "-c",
-              'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
-    probe = subprocess.run([*within, "getent", "ahosts", "three.test"], capture_output=True)
-    if probe.returncode != 0:
-        pytest.skip(f"no mount namespaces here: {probe.stderr.decode().strip()}")
-    return within
+# Gives the loopback device of a new network namespace the link-local address fe80::1, and runs a command.
+WITH_LINK_LOCAL = """
+import fcntl, os, socket, struct, sys
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as any_socket:
+    SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP = 0x8914, 0x8916, 1
+    fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+    fcntl.ioctl(any_socket, SIOCSIFADDR, socket.inet_pton(socket.AF_INET6, "fe80::1")
+                + struct.pack("=Ii", 64, socket.if_nametoindex("lo")))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_wsd_and_wsc_use_a_link_local_address_with_its_zone(wsd):
+    # [6874-4-ZONE]; wsd would answer 400 to a Host with a zone
+    is_root = os.geteuid() == 0
+    unshare = ["unshare", "--net"] if is_root else ["unshare", "--user", "--map-root-user", "--net"]
+    server = wsd("--address", "fe80::1%lo", command=[*unshare, sys.executable, "-c", WITH_LINK_LOCAL])
+    assert server.address == "fe80::1%lo"
+    enter = ["nsenter", "--target", str(server.pid), "--net"]
+    enter += [] if is_root else ["--user", "--preserve-credentials"]
+    run = subprocess.run([*enter, WSC, "-v", f"[fe80::1%25lo]:{server.port}/echo"], input=b"hi\n", capture_output=True,
+                         timeout=PATIENCE)
+    assert (run.returncode, run.stdout) == (0, b"Echo: hi\n"), run.stderr
+    assert f"> Host: [fe80::1]:{server.port}\n" in run.stderr.decode()
 
 
 @pytest.mark.parametrize("host", ["::1", "127.0.0.1", "127.0.0.2"])
@@ -962,7 +1087,6 @@ BAD_USAGE = [
     [],
     ["--nonsense", "ws://localhost/"],
     ["ws://localhost/", "ws://localhost/"],
-    ["localhost"],
     ["http://localhost/"],
     ["wss://localhost/"],
     ["ws:///path"],
@@ -977,7 +1101,15 @@ BAD_USAGE = [
     ["--header", "X y: a", "ws://localhost/"],
     ["--header", "X\r\nY: b", "ws://localhost/"],
     ["--header", ": a", "ws://localhost/"],
-    ["--header", "host: evil", "ws://localhost/"],
+    ["--user", "no colon", "ws://localhost/"],
+    ["--user", "a:b\nc", "ws://localhost/"],
+    ["--file", "/no/such/file", "ws://localhost/"],
+    ["--file", "/", "ws://localhost/"],
+    ["--file", "/dev/zero", "ws://localhost/"],  # endless
+    ["--file", "/dev/null", "--null", "ws://localhost/"],
+    ["--file", "/dev/null", "--slash", "ws://localhost/"],
+    ["--file", "/dev/null", "--echo", "ws://localhost/"],
+    ["--null", "--echo", "ws://localhost/"],
     ["--header", "Upgrade: h2c", "ws://localhost/"],
     ["--header", "Connection: close", "ws://localhost/"],
     ["--header", "Sec-WebSocket-Extensions: permessage-deflate", "ws://localhost/"],
@@ -1007,6 +1139,11 @@ def test_wsc_reports_invalid_arguments_in_one_line_and_exits_with_2(arguments):
     run = subprocess.run([WSC, *arguments], stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
     assert (run.returncode, run.stdout) == (2, b"")
     assert re.fullmatch(rb"wsc: [^\n\r]+\n", run.stderr)
+
+
+def test_wsc_says_what_is_wrong_with_a_url():
+    run = subprocess.run([WSC, "wss://localhost/"], capture_output=True)
+    assert run.stderr == b"wsc: uri: 'wss://localhost/' requires TLS, which is not supported: use ws://\n"
 
 
 def test_help_shows_defaults_units_and_exit_codes():
@@ -1159,6 +1296,18 @@ def test_wsc_escapes_control_characters_and_prints_binary_as_hex_on_a_terminal()
     assert run.returncode == 0
     assert shown.decode() == ("\\x1b[31mred\\x07 \\x9bC1 ü\ttab\\nline\\x7f "
                               "\\xe2\\x80\\xaeesrever\\xe2\\x81\\xa6\\xe2\\x80\\xa8\r\n(binary) 00ff1b\r\n")
+
+
+def test_wsc_says_connected_on_a_terminal():
+    terminal, side_of_wsc = pty.openpty()
+    with script(lambda peer: peer.accept(behind=CLOSE_1000)) as url:
+        run = subprocess.run([WSC, url.removeprefix("ws://")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=side_of_wsc, timeout=PATIENCE)
+    shown = os.read(terminal, 4096)
+    os.close(terminal)
+    os.close(side_of_wsc)
+    assert (run.returncode, run.stdout) == (0, b"")
+    assert shown.startswith(b"wsc: connected\r\n")
 
 
 def test_wsc_sends_each_line_as_soon_as_it_is_typed(echo):

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from conftest import program
-from wsc_test import CLOSE_1000, PATIENCE, Peer, name_of_three_addresses, script  # noqa: F401
+from wsc_test import CLOSE_1000, PATIENCE, Peer, script
 from wsd import wait_for
 
 WSLOAD = program("wsload")
@@ -617,6 +617,20 @@ def test_wsload_reports_connections_that_did_not_open_and_goes_on_with_the_other
         "the server closed the TCP connection during the opening handshake": 1,
         "the server did not answer the opening handshake within --timeout": 1}
     assert (result["messages"], result["unanswered"]) == (50, 0)
+
+
+def test_wsload_reads_interim_responses_up_to_the_final_one():
+    # [9110-15.2-INTERIM]
+    def play(then):
+        def interim(peer):
+            peer.socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+            then(peer)
+        return interim
+
+    with scripts(play(echo), play(refuse("403 No"))) as url:
+        result = partly("echo", url, "-c", 2, "-n", 10)
+    assert result["not_opened_reasons"] == {REFUSED + "403 No": 1}
+    assert result["messages"] == 10
 
 
 def test_wsload_prints_the_reasons_in_its_table():

@@ -94,6 +94,12 @@ ExitCode Client::run() {
   interrupts_ = catch_interrupts();
   if (options_.echoes)
     has_input_ = false;
+  if (options_.message.has_value()) {
+    connection_.send(options_.is_binary ? Opcode::kBinary : Opcode::kText,
+                     {as_bytes(*options_.message)}, out_);
+    options_.message.reset();
+    end_input();
+  }
   expect_frames(std::as_writable_bytes(std::span(early)));
   while (turn()) {
   }
@@ -116,6 +122,10 @@ std::string Client::open() {
   std::string bytes;
   HttpResponse response;
   HttpResponse::Status status = HttpResponse::Status::kNeedMore;
+  const auto show_head = [&] {
+    if (options_.is_verbose)
+      say("the server answered" + quote("< ", std::string_view(bytes).substr(0, response.size())));
+  };
   while (status == HttpResponse::Status::kNeedMore) {
     socket_.send(out_);
     pollfd entry = socket_.entry(out_);
@@ -130,9 +140,15 @@ std::string Client::open() {
     }
     bytes += as_text(*received);
     status = response.parse(bytes, settings_.limits);
+    // [9110-15.2-INTERIM] read on to the final response
+    while (status == HttpResponse::Status::kComplete && response.is_interim()) {
+      show_head();
+      bytes.erase(0, response.size());
+      response.reset();
+      status = response.parse(bytes, settings_.limits);
+    }
   }
-  if (options_.is_verbose)
-    say("the server answered" + quote("< ", std::string_view(bytes).substr(0, response.size())));
+  show_head();
 
   const ClientHandshake::Established established =
       status == HttpResponse::Status::kError
@@ -144,6 +160,8 @@ std::string Client::open() {
     throw Failure(ExitCode::kRefused,
                   "wrong answer to the opening handshake: " + cite(established.error));
   }
+  if (!options_.is_verbose && ::isatty(STDERR_FILENO) == 1)
+    say("connected");
   if (!established.subprotocol.empty())
     say("the server chose the subprotocol " + established.subprotocol);
   if (established.deflate.has_value()) {
@@ -154,10 +172,15 @@ std::string Client::open() {
   return bytes.substr(response.size());
 }
 
-/// Throws a Failure for a status other than 101, with the start of the response's body as the reason.
+/// Throws a Failure for a status other than 101. Its text says where to go or how to try again, if the response does, and
+/// has the start of the body.
 void Client::refuse(const HttpResponse& response, std::string& bytes) {
   std::string text = "the server refused the opening handshake: ";
   text += std::to_string(response.status()) + " " + escape_for_terminal(response.reason());
+  for (const char* const name : {"Location", "WWW-Authenticate", "Retry-After"}) {
+    for (const std::string_view value : response.values(name))
+      text += quote("  ", std::string(name) + ": " + std::string(value));
+  }
   std::size_t length = kShownBody;
   if (const auto field = response.find("Content-Length"))
     std::from_chars(field->data(), field->data() + field->size(), length);
@@ -336,14 +359,18 @@ void Client::read_input() {
     return;
   }
   std::string_view rest = as_text(std::span(buffer_).first(static_cast<std::size_t>(size)));
+  // One byte more than a message: the CR before a line feed.
+  const std::uint64_t most = options_.max_message + 1;
   while (!rest.empty()) {
-    const std::size_t end = rest.find('\n');
+    const std::size_t end = rest.find(options_.has_null ? '\0' : '\n');
     const std::string_view part = rest.substr(0, end);
-    is_line_too_long_ = is_line_too_long_ || part.size() > options_.max_message - line_.size();
+    is_line_too_long_ = is_line_too_long_ || part.size() > most - line_.size();
     if (!is_line_too_long_)
       line_ += part;
     if (end == std::string_view::npos)
       return;
+    if (!options_.has_null && line_.ends_with('\r'))
+      line_.pop_back();
     read_line();
     rest.remove_prefix(end + 1);
   }
@@ -353,7 +380,7 @@ void Client::read_input() {
 void Client::read_line() {
   const bool is_text = !options_.is_binary;
   std::string_view reason;
-  if (is_line_too_long_) {
+  if (is_line_too_long_ || line_.size() > options_.max_message) {
     reason = "it is longer than --max-message";
   } else if (options_.has_commands && line_.starts_with('/')) {
     reason = run_command(line_);
@@ -363,7 +390,8 @@ void Client::read_line() {
     connection_.send(is_text ? Opcode::kText : Opcode::kBinary, {as_bytes(line_)}, out_);
   }
   if (!reason.empty()) {
-    say("line " + std::to_string(line_number_) + " was not sent: " + std::string(reason));
+    say((options_.has_null ? "message " : "line ") + std::to_string(line_number_) +
+        " was not sent: " + std::string(reason));
     has_refused_lines_ = true;
   }
   ++line_number_;
@@ -414,7 +442,7 @@ void Client::print(const Event& message) {
     const bool is_text = message.type == Event::Type::kText;
     text = is_text ? escape_for_terminal(text) : "(binary) " + to_hex(message.payload);
   }
-  text += '\n';
+  text += options_.has_null ? '\0' : '\n';
 
   const auto began = Clock::now();
   for (std::string_view rest = text; !rest.empty();) {

@@ -30,9 +30,11 @@ namespace ws::client {
 
 struct ClientOptions {
   ClientHandshake handshake;  ///< the client sets the nonce
-  bool is_binary = false;     ///< send lines as binary messages
-  bool has_commands = false;  ///< lines that begin with '/' are commands
-  bool echoes = false;        ///< send each message back; read no lines, print no messages
+  bool is_binary = false;     ///< send binary messages
+  bool has_null = false;      ///< messages end with NUL on input and output, not with a line feed
+  std::optional<std::string> message{};  ///< send only this message; do not read input
+  bool has_commands = false;             ///< lines that begin with '/' are commands
+  bool echoes = false;  ///< send each message back; read no lines, print no messages
   bool is_verbose = false;
   double wait = 0;              ///< seconds from the end of input to our Close; negative: no limit
   double connect_timeout = 10;  ///< seconds to connect to each address, then for the handshake

@@ -1,6 +1,12 @@
 // wsc, a WebSocket client for the command line: options and main(). The client itself is in client.h.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <optional>
@@ -8,9 +14,11 @@
 #include <string_view>
 #include <vector>
 
+#include <openssl/evp.h>
 #include <CLI/CLI.hpp>
 
 #include "protocol/client/client_handshake.h"
+#include "protocol/frame/utf8.h"
 #include "protocol/inspect/escape.h"
 #include "protocol/text.h"
 #include "server/main/quantity.h"
@@ -24,14 +32,15 @@ namespace {
 constexpr std::string_view kForever = "forever";
 
 constexpr const char* kFooter = R"(
-Each line of standard input is sent as a message; each received message is
-printed as a line. At the end of the input wsc sends a Close, prints the messages
+Each line of standard input is sent as a message, without its LF or CR LF; each
+received message is printed as a line. At the end of the input wsc sends a Close, prints the messages
 that arrive before the server's Close, and exits:
 
   printf 'a\nb\n' | wsc ws://localhost:8080/echo
 
 A server that answers in order sends all answers before its Close. For other
-servers, or to receive more messages, use --wait.
+servers, or to receive more messages, use --wait. For messages that contain line
+feeds, use --file or --null.
 
 On a terminal, control characters are shown as \xNN, and binary messages in hex.
 A pipe or a file receives each message unchanged, followed by a line feed.
@@ -61,19 +70,14 @@ std::string validate_field(const std::string& field) {
     return "a header field must not contain control characters";
 
   const std::string_view name = text.substr(0, colon);
-  constexpr std::string_view kOurs = "Sec-WebSocket-";
-  if (equals_ignoring_case(name, "Host") || equals_ignoring_case(name, "Upgrade") ||
-      equals_ignoring_case(name, "Connection") ||
-      equals_ignoring_case(name.substr(0, kOurs.size()), kOurs)) {
+  if (ClientHandshake::sets_field(name))
     return "the opening handshake sets " + std::string(name) + " itself";
-  }
   return {};
 }
 
 std::string validate_uri(const std::string& uri) {
-  if (parse_uri(uri))
-    return {};
-  return "'" + uri + "' is not ws://HOST[:PORT][/PATH][?QUERY] (wss: is not supported)";
+  const std::string why = explain_bad_uri(uri);
+  return why.empty() ? "" : "'" + uri + "' " + why;
 }
 
 std::string validate_origin(const std::string& origin) {
@@ -89,19 +93,43 @@ std::string validate_subprotocol(const std::string& name) {
   return "a subprotocol must be a word of letters, digits and !#$%&'*+-.^_`|~";
 }
 
+std::string validate_user(const std::string& user) {
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
+  if (user.find(':') == std::string::npos)
+    return "use NAME:PASSWORD; the name must not contain a colon";
+  return std::ranges::any_of(user, is_control) ? "must not contain control characters" : "";
+}
+
+/// The field of HTTP's Basic authentication. RFC 7617 §2
+std::string authorization(const std::string& user) {
+  std::string text(4 * ((user.size() + 2) / 3) + 1, '\0');
+  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                   reinterpret_cast<const unsigned char*>(user.data()),
+                                   static_cast<int>(user.size()));
+  text.resize(static_cast<std::size_t>(size));
+  return "Authorization: Basic " + text;
+}
+
 /// Options of the opening handshake.
 void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& handshake) {
-  app.add_option("uri", uri, "ws://HOST[:PORT][/PATH][?QUERY]")
+  app.add_option("uri", uri, "[ws://]HOST[:PORT][/PATH][?QUERY]")
       ->type_name("")
       ->required()
       ->check(validate_uri);
   app.add_option("-o,--origin", handshake.origin, "send an Origin field")
       ->type_name("ORIGIN")
       ->check(validate_origin);
-  app.add_option("-H,--header", handshake.fields, "send a header field; repeatable")
+  app.add_option("-H,--header", handshake.fields,
+                 "send a header field; repeatable; Host and Origin replace\nwsc's own")
       ->type_name("'NAME: VALUE'")
       ->allow_extra_args(false)
       ->check(validate_field);
+  app.add_option_function<std::string>(
+         "-u,--user",
+         [&handshake](const std::string& user) { handshake.fields.push_back(authorization(user)); },
+         "send an Authorization field (Basic)")
+      ->type_name("NAME:PASSWORD")
+      ->check(validate_user);
   app.add_option("-s,--subprotocol", handshake.subprotocols,
                  "offer a subprotocol; repeatable, in order of preference")
       ->type_name("NAME")
@@ -120,16 +148,22 @@ void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& han
 }
 
 /// Options for input lines and received messages.
-void add_message_options(CLI::App& app, ClientOptions& options) {
-  auto* binary =
-      app.add_flag("-b,--binary", options.is_binary, "send lines as binary messages, not as text");
+void add_message_options(CLI::App& app, ClientOptions& options, std::string& file) {
+  auto* binary = app.add_flag("-b,--binary", options.is_binary, "send binary messages, not text");
+  auto* path =
+      app.add_option("-f,--file", file, "send this file as one message; do not read standard input")
+          ->type_name("PATH");
+  auto* null = app.add_flag("-0,--null", options.has_null,
+                            "messages in the input end with a NUL byte, not at a line end,\nand "
+                            "may contain line feeds; on output, too");
   auto* slash = app.add_flag("--slash", options.has_commands,
                              "treat lines that begin with '/' as commands:\n/ping [TEXT], /pong "
                              "[TEXT], /close [CODE [REASON]]");
+  path->excludes(null, slash);
   app.add_flag("--echo", options.echoes,
                "send each message back unchanged until the server\ncloses; do not read input or "
                "print messages")
-      ->excludes(binary, slash);
+      ->excludes(binary, slash, path, null);
 }
 
 /// Timeouts and the message size limit.
@@ -160,15 +194,42 @@ void add_limits(CLI::App& app, ClientOptions& options) {
                [&options](std::uint64_t bytes) { options.max_message = bytes; });
 }
 
-/// Parses the command line into `options`. Returns an exit code if the program must exit at once.
+/// Reads the file at `path`. Throws Failure if it cannot be read or sent.
+std::string read_message(const std::string& path, const ClientOptions& options) {
+  const auto fail = [&path](const std::string& why) {
+    throw Failure(ExitCode::kUsage, "cannot send " + escape_for_terminal(path) + why);
+  };
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.is_open())
+    fail(because(errno));
+  std::string message;
+  std::array<char, std::size_t{64} * 1024> buffer{};
+  for (;;) {
+    const ssize_t size = ::read(fd.get(), buffer.data(), buffer.size());
+    if (size == 0)
+      break;
+    if (size < 0 && errno != EINTR)
+      fail(because(errno));
+    if (size > 0)
+      message.append(buffer.data(), static_cast<std::size_t>(size));
+    if (message.size() > options.max_message)
+      fail(": it is longer than --max-message");
+  }
+  if (!options.is_binary && !is_utf8(as_bytes(message)))
+    fail(": it is not UTF-8; use --binary to send it");  // [6455-5.6-TEXT]
+  return message;
+}
+
+/// Parses the command line into `options`. Throws Failure for a file that cannot be sent. Returns an exit code if the program must exit at once.
 std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& options) {
   CLI::App app(std::string("A WebSocket client for the command line (RFC 6455).\n") + kUnitsHelp,
                "wsc");
   app.set_version_flag("--version", "wsc " FBF_VERSION);
   app.footer(kFooter);
   std::string uri;
+  std::string file;
   add_handshake_options(app, uri, options.handshake);
-  add_message_options(app, options);
+  add_message_options(app, options, file);
   add_limits(app, options);
   app.add_flag("-v,--verbose", options.is_verbose,
                "show the opening handshake, and each frame's header:\n> sent, < received");
@@ -193,6 +254,8 @@ std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& opti
     return ExitCode::kUsage;
   }
   options.handshake.uri = *parse_uri(uri);
+  if (app.count("--file") != 0)
+    options.message = read_message(file, options);
   return std::nullopt;
 }
 

@@ -492,7 +492,13 @@ void Worker::handle_head(Link& link, std::span<std::byte> in) {
   Talk& talk = *link.talk;
   talk.head += as_text(in);
   HttpResponse response;
-  const HttpResponse::Status status = response.parse(talk.head, settings_.limits);
+  HttpResponse::Status status = response.parse(talk.head, settings_.limits);
+  // [9110-15.2-INTERIM] read on to the final response
+  while (status == HttpResponse::Status::kComplete && response.is_interim()) {
+    talk.head.erase(0, response.size());
+    response.reset();
+    status = response.parse(talk.head, settings_.limits);
+  }
   if (status == HttpResponse::Status::kNeedMore)
     return;
   handshake_.nonce = talk.nonce;
