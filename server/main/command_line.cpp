@@ -147,12 +147,6 @@ void add_deflate(CLI::App& app, DeflateSettings& deflate) {
       ->group(kCompression);
 }
 
-std::string validate_address(const std::string& text) {
-  return SocketAddress::parse(text, 0).has_value()
-             ? ""
-             : "'" + text + "' is not a numeric address such as 127.0.0.1, 0.0.0.0 or ::1";
-}
-
 std::string validate_origin(const std::string& text) {
   return is_origin(text)
              ? ""
@@ -166,10 +160,11 @@ std::string validate_subprotocol(const std::string& text) {
 /// The options for the address, the threads, and the clients that are accepted.
 void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
                    std::uint16_t& port) {
-  app.add_option("--address", address, "numeric IPv4 or IPv6 address to listen on")
+  app.add_option("--address", address,
+                 "address to listen on: IPv4, IPv6 (fe80::1%eth0: with the interface), or a host "
+                 "name for all of its addresses")
       ->capture_default_str()
-      ->type_name("ADDRESS")
-      ->check(validate_address);
+      ->type_name("ADDRESS");
   const auto set_port = [&port](std::uint64_t number) {
     port = static_cast<std::uint16_t>(number);
   };
@@ -247,6 +242,10 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
     if (options.limits.outbox_low > options.limits.outbox_high) {
       throw CLI::ValidationError("--outbox-low", "must not be greater than --outbox-high");
     }
+    std::string why;
+    options.addresses = resolve(address, port, why);
+    if (options.addresses.empty())
+      throw CLI::ValidationError("--address", "no address for '" + address + "': " + why);
   } catch (const CLI::CallForHelp&) {
     return {.exit_status = 0, .output = app.help()};
   } catch (const CLI::CallForVersion& version) {
@@ -256,7 +255,6 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
     std::ranges::replace(line, '\n', ' ');
     return {.exit_status = 2, .output = "wsd: " + line + " (wsd --help lists the options)\n"};
   }
-  options.address = *SocketAddress::parse(address, port);  // both were checked above
   return {.options = std::move(options), .log_level = log_level, .log_format = log_format};
 }
 

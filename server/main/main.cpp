@@ -62,9 +62,10 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
   ws::start_log(log_level, log_format);
   ws::Server server(options);
   server.add_echo_and_chat();
-  if (const auto error = server.listen()) {
+  ws::SocketAddress failed;
+  if (const auto error = server.listen(&failed)) {
     ws::stop_log();
-    return fail("cannot listen on " + options.address.to_string() + ": " + error.message() +
+    return fail("cannot listen on " + failed.to_string() + ": " + error.message() +
                 (error == std::errc::address_in_use
                      ? " (with --port 0 the kernel chooses a free port)"
                      : ""));
@@ -81,7 +82,8 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
          " bytes of memory per session",
          options.deflate.keeps_context ? "" : " while the session receives a compressed message"});
   }
-  std::cout << "listening on " << server.address().to_string() << std::endl;
+  for (const ws::SocketAddress& address : server.addresses())
+    std::cout << "listening on " << address.to_string() << std::endl;
   const int status = server.run();
   ws::stop_log();
   return status;

@@ -19,7 +19,8 @@ enum class WireDetail : std::uint8_t {
 };
 
 struct ServerOptions {
-  SocketAddress address{};    ///< to listen on; if the port is 0, the kernel chooses one
+  /// To listen on, all with the same port; if it is 0, the kernel chooses one. At least one address.
+  std::vector<SocketAddress> addresses{};
   unsigned threads = 1;       ///< number of loops, 1 to 64
   bool has_affinity = false;  ///< each loop stays on one processor; see Server::run
   std::vector<std::string> allowed_origins{};  ///< if empty, all origins are allowed

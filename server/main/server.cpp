@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "server/log/log.h"
 #include "server/main/worker.h"
 
 namespace ws {
@@ -84,10 +85,37 @@ void Server::add_echo_and_chat() {
     worker->add_echo_and_chat();
 }
 
-std::error_code Server::listen() {
+std::error_code Server::listen(SocketAddress* failed) {
+  std::vector<SocketAddress> bound;
+  std::error_code error = std::make_error_code(std::errc::address_not_available);
+  for (SocketAddress address : options_.addresses) {
+    if (!bound.empty())
+      address.set_port(bound.front().port());
+    const SocketAddress wanted = address;
+    error = listen_on_all_loops(address);
+    if (!error) {
+      bound.push_back(address);
+      continue;
+    }
+    if (failed != nullptr)
+      *failed = wanted;
+    // For example ::1 of localhost, if the system has no IPv6.
+    if (error != std::errc::address_not_available &&
+        error != std::errc::address_family_not_supported)
+      return error;
+    if (options_.addresses.size() > 1)
+      log(LogLevel::kWarn, {"Not listening on ", wanted.to_string(), ": ", error.message()});
+  }
+  if (bound.empty())
+    return error;
+  options_.addresses = std::move(bound);
+  return {};
+}
+
+std::error_code Server::listen_on_all_loops(SocketAddress& address) {
   PortSharing sharing = options_.threads == 1 ? PortSharing::kNone : PortSharing::kFirst;
   for (const auto& worker : shared_->workers) {
-    if (const auto error = worker->listen(options_.address, sharing))
+    if (const auto error = worker->listen(address, sharing))
       return error;
     sharing = PortSharing::kFurther;
   }

@@ -1,6 +1,6 @@
 // The server: a number of loops, each with its own listener and sessions, and the endpoints with their paths.
 //
-//      Server server({.address = ..., .limits = ...});
+//      Server server({.addresses = {...}, .limits = ...});
 //      server.add("/mine", endpoint);
 //      if (const auto error = server.listen()) ...
 //      server.run();
@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include "server/main/options.h"
 #include "server/net/address.h"
@@ -38,10 +39,14 @@ class Server {
   void add(const std::string& path, const std::function<std::unique_ptr<Endpoint>()>& make);
   /// Adds the endpoints of wsd: /echo, /echo/raw and /chat. Call it before `listen`.
   void add_echo_and_chat();
-  /// Binds and listens; returns EADDRINUSE, EACCES, … on failure.
-  [[nodiscard]] std::error_code listen();
-  /// The address that the server listens on. Its port is the one that the kernel chose if the options had port 0.
-  [[nodiscard]] const SocketAddress& address() const { return options_.address; }
+  /// Binds and listens; returns EADDRINUSE, EACCES, … on failure, and sets `failed`, unless it is null, to the address.
+  /// Skips addresses that this machine does not have, with a warning, if it has another one of them.
+  [[nodiscard]] std::error_code listen(SocketAddress* failed = nullptr);
+  /// The addresses that the server listens on, after `listen`. Their port is the one that the kernel chose if the options
+  /// had port 0.
+  [[nodiscard]] const std::vector<SocketAddress>& addresses() const { return options_.addresses; }
+  /// The first of them.
+  [[nodiscard]] const SocketAddress& address() const { return addresses().front(); }
   /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions. The caller must have blocked the signals.
   [[nodiscard]] std::error_code handle_signals();
 
@@ -56,6 +61,8 @@ class Server {
   void stop();
 
  private:
+  std::error_code listen_on_all_loops(SocketAddress& address);
+
   ServerOptions options_;
   std::unique_ptr<ServerState> shared_;
 };

@@ -283,6 +283,19 @@ def test_wsd_listens_only_on_the_given_ipv6_address(wsd):
         socket.create_connection(("127.0.0.1", server.port))
 
 
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_wsd_listens_on_all_addresses_of_a_host_name_with_one_port(wsd, name_of_three_addresses, threads):
+    server = wsd("--address", "three.test", "--threads", threads, command=name_of_three_addresses)
+    lines = [f"listening on {server.address if ':' not in server.address else '[::1]'}:{server.port}\n".encode()]
+    lines += [server.process.stdout.readline() for _ in range(2)]
+    assert sorted(lines) == sorted(f"listening on {host}:{server.port}\n".encode()
+                                   for host in ("[::1]", "127.0.0.1", "127.0.0.2"))
+    for host in ("::1", "127.0.0.1", "127.0.0.2"):
+        with socket.create_connection((host, server.port), timeout=PATIENCE) as client:
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_plain_http_request_to_echo_is_answered_426(wsd):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{wsd().port}/echo", timeout=PATIENCE)

@@ -68,7 +68,8 @@ constexpr LimitRow kLimits[] = {
 TEST(CommandLine, UsesTheDefaultsWithoutArguments) {
   const ParsedCommandLine parsed = parse({});
   ASSERT_TRUE(parsed.options.has_value());
-  EXPECT_EQ(parsed.options->address.to_string(), "127.0.0.1:8080");
+  EXPECT_EQ(parsed.options->addresses.size(), 1U);
+  EXPECT_EQ(parsed.options->addresses.front().to_string(), "127.0.0.1:8080");
   EXPECT_EQ(parsed.options->threads, 1U);
   EXPECT_TRUE(parsed.options->allowed_origins.empty());
   EXPECT_TRUE(parsed.options->subprotocols.empty());
@@ -117,7 +118,7 @@ TEST(CommandLine, ParsesTheOptionsThatAreNotLimits) {
                                           "--log-level",      "warn",
                                           "--log-format",     "json"});
   ASSERT_TRUE(parsed.options.has_value()) << parsed.output;
-  EXPECT_EQ(parsed.options->address.to_string(), "[::1]:0");
+  EXPECT_EQ(parsed.options->addresses.front().to_string(), "[::1]:0");
   EXPECT_EQ(
       parsed.options->allowed_origins,
       (std::vector<std::string>{"https://a.example", "http://b.example:81", "null", "file://"}));
@@ -146,7 +147,8 @@ TEST(CommandLine, ReportsABadOptionInOneLineThatNamesIt) {
       {"--threads", "0"},
       {"--threads", "65"},
       {"--threads", "all"},
-      {"--address", "localhost"},
+      {"--address", "no-such-host.invalid"},
+      {"--address", "fe80::1%no-such-if"},
       {"--address", ""},
       {"--address", "127.0.0.1\nforged"},
       {"--max-message", "0"},

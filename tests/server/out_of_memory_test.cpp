@@ -83,8 +83,9 @@ void wait_for_turn(const Server& server) {
 bool play(long allocations, WireDetail wire_log, unsigned threads = 1) {
   is_server_thread = false;
   Counting counting;
-  Server server(
-      {.address = *SocketAddress::parse("127.0.0.1", 0), .threads = threads, .wire_log = wire_log});
+  Server server({.addresses = {*SocketAddress::parse("127.0.0.1", 0)},
+                 .threads = threads,
+                 .wire_log = wire_log});
   server.add("/counting", counting);
   server.add_echo_and_chat();
   EXPECT_FALSE(server.listen());

@@ -506,7 +506,7 @@ class Lonely final : public Endpoint {
 TEST(Loops, UseTheirOwnEndpointsOrShareOne) {
   Obedient shared;
   std::vector<Lonely*> made;
-  Server server({.address = *SocketAddress::parse("127.0.0.1", 0), .threads = 3});
+  Server server({.addresses = {*SocketAddress::parse("127.0.0.1", 0)}, .threads = 3});
   server.add("/shared", shared);
   server.add("/lonely", [&made] {
     auto endpoint = std::make_unique<Lonely>();
@@ -540,7 +540,7 @@ TEST(Loops, UseTheirOwnEndpointsOrShareOne) {
 }
 
 TEST(Loops, StopTogetherIfSeveralThreadsCallStop) {
-  Server server({.address = *SocketAddress::parse("127.0.0.1", 0), .threads = 4});
+  Server server({.addresses = {*SocketAddress::parse("127.0.0.1", 0)}, .threads = 4});
   server.add_echo_and_chat();
   ASSERT_FALSE(server.listen());
   std::thread thread([&] { EXPECT_EQ(server.run(), 0); });
@@ -568,7 +568,7 @@ TEST(Loops, StopTogetherIfSeveralThreadsCallStop) {
 
 TEST(Loops, ReportAnAddressInUse) {
   const LiveServer other;
-  Server server({.address = other.address(), .threads = 2});
+  Server server({.addresses = {other.address()}, .threads = 2});
   EXPECT_EQ(server.listen(), std::errc::address_in_use);
 }
 
@@ -605,7 +605,7 @@ TEST(Budget, ClosesASlowReaderWith1013AndServesTheOthers) {
 
 TEST(Routes, AreOnlyThoseThatTheApplicationAdds) {
   Obedient mine;
-  Server server({.address = *SocketAddress::parse("127.0.0.1", 0)});
+  Server server({.addresses = {*SocketAddress::parse("127.0.0.1", 0)}});
   server.add("/echo", mine);
   ASSERT_FALSE(server.listen());
   std::thread thread([&] { server.run(); });

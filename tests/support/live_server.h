@@ -146,7 +146,7 @@ class LiveServer {
  public:
   explicit LiveServer(const Limits& limits = {}, std::vector<std::string> subprotocols = {},
                       const DeflateSettings& deflate = {})
-      : server_({.address = *SocketAddress::parse("127.0.0.1", 0),
+      : server_({.addresses = {*SocketAddress::parse("127.0.0.1", 0)},
                  .subprotocols = std::move(subprotocols),
                  .limits = limits,
                  .deflate = deflate}) {

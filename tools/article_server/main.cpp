@@ -45,7 +45,7 @@ int main(int argc, char** argv) {
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   SlowEcho echo;
-  ws::Server server({.address = *ws::SocketAddress::parse("127.0.0.1", port)});
+  ws::Server server({.addresses = {*ws::SocketAddress::parse("127.0.0.1", port)}});
   server.add("/echo", echo);
   for (const auto error : {server.listen(), server.handle_signals()}) {
     if (error) {
