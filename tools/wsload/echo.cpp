@@ -15,10 +15,8 @@ EchoWorker::EchoWorker(const Plan& plan, const Messages& messages, Stage& stage,
 
 void EchoWorker::begin() {
   scheduled_ = 0;
-  for (Link& link : links()) {  // all messages of earlier rounds were answered
-    link.due = link.answered = 0;
-    link.sent = messages().stream(0).position(first(link));
-  }
+  for (Link& link : links())  // all messages of earlier rounds were answered
+    restart(link);
   if (plan().is_open_loop()) {
     const double threads = layout().busy_threads();
     schedule_ =

@@ -15,6 +15,7 @@ class EchoWorker final : public Worker {
   EchoWorker(const Plan& plan, const Messages& messages, Stage& stage, unsigned number);
 
  private:
+  void opened(Link& link) override { restart(link); }
   void begin() override;
   void take(Link& link, std::span<std::byte> in, Nanoseconds now) override;
   void send(Link& link) override;
@@ -25,6 +26,11 @@ class EchoWorker final : public Worker {
   std::size_t handle_expected(Link& link, std::span<const std::byte> in, Nanoseconds now);
   void handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds now);
   void count(Link& link, std::uint64_t answers, Nanoseconds now);
+  /// No message of the round was sent yet.
+  void restart(Link& link) {
+    link.due = link.answered = 0;
+    link.sent = messages().stream(0).position(first(link));
+  }
   void refill(Link& link, Nanoseconds now);
   /// Open loop: number of messages that this thread sends.
   [[nodiscard]] std::uint64_t quota() const;
