@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cstddef>
 #include <limits>
+#include <utility>
 
 namespace ws {
 
@@ -65,6 +66,8 @@ class Charge {
   /// `budget` must outlive the charge. If `budget` is null, there is no limit.
   explicit Charge(Budget* budget) : budget_(budget) {}
   ~Charge() { shrink_to(0); }
+  /// Leaves `other` empty.
+  Charge(Charge&& other) noexcept : budget_(other.budget_), size_(std::exchange(other.size_, 0)) {}
   Charge(const Charge&) = delete;
   Charge& operator=(const Charge&) = delete;
 

@@ -4,6 +4,7 @@
 #include <cassert>
 #include <limits>
 #include <new>
+#include <utility>
 
 namespace ws {
 namespace {
@@ -163,10 +164,12 @@ Deflater* DeflatePool::deflater(int window_bits) {
   if (window_bits == 8)
     return nullptr;
   std::unique_ptr<Deflater>& deflater = deflaters_[static_cast<std::size_t>(window_bits)];
-  if (deflater == nullptr)
-    deflater = Deflater::make(window_bits, budget_);
-  else
+  if (deflater != nullptr) {
     deflater->restart();
+  } else if (budget_ == nullptr || memory(window_bits, false) <= budget_->room() / 2) {
+    // A message may be sent uncompressed, but a received message needs an Inflater: leave memory for it.
+    deflater = Deflater::make(window_bits, budget_);
+  }
   return deflater.get();
 }
 
@@ -179,33 +182,55 @@ void DeflatePool::return_inflater(std::unique_ptr<Inflater> inflater) {
   spare_ = std::move(inflater);
 }
 
+Charge DeflatePool::reserve() {
+  Charge charge(reserve_);
+  if (settings_.is_enabled && settings_.keeps_context)
+    static_cast<void>(charge.grow_to(memory(settings_.window_bits, true)));
+  return charge;
+}
+
+std::size_t DeflatePool::memory(int deflater_bits, bool has_inflater) {
+  const bool has_deflater = deflater_bits != 8;
+  std::size_t& of_deflater = deflater_memory_[static_cast<std::size_t>(deflater_bits)];
+  if (has_deflater && of_deflater == 0) {
+    Budget budget(std::numeric_limits<std::size_t>::max());
+    const auto sample = Deflater::make(deflater_bits, &budget);
+    of_deflater = budget.used();
+  }
+  if (has_inflater && inflater_memory_ == 0) {
+    Budget budget(std::numeric_limits<std::size_t>::max());
+    const auto sample = Inflater::make(&budget);
+    // zlib allocates the window at the first byte of output, so inflate one byte.
+    std::span<const std::byte> in = kCompressedA;
+    std::byte out[2];
+    if (sample != nullptr && sample->inflate(in, out).error == Error::kNone)
+      inflater_memory_ = budget.used();
+  }
+  if ((has_deflater && of_deflater == 0) || (has_inflater && inflater_memory_ == 0))
+    return 0;
+  return of_deflater + (has_inflater ? inflater_memory_ : 0);
+}
+
 std::size_t deflate_memory(const DeflateSettings& settings) {
-  Budget budget(std::numeric_limits<std::size_t>::max());
-  const DeflateParameters agreed{.server_no_context_takeover = !settings.keeps_context,
-                                 .client_no_context_takeover = !settings.keeps_context,
-                                 .server_max_window_bits = settings.window_bits};
-  DeflatePool pool(settings, &budget);
-  PermessageDeflate one(agreed, Role::kServer, pool);
-  if (settings.keeps_context)
-    static_cast<void>(one.deflater(settings.threshold));
-  // zlib allocates the window at the first byte of output, so inflate one byte.
-  std::span<const std::byte> in = kCompressedA;
-  std::byte out[2];
-  if (Inflater* const inflater = one.begin_message())
-    static_cast<void>(inflater->inflate(in, out));
-  return budget.used();
+  DeflatePool pool(settings, nullptr);
+  return pool.memory(settings.keeps_context ? settings.window_bits : 8, true);
 }
 
 // --- Per connection
 
-PermessageDeflate::PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool)
+PermessageDeflate::PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool,
+                                     Charge reserved)
     : pool_(pool),
+      reserved_(std::move(reserved)),
       send_bits_(role == Role::kServer ? agreed.server_max_window_bits
                                        : agreed.client_max_window_bits),
       keeps_sent_context_(role == Role::kServer ? !agreed.server_no_context_takeover
                                                 : !agreed.client_no_context_takeover),
       keeps_received_context_(role == Role::kServer ? !agreed.client_no_context_takeover
-                                                    : !agreed.server_no_context_takeover) {}
+                                                    : !agreed.server_no_context_takeover) {
+  if (reserved_.size() > 0)
+    reserved_.shrink_to(pool.memory(keeps_sent_context_ ? send_bits_ : 8, keeps_received_context_));
+}
 
 Deflater* PermessageDeflate::deflater(std::size_t size) {
   if (size < pool_.settings().threshold)
@@ -216,8 +241,12 @@ Deflater* PermessageDeflate::deflater(std::size_t size) {
     return pool_.deflater(send_bits_);
   // [7692-7.2.1-TAKEOVER] with takeover the connection keeps its own Deflater
   if (deflater_ == nullptr && send_bits_ != 8)
-    deflater_ = Deflater::make(send_bits_, pool_.budget());
+    deflater_ = Deflater::make(send_bits_, kept_budget());
   return deflater_.get();
+}
+
+Budget* PermessageDeflate::kept_budget() const {
+  return reserved_.size() > 0 ? nullptr : pool_.budget();
 }
 
 void PermessageDeflate::forget_sent_context() {
@@ -229,7 +258,7 @@ Inflater* PermessageDeflate::begin_message() {
   // [7692-7.2.2-TAKEOVER] With takeover a message may refer to earlier messages. [7692-7.2.2-EMPTY] Without takeover it
   // may not. [7692-7.2.2-WINDOW] Our window is at least as large as negotiated.
   if (inflater_ == nullptr) {
-    inflater_ = keeps_received_context_ ? Inflater::make(pool_.budget()) : pool_.borrow_inflater();
+    inflater_ = keeps_received_context_ ? Inflater::make(kept_budget()) : pool_.borrow_inflater();
   }
   return inflater_.get();
 }

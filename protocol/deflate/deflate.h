@@ -16,6 +16,8 @@
 //  2. zlib's memory is charged to the budget. If the budget does not allow a compressor, messages are sent
 //     uncompressed.
 //  3. Without context takeover a connection owns a window only while it receives a compressed message.
+//  4. With context takeover the windows are reserved before takeover is negotiated. If the reserve is used up, the server
+//     agrees on no takeover, so that idle windows leave memory for other connections.
 //
 // zlib cannot compress with a window of 2^8 bytes. If the negotiated window is that small, messages are sent
 // uncompressed, which is always allowed.
@@ -110,21 +112,30 @@ class Inflater : private ZStream {
   return size + size / 8 + size / 64 + 16;
 }
 
-/// Maximum memory of permessage-deflate for one connection, in bytes. Measures a sample connection, since the memory
-/// depends on zlib's version.
+/// Maximum memory of permessage-deflate for one connection, in bytes; 0 if there is not enough memory to measure. With
+/// context takeover this is the connection's part of the reserve.
 [[nodiscard]] std::size_t deflate_memory(const DeflateSettings& settings);
 
 /// Deflaters and Inflaters that the connections of one thread share. The pool must outlive these connections.
 class DeflatePool {
  public:
-  /// If `budget` is null, there is no limit.
-  DeflatePool(const DeflateSettings& settings, Budget* budget)
-      : settings_(settings), budget_(budget) {}
+  /// `budget` is charged for zlib's memory, unless the memory is from `reserve`: the part of `budget` that connections
+  /// may keep between messages. If one of them is null, it has no limit.
+  DeflatePool(const DeflateSettings& settings, Budget* budget, Budget* reserve = nullptr)
+      : settings_(settings), budget_(budget), reserve_(reserve) {}
 
   [[nodiscard]] const DeflateSettings& settings() const { return settings_; }
   [[nodiscard]] Budget* budget() const { return budget_; }
+  /// Takes the memory of one connection with context takeover and the largest windows of the settings from the reserve.
+  /// Call it before the negotiation. The charge is empty if the reserve is used up, or the settings forbid takeover:
+  /// then negotiate no takeover.
+  [[nodiscard]] Charge reserve();
+  /// Memory of zlib in bytes: a Deflater with windows of 2^`deflater_bits` bytes (8: none, since zlib has no such
+  /// Deflater), plus an Inflater if `has_inflater`. Measured, since it depends on zlib's version. Returns 0 if
+  /// there is not enough memory to measure.
+  [[nodiscard]] std::size_t memory(int deflater_bits, bool has_inflater);
   /// Returns the shared Deflater with an empty window, for one message. Returns null if `window_bits` is 8 or there is
-  /// not enough memory.
+  /// not enough memory: a new Deflater takes at most half of the budget's room.
   [[nodiscard]] Deflater* deflater(int window_bits);
   /// Returns an Inflater with an empty window, for one message, or null if there is not enough memory.
   [[nodiscard]] std::unique_ptr<Inflater> borrow_inflater();
@@ -134,6 +145,9 @@ class DeflatePool {
  private:
   DeflateSettings settings_;
   Budget* budget_;
+  Budget* reserve_;
+  std::array<std::size_t, 16> deflater_memory_{};  ///< the index is `window_bits`; 0: not measured
+  std::size_t inflater_memory_ = 0;
   std::array<std::unique_ptr<Deflater>, 16> deflaters_;  ///< the index is `window_bits`
   std::unique_ptr<Inflater> spare_;
 };
@@ -141,7 +155,9 @@ class DeflatePool {
 /// The state of permessage-deflate for one connection.
 class PermessageDeflate {
  public:
-  PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool);
+  /// `reserved`: from `pool.reserve()`, for takeover. Keeps as much of it as `agreed` needs.
+  PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool,
+                    Charge reserved = Charge(nullptr));
 
   /// Returns the Deflater for a message of `size` bytes, or null if the message must be sent uncompressed.
   [[nodiscard]] Deflater* deflater(std::size_t size);
@@ -158,7 +174,11 @@ class PermessageDeflate {
   void end_message();
 
  private:
+  /// The budget for the kept Deflater and Inflater: null if they are reserved, and thus charged already.
+  [[nodiscard]] Budget* kept_budget() const;
+
   DeflatePool& pool_;
+  Charge reserved_;
   std::unique_ptr<Deflater> deflater_;  ///< null without context takeover
   std::unique_ptr<Inflater> inflater_;  ///< without context takeover: null between messages
   std::uint8_t send_bits_;

@@ -32,9 +32,10 @@ Connection::Connection(const ConnectionSettings& settings) : settings_(&settings
 }
 Connection::~Connection() = default;
 
-void Connection::use_deflate(const DeflateParameters& agreed) {
+void Connection::use_deflate(const DeflateParameters& agreed, Charge reserved) {
   // [7692-5-AGREED] the parameters apply to both directions
-  deflate_ = std::make_unique<PermessageDeflate>(agreed, settings_->role, *settings_->deflate);
+  deflate_ = std::make_unique<PermessageDeflate>(agreed, settings_->role, *settings_->deflate,
+                                                 std::move(reserved));
 }
 
 bool Connection::accepts_shared_deflate() const {

@@ -97,9 +97,9 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  /// Enables permessage-deflate with the parameters negotiated in the opening handshake. Must be called before any
-  /// other function.
-  void use_deflate(const DeflateParameters& agreed);
+  /// Enables permessage-deflate with the parameters negotiated in the opening handshake. `reserved`: from
+  /// DeflatePool::reserve, for context takeover. Must be called before any other function.
+  void use_deflate(const DeflateParameters& agreed, Charge reserved = Charge(nullptr));
 
   /// Parses `in` up to the next event. Unmasks the payload in place and removes the consumed bytes from the front of
   /// `in`. Appends the answers that the protocol requires (pong, Close) to `out`, at most one frame per call. Throws

@@ -9,13 +9,11 @@
 
 namespace ws {
 
-Router::Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols,
-               const DeflateSettings& deflate)
-    : allowed_origins_(std::move(allowed_origins)),
-      subprotocols_(std::move(subprotocols)),
-      deflate_(deflate) {}
+Router::Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols)
+    : allowed_origins_(std::move(allowed_origins)), subprotocols_(std::move(subprotocols)) {}
 
-Answer Router::answer(const HttpRequest& request, bool is_available) const {
+Answer Router::answer(const HttpRequest& request, bool is_available,
+                      const DeflateSettings& deflate) const {
   Answer answer;
   std::string_view path = request.path();
   std::string decoded;
@@ -29,7 +27,7 @@ Answer Router::answer(const HttpRequest& request, bool is_available) const {
   if (!is_available) {
     answer = refusal(Error::kUnavailable);
   } else if (route != routes_.end()) {
-    answer = answer_mapped(request, *route);
+    answer = answer_mapped(request, *route, deflate);
   } else {
     answer = answer_unmapped(request, path);
   }
@@ -62,7 +60,8 @@ Answer Router::answer_unmapped(const HttpRequest& request, std::string_view path
   return answer;
 }
 
-Answer Router::answer_mapped(const HttpRequest& request, const Route& route) const {
+Answer Router::answer_mapped(const HttpRequest& request, const Route& route,
+                             const DeflateSettings& deflate) const {
   CorsResult cors = apply_cors(request, allowed_origins_);
   const auto refused = [&](Error error) {
     Answer answer = refusal(error);
@@ -77,7 +76,7 @@ Answer Router::answer_mapped(const HttpRequest& request, const Route& route) con
     return {.status = 200, .fields = cors.fields + "Allow: GET, OPTIONS\r\n"};
 
   Answer answer;
-  answer.upgrade = validate_upgrade(request, subprotocols_, deflate_);
+  answer.upgrade = validate_upgrade(request, subprotocols_, deflate);
   if (answer.upgrade.error != Error::kNone) {
     Answer no = refused(answer.upgrade.error);
     if (no.status == 405)

@@ -34,8 +34,7 @@ struct Route {
 class Router {
  public:
   /// An empty `allowed_origins` allows all origins. `subprotocols`: the subprotocols that the server supports.
-  Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols,
-         const DeflateSettings& deflate = {});
+  Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols);
 
   /// Maps `path` (exact match) to `endpoint`, which must outlive the router. Must be called before the first request.
   void add(std::string path, Endpoint& endpoint) {
@@ -46,18 +45,20 @@ class Router {
   /// The endpoint of `routes()[route]`. Called for each message.
   [[nodiscard]] Endpoint* endpoint(std::size_t route) const { return endpoints_[route]; }
 
-  /// Answers `request`. `is_available`: false while the server is stopping.
-  [[nodiscard]] Answer answer(const HttpRequest& request, bool is_available) const;
+  /// Answers `request`. `is_available`: false while the server is stopping. `deflate`: for the
+  /// negotiation of permessage-deflate.
+  [[nodiscard]] Answer answer(const HttpRequest& request, bool is_available,
+                              const DeflateSettings& deflate = {}) const;
 
  private:
-  [[nodiscard]] Answer answer_mapped(const HttpRequest& request, const Route& route) const;
+  [[nodiscard]] Answer answer_mapped(const HttpRequest& request, const Route& route,
+                                     const DeflateSettings& deflate) const;
   [[nodiscard]] static Answer answer_unmapped(const HttpRequest& request, std::string_view path);
 
   std::vector<Route> routes_;
   std::vector<Endpoint*> endpoints_;  ///< the endpoints of routes_, dense for the CPU cache
   std::vector<std::string> allowed_origins_;
   std::vector<std::string> subprotocols_;
-  DeflateSettings deflate_;
 };
 
 }  // namespace ws

@@ -53,7 +53,8 @@ constexpr LimitOption<std::size_t> kSizes[] = {
     {kMemory, "--chat-queue", &Limits::chat_queue, kSize, 1, kGiB,
      "maximum bytes queued for a chat member; if exceeded: Close 1008"},
     {kMemory, "--max-buffered", &Limits::buffered, kSize, 64 << 10, 1024 * kGiB,
-     "maximum bytes held for all sessions together; if exceeded: Close 1013"},
+     "maximum bytes held for all sessions together, of which compression may use three quarters; "
+     "if exceeded: Close 1013"},
     {kConnections, "--max-connections", &Limits::connections, kNumber, 0, 10'000'000,
      "maximum number of connections; 0: as many as the descriptor limit allows; if exceeded: "
      "HTTP 503"},
@@ -125,8 +126,11 @@ void add_choice(CLI::App& app, const char* name, Value& field,
 
 /// The options of permessage-deflate. It is off by default, since the server of the article (README.md) declines it.
 void add_deflate(CLI::App& app, DeflateSettings& deflate) {
-  app.add_flag("--deflate", deflate.is_enabled,
-               "accept permessage-deflate (RFC 7692) from clients that offer it")
+  app.add_flag(
+         "--deflate", deflate.is_enabled,
+         "accept permessage-deflate (RFC 7692) from clients that offer it. Windows that are kept "
+         "between messages (context takeover) are reserved, in all at most half of "
+         "--max-buffered; further clients get no takeover")
       ->group(kCompression);
   app.add_flag_callback(
          "--deflate-no-takeover", [&deflate] { deflate.keeps_context = false; },

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -12,6 +13,7 @@
 #include "server/main/command_line.h"
 #include "server/main/server.h"
 #include "server/net/fd.h"
+#include "server/session/session_context.h"
 
 namespace {
 
@@ -55,6 +57,18 @@ void return_memory_when_freed() {
   // NOLINTEND(concurrency-mt-unsafe)
 }
 
+void log_compression_memory(const ws::ServerOptions& options) {
+  const std::size_t most = ws::deflate_memory(options.deflate);
+  const std::size_t reserve = ws::Budgets(options.limits).reserve.room();
+  ws::log(ws::LogLevel::kInfo,
+          {"permessage-deflate: at most ", std::to_string(most), " bytes of memory per session",
+           options.deflate.keeps_context
+               ? "; context takeover for at least " +
+                     std::to_string(reserve / std::max<std::size_t>(most, 1)) +
+                     " sessions (half of --max-buffered)"
+               : " while the session receives a compressed message"});
+}
+
 int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogFormat log_format) {
   return_memory_when_freed();
   block_signals();
@@ -75,13 +89,8 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
     return fail("cannot handle signals: " + error.message());
   }
   ws::log(ws::LogLevel::kInfo, {"Descriptors allowed: ", std::to_string(descriptors)});
-  if (options.deflate.is_enabled) {
-    ws::log(
-        ws::LogLevel::kInfo,
-        {"permessage-deflate: at most ", std::to_string(ws::deflate_memory(options.deflate)),
-         " bytes of memory per session",
-         options.deflate.keeps_context ? "" : " while the session receives a compressed message"});
-  }
+  if (options.deflate.is_enabled)
+    log_compression_memory(options);
   for (const ws::SocketAddress& address : server.addresses())
     std::cout << "listening on " << address.to_string() << std::endl;
   const int status = server.run();

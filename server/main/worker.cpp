@@ -41,7 +41,7 @@ Worker::Worker(ServerState& shared, const ServerOptions& options)
     : shared_(shared),
       is_first_(shared.workers.empty()),
       stop_ms_(options.limits.stop_ms),
-      router_(options.allowed_origins, options.subprotocols, options.deflate),
+      router_(options.allowed_origins, options.subprotocols),
       context_(options.limits, router_, shared.budgets, options.deflate),
       table_(static_cast<std::uint32_t>(shared.workers.size() + 1), options.threads),
       chat_(shared.chat, context_, table_),

@@ -26,8 +26,12 @@ bool keep(std::unique_ptr<PartialHead>& head, std::span<const std::byte> bytes, 
 }
 
 OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, const Fd& socket,
-                     const SessionContext& context) {
-  Answer answer = context.router.answer(request, !context.is_stopping);
+                     SessionContext& context) {
+  // Without memory in the reserve the session gets no context takeover.
+  Charge windows = context.deflate.reserve();
+  DeflateSettings deflate = context.deflate.settings();
+  deflate.keeps_context = windows.size() > 0;
+  Answer answer = context.router.answer(request, !context.is_stopping, deflate);
   if (answer.status != 101)
     return refused(std::move(answer));
   const Opening opening{request, answer.upgrade.subprotocol, socket};
@@ -36,7 +40,7 @@ OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, cons
     refusal_of_endpoint.fields.insert(0, answer.fields);
     return refused(std::move(refusal_of_endpoint));
   }
-  return {Status::kAccepted, std::move(answer), &request, rest};
+  return {Status::kAccepted, std::move(answer), &request, rest, std::move(windows)};
 }
 
 }  // namespace

@@ -123,7 +123,7 @@ void Session::handle_fin() {
 void Session::read_head(std::span<std::byte> bytes) {
   // Keep the head in a local variable: start_flushing frees it, but `result` refers to memory of the head.
   std::unique_ptr<PartialHead> head = backlog_ == nullptr ? nullptr : std::move(backlog_->head);
-  const OpeningResult result = read_opening(head, bytes, transport_.fd(), context_);
+  OpeningResult result = read_opening(head, bytes, transport_.fd(), context_);
   switch (result.status) {
     case OpeningResult::Status::kNeedMore:
       backlog().head = std::move(head);
@@ -141,7 +141,7 @@ void Session::read_head(std::span<std::byte> bytes) {
   }
   const Answer& answer = result.answer;
   if (answer.upgrade.deflate.has_value())
-    connection_.use_deflate(answer.upgrade.deflate->parameters);
+    connection_.use_deflate(answer.upgrade.deflate->parameters, std::move(result.windows));
   acquire_cork();
   write_switching_protocols(answer.upgrade, answer.fields, context_.cork.output);
   route_ = static_cast<std::uint16_t>(answer.route - context_.router.routes().data());

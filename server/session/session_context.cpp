@@ -11,7 +11,7 @@ constexpr std::size_t kReceiveBuffer = 512 * 1024;
 SessionContext::SessionContext(const Limits& limits, const Router& router_to_use, Budgets& budgets,
                                const DeflateSettings& deflate_settings)
     : budget(budgets.buffered),
-      deflate(deflate_settings, &budgets.windows),
+      deflate(deflate_settings, &budgets.compression, &budgets.reserve),
       settings{.role = Role::kServer, .limits = limits, .budget = &budget, .deflate = &deflate},
       router(router_to_use),
       receive_buffer(kReceiveBuffer) {}

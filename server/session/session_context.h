@@ -21,11 +21,15 @@ namespace ws {
 /// The memory that the sessions of all loops may hold.
 struct Budgets {
   explicit Budgets(const Limits& limits)
-      : buffered(limits.buffered), windows(limits.buffered / 2, &buffered) {}
+      : buffered(limits.buffered),
+        compression(limits.buffered / 4 * 3, &buffered),
+        reserve(limits.buffered / 2, &compression) {}
   Budget buffered;
-  /// The part of `buffered` that permessage-deflate windows may use: half of it, because idle sessions keep their
-  /// windows, and memory must remain for messages.
-  Budget windows;
+  /// The part of `buffered` that permessage-deflate may use: three quarters, because memory must remain for messages.
+  Budget compression;
+  /// The part of `compression` that sessions with context takeover may keep between messages: half of `buffered`. It is
+  /// charged when takeover is negotiated, so that these sessions always have their windows.
+  Budget reserve;
 };
 
 /// A session that ended in this loop iteration. `error` is set if a system call failed, `why` if we reset the

@@ -236,7 +236,7 @@ struct Member {
 void fan_out(State& state) {
   const auto speakers = static_cast<std::size_t>(state.range(0));
   const auto size = static_cast<std::uint32_t>(state.range(1));
-  Router router({}, {}, {});
+  Router router({}, {});
   const Limits limits;
   Budgets budgets(limits);
   SessionContext context(limits, router, budgets);

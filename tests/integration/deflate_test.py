@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import random
 import re
 import struct
@@ -16,9 +17,10 @@ from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFact
 from conftest import HERE, program
 from peer import Peer
 from wsc_test import script, started
-from wsd import BINARY, CLOSE, CONTINUATION, PATIENCE, TEXT, Raw, ask, digest, frame, upgrade, wait_for
+from wsd import BINARY, CLOSE, CONTINUATION, PATIENCE, PING, PONG, TEXT, Raw, ask, digest, frame, upgrade, wait_for
 
 OFFER = "Sec-WebSocket-Extensions: permessage-deflate"
+NO_TAKEOVER = "; server_no_context_takeover; client_no_context_takeover"
 LINE = "what is said here is said again, and then said again, as such things are"
 NOISE = random.Random(7692).randbytes(100_000)
 MESSAGES = [LINE, LINE.encode(), "", "short", LINE * 1000, NOISE, NOISE[:70], LINE, "grüße 你好 " * 50]
@@ -37,6 +39,8 @@ class RawDeflate(Raw):
         self.inflater = zlib.decompressobj(-15)
 
     def compressed(self, payload, opcode=TEXT):
+        if "client_no_context_takeover" in self.answer:
+            self.deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
         data = self.deflater.compress(payload) + self.deflater.flush(zlib.Z_SYNC_FLUSH)
         data = frame(opcode, data[:-4])
         return bytes([data[0] | 0x40]) + data[1:]
@@ -48,6 +52,8 @@ class RawDeflate(Raw):
         opcode, payload = self.frame()
         size = len(payload)
         if first & 0x40:
+            if "server_no_context_takeover" in self.answer:
+                self.inflater = zlib.decompressobj(-15)
             payload = self.inflater.decompress(payload + b"\0\0\xff\xff")
         return opcode, bool(first & 0x40), payload, size
 
@@ -352,60 +358,125 @@ def test_wsd_answers_invalid_compressed_data_with_close_1007(wsd):
 
 def test_sessions_hold_at_most_the_logged_compression_memory_and_release_it(wsd):
     server = wsd("--deflate")
-    most = int(server.logged(r"permessage-deflate: at most (\d+) bytes of memory per session")[0][1])
+    most = int(server.logged(r"permessage-deflate: at most (\d+) bytes of memory per session; .*")[0][1])
 
     def held():
         before = len(re.findall(r"bytes held: (\d+)", server.log()))
         server.sessions()
         return int(re.findall(r"bytes held: (\d+)", server.log())[before])
     count = 20
+    assert held() == 0
     raws = [RawDeflate(server, "/echo/raw") for _ in range(count)]
-    assert held() == 0, "no memory is held before the first message"
+    assert held() == count * most, "reserved"
     for raw in raws:
         raw.send(raw.compressed(NOISE + LINE.encode() * 1000, BINARY))
         assert raw.data_frame()[2] == NOISE + LINE.encode() * 1000
-    assert count * most * 0.9 < wait_for(held, "memory that is held") <= count * most
+    wait_for(lambda: held() == count * most, "the memory of windows alone", found=held)
     for raw in raws:
         raw.close()
     wait_for(lambda: held() == 0, "all memory is released")
 
 
 def test_wsd_sends_messages_uncompressed_if_the_budget_allows_no_compressor(wsd):
-    """[6455-10.4-BUDGET] the first sessions use up the budget; no session is refused for lack of a compressor."""
-    server = wsd("--deflate", "--max-buffered", "2MiB")
+    """[6455-10.4-BUDGET] no session is refused for lack of a compressor"""
+    server = wsd("--deflate", "--max-buffered", "256KiB")
     raws = [RawDeflate(server, "/echo/raw") for _ in range(8)]
-    compressed = []
     for raw in raws:
+        assert raw.answer == NO_TAKEOVER, "the reserve has no space for windows"
         raw.send(frame(TEXT, LINE.encode()))
-        _, is_compressed, payload, _ = raw.data_frame()
-        assert payload == LINE.encode()
-        compressed.append(is_compressed)
-    assert compressed == [True] * 3 + [False] * 5
-    raws[7].send(raws[7].compressed(LINE.encode()))
-    assert raws[7].data_frame()[2] == LINE.encode(), "the budget has space for an inflater"
+        assert raw.data_frame()[:3] == (TEXT, False, LINE.encode())
+        raw.send(raw.compressed(LINE.encode()))
+        assert raw.data_frame()[:3] == (TEXT, False, LINE.encode()), "the budget has space for an inflater"
     for raw in raws:
         raw.close()
 
 
-def test_compression_windows_leave_memory_in_the_budget_for_other_sessions(wsd):
-    """Otherwise a peer could use up the budget with idle sessions, and each fragment and broadcast would be refused."""
-    server = wsd("--deflate", "--max-buffered", "2MiB")
-    greedy = [RawDeflate(server, "/echo/raw") for _ in range(60)]
-    for raw in greedy:
-        raw.send(raw.compressed(LINE.encode()))
-    # Which sessions are refused depends on timing, because a refused session releases its memory.
-    answers = [raw.data_frame() for raw in greedy]
-    refused = [payload[:2] for opcode, _, payload, _ in answers if opcode == CLOSE]
-    assert refused and set(refused) == {struct.pack(">H", 1013)}
-    assert answers[0][2] == LINE.encode()
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_wsd_agrees_on_no_takeover_when_the_reserve_is_used_up(wsd, threads):
+    """Otherwise idle windows would use up the budget, and other sessions would be refused with 1013."""
+    server = wsd("--deflate", "--max-buffered", "2MiB", "--threads", threads)
+    most, count = server.logged(r"permessage-deflate: at most (\d+) bytes of memory per session; "
+                                r"context takeover for at least (\d+) sessions \(half of --max-buffered\)")[0].groups()
+    assert int(count) == (1 << 20) // int(most) == 3
+    raws = [RawDeflate(server, "/echo/raw") for _ in range(60)]
+    assert [raw.answer for raw in raws] == [""] * 3 + [NO_TAKEOVER] * 57
+    for _ in range(2):  # the second time, all windows are allocated
+        for number, raw in enumerate(raws):
+            raw.send(raw.compressed(LINE.encode()))
+            opcode, is_compressed, payload, _ = raw.data_frame()
+            assert (opcode, payload) == (TEXT, LINE.encode())
+            # Each loop has a compressor for all sessions without takeover, if the budget suffices.
+            assert is_compressed or number >= 3 and threads != "1"
+    # The other half of the budget is free for other sessions.
     with Raw(server, "/chat") as speaker, Raw(server, "/chat") as listener:
         for raw in (speaker, listener):
             raw.frame()
-        listener.socket.settimeout(10)
         speaker.send(frame(TEXT, b"x" * 200_000, fin=False) + frame(CONTINUATION, b"y"))
         assert listener.frame() == (TEXT, b"Broadcast: " + b"x" * 200_000 + b"y")
-    for raw in greedy:
+    # The sessions without takeover give nothing back when they leave, those with takeover do.
+    for raw in raws[3:]:
         raw.close()
+    with RawDeflate(server, "/echo/raw") as raw:
+        assert raw.answer == NO_TAKEOVER
+    for raw in raws[:3]:
+        raw.close()
+
+    def gets_takeover():
+        raw = RawDeflate(server, "/echo/raw")
+        raws.append(raw)
+        return raw.answer == ""
+    for number in range(3):
+        wait_for(gets_takeover, f"takeover for session {number + 1}, since the others have left")
+    assert not gets_takeover()
+    for raw in raws[60:]:
+        raw.send(raw.compressed(LINE.encode()))
+        assert raw.data_frame()[2] == LINE.encode()
+        raw.close()
+
+
+def test_smaller_windows_need_less_of_the_reserve(wsd):
+    """Windows of 2^9 bytes for sending and 2^15 for receiving; takeover in one direction only."""
+    server = wsd("--deflate", "--max-buffered", "2MiB")
+    with contextlib.ExitStack() as stack:
+        def count(parameters):
+            """The number of clients that get what they ask for, until one does not."""
+            raws = []
+            while not raws or NO_TAKEOVER not in raws[-1].answer:
+                raws.append(stack.enter_context(RawDeflate(server, "/echo/raw", parameters)))
+            for raw in raws:
+                raw.close()
+            wait_for(lambda: not server.sessions(), "the end of all sessions")
+            return len(raws) - 1
+        assert count("") == 3
+        assert count("; server_max_window_bits=9") > 10
+        assert count("; server_no_context_takeover") > 10
+        assert count("; client_no_context_takeover") == 3
+        for _ in range(10):  # no takeover needs nothing
+            raw = stack.enter_context(RawDeflate(server, "/echo/raw", NO_TAKEOVER))
+            assert raw.answer == NO_TAKEOVER
+        assert stack.enter_context(RawDeflate(server, "/echo/raw")).answer == ""
+
+
+def test_compression_uses_at_most_three_quarters_of_the_budget(wsd):
+    """Messages that are received in part hold a lent window; beyond the limit they are refused, other messages not."""
+    server = wsd("--deflate", "--max-buffered", "2MiB", "--deflate-no-takeover")
+    with contextlib.ExitStack() as stack:
+        greedy = [stack.enter_context(RawDeflate(server, "/echo/raw")) for _ in range(60)]
+        refused = 0
+        for raw in greedy:
+            cut = raw.compressed(NOISE[:1000], BINARY)
+            raw.send(bytes([cut[0] & 0x7F]) + cut[1:])  # without FIN, and then a ping, which is answered
+            raw.send(frame(PING))
+            opcode, payload = raw.frame()
+            assert opcode in (PONG, CLOSE)
+            refused += opcode == CLOSE and payload[:2] == struct.pack(">H", 1013)
+        window = int(server.logged(r"permessage-deflate: at most (\d+) bytes of memory per session while .*")[0][1])
+        assert 60 - refused == (2 << 20) * 3 // 4 // window
+        with Raw(server, "/chat") as speaker, Raw(server, "/chat") as listener:
+            for raw in (speaker, listener):
+                raw.frame()
+            speaker.send(frame(TEXT, b"x" * 100_000, fin=False) + frame(CONTINUATION, b"y"))
+            assert listener.frame() == (TEXT, b"Broadcast: " + b"x" * 100_000 + b"y")
 
 
 @pytest.mark.parametrize("name", ["wsd", "wsc"])

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <utility>
 
 namespace ws::test {
 namespace {
@@ -72,6 +73,20 @@ TEST(Charge, CanBeForcedOverTheLimit) {
     EXPECT_EQ(budget.used(), 12U);
     charge.force_to(11);
     EXPECT_EQ(budget.used(), 12U) << "force_to never gives back";
+  }
+  EXPECT_EQ(budget.used(), 0U);
+}
+
+TEST(Charge, GivesItsBytesBackOnceAfterAMove) {
+  Budget budget(10);
+  {
+    Charge charge(&budget);
+    EXPECT_TRUE(charge.grow_to(7));
+    Charge moved(std::move(charge));
+    EXPECT_EQ(moved.size(), 7U);
+    EXPECT_EQ(budget.used(), 7U);
+    moved.shrink_to(3);
+    EXPECT_EQ(budget.used(), 3U);
   }
   EXPECT_EQ(budget.used(), 0U);
 }

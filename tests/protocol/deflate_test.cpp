@@ -730,6 +730,17 @@ TEST(SharedPool, HoldsNoWindowPerIdleConnectionWithoutContextTakeover) {
   EXPECT_EQ(budget.used(), used) << "all connections share the memory of the first";
 }
 
+TEST(SharedPool, LeavesHalfOfTheRoomInTheBudgetForInflaters) {
+  const std::size_t size = DeflatePool({}, nullptr).memory(15, false);
+  for (const std::size_t room : {2 * size - 1, 2 * size}) {
+    Budget budget(room);
+    DeflatePool pool({.is_enabled = true}, &budget);
+    EXPECT_EQ(pool.deflater(15) != nullptr, room == 2 * size);
+    EXPECT_EQ(pool.deflater(15) != nullptr, room == 2 * size) << "the same one again";
+    EXPECT_NE(pool.borrow_inflater(), nullptr);
+  }
+}
+
 TEST(SharedFrame, ResetsTheSendContextOfTheConnection) {
   Sender sender({});
   PeerInflater peer;
@@ -810,6 +821,117 @@ TEST(Memory, ShortageFailsAConnectionThatReceivesCompressedData) {
       EXPECT_EQ(event.error, Error::kOverBudget);
       EXPECT_EQ(flatten(out), failing_close(Error::kOverBudget));
     }
+  }
+}
+
+// ------------------------------------------------------------------ the reserve for context takeover
+
+constexpr DeflateSettings kEnabled{.is_enabled = true};
+
+TEST(Reserve, IsGivenToConnectionsUntilItIsUsedUp) {
+  const std::size_t one = deflate_memory(kEnabled);
+  Budget reserve(2 * one + one / 2);
+  DeflatePool pool(kEnabled, nullptr, &reserve);
+  {
+    const Charge first = pool.reserve();
+    EXPECT_EQ(first.size(), one);
+    {
+      const Charge second = pool.reserve();
+      EXPECT_EQ(second.size(), one);
+      EXPECT_EQ(pool.reserve().size(), 0U) << "used up";
+      EXPECT_EQ(reserve.used(), 2 * one);
+    }
+    EXPECT_EQ(pool.reserve().size(), one) << "given back";
+  }
+  EXPECT_EQ(reserve.used(), 0U);
+}
+
+TEST(Reserve, IsSharedByThePoolsOfAllLoops) {
+  Budget reserve(deflate_memory(kEnabled));
+  DeflatePool a(kEnabled, nullptr, &reserve);
+  DeflatePool b(kEnabled, nullptr, &reserve);
+  const Charge charge = a.reserve();
+  EXPECT_GT(charge.size(), 0U);
+  EXPECT_EQ(b.reserve().size(), 0U);
+}
+
+TEST(Reserve, IsOptional) {
+  DeflatePool pool(kEnabled, nullptr);
+  EXPECT_EQ(pool.reserve().size(), deflate_memory(kEnabled));
+}
+
+TEST(Reserve, IsNotUsedIfTheSettingsForbidTakeover) {
+  Budget reserve(std::size_t{1} << 30U);
+  DeflatePool disabled({}, nullptr, &reserve);
+  EXPECT_EQ(disabled.reserve().size(), 0U);
+  DeflatePool forgets({.is_enabled = true, .keeps_context = false}, nullptr, &reserve);
+  EXPECT_EQ(forgets.reserve().size(), 0U);
+}
+
+TEST(Reserve, KeepsOnlyTheMemoryThatTheNegotiatedParametersNeed) {
+  Budget reserve(std::size_t{1} << 30U);
+  DeflatePool pool(kEnabled, nullptr, &reserve);
+  const ConnectionSettings settings{.deflate = &pool};
+  const auto reserved = [&](const DeflateParameters& agreed) {
+    Connection connection(settings);
+    connection.use_deflate(agreed, pool.reserve());
+    return reserve.used();
+  };
+  const std::size_t deflater = pool.memory(15, false);
+  const std::size_t inflater = pool.memory(8, true);
+  EXPECT_EQ(pool.memory(8, false), 0U);
+  EXPECT_EQ(deflater + inflater, deflate_memory(kEnabled));
+  EXPECT_EQ(reserved({}), deflater + inflater);
+  EXPECT_EQ(reserved({.server_no_context_takeover = true}), inflater);
+  EXPECT_EQ(reserved({.client_no_context_takeover = true}), deflater);
+  EXPECT_EQ(reserved(kNoTakeover), 0U);
+  EXPECT_EQ(reserved({.server_max_window_bits = 9}), pool.memory(9, true));
+  EXPECT_LT(pool.memory(9, false), deflater / 16);
+  EXPECT_EQ(reserved({.server_max_window_bits = 8}), inflater);
+  EXPECT_EQ(reserved({.client_max_window_bits = 9}), deflater + inflater);
+  EXPECT_EQ(reserve.used(), 0U) << "given back at the end of each connection";
+}
+
+TEST(Reserve, CoversTheMemoryThatAConnectionUses) {
+  for (const std::uint8_t bits : {std::uint8_t{9}, std::uint8_t{12}, std::uint8_t{15}}) {
+    std::size_t used = 0;
+    for (const bool reserves : {false, true}) {
+      Budget budget(std::size_t{1} << 30U);
+      Budget reserve(std::size_t{1} << 30U, &budget);
+      DeflatePool pool(kEnabled, &budget, &reserve);
+      const ConnectionSettings settings{.deflate = &pool};
+      Connection connection(settings);
+      connection.use_deflate({.server_max_window_bits = bits},
+                             reserves ? pool.reserve() : Charge(nullptr));
+      EXPECT_EQ(budget.used(), used) << "0, and then what the first connection used";
+      const std::size_t others = reserves ? budget.room() : 0;
+      EXPECT_TRUE(budget.take(others)) << "other connections use up the budget";
+      Output out;
+      EXPECT_TRUE(connection.send(Opcode::kText, {as_span(kLine)}, out));
+      EXPECT_EQ(flatten(out)[0], '\xC1') << "compressed";
+      Bytes bytes = client_frame(kCompressedText, hex("f2 48 cd c9 c9 07 00"));
+      std::span<std::byte> in = std::as_writable_bytes(std::span(bytes));
+      EXPECT_EQ(to_bytes(connection.next(in, out).payload), "Hello");
+      used = budget.used();
+      budget.give(others);
+    }
+  }
+}
+
+TEST(Reserve, IsGivenBackWhenTheConnectionIsClosedOrFails) {
+  Budget reserve(std::size_t{1} << 30U);
+  DeflatePool pool(kEnabled, nullptr, &reserve);
+  const ConnectionSettings settings{.deflate = &pool};
+  for (const Bytes& last : {client_frame(0x88, ""), client_frame(0xC1, "")}) {
+    Connection connection(settings);
+    connection.use_deflate({}, pool.reserve());
+    EXPECT_GT(reserve.used(), 0U);
+    Bytes bytes = last;
+    std::span<std::byte> in = std::as_writable_bytes(std::span(bytes));
+    Output out;
+    connection.next(in, out);
+    EXPECT_TRUE(connection.is_finished());
+    EXPECT_EQ(reserve.used(), 0U);
   }
 }
 

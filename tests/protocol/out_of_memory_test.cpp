@@ -139,6 +139,31 @@ TEST(OutOfMemory, SendsAMessageUncompressedIfCompressionFails) {
   }
 }
 
+TEST(OutOfMemory, NoTakeoverIsReservedIfItsMemoryCannotBeMeasured) {
+  Budget reserve(1 << 20);
+  const DeflateSettings settings{.is_enabled = true};
+  const std::size_t needed = deflate_memory(settings);
+  long allocations = 0;
+  for (; allocations < 100; ++allocations) {
+    DeflatePool pool(settings, nullptr, &reserve);
+    allocations_left = allocations;
+    const Charge charge = pool.reserve();
+    const bool was_enough = allocations_left > 0;
+    allocations_left = -1;
+    if (was_enough) {
+      EXPECT_EQ(charge.size(), needed);
+      break;
+    }
+    if (charge.size() == 0) {
+      EXPECT_EQ(pool.reserve().size(), needed) << "measured again";
+    }
+  }
+  EXPECT_GT(allocations, 5)
+      << "a deflater, its state and windows, an inflater, its state and window";
+  EXPECT_LT(allocations, 100);
+  EXPECT_EQ(reserve.used(), 0U);
+}
+
 TEST(OutOfMemory, DoesNotAffectAConnectionThatBuffersNothing) {
   Bytes stream = hex("81 85 37 fa 21 3d 7f 9f 4d 51 58 89 81 37 fa 21 3d 56");
   const ConnectionSettings settings;

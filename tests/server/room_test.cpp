@@ -37,7 +37,7 @@ class RoomTest : public testing::Test {
   /// One loop's part of the room; the loop does not run.
   struct Part {
     Part(RoomParts& parts, Budgets& budgets, const Limits& limits, const DeflateSettings& deflate)
-        : router({}, {}, deflate),
+        : router({}, {}),
           context(limits, router, budgets, deflate),
           table(static_cast<std::uint32_t>(parts.parts.size() + 1), 10),
           room(parts, context, table) {
