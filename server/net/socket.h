@@ -46,7 +46,7 @@ class IoResult {
  public:
   enum class Status : std::uint8_t {
     kDone,        ///< `size` bytes were transferred, at least one
-    kWouldBlock,  ///< nothing was transferred; epoll reports when to retry
+    kWouldBlock,  ///< nothing was transferred; epoll reports when to retry, unless is_out_of_buffers
     kEnd,         ///< the peer sent FIN
     kError,       ///< the connection is lost
   };
@@ -68,6 +68,8 @@ class IoResult {
   [[nodiscard]] bool is_all_of(std::size_t size) const {
     return value_ == static_cast<std::int64_t>(size);
   }
+  /// True if the kernel had no memory for the call: epoll does not report when it has some. The status is kWouldBlock.
+  [[nodiscard]] bool is_out_of_buffers() const { return value_ == -ENOBUFS; }
   /// Call it only if the status is kError.
   [[nodiscard]] std::error_code error() const {
     return {static_cast<int>(-value_), std::system_category()};

@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "protocol/budget.h"
+#include "server/net/timers.h"
 #include "server/session/deadlines.h"
 #include "server/session/opening.h"
 #include "server/session/outbox.h"
@@ -42,7 +44,9 @@ struct Backlog {
 
   Outbox output;
   HeldInput input;
-  StallWatch stalled_write;           ///< runs while output is queued
+  StallWatch stalled_write;  ///< runs while output is queued
+  /// When to write again after ENOBUFS; kNever: when epoll reports EPOLLOUT.
+  std::int64_t retry_at = Timers::kNever;
   std::unique_ptr<PartialHead> head;  ///< null unless a request head arrives in several reads
 };
 

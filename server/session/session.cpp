@@ -290,6 +290,11 @@ void Session::release() {
 void Session::on_timer() {
   if (state_ == State::kEnded)
     return;
+  if (backlog_ != nullptr && now() >= backlog_->retry_at) {
+    flush_backlog();
+    if (state_ == State::kEnded)
+      return;
+  }
   StallWatch* const stalled_write = backlog_ == nullptr ? nullptr : &backlog_->stalled_write;
   switch (deadlines_.due(now(), limits(), {may_read(), queued() > 0}, stalled_write)) {
     case Deadlines::Due::kNothing:
@@ -340,7 +345,7 @@ void Session::update() {
   std::uint8_t interest = 0;
   if (may_read())
     interest |= EPOLLIN;
-  if (queued() > 0)
+  if (queued() > 0 && backlog_->retry_at == Timers::kNever)
     interest |= EPOLLOUT;
   if (interest != transport_.interest()) {
     if (const auto error = transport_.change_interest(context_.loop, interest))
@@ -354,7 +359,7 @@ void Session::update() {
 void Session::arm() {
   std::int64_t next = deadlines_.next();
   if (backlog_ != nullptr)
-    next = std::min(next, backlog_->stalled_write.deadline());
+    next = std::min({next, backlog_->stalled_write.deadline(), backlog_->retry_at});
   if (next != Timers::kNever && (!is_set() || Timers::deadline(*this) > next))
     context_.loop.timers().set(*this, next);
 }

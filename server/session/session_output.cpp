@@ -11,6 +11,11 @@
 #include "server/session/session.h"
 
 namespace ws {
+namespace {
+
+constexpr std::int64_t kNoBuffersPauseMs = 20;
+
+}  // namespace
 
 void Session::acquire_cork() {
   Session* const owner = context_.cork.owner();
@@ -63,6 +68,7 @@ void Session::queue_unsent(const Output& out, IoResult sent) {
   if (sent.status() == IoResult::Status::kError)
     return end(sent.error());
   try {
+    retry_if_out_of_buffers(sent);
     // If the unsent bytes cannot be queued, a frame may stay incomplete, and no other frame can follow it.
     if (!backlog().output.append(out, sent.size()))
       return reset("the memory limit for all sessions is reached; raise --max-buffered");
@@ -79,7 +85,15 @@ Backlog& Session::backlog() {
   return *backlog_;
 }
 
+/// After ENOBUFS the socket stays writable, so with EPOLLOUT the loop would spin: writes again after a pause.
+void Session::retry_if_out_of_buffers(IoResult written) {
+  if (written.is_out_of_buffers()) [[unlikely]]
+    backlog().retry_at = now() + kNoBuffersPauseMs;
+}
+
 void Session::flush_backlog() {
+  if (backlog_ != nullptr)
+    backlog_->retry_at = Timers::kNever;
   if (queued() == 0)
     return;
   Pieces pieces;
@@ -87,6 +101,7 @@ void Session::flush_backlog() {
   const IoResult result = transport_.write(std::span(pieces).first(count), context_.tap);
   if (result.status() == IoResult::Status::kError)
     return end(result.error());
+  retry_if_out_of_buffers(result);
   backlog_->output.consume(result.size());
   watch_output(result.size());
   if (is_paused_ && !is_held_ && queued() < limits().outbox_low) {
@@ -120,6 +135,7 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
     const IoResult result = transport_.write(std::span(pieces).first(count), context_.tap);
     if (result.status() == IoResult::Status::kError)
       end(result.error());
+    retry_if_out_of_buffers(result);
     sent = result.size();
   }
   for (const Range& range : ranges) {
@@ -146,6 +162,8 @@ void Session::disconnect_slow_reader() {
       {"Session ", id().text(), " disconnected: the peer reads too slowly (queued ",
        std::to_string(backlog_->output.cost()), " bytes)"});
   backlog_->output.drop_broadcasts();
+  if (queued() == 0)
+    backlog_->retry_at = Timers::kNever;
   close(close_code::kPolicyViolation, "too slow: messages were dropped");
 }
 

@@ -643,6 +643,7 @@ void expect_good(const Outcome& outcome) {
   EXPECT_EQ(outcome.pings > 10, outcome.has_pings);
   EXPECT_GT(outcome.tally.short_writes, 100U);
   EXPECT_GT(outcome.tally.refused_writes, 100U);
+  EXPECT_GT(outcome.tally.no_buffers, 100U);
   EXPECT_GT(outcome.paused, 10U);
   EXPECT_GT(outcome.tally.stale, 0U);
 }

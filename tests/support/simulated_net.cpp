@@ -224,6 +224,15 @@ std::int64_t World::send(int descriptor, std::span<const std::byte> bytes) {
   if (to.has_reset_arrived_)
     return std::exchange(to.is_error_told_, true) ? -EPIPE : -ECONNRESET;
   to.is_blocked_ = false;
+  // The Close of a slow reader may be written at once, if no broadcast before it was written in part.
+  if (now_ < to.no_buffers_until_ && bytes[0] != std::byte{0x88})
+    fail("the server writes again too soon after ENOBUFS");
+  to.no_buffers_until_ = 0;
+  if (dice.one_in(50)) {
+    ++tally.no_buffers;
+    to.no_buffers_until_ = now_ + 20;
+    return -ENOBUFS;
+  }
   if (to.peer_ == nullptr)
     return static_cast<std::int64_t>(bytes.size());  // the client's reset is still on its way
   if (to.space() == 0 || dice.one_in(20)) {
@@ -301,6 +310,9 @@ std::vector<World::Ready> World::wait(int timeout) {
     if (descriptor.connection != nullptr && descriptor.connection->is_blocked_ &&
         (descriptor.events & EPOLLOUT) == 0)
       fail("the server does not wait until it can write the remaining bytes");
+    if (descriptor.connection != nullptr && descriptor.connection->no_buffers_until_ != 0 &&
+        (descriptor.events & EPOLLOUT) != 0)
+      fail("the server would spin: after ENOBUFS the socket stays writable");
     std::uint32_t events = readiness(descriptor);
     if (descriptor.connection != nullptr && descriptor.events == EPOLLIN && events == 0 &&
         dice.one_in(2000)) {

@@ -101,7 +101,8 @@ class SimulatedConnection {
   bool has_sent_fin_ = false;
   bool has_sent_reset_ = false;
   bool resets_on_close_ = false;
-  bool is_blocked_ = false;  ///< the last write was not accepted whole
+  bool is_blocked_ = false;            ///< the last write was not accepted whole
+  std::int64_t no_buffers_until_ = 0;  ///< after ENOBUFS: no write before
 };
 
 /// The network and the clock. There is one at a time, which the functions of server/net/ find by `current`. It outlives
@@ -138,10 +139,12 @@ class World {
   struct Tally {
     std::size_t short_writes = 0;
     std::size_t refused_writes = 0;
-    std::size_t stale = 0;  ///< reported as readable without anything to read
+    std::size_t no_buffers = 0;  ///< writes that failed with ENOBUFS
+    std::size_t stale = 0;       ///< reported as readable without anything to read
   };
   Tally tally;
-  std::size_t unwatchable = 0;  ///< connections whose EventLoop::add is still to fail
+  std::vector<int> accept_errors;  ///< of the next calls of accept, from the last one on
+  std::size_t unwatchable = 0;     ///< connections whose EventLoop::add is still to fail
 
   // --- For the functions of server/net/. They return what the system calls return: a size, or a negative errno.
 
