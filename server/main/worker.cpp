@@ -20,10 +20,6 @@ namespace {
 
 constexpr int kAcceptsAtOnce = 64;
 constexpr std::int64_t kListenPauseMs = 100;
-/// malloc_trim runs after a peak of at least kManySessions sessions or kManyBytes held bytes, when at most half of the
-/// peak remains.
-constexpr std::size_t kManySessions = 1024;
-constexpr std::size_t kManyBytes = std::size_t{256} * 1024;
 constexpr std::int64_t kTrimDelayMs = 1000;
 
 bool is_out_of_resources(std::error_code error) {
@@ -194,22 +190,21 @@ void Worker::erase_ended() {
 }
 
 /// Schedules malloc_trim after a peak. free() alone returns only the top of the heap to the system: a block that is in
-/// use at the top keeps all free memory below it. malloc_trim scans the whole heap, so it runs at most once a second.
+/// use at the top keeps all free memory below it. malloc_trim scans the heaps of all threads, so one loop runs it for all,
+/// at most once a second.
 void Worker::schedule_trim() {
-  const std::size_t held = shared_.budgets.buffered.used();
-  peak_sessions_ = std::max(peak_sessions_, table_.size());
-  peak_held_ = std::max(peak_held_, held);
-  const bool has_passed =
-      (peak_sessions_ >= kManySessions && table_.size() <= peak_sessions_ / 2) ||
-      (peak_held_ >= kManyBytes && held <= peak_held_ / 2);
-  if (has_passed && !trim_timer_.is_set())
+  // Call both, because each call also notes the number.
+  const bool has_fewer = shared_.connections_peak.has_passed(shared_.connections.size());
+  const bool holds_less = shared_.held_peak.has_passed(shared_.budgets.buffered.used());
+  if ((has_fewer || holds_less) && !shared_.is_trim_scheduled.exchange(true))
     context_.loop.timers().set(trim_timer_, context_.loop.now() + kTrimDelayMs);
 }
 
 void Worker::trim_heap() {
-  peak_sessions_ = table_.size();
-  peak_held_ = shared_.budgets.buffered.used();
+  shared_.connections_peak.restart(shared_.connections.size());
+  shared_.held_peak.restart(shared_.budgets.buffered.used());
   ::malloc_trim(0);
+  shared_.is_trim_scheduled = false;
 }
 
 void Worker::on_busy_wait(EventLoop::Token token) {

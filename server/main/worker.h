@@ -31,6 +31,25 @@ namespace ws {
 
 class Worker;
 
+/// The maximum of a number. Several loops may use it: a lower maximum than the true one lasts until the next call.
+class Peak {
+ public:
+  /// `least`: a lower maximum is no peak.
+  explicit Peak(std::size_t least) : least_(least) {}
+  /// Notes `value`. Returns true if it is at most half of the maximum since `restart`.
+  [[nodiscard]] bool has_passed(std::size_t value) {
+    const std::size_t most = most_.load(std::memory_order_relaxed);
+    if (value > most)
+      most_.store(value, std::memory_order_relaxed);
+    return most >= least_ && value <= most / 2;
+  }
+  void restart(std::size_t value) { most_ = value; }
+
+ private:
+  std::size_t least_;
+  std::atomic<std::size_t> most_{0};
+};
+
 /// State that all loops of a server share. Any loop may use it at any time, unless a comment says otherwise.
 struct ServerState {
   ServerState(const Limits& limits, std::size_t most_connections)
@@ -44,6 +63,10 @@ struct ServerState {
   ChatParts chat{};
   /// Number of loops that are not stopping yet, or still have a WebSocket. When it is 0, the listeners are closed.
   std::atomic<std::size_t> loops_with_websockets{0};
+  // malloc_trim runs after a peak of at least so many connections, or bytes held for them.
+  Peak connections_peak{1024};
+  Peak held_peak{std::size_t{256} * 1024};
+  std::atomic<bool> is_trim_scheduled{false};  ///< one loop has set its `trim_timer_`
   int exit_status = 0;  ///< the first loop sets it; `run` reads it after all loops have ended
   std::vector<std::unique_ptr<Worker>> workers{};  ///< complete before a worker runs
 };
@@ -115,8 +138,6 @@ class Worker final : private EventLoop::Handler {
   RawEcho raw_echo_;
   Chat chat_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints that only this loop uses
-  std::size_t peak_sessions_ = 0;                     ///< maximum since the last trim_heap
-  std::size_t peak_held_ = 0;  ///< bytes held by all loops: maximum since the last trim_heap
   std::vector<Fd> listeners_;  ///< epoll reports listener i with {kListenerSlot, i}
   Fd spare_;                   ///< closed when descriptors run out: see on_out_of_descriptors
   Fd signals_;

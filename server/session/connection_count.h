@@ -37,6 +37,8 @@ class ConnectionCount {
 
   /// Counts a connection from `host`, an address of 4 or 16 bytes.
   [[nodiscard]] Entry enter(std::string_view host);
+  /// Number of connections.
+  [[nodiscard]] std::size_t size() const { return size_.load(std::memory_order_relaxed); }
   /// Counts the end of a connection. `address`: from `enter`.
   void leave(Address address);
 

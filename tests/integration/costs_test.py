@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from wsd import BINARY, CLOSE, PING, PONG, TEXT, Raw, frame, upgrade, wait_for
 
 ROUNDS = 5
 TURNS = 3  # at most, iterations of a loop in a round
-ALLOCATIONS = ("malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign")
+ALLOCATIONS = ("malloc", "calloc", "realloc", "aligned_alloc", "posix_memalign", "malloc_trim")
 RECORD = struct.Struct("24sQ")  # the layout in count_calls.cpp
 LISTENING = "0A"  # in /proc/net/tcp
 
@@ -207,6 +208,21 @@ def test_a_connection_costs_at_most_ten_system_calls(wsd):
         "accept4": 1, "epoll_ctl": 1, "recv": 3, "send": 2, "shutdown": 1, "close": 1, "epoll_wait": 0, "malloc": 0}
     assert costs.system_calls() <= 10 * connections, each
     assert costs["malloc"] <= 7 * connections, each  # two of them in libcrypto 3.0, hence an upper bound
+
+
+# --- Memory
+
+def test_one_loop_trims_the_heap_for_all_loops(wsd):
+    """malloc_trim scans the heaps of all threads, so it must not run once for each loop."""
+    server = CountedServer(wsd, "--threads", "2")
+    descriptors = server.wsd.descriptors()
+    raws = [Raw(server.wsd) for _ in range(3_000)]  # more than 1,024 for each loop
+    wait_for(lambda: server.wsd.descriptors() == descriptors + 3_000, "all connections are accepted")
+    for raw in raws:
+        raw.close()
+    wait_for(lambda: server.counted()["malloc_trim"] > 0, "the heap is trimmed")
+    time.sleep(1.5)  # longer than the delay after which another loop would trim it
+    assert server.counted()["malloc_trim"] == 1
 
 
 # --- Keep-alive

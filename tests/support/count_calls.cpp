@@ -34,12 +34,12 @@ struct Record {
 };
 
 // All calls that can move bytes, also those that wsd does not use, so that no call replaces a counted one unnoticed.
-constexpr std::array<std::string_view, 28> kCalls = {
-    "recv",       "recvfrom",   "recvmsg",       "recvmmsg",      "read",        "readv",
-    "send",       "sendto",     "sendmsg",       "sendmmsg",      "write",       "writev",
-    "epoll_wait", "epoll_ctl",  "epoll_pwait",   "accept",        "accept4",     "close",
-    "shutdown",   "setsockopt", "getsockopt",    "getsockname",   "getpeername", "malloc",
-    "calloc",     "realloc",    "aligned_alloc", "posix_memalign"};
+constexpr std::array<std::string_view, 29> kCalls = {
+    "recv",       "recvfrom",   "recvmsg",       "recvmmsg",       "read",        "readv",
+    "send",       "sendto",     "sendmsg",       "sendmmsg",       "write",       "writev",
+    "epoll_wait", "epoll_ctl",  "epoll_pwait",   "accept",         "accept4",     "close",
+    "shutdown",   "setsockopt", "getsockopt",    "getsockname",    "getpeername", "malloc",
+    "calloc",     "realloc",    "aligned_alloc", "posix_memalign", "malloc_trim"};
 
 consteval std::size_t index_of(std::string_view name) {
   for (std::size_t i = 0; i < kCalls.size(); ++i) {
@@ -131,6 +131,8 @@ COUNTED(int, getpeername, (int fd, sockaddr* address, socklen_t* size) noexcept,
 COUNTED(void*, aligned_alloc, (std::size_t alignment, std::size_t size) noexcept, (alignment, size))
 COUNTED(int, posix_memalign, (void** block, std::size_t alignment, std::size_t size) noexcept,
         (block, alignment, size))
+
+COUNTED(int, malloc_trim, (std::size_t pad) noexcept, (pad))
 
 void* malloc(std::size_t size) noexcept {
   count_call<index_of("malloc")>();
