@@ -34,6 +34,11 @@ constexpr const char* kMemory = "Memory";
 constexpr const char* kConnections = "Connections";
 constexpr const char* kDeadlines = "Deadlines";
 constexpr std::uint64_t kGiB = 1 << 30;
+constexpr const char* kSignalsHelp =
+    "Signals:\n"
+    "  SIGTERM, SIGINT  close the sessions with Close 1001, then exit; a second one: exit at once\n"
+    "  SIGUSR1          log the number of sessions and a line for each\n"
+    "  SIGHUP           ignored, but logged: there is no configuration file to reload";
 
 constexpr LimitOption<std::size_t> kSizes[] = {
     {kHandshake, "--max-request-line", &Limits::request_line, kSize, 16, kGiB,
@@ -223,6 +228,7 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
                    kUnitsHelp,
                "wsd");
   app.get_formatter()->column_width(46);
+  app.footer(kSignalsHelp);
   app.set_version_flag("--version", "wsd " FBF_VERSION " (Frame by Frame)",
                        "Print the version and exit");
 

@@ -39,7 +39,7 @@ rlim_t raise_descriptor_limit() {
 void block_signals() {
   sigset_t signals;
   ::sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP})
     ::sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   // If SIGPIPE is ignored, a write to a closed pipe or connection fails with EPIPE and does not end the process.

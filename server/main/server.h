@@ -47,7 +47,8 @@ class Server {
   [[nodiscard]] const std::vector<SocketAddress>& addresses() const { return options_.addresses; }
   /// The first of them.
   [[nodiscard]] const SocketAddress& address() const { return addresses().front(); }
-  /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions. The caller must have blocked the signals.
+  /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions; SIGHUP is logged and ignored. The caller must
+  /// have blocked these signals.
   [[nodiscard]] std::error_code handle_signals();
 
   /// Serves until the server is stopped; the first loop runs in the thread of the caller. Returns 0, or 128 plus the

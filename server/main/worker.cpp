@@ -75,7 +75,7 @@ std::error_code Worker::listen(SocketAddress& address, PortSharing sharing) {
 std::error_code Worker::handle_signals() {
   sigset_t signals;
   ::sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGUSR1})
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGHUP})
     ::sigaddset(&signals, signal);
   signals_ = Fd(::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC));
   if (!signals_.is_open())
@@ -301,6 +301,8 @@ void Worker::on_signal() {
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
     if (info.ssi_signo == SIGUSR1) {
       shared_.ask_all(kLogSessions);  // each loop erases its ended sessions before it logs
+    } else if (info.ssi_signo == SIGHUP) {
+      log(LogLevel::kInfo, {"SIGHUP ignored: wsd has no configuration file to reload"});
     } else if (!context_.is_stopping) {
       log(LogLevel::kInfo, {"Shutting down; send the signal again to exit immediately"});
       start_stopping();

@@ -1,11 +1,13 @@
-"""SIGINT, SIGTERM and SIGUSR1."""
+"""SIGINT, SIGTERM, SIGUSR1 and SIGHUP."""
 
+import re
 import signal
+import subprocess
 
 import pytest
 
-from conftest import loops
-from wsd import BINARY, CLOSE, Raw, ask, frame, upgrade, wait_for
+from conftest import loops, program
+from wsd import BINARY, CLOSE, TEXT, Raw, ask, frame, upgrade, wait_for
 
 wsd = loops(1, 2)
 GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -88,6 +90,21 @@ def test_a_second_signal_ends_wsd_immediately(wsd, first, second):
         raw.close_frame()
         server.process.send_signal(second)
         assert server.wait() == 128 + second
+
+
+def test_sighup_is_logged_and_does_not_end_wsd(wsd):
+    server = wsd()
+    with Raw(server, "/echo") as raw:
+        for count in (1, 2):
+            server.process.send_signal(signal.SIGHUP)
+            server.logged(r".*Z info: SIGHUP ignored: wsd has no configuration file to reload", count)
+        raw.send(frame(BINARY, b"hello"))
+        assert raw.frame() == (TEXT, b"Echo: hello")
+
+
+def test_help_lists_the_signals():
+    text = subprocess.run([program("wsd"), "--help"], check=True, capture_output=True, text=True).stdout
+    assert re.findall(r"^  (SIG\w+(?:, SIG\w+)*) ", text, re.MULTILINE) == ["SIGTERM, SIGINT", "SIGUSR1", "SIGHUP"]
 
 
 def test_sigusr1_writes_the_session_table(wsd):
