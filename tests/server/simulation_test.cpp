@@ -5,8 +5,10 @@
 // FBF_SEED=N runs only this seed, with the same events.
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -689,6 +691,69 @@ class Visitor final : public Peer {
 
   std::shared_ptr<SimulatedConnection> connection_;
 };
+
+/// Serves clients with one loop.
+class AcceptTest : public testing::Test {
+ protected:
+  void serve(const std::function<bool()>& is_done) {
+    const Limits limits;
+    ServerState shared(limits, 1000);
+    shared.workers.push_back(std::make_unique<Worker>(shared, ServerOptions{.limits = limits}));
+    shared.loops_with_websockets = 1;
+    Worker& worker = *shared.workers.front();
+    worker.add_echo_and_chat();
+    SocketAddress address;
+    ASSERT_FALSE(worker.listen(address, PortSharing::kNone));
+    world_.turn = [&] {
+      if (is_done())
+        worker.ask(Worker::kStop);
+      if (world_.turns() > 10'000)
+        world_.fail("a client waits forever");
+    };
+    worker.run();
+  }
+  World world_{1};
+};
+constexpr int kOutOfResources[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS};
+
+class OutOfResources : public AcceptTest, public testing::WithParamInterface<int> {};
+
+TEST_P(OutOfResources, ClosesTheWaitingConnectionAndServesTheNext) {
+  world_.accept_errors = {GetParam()};
+  Visitor first(world_);
+  std::unique_ptr<Visitor> second;
+  serve([&] {
+    if (first.is_over && second == nullptr)
+      second = std::make_unique<Visitor>(world_);
+    return second != nullptr && !second->received.empty();
+  });
+  EXPECT_EQ(first.received, "") << "accepted with the spare descriptor and closed";
+  ASSERT_NE(second, nullptr);
+  EXPECT_TRUE(second->received.starts_with("HTTP/1.1 101 ")) << second->received;
+}
+
+TEST_P(OutOfResources, PausesTheListenersIfTheSpareDescriptorDoesNotHelp) {
+  world_.accept_errors = {GetParam(), GetParam()};
+  const std::int64_t start = world_.now();
+  Visitor visitor(world_);
+  std::int64_t answered = 0;
+  serve([&] {
+    if (answered == 0 && !visitor.received.empty())
+      answered = world_.now();
+    return answered != 0;
+  });
+  EXPECT_TRUE(visitor.received.starts_with("HTTP/1.1 101 ")) << visitor.received;
+  EXPECT_GE(answered - start, 100);
+}
+
+INSTANTIATE_TEST_SUITE_P(Accept, OutOfResources, testing::ValuesIn(kOutOfResources));
+
+TEST_F(AcceptTest, TriesAgainAfterTheErrorOfAConnectionThatEndedInTheQueue) {
+  world_.accept_errors = {EPROTO, EPERM, EHOSTUNREACH};
+  Visitor visitor(world_);
+  serve([&] { return !visitor.received.empty(); });
+  EXPECT_TRUE(visitor.received.starts_with("HTTP/1.1 101 ")) << visitor.received;
+}
 
 TEST(Accept, ClosesAndUncountsAConnectionThatEpollCannotWatch) {
   World world(1);

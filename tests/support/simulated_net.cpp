@@ -194,6 +194,11 @@ void World::watch(int descriptor, std::uint32_t events, EventLoop::Token token) 
 
 /// A waiting connection, or -EAGAIN.
 int World::accept() {
+  if (!accept_errors.empty() && !waiting_.empty()) {
+    const int error = accept_errors.back();
+    accept_errors.pop_back();
+    return -error;
+  }
   if (waiting_.empty())
     return -EAGAIN;
   const auto first = waiting_.begin();
