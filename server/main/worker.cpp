@@ -98,6 +98,7 @@ void Worker::keep_to(int processor) {
 
 void Worker::run() {
   context_.loop.run(*this);
+  context_.failures.report();
   if (wire_log_ != nullptr)
     wire_log_->end();  // now, because the log is stopped before the worker is destroyed
 }
@@ -127,6 +128,8 @@ void Worker::on_timer(TimerNode& node) {
     return listen_again();
   if (&node == &trim_timer_)
     return trim_heap();
+  if (&node == &context_.failures_end)
+    return context_.failures.report();
   if (&node == &stop_deadline_) {
     if (table_.size() > 0) {
       log(LogLevel::kWarn, {"Stop timeout: ", std::to_string(table_.size()),

@@ -107,8 +107,13 @@ SocketAddress local_address(const Fd& fd) {
 
 SocketAddress peer_address(const Fd& fd) {
   SocketAddress address;
-  socklen_t size = sizeof(sockaddr_storage);
-  ::getpeername(fd.get(), address.data(), &size);
+  // Not getpeername(): it fails with ENOTCONN after the peer has reset the connection. SO_PEERNAME fails with EINVAL if the
+  // size is greater than that of the address, so try IPv6 first.
+  for (const std::size_t most : {sizeof(sockaddr_in6), sizeof(sockaddr_in)}) {
+    auto size = static_cast<socklen_t>(most);
+    if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERNAME, address.data(), &size) == 0)
+      break;
+  }
   return address;
 }
 

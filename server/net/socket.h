@@ -100,7 +100,7 @@ struct Acknowledged {
 Acknowledged acknowledged_output(const Fd& fd);
 /// The address that `fd` is bound to.
 SocketAddress local_address(const Fd& fd);
-/// The address that `fd` is connected to.
+/// The address that `fd` is connected to, or was connected to before the peer reset the connection.
 SocketAddress peer_address(const Fd& fd);
 
 }  // namespace ws

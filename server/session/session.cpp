@@ -257,8 +257,7 @@ void Session::handle_event(Event event) {
       return tell_closed({event.code, text, false});
     case Event::Type::kFailed: {
       const ErrorInfo& info = describe(event.error);
-      // [6455-7.1.7-LOG]
-      log(LogLevel::kDebug, {"Session ", id().text(), " failed: ", info.text, " [", info.tag, "]"});
+      log_failure(info);
       start_flushing();
       return tell_closed({event.code, info.text, true});
     }

@@ -35,6 +35,7 @@
 #include <initializer_list>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -148,6 +149,7 @@ class Session final : public TimerNode {
   [[gnu::noinline]] void watch_message(bool is_new);
   void deliver(const Event& message, Endpoint& to);
   [[gnu::noinline]] void handle_event(Event event);
+  [[gnu::cold]] void log_failure(const ErrorInfo& error);
   [[gnu::noinline]] void handle_fin();
   [[gnu::noinline]] bool resume();
 
@@ -172,6 +174,8 @@ class Session final : public TimerNode {
   void start_flushing();
   void half_close_if_flushed();
   void tell_closed(const Ending& ending);
+  [[gnu::cold]] void log_early_end(std::error_code error) const;
+  [[nodiscard]] std::string peer_name() const noexcept;
 
   // --- Epoll interest and timer
   /// Common case: nothing is queued, the epoll interest is unchanged, and no deadline runs except that of keep-alive.

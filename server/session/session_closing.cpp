@@ -27,6 +27,48 @@ void Session::fail(Error error) {
   handle_event(connection_.fail(error, context_.cork.output));
 }
 
+/// [6455-7.1.7-LOG] Says which rule the peer broke, at a level that is logged by default.
+void Session::log_failure(const ErrorInfo& error) {
+  if (!is_logged(LogLevel::kWarn))
+    return;
+  if (context_.failures.allows(now())) {
+    log(LogLevel::kWarn, {"Session ", id().text(), " of ", peer_name(), " failed: ", error.text,
+                          " [", error.tag, "]"});
+  } else if (!context_.failures_end.is_set()) {
+    context_.loop.timers().set(context_.failures_end, context_.failures.end());
+  }
+}
+
+/// Logs that a connection ended before its request was complete, or was lost after a refusal. Health checks end
+/// connections like this all the time, so only an incomplete request is logged at info.
+void Session::log_early_end(std::error_code error) const {
+  const bool is_refused = state_ != State::kHead;
+  if (is_refused && !error)
+    return;
+  const bool has_request = backlog_ != nullptr && backlog_->head != nullptr;
+  const LogLevel level = has_request ? LogLevel::kInfo : LogLevel::kDebug;
+  if (!is_logged(level))
+    return;
+  try {
+    log(level, {"Session ", id().text(), " of ", peer_name(),
+                is_refused    ? " was lost after the answer"
+                : has_request ? " ended within the request"
+                              : " ended without a request",
+                error ? ": " : "", error ? error.message() : std::string()});
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+}
+
+/// The address of the peer, for the log.
+std::string Session::peer_name() const noexcept {
+  try {
+    return peer_address(transport_.fd()).to_string();
+  } catch (const std::bad_alloc&) {
+    return "unknown";
+  }
+}
+
 void Session::start_flushing() {
   state_ = State::kFlushing;
   deadlines_.flushing();
@@ -59,6 +101,8 @@ void Session::reset(std::string_view why) {
 void Session::end(std::error_code error, std::string_view why) {
   if (state_ == State::kEnded)
     return;
+  if (route_ == kNoRoute)
+    log_early_end(error);
   state_ = State::kEnded;
   if (error && context_.tap != nullptr)
     context_.tap->lost(token().generation, error);

@@ -12,7 +12,9 @@
 #include "protocol/http/http_message.h"
 #include "protocol/limits.h"
 #include "server/http/router.h"
+#include "server/log/log_limit.h"
 #include "server/net/event_loop.h"
+#include "server/net/timers.h"
 #include "server/net/transport.h"
 #include "server/session/cork.h"
 
@@ -56,6 +58,10 @@ struct SessionContext {
   std::vector<EndedSession> ended;  ///< to be erased at the end of the loop iteration
   bool is_stopping = false;         ///< true: new requests are answered with 503
   Tap* tap = nullptr;               ///< null: no tap
+
+  struct Timer : TimerNode {};
+  LogLimit failures{LogLevel::kWarn, "failed sessions"};
+  Timer failures_end;  ///< set to `failures.end()` if lines were left out
 };
 
 }  // namespace ws

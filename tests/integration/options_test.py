@@ -308,9 +308,91 @@ def test_a_long_text_is_cut_in_the_log(wsd):
 
 def test_a_broken_rule_is_logged_with_its_tag(wsd):
     # [6455-7.1.7-LOG]
+    server = wsd()
+    with Raw(server, "/echo/raw") as raw:
+        host, port = raw.socket.getsockname()
+        raw.send(frame(TEXT, b"\xff"))
+        raw.close_frame()
+    server.logged(rf".* warning: Session [0-9a-f]{{8}} of {host}:{port} failed: text is not UTF-8 \[6455-8[.]1-UTF8\]")
+
+
+def test_lines_about_broken_rules_are_limited_and_the_others_counted(wsd):
+    server = wsd()
+    for _ in range(25):
+        with Raw(server, "/echo/raw") as raw:
+            raw.send(frame(TEXT, b"\xff"))
+            raw.close_frame()
+    log = server.end()
+    failed = len(re.findall(" failed: text is not UTF-8", log))
+    left_out = re.findall(r"warning: Log limit: (\d+) more lines about failed sessions were left out", log)
+    assert failed >= 10
+    assert failed + sum(map(int, left_out)) == 25
+    assert left_out or failed > 10  # a slow machine needs several intervals
+
+
+def test_the_number_of_lines_left_out_is_logged_while_wsd_runs(wsd):
+    server = wsd()
+    for _ in range(15):
+        with Raw(server, "/echo/raw") as raw:
+            raw.send(frame(TEXT, b"\xff"))
+            raw.close_frame()
+    server.logged(r".*Log limit: \d+ more lines about failed sessions were left out .*")
+
+
+def test_a_normal_close_is_no_error_in_the_log(wsd):
     server = wsd("--log-level", "debug")
-    talk(server)
-    server.logged(r"Session [0-9a-f]{8} failed: text is not UTF-8 \[6455-8[.]1-UTF8\]")
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b"hello") + frame(CLOSE, b"\x03\xe8"))
+        assert raw.frame() == (TEXT, b"Echo: hello")
+        assert raw.close_frame() == (1000, "")
+    with Raw(server, "/echo") as raw:
+        raw.finish_writing()
+        assert raw.is_ended()
+    wait_for(lambda: server.sessions() == [], "the sessions are gone")
+    server.logged(r".*Z info: Received: hello")
+    assert not re.search("Z (warning|error): ", server.end())
+
+
+def test_a_failed_echo_is_an_error_in_the_log(wsd):
+    server = wsd()
+    with Raw(server, "/echo") as raw:
+        raw.send(frame(TEXT, b"\xff"))
+        raw.close_frame()
+    server.logged(r".*Z error: Error: text is not UTF-8")
+
+
+OPTIONS = b"OPTIONS / HTTP/1.0\r\n\r\n"
+HALF = b"GET /echo HTTP/1.1\r\nHost: "
+
+
+@pytest.mark.parametrize("sent, how, level, text", [
+    (b"", Raw.close, "debug", "ended without a request"),
+    (b"", Raw.reset, "debug", "ended without a request: Connection reset by peer"),
+    (HALF, Raw.close, "info", "ended within the request"),
+    (HALF, Raw.reset, "info", "ended within the request: Connection reset by peer"),
+    (OPTIONS, Raw.reset, "debug", "was lost after the answer: Connection reset by peer")],
+    ids=["FIN", "reset", "FIN within the request", "reset within the request", "reset after the answer"])
+def test_an_end_without_a_request_is_logged_with_the_address_and_is_no_error(wsd, sent, how, level, text):
+    """Health checks, such as those of haproxy, end connections like this."""
+    server = wsd("--log-level", "debug", "--drain-timeout", "1h")
+    raw = Raw(server)
+    host, port = raw.socket.getsockname()
+    raw.send(sent)
+    if sent == OPTIONS:
+        raw.head()
+    wait_for(lambda: len(server.sessions()) == 1, "the connection is accepted")
+    how(raw)
+    server.logged(rf".*Z {level}: Session [0-9a-f]{{8}} of {host}:{port} {text}")
+    assert not re.search("Z (warning|error): ", server.end())
+
+
+def test_an_answered_request_that_ends_normally_is_not_logged(wsd):
+    server = wsd("--log-level", "debug")
+    with Raw(server) as raw:
+        raw.send(OPTIONS)
+        assert raw.head().startswith("HTTP/1.1 ")
+    wait_for(lambda: server.sessions() == [], "the session is gone")
+    assert " of 127.0.0.1:" not in server.end()
 
 
 def test_log_level_suppresses_less_severe_messages(wsd):

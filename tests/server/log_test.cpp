@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "protocol/frame/utf8.h"
+#include "server/log/log_limit.h"
 #include "server/net/fd.h"
 
 namespace ws {
@@ -85,6 +86,52 @@ std::string read_all(const Fd& fd) {
     text.append(part.data(), static_cast<std::size_t>(n));
   }
   return text;
+}
+
+/// The lines, without their times, that `act` logs at info or above.
+template <typename Act>
+std::string lines_that(Act act) {
+  const Fd file(::memfd_create("log", MFD_CLOEXEC));
+  {
+    const RedirectedStderr redirected(file);
+    start_log(LogLevel::kInfo, LogFormat::kText);
+    act();
+    stop_log();
+  }
+  ::lseek(file.get(), 0, SEEK_SET);
+  std::istringstream written(read_all(file));
+  std::string lines;
+  for (std::string line; std::getline(written, line);)
+    lines += line.substr(25) + "\n";
+  return lines;
+}
+
+TEST(LogLimit, AllowsSomeLinesInEachIntervalAndReportsTheOthers) {
+  static_assert(LogLimit::kLines == 10 && LogLimit::kIntervalMs == 10'000);
+  LogLimit limit(LogLevel::kWarn, "tests");
+  const auto allowed = [&](int calls, std::int64_t now) {
+    int count = 0;
+    for (int i = 0; i < calls; ++i)
+      count += limit.allows(now) ? 1 : 0;
+    return count;
+  };
+  EXPECT_EQ(lines_that([&] {
+              EXPECT_EQ(allowed(9, 500), 9);
+              EXPECT_EQ(allowed(2, 10'499), 1) << "one interval: from the first line on";
+              EXPECT_EQ(limit.end(), 10'500);
+            }),
+            "");
+  EXPECT_EQ(lines_that([&] { EXPECT_EQ(allowed(12, 10'500), 10) << "the next interval"; }),
+            "warning: Log limit: 1 more lines about tests were left out (at most 10 in 10 s for "
+            "each loop)\n");
+  const std::string report =
+      "warning: Log limit: 2 more lines about tests were left out (at most 10 in 10 s for each "
+      "loop)\n";
+  EXPECT_EQ(lines_that([&] { limit.report(); }), report);
+  EXPECT_EQ(lines_that([&] { limit.report(); }), "") << "counted once";
+  EXPECT_EQ(allowed(1, 20'499), 0) << "a report does not end the interval";
+  EXPECT_EQ(allowed(1, 90'000), 1);
+  EXPECT_EQ(lines_that([&] { limit.report(); }), "") << "reported, while the log was stopped";
 }
 
 /// Logs one line of each level, and returns the output of a log with this level and format.
