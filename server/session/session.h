@@ -165,7 +165,7 @@ class Session final : public TimerNode {
   [[gnu::noinline]] void queue_unsent(const Output& out, IoResult sent);
   [[gnu::noinline]] void flush_backlog();
   Backlog& backlog();
-  void retry_if_out_of_buffers(IoResult written);
+  void check_written(IoResult result);
   void watch_output(std::size_t sent);
   void disconnect_slow_reader();
 

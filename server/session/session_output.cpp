@@ -65,10 +65,10 @@ void Session::flush_cork() {
 }
 
 void Session::queue_unsent(const Output& out, IoResult sent) {
-  if (sent.status() == IoResult::Status::kError)
-    return end(sent.error());
   try {
-    retry_if_out_of_buffers(sent);
+    check_written(sent);
+    if (state_ == State::kEnded)
+      return;
     // If the unsent bytes cannot be queued, a frame may stay incomplete, and no other frame can follow it.
     if (!backlog().output.append(out, sent.size()))
       return reset("the memory limit for all sessions is reached; raise --max-buffered");
@@ -85,9 +85,12 @@ Backlog& Session::backlog() {
   return *backlog_;
 }
 
-/// After ENOBUFS the socket stays writable, so with EPOLLOUT the loop would spin: writes again after a pause.
-void Session::retry_if_out_of_buffers(IoResult written) {
-  if (written.is_out_of_buffers()) [[unlikely]]
+/// Ends the session if a write failed. After ENOBUFS the socket stays writable, so with EPOLLOUT the loop would spin:
+/// writes again after a pause.
+void Session::check_written(IoResult result) {
+  if (result.status() == IoResult::Status::kError)
+    return end(result.error());
+  if (result.is_out_of_buffers()) [[unlikely]]
     backlog().retry_at = now() + kNoBuffersPauseMs;
 }
 
@@ -99,9 +102,9 @@ void Session::flush_backlog() {
   Pieces pieces;
   const std::size_t count = backlog_->output.pieces(pieces);
   const IoResult result = transport_.write(std::span(pieces).first(count), context_.tap);
-  if (result.status() == IoResult::Status::kError)
-    return end(result.error());
-  retry_if_out_of_buffers(result);
+  check_written(result);
+  if (state_ == State::kEnded)
+    return;
   backlog_->output.consume(result.size());
   watch_output(result.size());
   if (is_paused_ && !is_held_ && queued() < limits().outbox_low) {
@@ -133,9 +136,7 @@ bool Session::send_shared(const std::shared_ptr<const Block>& block,
     for (const Range& range : ranges.first(std::min(ranges.size(), pieces.size())))
       pieces[count++] = to_iovec(block->bytes().subspan(range.begin, range.size()));
     const IoResult result = transport_.write(std::span(pieces).first(count), context_.tap);
-    if (result.status() == IoResult::Status::kError)
-      end(result.error());
-    retry_if_out_of_buffers(result);
+    check_written(result);
     sent = result.size();
   }
   for (const Range& range : ranges) {
