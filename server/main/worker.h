@@ -63,7 +63,7 @@ struct ServerState {
   ChatParts chat{};
   /// Number of loops that are not stopping yet, or still have a WebSocket. When it is 0, the listeners are closed.
   std::atomic<std::size_t> loops_with_websockets{0};
-  // malloc_trim runs after a peak of at least so many connections, or bytes held for them.
+  // malloc_trim runs after a peak of at least this number of connections or of bytes held for them.
   Peak connections_peak{1024};
   Peak held_peak{std::size_t{256} * 1024};
   std::atomic<bool> is_trim_scheduled{false};  ///< one loop has set its `trim_timer_`
