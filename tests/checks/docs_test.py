@@ -72,6 +72,32 @@ def test_tests_that_docs_cite_exist(tree):
     assert cited_tests_that_do_not_exist(tree) == ["docs/page.md: Frame.IsLong", "docs/page.md: test_b"]
 
 
+def cited_tests_in_another_file(root):
+    """The tests that docs/reports.md cites after a link to a file that does not contain them."""
+    page = (root / "docs" / "reports.md").read_text()
+    wrong = []
+    for file, names in re.findall(r"\[[^]]*\]\(\.\./(tests/[^)]+)\)((?:,? `[\w.]+`)+)", page):
+        text = (root / file).read_text()
+        for name in re.findall(r"`([\w.]+)`", names):
+            suite, _, case = name.partition(".")
+            if not re.search(rf"\bTEST\w*\(\s*{suite},\s*{case}\b" if case else rf"\bdef {name}\(", text):
+                wrong.append(f"{file}: {name}")
+    return wrong
+
+
+def test_reports_cite_each_test_with_its_file(tree):
+    assert cited_tests_in_another_file(ROOT) == []
+    rows = re.findall(r"^\| \d+ \|.*", (ROOT / "docs" / "reports.md").read_text(), re.MULTILINE)
+    assert rows and all("](../tests/" in row for row in rows)
+    (tree / "tests").mkdir()
+    (tree / "tests" / "a_test.cpp").write_text("TEST(Frame, IsShort) {\n")
+    (tree / "tests" / "a_test.py").write_text("def test_a():\n")
+    (tree / "docs" / "reports.md").write_text(
+        "| [a_test.cpp](../tests/a_test.cpp) `Frame.IsShort`, `Frame.IsLong`, [a_test.py](../tests/a_test.py) `test_a`, "
+        "`test_b` |\n")
+    assert cited_tests_in_another_file(tree) == ["tests/a_test.cpp: Frame.IsLong", "tests/a_test.py: test_b"]
+
+
 def test_code_is_inserted_with_its_file_and_symbol(tree):
     page = (tree / "docs" / "page.md").read_text()
     assert "-->\n[`protocol/a.cpp`](../protocol/a.cpp), `one`:" + ONE + "```\n<!-- end code -->" in page
