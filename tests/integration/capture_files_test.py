@@ -1,6 +1,9 @@
 """Captures of other programs, written byte by byte: wstrace must print the rows of the installed tshark."""
 
+import gzip
+import json
 import struct
+import subprocess
 
 import pytest
 
@@ -75,3 +78,174 @@ def test_wstrace_names_the_tcp_options_as_wireshark_does(flags):
     rows = wstrace(data)
     assert rows == tshark(data)
     assert [row.rstrip().split(" Len=0")[1] for row in rows] == [text for _, text in OPTIONS.values()]
+
+
+# --- pcapng
+
+def block(kind, body, order="<"):
+    body += bytes(-len(body) % 4)
+    size = struct.pack(order + "I", len(body) + 12)
+    return struct.pack(order + "I", kind) + size + body + size
+
+
+def option(code, value, order="<"):
+    return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def section(order="<"):
+    return block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1), order)
+
+
+def interface(link=pcap.ETHERNET, snaplen=0, options=b"", order="<"):
+    return block(1, struct.pack(order + "HHI", link, 0, snaplen) + options, order)
+
+
+def resolution(value, order="<"):
+    return option(9, bytes([value]), order)
+
+
+def enhanced(data, ticks, number=0, order="<", length=None):
+    length = len(data) if length is None else length
+    return block(6, struct.pack(order + "IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, len(data), length) + data, order)
+
+
+def obsolete(data, ticks, number=0, order="<"):
+    return block(2, struct.pack(order + "HHIIII", number, 3, ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data)) + data,
+                 order)
+
+
+def simple(data, length=None, order="<"):
+    return block(3, struct.pack(order + "I", len(data) if length is None else length) + data, order)
+
+
+P = [packet.data for packet in article()]
+MILLISECONDS, NANOSECONDS, BINARY = resolution(3), resolution(9), resolution(0x80 | 20)
+NAMES = block(4, struct.pack("<HH", 1, 10) + bytes([127, 0, 0, 1]) + b"host\0\0\0\0" + bytes(4))
+STATISTICS = block(5, struct.pack("<III", 0, 0, 0))
+
+FILES = {
+    "interfaces of different snaplen": section() + interface(snaplen=65535) + interface(snaplen=100)
+    + enhanced(P[0], 1) + enhanced(P[1], 2, 1) + enhanced(P[2], 3) + enhanced(P[3][:100], 4, 1, length=len(P[3])),
+    "a packet longer than the snaplen": section() + interface(snaplen=30) + enhanced(P[0], 1),
+    "interfaces of different link types": section() + interface() + interface(pcap.RAW) + interface(pcap.COOKED)
+    + enhanced(P[0], 1) + enhanced(P[1][14:], 2, 1)
+    + enhanced(struct.pack(">HHH8x", 0, 772, 6) + P[2][12:], 3, 2) + enhanced(P[3], 4),
+    "old numbers of raw IP": section() + interface(12) + interface(14) + enhanced(P[0][14:], 1) + enhanced(P[1][14:], 2, 1),
+    "an unused interface of an unknown link type": section() + interface(147) + interface() + enhanced(P[0], 1, 1),
+    "an interface that follows a packet": section() + interface() + enhanced(P[0], 1) + interface(pcap.RAW)
+    + enhanced(P[1][14:], 2, 1),
+    "different time resolutions": section() + interface() + interface(options=NANOSECONDS)
+    + interface(options=MILLISECONDS) + interface(options=BINARY) + interface(options=resolution(0))
+    + enhanced(P[0], 1_000_000) + enhanced(P[1], 1_500_000_123, 1) + enhanced(P[2], 1700, 2)
+    + enhanced(P[3], 2**21, 3) + enhanced(P[4], 3, 4),
+    "time offsets": section() + interface(options=option(14, struct.pack("<q", 100)))
+    + interface(options=NANOSECONDS + option(14, struct.pack("<q", -50)))
+    + enhanced(P[0], 1_000_000) + enhanced(P[1], 151_500_000_123, 1) + enhanced(P[2], 1_700_000),
+    "options that are not valid": section() + interface(options=option(9, b"\x09\x09")) + enhanced(P[0], 1)
+    + interface(options=option(0, b"") + NANOSECONDS) + enhanced(P[1], 1_000_000, 1)
+    + interface(options=NANOSECONDS + MILLISECONDS) + enhanced(P[2], 2_000_000_000, 2),
+    "sections of both byte orders": section() + interface() + enhanced(P[0], 1) + section(">")
+    + interface(options=resolution(9, ">"), order=">") + enhanced(P[1], 2500, order=">") + section()
+    + interface(pcap.RAW) + enhanced(P[2][14:], 3),
+    "simple packets, without times": section() + interface() + simple(P[0]) + simple(P[1]),
+    "simple packets of an interface with a snaplen": section() + interface(snaplen=72) + simple(P[0][:72], len(P[0]))
+    + enhanced(P[1], 6_000_000) + enhanced(P[2], 7_000_000),
+    "simple packets after others": section(">") + interface(order=">") + enhanced(P[0], 5_000_000, order=">")
+    + simple(P[1], order=">") + enhanced(P[2], 6_000_000, order=">"),
+    "obsolete packets": section() + interface() + obsolete(P[0], 5_000_000) + enhanced(P[1], 6_000_000)
+    + section(">") + interface(order=">") + obsolete(P[2], 6_500_000, order=">"),
+    "other blocks": section() + NAMES + interface() + STATISTICS + enhanced(P[0], 1) + block(10, bytes(8))
+    + block(0x7777, bytes(70_000)) + enhanced(P[1], 2) + STATISTICS,
+    "no packets": section() + interface(),
+    "no interface": section(),
+}
+
+
+@pytest.mark.parametrize("data", FILES.values(), ids=FILES.keys())
+def test_wstrace_reads_pcapng_as_wireshark_does(data):
+    assert wstrace(data) == tshark(data)
+
+
+def test_wstrace_skips_the_custom_blocks_of_pcapng():
+    """tshark has rows for them, but they are no packets."""
+    custom = block(0xBAD, b"\0\0\1\2abcd") + block(0x40000BAD, b"\0\0\1\2abcd")
+    assert wstrace(section() + custom + interface() + custom + enhanced(P[0], 1) + custom) == expected_first_row()
+
+
+def expected_first_row():
+    return (CAPTURES / "article.rows").read_text().splitlines()[:1]
+
+
+def test_wstrace_shows_a_packet_of_an_unknown_link_type_and_goes_on():
+    data = section() + interface(105) + interface() + enhanced(b"12345678", 1, 0) + enhanced(P[0], 1, 1)
+    unknown, known = wstrace(data)
+    assert unknown.endswith(" 8 link type 105 is not supported")
+    assert known[5:] == expected_first_row()[0][5:]
+
+
+def test_wstrace_json_has_no_time_for_a_simple_packet():
+    rows = [json.loads(line) for line in wstrace(section() + interface() + simple(P[0]) + enhanced(P[1], 0), "--json")]
+    assert [row["time"] for row in rows] == [None, 0.0]
+
+
+def test_wstrace_shows_no_notes_if_the_options_of_a_segment_are_cut():
+    cut = article()[0]._replace(data=P[0][:70])
+    data = pcap.pcap([cut, cut._replace(time=cut.time + 10**9)])
+    assert wstrace(data) == tshark(data)
+
+
+def test_wstrace_names_the_damaged_block_of_a_pcapng_file():
+    data = section() + interface() + enhanced(P[0], 1) + enhanced(P[1], 2)
+    result = pcap.run([pcap.program("wstrace")], data[:-7])
+    assert result.returncode == 1
+    assert result.stdout.splitlines() == expected_first_row()
+    assert result.stderr.endswith(": block 4 (enhanced packet) at byte 156 is truncated (after 1 packets)\n")
+    assert len(result.stderr.splitlines()) == 1
+
+
+# --- gzip
+
+FORMS = {"pcap": pcap.pcap, "pcapng": pcap.pcapng}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_wstrace_reads_gzip_files(form):
+    data = form(article(), nanoseconds=True)
+    rows = wstrace(data)
+    assert wstrace(gzip.compress(data)) == rows == tshark(gzip.compress(data))
+    members = gzip.compress(data[:11]) + gzip.compress(b"") + gzip.compress(data[11:])
+    assert wstrace(members) == rows, "a file of several members"
+    assert wstrace(members + bytes(512)) == rows, "padded with zeros"
+    result = subprocess.run([pcap.program("wstrace"), "-"], input=gzip.compress(data), capture_output=True)
+    assert result.stdout.decode().splitlines() == rows, "from standard input"
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_wstrace_shows_the_packets_before_the_damage_of_a_gzip_file(form):
+    data = form(article())
+    rows = wstrace(data)
+    packed = gzip.compress(data, compresslevel=0)
+    damaged = packed[:-5] + bytes([packed[-5] ^ 1]) + packed[-4:]
+    for file, error in ((packed[:len(packed) // 2], "the gzip data is truncated"),
+                        (packed[:-1], "the gzip data is truncated"),
+                        (damaged, "the gzip data is damaged: incorrect data check")):
+        result = pcap.run([pcap.program("wstrace")], file)
+        assert result.returncode == 1
+        assert error in result.stderr and "packets)" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        shown = result.stdout.splitlines()
+        assert rows[:len(shown)] == shown and len(shown) >= 4
+
+
+def test_wstrace_reports_a_gzip_file_that_is_no_capture():
+    for data in (gzip.compress(b"a text, not a capture"), gzip.compress(b""), b"\x1f\x8b", b"\x1f\x8b\x08" + bytes(20)):
+        result = pcap.run([pcap.program("wstrace")], data)
+        assert (result.returncode, result.stdout, len(result.stderr.splitlines())) == (1, "", 1), result.stderr
+
+
+def test_wstrace_reads_a_large_gzip_file_in_little_memory():
+    """A gzip file may have a thousand times the bytes when it is decompressed."""
+    huge = section() + interface() + block(0x7777, bytes(300_000_000)) + enhanced(P[0], 1)
+    command = "ulimit -v 200000; exec " + pcap.program("wstrace") + ' "$0"'
+    result = pcap.run(["sh", "-c", command], gzip.compress(huge, compresslevel=1))
+    assert (result.returncode, result.stdout.splitlines(), result.stderr) == (0, expected_first_row(), "")

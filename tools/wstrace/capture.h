@@ -1,4 +1,4 @@
-// Reads packets from a capture file (pcap or pcapng) or a network interface, with libpcap.
+// Reads packets from a capture file or a network interface: pcapng files with PcapngReader, the others with libpcap.
 #pragma once
 
 #include <pcap/pcap.h>
@@ -8,28 +8,16 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <stdexcept>
 #include <string>
+
+#include "tools/wstrace/input.h"
+#include "tools/wstrace/pcapng.h"
 
 namespace ws::trace {
 
-/// An error that ends the program; the text is a line for the user.
-struct TraceFailure : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-/// Reads an unsigned number of at most 4 bytes; big-endian, as in packets, unless `is_little`.
-[[nodiscard]] std::uint32_t read_number(std::span<const std::byte> bytes, bool is_little = false);
-
-struct CapturedPacket {
-  std::int64_t time_ns = 0;            ///< since 1970; limited, so that differences do not overflow
-  std::size_t length = 0;              ///< bytes on the wire
-  std::span<const std::byte> bytes{};  ///< the captured part; valid until the next call of `next`
-};
-
 class Capture {
  public:
-  /// Opens a capture file; "-" is standard input. Throws TraceFailure.
+  /// Opens a capture file, which may be compressed with gzip; "-" is standard input. Throws TraceFailure.
   static Capture open_file(const std::string& path);
   /// Starts a live capture. `filter`: an expression of pcap-filter(7); empty: all packets. Throws TraceFailure.
   static Capture open_interface(const std::string& name, const std::string& filter);
@@ -42,21 +30,22 @@ class Capture {
   /// Makes `next` return nullopt. May be called from a signal handler.
   void stop() { pcap_breakloop(handle_.get()); }
 
-  /// The link-layer type: a DLT_… constant, see pcap-linktype(7).
-  [[nodiscard]] int link_type() const { return pcap_datalink(handle_.get()); }
-  /// Resolution of the times, in decimal digits of a second: 6 or 9.
-  [[nodiscard]] int time_digits() const { return time_digits_; }
+  /// The link-layer type of all packets: a DLT_… constant, see pcap-linktype(7). nullopt: each packet may have another.
+  [[nodiscard]] std::optional<int> link_type() const;
 
  private:
   struct Close {
     void operator()(pcap_t* handle) const { pcap_close(handle); }
     void operator()(pcap_dumper_t* dumper) const { pcap_dump_close(dumper); }
   };
-  Capture(pcap_t* handle, int time_digits) : handle_(handle), time_digits_(time_digits) {}
+  explicit Capture(pcap_t* handle) : handle_(handle) {}
+  explicit Capture(std::unique_ptr<CaptureInput> input);
 
+  std::unique_ptr<CaptureInput> input_;   ///< of a file
+  std::unique_ptr<PcapngReader> pcapng_;  ///< of a pcapng file; then `handle_` is not used
   std::unique_ptr<pcap_t, Close> handle_;
   std::unique_ptr<pcap_dumper_t, Close> dumper_;
-  int time_digits_;
+  int time_digits_ = 6;
 };
 
 }  // namespace ws::trace

@@ -69,8 +69,8 @@ std::optional<int> parse_options(int argc, char** argv, Options& options) {
       "wstrace");
   app.set_version_flag("--version", "wstrace " FBF_VERSION);
   app.footer(kFooter);
-  const auto file =
-      app.add_option("file", options.file, "capture file (pcap or pcapng); - is standard input");
+  const auto file = app.add_option(
+      "file", options.file, "capture file (pcap or pcapng, also in gzip); - is standard input");
   file->type_name("");
   const auto interface =
       app.add_option("-i,--interface", options.interface, "capture live on this interface");
@@ -205,9 +205,8 @@ int run(const Options& options) {
   const bool is_live = !options.interface.empty();
   Capture capture = is_live ? Capture::open_interface(options.interface, options.filter)
                             : Capture::open_file(options.file);
-  if (!is_known_link_type(capture.link_type())) {
-    throw TraceFailure(options.file + options.interface + ": link type " +
-                       std::to_string(capture.link_type()) +
+  if (const auto type = capture.link_type(); type.has_value() && !is_known_link_type(*type)) {
+    throw TraceFailure(options.file + options.interface + ": link type " + std::to_string(*type) +
                        " is not supported (only Ethernet, Linux cooked, loopback and raw IP)");
   }
   if (!options.write.empty())
@@ -226,7 +225,7 @@ int run(const Options& options) {
   std::string trouble;
   try {
     while (const auto captured = capture.next()) {
-      reader.take(dissect_packet(*captured, capture.link_type(), ++number), capture.time_digits());
+      reader.take(dissect_packet(*captured, ++number), captured->time_digits);
       if (is_live || !std::cout)
         flush_output();
     }

@@ -175,12 +175,12 @@ bool is_known_link_type(int link_type) {
   return std::ranges::find(kKnown, link_type) != kKnown.end();
 }
 
-Packet dissect_packet(const CapturedPacket& captured, int link_type, std::uint64_t number) {
+Packet dissect_packet(const CapturedPacket& captured, std::uint64_t number) {
   Packet packet{
       .number = number, .time_ns = captured.time_ns, .length = captured.length, .protocol = "?"};
   const Bytes bytes = captured.bytes;
   const std::size_t length = std::max(captured.length, bytes.size());
-  switch (link_type) {
+  switch (captured.link_type) {
     case DLT_EN10MB:
       if (bytes.size() < 14)
         break;
@@ -200,8 +200,13 @@ Packet dissect_packet(const CapturedPacket& captured, int link_type, std::uint64
     case DLT_LOOP:
       read_loopback(bytes, length, packet);
       break;
-    default:
+    case DLT_RAW:
+    case DLT_IPV4:
+    case DLT_IPV6:
       read_ip(bytes, length, packet);
+      break;
+    default:
+      packet.info = "link type " + std::to_string(captured.link_type) + " is not supported";
       break;
   }
   if (!packet.tcp.has_value() && bytes.size() < length)

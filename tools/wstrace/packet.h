@@ -54,10 +54,9 @@ struct Packet {
   std::optional<TcpSegment> tcp{};  ///< views into the captured bytes
 };
 
-/// Dissects a packet of `link_type` as far as possible. Never fails: a truncated or unknown packet has at least a
+/// Dissects a packet as far as possible. Never fails: a truncated or unknown packet has at least a
 /// protocol name.
-[[nodiscard]] Packet dissect_packet(const CapturedPacket& captured, int link_type,
-                                    std::uint64_t number);
+[[nodiscard]] Packet dissect_packet(const CapturedPacket& captured, std::uint64_t number);
 /// Whether `dissect_packet` knows this link type.
 [[nodiscard]] bool is_known_link_type(int link_type);
 

@@ -41,7 +41,7 @@ Row RowWriter::take(const Packet& packet, const std::optional<TcpRow>& tcp) {
   const std::size_t options =
       packet.tcp->header_length - std::min<std::size_t>(packet.tcp->header_length, 20);
   if (packet.tcp->options.size() < options && packet.length > 0) {
-    row.info = columns.fenced + columns.info + std::string(kPacketCut);
+    row.info = columns.info + std::string(kPacketCut);
     return row;
   }
   handle_fin(packet, *tcp, columns);
@@ -283,11 +283,15 @@ Wanted RowWriter::dissect(Bytes bytes, const Packet& packet, const TcpRow& tcp, 
 }
 
 std::string time_text(std::int64_t time_ns, int digits) {
+  if (digits == CapturedPacket::kNoTime)
+    return "";
   constexpr std::int64_t kSecond = 1'000'000'000;
   const std::int64_t since = time_ns < 0 ? -time_ns : time_ns;
-  std::string fraction = std::to_string(since % kSecond / (digits == 9 ? 1 : 1000));
-  fraction.insert(0, static_cast<std::size_t>(digits) - fraction.size(), '0');
-  return (time_ns < 0 ? "-" : "") + std::to_string(since / kSecond) + "." + fraction;
+  std::string fraction = std::to_string(since % kSecond);
+  fraction.insert(0, 9 - fraction.size(), '0');
+  fraction.resize(static_cast<std::size_t>(digits));
+  return (time_ns < 0 ? "-" : "") + std::to_string(since / kSecond) +
+         (digits > 0 ? "." + fraction : "");
 }
 
 std::string to_line(const Row& row, int time_digits) {

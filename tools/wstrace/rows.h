@@ -27,9 +27,9 @@ struct Row {
   std::string info{};  ///< printable UTF-8, like the other columns: external text is escaped
 };
 
-/// Seconds with `digits` decimals (6 or 9), such as "1.234567".
+/// Seconds with `digits` decimals (0 to 9), such as "1.234567"; empty for CapturedPacket::kNoTime.
 [[nodiscard]] std::string time_text(std::int64_t time_ns, int digits);
-/// The row as `tshark -r FILE` prints it, without the line feed. `time_digits`: 6 or 9.
+/// The row as `tshark -r FILE` prints it, without the line feed. `time_digits`: see `time_text`.
 [[nodiscard]] std::string to_line(const Row& row, int time_digits);
 
 class RowWriter {

@@ -122,7 +122,8 @@ std::string to_json(const StreamItem& item) {
 std::string to_json(const Row& row, int time_digits) {
   Json json;
   json.add("number", row.number);
-  json.add_raw("time", time_text(row.time_ns, time_digits));
+  const std::string time = time_text(row.time_ns, time_digits);
+  json.add_raw("time", time.empty() ? "null" : time);
   json.add("source", row.source);
   json.add("destination", row.destination);
   json.add("protocol", row.protocol);
