@@ -19,10 +19,6 @@ bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, is_tchar);
 }
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, to_lower, to_lower);
-}
-
 std::string_view trim(std::string_view text) {
   while (!text.empty() && is_blank(text.front()))
     text.remove_prefix(1);

@@ -1,6 +1,7 @@
 // Text helpers for ASCII, used by several parsers and programs. Independent of the locale.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -43,7 +44,12 @@ constexpr bool is_tchar(char c) {
 /// True if `text` is a token, one or more tchar: RFC 9110 §5.6.2.
 [[nodiscard]] bool is_token(std::string_view text);
 /// Compares `a` and `b`, ignoring the case of ASCII letters.
-[[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b);
+[[nodiscard]] inline bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  // Inline, since each lookup of a field compares all names, and most of them differ in size.
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return to_lower(x) == to_lower(y);
+         });
+}
 /// Removes spaces and tabs at both ends.
 [[nodiscard]] std::string_view trim(std::string_view text);
 /// Removes the first element from `list`, a comma-separated list (RFC 9110 §5.6.1). Returns the element without

@@ -222,8 +222,10 @@ Error HttpRequest::parse_target(std::string_view target) {
   }
   path = path.substr(0, path.find('?'));
   // [3986-2.1-PERCENT] checked in the path, which selects the endpoint; nothing reads the query
-  if (!is_percent_encoded(path, [](char) { return true; }))
+  if (path.find('%') != std::string_view::npos &&
+      !is_percent_encoded(path, [](char) { return true; })) {
     return Error::kTarget;
+  }
   path_ = slice(path);
   return Error::kNone;
 }
