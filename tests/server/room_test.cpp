@@ -6,13 +6,17 @@
 
 #include <array>
 #include <cerrno>
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "protocol/frame/close.h"
+#include "server/app/chat.h"
 #include "server/http/router.h"
+#include "server/net/transport.h"
 #include "server/session/session.h"
 #include "server/session/session_table.h"
 #include "tests/support/client.h"
@@ -57,8 +61,11 @@ class RoomTest : public testing::Test {
   }
 
   /// `extensions`: the offered extensions; may be empty.
-  Member& join(const std::string& extensions = "") { return join(*parts.front(), extensions); }
-  Member& join(Part& part, const std::string& extensions = "", int type = SOCK_STREAM) {
+  Member& join(const std::string& extensions = "", std::string_view path = "/hall") {
+    return join(*parts.front(), extensions, SOCK_STREAM, path);
+  }
+  Member& join(Part& part, const std::string& extensions = "", int type = SOCK_STREAM,
+               std::string_view path = "/hall") {
     std::array<int, 2> ends{};
     EXPECT_EQ(::socketpair(AF_UNIX, type | SOCK_NONBLOCK, 0, ends.data()), 0);
     members.push_back(std::make_unique<Member>());
@@ -69,10 +76,9 @@ class RoomTest : public testing::Test {
         std::make_unique<Session>(part.context, Fd(ends[0]), token, ConnectionCount::kNotCounted));
     member.session = part.table.find(token);
     EXPECT_FALSE(member.session->start());
-    write(
-        member,
-        test::upgrade_request(
-            "/hall", extensions.empty() ? "" : "Sec-WebSocket-Extensions: " + extensions + "\r\n"));
+    write(member,
+          test::upgrade_request(
+              path, extensions.empty() ? "" : "Sec-WebSocket-Extensions: " + extensions + "\r\n"));
     EXPECT_TRUE(member.session->on_ready(kReadable));
     EXPECT_TRUE(read(member).starts_with("HTTP/1.1 101 "));
     return member;
@@ -131,6 +137,66 @@ TEST_F(RoomTest, SendsEachMemberTheMessagesOfTheOthersInOrder) {
   EXPECT_EQ(read(c), frame("a1") + frame("a2") + frame("b1") + frame("a3") + frame(""));
   room.end_iteration();
   EXPECT_EQ(read(c), "") << "each message is sent once";
+}
+
+/// Records the number of pieces of each write.
+class PieceTap final : public Tap {
+ public:
+  void opened(std::uint32_t, const SocketAddress&, const SocketAddress&) noexcept override {}
+  void closed(std::uint32_t) noexcept override {}
+  void received(std::uint32_t, std::span<const std::byte>) noexcept override {}
+  void sent(std::uint32_t session, std::span<const iovec> pieces, std::size_t) noexcept override {
+    writes[session].push_back(pieces.size());
+  }
+  void received_fin(std::uint32_t) noexcept override {}
+  void sent_fin(std::uint32_t) noexcept override {}
+  void reset(std::uint32_t) noexcept override {}
+  void lost(std::uint32_t, std::error_code) noexcept override {}
+
+  std::map<std::uint32_t, std::vector<std::size_t>> writes;
+};
+
+TEST_F(RoomTest, MergesTheMessagesBetweenTwoOfTheMemberItself) {
+  Member& a = join();
+  Member& b = join();
+  Member& c = join();
+  PieceTap tap;
+  parts.front()->context.tap = &tap;
+  for (Member* const speaker : {&a, &a, &b, &a, &b, &b})
+    EXPECT_TRUE(say(*speaker, "x"));
+  room.end_iteration();
+  const auto writes_to = [&](const Member& member) {
+    return tap.writes[member.session->token().generation];
+  };
+  using Writes = std::vector<std::size_t>;
+  EXPECT_EQ(writes_to(a), Writes{2}) << "one of b, then two of b";
+  EXPECT_EQ(writes_to(b), Writes{2}) << "two of a, then one of a";
+  EXPECT_EQ(writes_to(c), Writes{1}) << "all six are adjacent";
+  parts.front()->context.tap = nullptr;
+}
+
+/// An endpoint that joins no room.
+class Lobby final : public Endpoint {
+ public:
+  void message(Session&, Opcode, std::span<std::byte>) override {}
+};
+
+// A session that failed before it joined is closed, too.
+TEST_F(RoomTest, ChatCountsOnlyMembersThatJoined) {
+  Lobby lobby;
+  parts.front()->router.add("/lobby", lobby);
+  Member& member = join("", "/lobby");
+  ChatParts of_all_loops;
+  Chat chat(of_all_loops, parts.front()->context, parts.front()->table);
+  const Ending ending{close_code::kAbnormal, "", false};
+  chat.closed(*member.session, ending);
+  EXPECT_EQ(of_all_loops.total, 0U);
+  const HttpRequest request;
+  chat.opened(*member.session, Opening{request, {}, member.peer});
+  EXPECT_EQ(of_all_loops.total, 1U);
+  chat.closed(*member.session, ending);
+  chat.closed(*member.session, ending);
+  EXPECT_EQ(of_all_loops.total, 0U);
 }
 
 TEST_F(RoomTest, SendsANewMemberOnlyMessagesFromAfterItsJoin) {

@@ -195,6 +195,24 @@ TEST(Session, ReadsThePeersCloseAfterDataThatFollowsOurClose) {
   EXPECT_EQ(server.endpoint.diary.lines(6).back(), "closed 1000");
 }
 
+// No message is delivered after our Close, so only the close timeout applies.
+TEST(Session, HasNoReadTimeoutForAMessageAfterItsClose) {
+  LiveServer server({.close_ms = kLong, .read_ms = 50});
+  RawClient client = server.open();
+  client.send(client_frame(kTextFrame, "close"));
+  EXPECT_EQ(client.receive(7),
+            "\x88\x05\x03\xE8"
+            "bye");
+  constexpr unsigned kFirstFragment = 0x01;
+  client.send(client_frame(kFirstFragment, "half"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  client.send(client_frame(0x80, "rest") + client_frame(kCloseFrame, "\x03\xE8"));
+  EXPECT_EQ(client.receive_all(), "");
+  EXPECT_TRUE(client.has_ended_well());
+  EXPECT_EQ(server.endpoint.diary.lines(4),
+            (Lines{"opened /test ", "message close", "send refused", "closed 1000"}));
+}
+
 TEST(KeepAlive, PingsBeforeTheHandshakeTimeoutExpires) {
   LiveServer server({.handshake_ms = kLong, .ping_ms = 50, .pong_ms = kLong});
   RawClient client = server.open();
