@@ -194,6 +194,16 @@ def test_wstrace_shows_no_notes_if_the_options_of_a_segment_are_cut():
     assert wstrace(data) == tshark(data)
 
 
+@pytest.mark.parametrize("body, has_type", [(b"0\r\n\r\n", False), (b"00\r\n\r\n", False),
+                                            (b"1\r\nx\r\n0\r\n\r\n", True)])
+def test_wstrace_names_the_type_of_a_chunked_body_that_has_bytes(body, has_type):
+    talk = pcap.Conversation().add("client", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    talk.add("server", b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
+    rows = wstrace(talk.pcap())
+    assert rows == tshark(talk.pcap())
+    assert ("(text/html)" in rows[3]) == has_type
+
+
 def test_wstrace_names_the_damaged_block_of_a_pcapng_file():
     data = section() + interface() + enhanced(P[0], 1) + enhanced(P[1], 2)
     result = pcap.run([pcap.program("wstrace")], data[:-7])

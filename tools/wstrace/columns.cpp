@@ -140,6 +140,7 @@ struct Body {
   std::size_t size = 0;      ///< bytes present
   std::uint32_t wanted = 0;  ///< bytes needed before the message can be shown, as in Wanted::size
   bool is_cut = false;       ///< the capture lacks its end
+  bool is_empty = false;     ///< chunked, and its first chunk is the last
 };
 
 /// The body of a message. `rest`: the bytes after the head. RFC 9112 §6.3, as implemented by Wireshark.
@@ -149,7 +150,10 @@ Body find_body(const MessageHead& head, std::string_view rest, const SegmentFact
     const auto size = chunked_size(rest);
     if (!size.has_value() && may_want)
       return {.wanted = Wanted::kOneMoreSegment};
-    return {.size = size.value_or(rest.size())};
+    std::string_view chunks = rest;
+    const auto first = next_line(chunks);
+    return {.size = size.value_or(rest.size()),
+            .is_empty = first.has_value() && to_size(*first, 16) == std::size_t{0}};
   }
   if (head.content_length.has_value()) {
     const std::size_t size = *head.content_length;
@@ -252,7 +256,7 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
     columns.info += kPacketCut;
   columns.set_protocol("HTTP");
   // Wireshark names many types of bodies; text is enough for the responses of WebSocket servers.
-  if (body.size > 0 && head.content_type.starts_with("text/"))
+  if (body.size > 0 && !body.is_empty && head.content_type.starts_with("text/"))
     columns.info += " (" + escape(head.content_type) + ")";
   remember(head);
   bytes = bytes.subspan(skipped + head.size + body.size);
