@@ -799,6 +799,47 @@ def test_wsload_exits_with_3_if_the_host_has_no_address():
     assert line.startswith("no address for no-such-host.invalid: ")
 
 
+# --- fields of the opening handshake
+
+
+def test_wsload_sends_the_fields_that_its_options_set_with_every_connection():
+    heads = []
+
+    def play(peer):
+        heads.append(peer.accept(fields="Sec-WebSocket-Protocol: two\r\n"))
+        finish(peer)
+    with scripts(play, play) as url:
+        measured("connect", url + "path?q=1", "-n", 2, "-H", "host: example.org", "-H", "X-One: 1", "--header", "X-Two: a, b",
+                 "--origin", "https://example.org", "--subprotocol", "one", "--subprotocol", "two", "-u", "ann:secret")
+    for head in heads:
+        assert head[0] == "GET /path?q=1 HTTP/1.1"
+        fields = [line for line in head[1:] if not line.startswith("Sec-WebSocket-Key: ")]
+        assert sorted(fields) == sorted([
+            "host: example.org", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+            "Origin: https://example.org", "Sec-WebSocket-Protocol: one, two", "X-One: 1", "X-Two: a, b",
+            "Authorization: Basic YW5uOnNlY3JldA=="])
+    keys = {line for head in heads for line in head if line.startswith("Sec-WebSocket-Key: ")}
+    assert len(keys) == 2
+
+
+def test_wsload_origin_is_seen_by_the_server(wsd):
+    url = wsd("--allowed-origin", "https://good.example").url("/echo/raw")
+    assert measured("echo", url, "--origin", "https://good.example", "-n", 1)["messages"] == 1
+    code, line = complaint("echo", url, "--origin", "https://bad.example", "-n", 1)
+    assert (code, line) == (3, "the connection did not open: " + REFUSED + "403 Forbidden")
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (("-H", "no colon"), "--header: a header field must be 'Name: value'"),
+    (("-H", "Upgrade: h2c"), "--header: the opening handshake sets Upgrade itself"),
+    (("--origin", "two words"), "--origin: an origin must be visible ASCII, like https://example.org"),
+    (("--subprotocol", "a,b"), "--subprotocol: a subprotocol must be a word of letters, digits and !#$%&'*+-.^_`|~"),
+    (("--subprotocol", "a", "--subprotocol", "a"), "a subprotocol can be offered only once"),
+])
+def test_wsload_checks_fields_as_wsc_does(arguments, text):
+    assert complaint("echo", "ws://127.0.0.1:1/", *arguments) == (2, text)
+
+
 # --- permessage-deflate
 
 
@@ -984,10 +1025,11 @@ def test_wsload_skips_greetings_and_accepts_fragmented_chat_messages():
     (("echo",), "url is required"),
     (("shout", "ws://127.0.0.1:1/"), "'shout' is not echo, chat, connect or idle"),
     (("echo", "wss://127.0.0.1/"),
-     "'wss://127.0.0.1/' is not a URL such as ws://HOST[:PORT][/PATH][?QUERY] or tcp://HOST:PORT"),
+     "'wss://127.0.0.1/' requires TLS, which is not supported: use ws://"),
     (("echo", "ws://127.0.0.1/", "--speakers", 2), "--speakers has no effect in the mode echo"),
     (("connect", "ws://127.0.0.1/", "-r", 2), "--rate has no effect in the mode connect"),
     (("echo", "tcp://127.0.0.1:1", "--deflate"), "--deflate has no effect with tcp://"),
+    (("echo", "tcp://127.0.0.1:1", "-H", "A: b"), "--header has no effect with tcp://"),
     (("connect", "tcp://127.0.0.1:1"), "tcp:// can only be used in the mode echo"),
     (("echo", "ws://127.0.0.1/", "-t", 2), "there are more --threads than --connections"),
     (("echo", "ws://[::1]/", "--sources", 2, "-c", 2),

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -12,9 +11,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include <openssl/evp.h>
 #include <CLI/CLI.hpp>
 
 #include "protocol/client/client_handshake.h"
@@ -24,6 +21,7 @@
 #include "server/main/quantity.h"
 #include "server/net/fd.h"
 #include "tools/wsc/client.h"
+#include "tools/wsc/field_options.h"
 #include "tools/wsc/text.h"
 
 namespace ws::client {
@@ -56,58 +54,9 @@ Exit codes:
   4  closed with another code: by the server, or by wsc because the server
      violated the protocol)";
 
-// Validators of option values: each returns an error message, or "" for a valid value. The values become part of the
-// HTTP request, in which a line break would start another header field or request.
-
-std::string validate_field(const std::string& field) {
-  const std::string_view text = field;
-  const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || !is_token(text.substr(0, colon))) {
-    return "a header field must be 'Name: value'";
-  }
-  const auto is_control = [](unsigned char c) { return (c < 0x20 && c != '\t') || c == 0x7F; };
-  if (std::ranges::any_of(text, is_control))
-    return "a header field must not contain control characters";
-
-  const std::string_view name = text.substr(0, colon);
-  if (ClientHandshake::sets_field(name))
-    return "the opening handshake sets " + std::string(name) + " itself";
-  return {};
-}
-
 std::string validate_uri(const std::string& uri) {
   const std::string why = explain_bad_uri(uri);
   return why.empty() ? "" : "'" + uri + "' " + why;
-}
-
-std::string validate_origin(const std::string& origin) {
-  const auto is_visible = [](char c) { return c > 0x20 && c < 0x7F; };
-  if (!origin.empty() && std::ranges::all_of(origin, is_visible))
-    return {};
-  return "an origin must be visible ASCII, like https://example.org";
-}
-
-std::string validate_subprotocol(const std::string& name) {
-  if (is_token(name))  // [6455-4.1-SUBPROTOCOL]
-    return {};
-  return "a subprotocol must be a word of letters, digits and !#$%&'*+-.^_`|~";
-}
-
-std::string validate_user(const std::string& user) {
-  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7F; };
-  if (user.find(':') == std::string::npos)
-    return "use NAME:PASSWORD; the name must not contain a colon";
-  return std::ranges::any_of(user, is_control) ? "must not contain control characters" : "";
-}
-
-/// The field of HTTP's Basic authentication. RFC 7617 §2
-std::string authorization(const std::string& user) {
-  std::string text(4 * ((user.size() + 2) / 3) + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                   reinterpret_cast<const unsigned char*>(user.data()),
-                                   static_cast<int>(user.size()));
-  text.resize(static_cast<std::size_t>(size));
-  return "Authorization: Basic " + text;
 }
 
 /// Options of the opening handshake.
@@ -116,25 +65,7 @@ void add_handshake_options(CLI::App& app, std::string& uri, ClientHandshake& han
       ->type_name("")
       ->required()
       ->check(validate_uri);
-  app.add_option("-o,--origin", handshake.origin, "send an Origin field")
-      ->type_name("ORIGIN")
-      ->check(validate_origin);
-  app.add_option("-H,--header", handshake.fields,
-                 "send a header field; repeatable; Host and Origin replace\nwsc's own")
-      ->type_name("'NAME: VALUE'")
-      ->allow_extra_args(false)
-      ->check(validate_field);
-  app.add_option_function<std::string>(
-         "-u,--user",
-         [&handshake](const std::string& user) { handshake.fields.push_back(authorization(user)); },
-         "send an Authorization field (Basic)")
-      ->type_name("NAME:PASSWORD")
-      ->check(validate_user);
-  app.add_option("-s,--subprotocol", handshake.subprotocols,
-                 "offer a subprotocol; repeatable, in order of preference")
-      ->type_name("NAME")
-      ->allow_extra_args(false)
-      ->check(validate_subprotocol);
+  add_field_options(app, handshake, {});
   DeflateSettings& deflate = handshake.deflate;
   app.add_flag("--deflate", deflate.is_enabled, "offer permessage-deflate (RFC 7692)");
   app.add_flag_callback(
@@ -244,13 +175,6 @@ std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& opti
     return ExitCode::kNormal;
   } catch (const CLI::ParseError& error) {
     say(escape_for_terminal(error.what()));
-    return ExitCode::kUsage;
-  }
-  // [6455-4.1-SUBPROTOCOL] names must be unique
-  std::vector<std::string> names = options.handshake.subprotocols;
-  std::ranges::sort(names);
-  if (std::ranges::adjacent_find(names) != names.end()) {
-    say("a subprotocol can be offered only once");
     return ExitCode::kUsage;
   }
   options.handshake.uri = *parse_uri(uri);

@@ -1,5 +1,4 @@
 // wsload, a load generator for WebSocket servers: options, and the phases of a run (open, measure, close).
-#include <netdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -7,7 +6,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <exception>
 #include <iostream>
 #include <memory>
@@ -24,6 +22,7 @@
 #include "protocol/inspect/escape.h"
 #include "server/main/quantity.h"
 #include "server/net/fd.h"
+#include "tools/wsc/field_options.h"
 #include "tools/wsload/chat.h"
 #include "tools/wsload/connect.h"
 #include "tools/wsload/echo.h"
@@ -125,34 +124,13 @@ CLI::Option* add_number(CLI::App& app, const char* name, Number& field, std::uin
   throw Failure(ExitCode::kUsage, text);
 }
 
-/// The addresses of the host in the URL. Throws Failure if it has none.
-std::vector<SocketAddress> resolve(const Uri& uri) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* first = nullptr;
-  if (const int error =
-          ::getaddrinfo(uri.host.c_str(), std::to_string(uri.port).c_str(), &hints, &first);
-      error != 0) {
-    throw Failure(ExitCode::kRefused, "no address for " + uri.host + ": " + ::gai_strerror(error));
-  }
-  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owner(first, ::freeaddrinfo);
-  std::vector<SocketAddress> addresses;
-  constexpr std::size_t kMost = 255;  // a connection counts the tries in one byte
-  for (const addrinfo* next = first; next != nullptr && addresses.size() < kMost;
-       next = next->ai_next) {
-    if (next->ai_family == AF_INET || next->ai_family == AF_INET6)
-      std::memcpy(addresses.emplace_back().data(), next->ai_addr, next->ai_addrlen);
-  }
-  return addresses;
-}
-
 void parse_url(const std::string& text, Plan& plan) {
   constexpr std::string_view kTcp = "tcp://";
   plan.is_tcp = text.starts_with(kTcp);
-  const auto uri = parse_uri(plan.is_tcp ? "ws://" + text.substr(kTcp.size()) : text);
+  const std::string as_ws = plan.is_tcp ? "ws://" + text.substr(kTcp.size()) : text;
+  const auto uri = parse_uri(as_ws);
   if (!uri)
-    refuse("'" + escape_for_terminal(text) +
-           "' is not a URL such as ws://HOST[:PORT][/PATH][?QUERY] or tcp://HOST:PORT");
+    refuse("'" + escape_for_terminal(text) + "' " + escape_for_terminal(explain_bad_uri(as_ws)));
   plan.handshake.uri = *uri;
 }
 
@@ -170,7 +148,8 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
   only_for("--prefix", {Mode::kEcho, Mode::kChat});
   only_for("--text", {Mode::kEcho, Mode::kChat});
   if (plan.is_tcp) {
-    for (const char* const name : {"--deflate"}) {
+    for (const char* const name :
+         {"--deflate", "--header", "--origin", "--subprotocol", "--user"}) {
       if (app.count(name) != 0)
         refuse(std::string(name) + " has no effect with tcp://");
     }
@@ -183,7 +162,13 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
 
 /// Looks up the addresses. With --sources, only those that the sources can reach are used.
 void find_addresses(Plan& plan) {
-  plan.addresses = resolve(plan.handshake.uri);
+  std::string why;
+  const Uri& uri = plan.handshake.uri;
+  plan.addresses = resolve(uri.host, uri.port, why);
+  if (plan.addresses.empty())
+    throw Failure(ExitCode::kRefused, "no address for " + uri.host + ": " + why);
+  constexpr std::size_t kMost = 255;  // a connection counts its tries in one byte
+  plan.addresses.resize(std::min(plan.addresses.size(), kMost));
   if (plan.sources == 1)
     return;
   std::erase_if(plan.addresses, [](const SocketAddress& address) {
@@ -256,7 +241,7 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   add_choice<Mode>(app, "mode", plan.mode, {Mode::kEcho, Mode::kChat, Mode::kConnect, Mode::kIdle},
                    "echo, chat, connect or idle", "kind of load; see the modes below");
   app.get_option("mode")->required();
-  app.add_option("url", url, "ws://HOST[:PORT][/PATH][?QUERY]")->type_name("")->required();
+  app.add_option("url", url, "[ws://]HOST[:PORT][/PATH][?QUERY]")->type_name("")->required();
   add_number(app, "-c,--connections", plan.connections, 1, 10'000'000, "number of connections");
   add_number(app, "-t,--threads", plan.threads, 1, 256,
              "number of threads, which share the connections");
@@ -274,6 +259,7 @@ bool parse_options(int argc, char** argv, Plan& plan) {
   add_number(app, "-n,--messages", plan.messages, 1, UINT64_MAX / 2,
              "number of messages to send, instead of --duration")
       ->default_str("");
+  client::add_field_options(app, plan.handshake, {"--origin", "--subprotocol"});
   app.add_flag("--deflate", plan.handshake.deflate.is_enabled,
                "use permessage-deflate: send all messages compressed, and decompress the answers");
   app.add_flag("--hold", plan.is_held,
