@@ -86,7 +86,24 @@ struct MessageHead {
 
 namespace {
 
-MessageHead read_head(std::string_view text) {
+void read_field(std::string_view line, MessageHead& head) {
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos)
+    return;
+  const std::string_view name = line.substr(0, colon);
+  const std::string_view value = trim(line.substr(colon + 1));
+  if (equals_ignoring_case(name, "Content-Length"))
+    head.content_length = to_size(value);
+  else if (equals_ignoring_case(name, "Transfer-Encoding"))
+    head.is_chunked = lowered(value).starts_with("chunked");
+  else if (equals_ignoring_case(name, "Content-Type"))
+    head.content_type = lowered(trim(value.substr(0, value.find(';'))));
+  else if (equals_ignoring_case(name, "Upgrade"))
+    head.upgrade = lowered(value);
+}
+
+/// `is_cut`: the text ends because the capture lacks the rest; its last line counts.
+MessageHead read_head(std::string_view text, bool is_cut) {
   MessageHead head;
   std::string_view rest = text;
   const auto first = next_line(rest);
@@ -99,21 +116,40 @@ MessageHead read_head(std::string_view text) {
       head.size = text.size() - rest.size();
       return head;
     }
-    const std::size_t colon = line->find(':');
-    if (colon == std::string_view::npos)
-      continue;
-    const std::string_view name = line->substr(0, colon);
-    const std::string_view value = trim(line->substr(colon + 1));
-    if (equals_ignoring_case(name, "Content-Length"))
-      head.content_length = to_size(value);
-    else if (equals_ignoring_case(name, "Transfer-Encoding"))
-      head.is_chunked = lowered(value).starts_with("chunked");
-    else if (equals_ignoring_case(name, "Content-Type"))
-      head.content_type = lowered(trim(value.substr(0, value.find(';'))));
-    else if (equals_ignoring_case(name, "Upgrade"))
-      head.upgrade = lowered(value);
+    read_field(*line, head);
   }
+  if (is_cut)
+    read_field(rest, head);
   return head;
+}
+
+/// Whether the bytes end inside the name of a field, after another line of a head. There Wireshark reads past the end.
+bool ends_in_field_name(std::string_view text) {
+  constexpr std::string_view kSeparators = "()<>@,;\\\"/[]?={} ";
+  for (bool is_in_head = false;; is_in_head = true) {
+    const std::size_t end = text.find('\n');
+    const bool is_whole = end != std::string_view::npos || text.ends_with('\r');
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r'))
+      line.remove_suffix(1);
+    MessageHead head;
+    head.first_line = line;
+    if (line.empty() && is_whole)
+      return false;
+    if (!head.is_response() && !head.is_request()) {
+      const auto stop = std::ranges::find_if(line, [&](char c) {
+        return c == ':' || c < 0x20 || c > 0x7E || kSeparators.find(c) != std::string_view::npos;
+      });
+      const bool is_separated = stop != line.end() && *stop >= 0x20 && *stop <= 0x7E;
+      if (!is_separated)
+        return is_in_head && !is_whole;
+      if (*stop != ':')
+        return false;
+    }
+    if (end == std::string_view::npos || end + 1 == text.size())
+      return false;
+    text.remove_prefix(end + 1);
+  }
 }
 
 /// Bytes of a chunked body (RFC 9112 §7.1); nullopt if it is incomplete.
@@ -145,7 +181,8 @@ struct Body {
 
 /// The body of a message. `rest`: the bytes after the head. RFC 9112 §6.3, as implemented by Wireshark.
 Body find_body(const MessageHead& head, std::string_view rest, const SegmentFacts& segment) {
-  const bool may_want = !segment.is_cut && !segment.is_last;
+  const bool is_cut = segment.missing > 0;
+  const bool may_want = !is_cut && !segment.is_last;
   if (head.is_chunked) {
     const auto size = chunked_size(rest);
     if (!size.has_value() && may_want)
@@ -153,6 +190,7 @@ Body find_body(const MessageHead& head, std::string_view rest, const SegmentFact
     std::string_view chunks = rest;
     const auto first = next_line(chunks);
     return {.size = size.value_or(rest.size()),
+            .is_cut = is_cut && !size.has_value(),
             .is_empty = first.has_value() && to_size(*first, 16) == std::size_t{0}};
   }
   if (head.content_length.has_value()) {
@@ -161,13 +199,13 @@ Body find_body(const MessageHead& head, std::string_view rest, const SegmentFact
       return {.size = size};
     if (may_want)
       return {.wanted = static_cast<std::uint32_t>(size - rest.size())};
-    return {.size = rest.size(), .is_cut = segment.is_cut};
+    return {.size = rest.size(), .is_cut = is_cut};
   }
   if (!head.is_response())
     return {};
   if (may_want)
     return {.wanted = Wanted::kUntilFin};
-  return {.size = rest.size()};
+  return {.size = rest.size(), .is_cut = is_cut};
 }
 
 }  // namespace
@@ -195,7 +233,7 @@ Wanted ColumnDissector::dissect(Bytes bytes, const SegmentFacts& segment, Column
     if (is_upgraded_) {
       Wanted wanted;
       if (is_websocket_)
-        wanted = dissect_frames(bytes, segment.is_cut, columns);
+        wanted = dissect_frames(bytes, segment.missing, columns);
       if (wanted.size != 0)
         wanted.offset += offset;
       return wanted;
@@ -209,6 +247,8 @@ Wanted ColumnDissector::dissect(Bytes bytes, const SegmentFacts& segment, Column
     }
     columns.fence();
   }
+  if (segment.missing > 0)
+    columns.info += kPacketCut;
   return {};
 }
 
@@ -223,13 +263,16 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
     return {};
   }
   const std::size_t skipped = bytes.size() - text.size();
-  const MessageHead head = read_head(text);
-  if (!head.has_line && !segment.is_cut)
+  const bool is_cut = segment.missing > 0;
+  const MessageHead head = read_head(text, is_cut);
+  if (!head.has_line && !is_cut)
     return {skipped, Wanted::kOneMoreSegment};
   if (!head.is_response() && !head.is_request()) {
     name_continuation(columns);
-    if (segment.is_cut)
+    if (is_cut)
       columns.info += kPacketCut;
+    else if (ends_in_field_name(text))
+      columns.info += "[Malformed Packet]";
     return {};
   }
   if (head.has_line) {
@@ -238,12 +281,9 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
     name_continuation(columns);
   }
   if (head.size == 0) {
-    if (!segment.is_cut)
+    if (!is_cut)
       return {skipped, Wanted::kOneMoreSegment};
-    if (head.has_line)
-      columns.set_protocol("HTTP");
-    columns.info += kPacketCut;
-    saw_request_ |= head.is_request();
+    dissect_cut_head(head, text, columns);
     return {};
   }
 
@@ -252,16 +292,30 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
     body = find_body(head, text.substr(head.size), segment);
   if (body.wanted != 0)
     return {skipped, body.wanted};
-  if (body.is_cut)
-    columns.info += kPacketCut;
   columns.set_protocol("HTTP");
+  remember(head);
   // Wireshark names many types of bodies; text is enough for the responses of WebSocket servers.
   if (body.size > 0 && !body.is_empty && head.content_type.starts_with("text/"))
     columns.info += " (" + escape(head.content_type) + ")";
-  remember(head);
+  if (body.is_cut && body.size > 0) {
+    columns.info += kPacketCut;
+    return {};
+  }
   bytes = bytes.subspan(skipped + head.size + body.size);
   goes_on = true;
   return {};
+}
+
+/// Names a head whose end the capture lacks. The fields before the end count, even for an upgrade.
+void ColumnDissector::dissect_cut_head(const MessageHead& head, std::string_view text,
+                                       Columns& columns) {
+  if (head.has_line)
+    columns.set_protocol("HTTP");
+  columns.info += kPacketCut;
+  if (head.is_request())
+    remember_request(head);
+  else if (!ends_in_field_name(text))
+    remember(head);
 }
 
 /// Bytes that do not begin a message: after a request, Wireshark shows them as "Continuation".
@@ -282,22 +336,27 @@ bool ColumnDissector::may_have_body(const MessageHead& head) const {
 
 /// Updates the state on which later messages depend. `head` is complete.
 void ColumnDissector::remember(const MessageHead& head) {
-  if (head.is_request()) {
-    saw_request_ = true;
-    was_head_ = head.first_line.starts_with("HEAD ");
-    was_connect_ = head.first_line.starts_with("CONNECT ");
-    return;
-  }
+  if (head.is_request())
+    return remember_request(head);
   const std::size_t status = head.status();
   if (saw_request_ && status == 101 && !head.upgrade.empty()) {
     is_upgraded_ = true;
-    is_websocket_ = head.upgrade == "websocket";
+    is_websocket_ = std::string_view("websocket").starts_with(head.upgrade);
   }
   is_upgraded_ |=
       was_connect_ && status / 100 == 2;  // to the protocol in the tunnel, which is not shown
 }
 
-Wanted ColumnDissector::dissect_frames(Bytes bytes, bool is_cut, Columns& columns) {
+void ColumnDissector::remember_request(const MessageHead& head) {
+  saw_request_ = true;
+  was_head_ = head.first_line.starts_with("HEAD ");
+  was_connect_ = head.first_line.starts_with("CONNECT ");
+}
+
+/// `missing`: bytes after `bytes` that the segment has, but not the capture.
+Wanted ColumnDissector::dissect_frames(Bytes bytes, std::size_t missing, Columns& columns) {
+  constexpr std::string_view kUnreassembled = "[BoundErrorUnreassembled Packet]";
+  const bool is_cut = missing > 0;
   const std::size_t size = bytes.size();
   while (!bytes.empty()) {
     const std::size_t offset = size - bytes.size();
@@ -306,10 +365,11 @@ Wanted ColumnDissector::dissect_frames(Bytes bytes, bool is_cut, Columns& column
     std::ranges::copy(bytes.first(std::min(bytes.size(), kMaxHeaderSize - 4)), padded.begin());
     FrameHeader header;
     const std::size_t header_size = read_frame_header(padded, header);
-    if (bytes.size() < 2 || bytes.size() < header_size - (header.masked ? 4 : 0)) {
+    const std::size_t fixed_size = header_size - (header.masked ? 4 : 0);
+    if (bytes.size() < 2 || bytes.size() < fixed_size) {
       if (!is_cut)
         return {offset, Wanted::kOneMoreSegment};
-      columns.info += kPacketCut;
+      columns.info += bytes.size() + missing < 2 ? kUnreassembled : kPacketCut;
       return {};
     }
     // Wireshark computes this size in 32 bits.
@@ -319,13 +379,16 @@ Wanted ColumnDissector::dissect_frames(Bytes bytes, bool is_cut, Columns& column
     columns.set_protocol("WebSocket");
     columns.info = wire_frame_info(header);
     if (bytes.size() < whole) {
-      columns.info += kPacketCut;
-      return {};
+      const std::size_t in_segment = bytes.size() + missing;
+      columns.info += whole > in_segment ? kUnreassembled : kPacketCut;
+      return {0, whole > in_segment ? static_cast<std::uint32_t>(whole - in_segment) : 0};
     }
     if (whole < 2)
       return {};
     bytes = bytes.subspan(whole);
   }
+  if (is_cut)
+    columns.info += kPacketCut;
   return {};
 }
 

@@ -35,7 +35,8 @@ struct Wanted {
   static constexpr std::uint32_t kOneMoreSegment = 0x0fffffff;
   static constexpr std::uint32_t kUntilFin = 0x0ffffffe;
   std::size_t offset = 0;
-  std::uint32_t size = 0;  ///< 0: none; may be one of the constants above
+  /// 0: none; may be one of the constants above. If the segment is cut: the bytes of its last frame in later segments.
+  std::uint32_t size = 0;
 };
 
 /// Properties of the segment in which the bytes end.
@@ -43,7 +44,7 @@ struct SegmentFacts {
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   std::uint16_t server_port = 0;  ///< 0: unknown
-  bool is_cut = false;            ///< truncated by the capture: more bytes are not available
+  std::size_t missing = 0;        ///< bytes at its end that the capture lacks (snaplen)
   bool is_last = false;           ///< has FIN
 };
 
@@ -58,10 +59,13 @@ class ColumnDissector {
  private:
   Wanted dissect_message(std::span<const std::byte>& bytes, const SegmentFacts& segment,
                          Columns& columns, bool& goes_on);
+  void dissect_cut_head(const MessageHead& head, std::string_view text, Columns& columns);
   void name_continuation(Columns& columns) const;
   [[nodiscard]] bool may_have_body(const MessageHead& head) const;
   void remember(const MessageHead& head);
-  static Wanted dissect_frames(std::span<const std::byte> bytes, bool is_cut, Columns& columns);
+  void remember_request(const MessageHead& head);
+  static Wanted dissect_frames(std::span<const std::byte> bytes, std::size_t missing,
+                               Columns& columns);
   [[nodiscard]] static bool is_http(std::span<const std::byte> bytes, const SegmentFacts& segment);
 
   bool is_http_ = false;
