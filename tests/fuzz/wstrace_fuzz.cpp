@@ -79,16 +79,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   ws::trace::RowWriter rows;
   ws::trace::StreamFollower follower(16);
   std::map<std::string, std::uint64_t> ends;  // of each direction of each connection
+  std::uint64_t number = 0;                   // of packets
   const auto visit = [&](const ws::trace::StreamItem& item) {
     const std::uint64_t length = item.missing != 0 ? item.missing : item.item.size;
     std::uint64_t& end = ends[std::to_string(item.connection) + item.source];
     ws::fuzz::require(length != 0 && item.item.offset >= end, "items overlap");
     end = item.item.offset + length;
+    ws::fuzz::require(item.packet > 0 && item.packet <= number, "an item without a packet");
     ws::fuzz::require(!ws::trace::to_text(item).empty() && !ws::trace::to_json(item).empty(),
                       "an item without text");
   };
   std::vector<ws::trace::CheckedRow> checked;
-  std::uint64_t number = 0;
   const auto take = [&](ws::trace::CapturedPacket captured) {
     // A separate allocation, so that a read past its end is found.
     const std::vector<std::byte> bytes(captured.bytes.begin(), captured.bytes.end());

@@ -181,6 +181,67 @@ def test_wstrace_looks_for_a_frame_in_each_packet_after_a_lost_one():
     assert [item["text"] for item in found] == ["found"]
 
 
+def after_gap(sender, data, talk=None):
+    """The items after a lost packet of the sender, whose next packet has `data`."""
+    talk = talk or upgraded()[0]
+    talk.add(sender, b"lost")
+    del talk.packets[-1]
+    talk.add(sender, data)
+    items = items_of(talk.packets)
+    assert items[-1]["type"] != "missing" or items[-1]["seq"] + items[-1]["length"] == talk.next[sender] - len(data)
+    return [item for item in items if item["packet"] == len(talk.packets) and item["type"] != "missing"]
+
+
+MASK = bytes(4)
+
+
+@pytest.mark.parametrize("sender, data, is_frame", [
+    ("server", b"\x81\x02ab", True), ("server", b"\x01\x02ab", True), ("server", b"\x00\x00", True),
+    ("server", b"\x82\x00", True), ("server", b"\x88\x02\x03\xe8", True), ("server", b"\x8a\x00", True),
+    ("server", b"\x81", True), ("server", b"\x83", False), ("server", b"Hello", False),
+    ("server", b"\xc1\x02ab", True), ("server", b"\xc2\x02ab", True),  # compressed messages
+    ("server", b"\xc0\x02ab", False), ("server", b"\x41\x02ab", False), ("server", b"\xc9\x02ab", False),
+    ("server", b"\xa1\x02ab", False), ("server", b"\x91\x02ab", False),  # RSV2, RSV3
+    ("server", b"\x83\x02ab", False), ("server", b"\x8b\x02ab", False),  # unknown opcodes
+    ("server", b"\x09\x02ab", False), ("server", b"\x89\x7e\x00\x7e" + bytes(126), False),  # invalid pings
+    ("server", b"\x89\x7d" + bytes(125), True),
+    ("server", b"\x81\x82" + MASK + b"ab", False), ("client", b"\x81\x82" + MASK + b"ab", True),
+    ("client", b"\x81\x02ab", False)], ids=repr)
+def test_wstrace_decides_by_the_first_two_bytes_whether_a_packet_after_a_lost_one_begins_with_a_frame(
+        sender, data, is_frame):
+    found = after_gap(sender, data)
+    assert [item["type"] for item in found] == ["frame"] * is_frame
+    assert not is_frame or found[0]["length"] == len(data)
+
+
+@pytest.mark.parametrize("sender, data, is_head", [
+    ("client", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", True), ("client", b"get / HTTP/1.1\r\nHost: a\r\n\r\n", False),
+    ("client", b"A /b HTTP/1.1\r\nHost: a\r\n\r\n", False), ("client", b"SOME TEXT HTTP/1.1\r\nHost: a\r\n\r\n", False),
+    ("server", b"HTTP/1.1 200 OK\r\n\r\n", True), ("server", b"Hello / HTTP/1.1\r\n\r\n", False)], ids=repr)
+def test_wstrace_decides_by_the_first_bytes_whether_a_packet_after_a_lost_one_begins_with_a_head(sender, data, is_head):
+    assert [item["type"] for item in after_gap(sender, data, pcap.Conversation())] == ["head"] * is_head
+
+
+def test_wstrace_takes_no_text_of_a_frame_for_a_head_after_a_lost_packet():
+    assert after_gap("server", b"HTTP/1.1 200 OK\r\n\r\n") == []
+
+
+def test_wstrace_finds_the_client_s_frames_after_a_lost_request():
+    talk = pcap.Conversation().upgrade()
+    del talk.packets[2]
+    talk.add("client", frame(TEXT, b"found"))
+    assert [item["text"] for item in items_of(talk.packets) if item["type"] == "frame"] == ["found"]
+
+
+@pytest.mark.parametrize("sender, size, is_shown", [("client", 3, False), ("client", 4, True), ("server", 3, False),
+                                                    ("server", 4, True)])
+def test_wstrace_shows_a_cut_head_of_at_least_four_bytes(sender, size, is_shown):
+    packets = cut(pcap.Conversation().upgrade().packets, HEADERS + size)
+    port = ":8080" if sender == "server" else ":40001"
+    items = [item["type"] for item in items_of(packets) if item["source"].endswith(port)]
+    assert items == ["head"] * is_shown + ["missing"]
+
+
 # --- random conversations
 
 def expected_frames(packets, snaplen):

@@ -55,8 +55,9 @@ bool may_be_head(std::string_view text) {
     return true;
   const std::size_t blank = text.find(' ');
   const std::string_view method = text.substr(0, blank);
-  return method.size() >= 3 && method.size() <= 16 && (blank != std::string_view::npos) &&
-         std::ranges::all_of(method, [](char c) { return c >= 'A' && c <= 'Z'; });
+  return blank != std::string_view::npos && method.size() >= 3 &&
+         std::ranges::all_of(method, [](char c) { return c >= 'A' && c <= 'Z'; }) &&
+         (blank + 1 == text.size() || text[blank + 1] == '/');
 }
 
 }  // namespace
