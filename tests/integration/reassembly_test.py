@@ -2,6 +2,7 @@
 which row shows a message, and the notes in brackets."""
 
 import collections
+import json
 import random
 import struct
 
@@ -213,6 +214,62 @@ def test_disturbed_segments_contain_the_notes_of_wireshark(rows):
                  "[Packet size limited during capture]", "[BoundErrorUnreassembled Packet]",
                  "[TCP Fast Retransmission] WebSocket ", "(text/plain)", "(text/html)"):
         assert note in text, note
+
+
+# --- frames
+
+def streams_of(packets):
+    """The bytes of each direction by offset, and the packets that carried each byte, in order."""
+    streams, bases = {}, {}
+    for number, packet in enumerate(packets, 1):
+        key = struct.unpack_from(">HH", packet.data, pcap.SOURCE_PORT)
+        seq, flags = struct.unpack_from(">I", packet.data, pcap.SEQ)[0], packet.data[47]
+        if flags & pcap.SYN:
+            bases[key], streams[key] = seq, {}
+        for offset, byte in enumerate(packet.data[54:], seq - bases[key]):
+            streams[key].setdefault(offset, (byte, []))[1].append(number)
+    return streams
+
+
+def frames_in(stream):
+    """Offset and length of each whole frame of a stream after its head. The length of these frames has 7 or 16 bits, or
+    64."""
+    data = bytes(stream[offset][0] for offset in sorted(stream))
+    at = data.find(b"\r\n\r\n") + 4
+    if b"websocket" not in data[:at]:
+        return
+    while at + 2 <= len(data):
+        short = data[at + 1] & 0x7F
+        header = 2 + (2 if short == 126 else 8 if short == 127 else 0)
+        length = short if short < 126 else int.from_bytes(data[at + 2:at + header], "big")
+        size = header + (data[at + 1] >> 7) * 4 + length
+        if at + size > len(data):
+            return
+        yield at + 1, size
+        at += size
+
+
+@pytest.mark.parametrize("kind", ["doubled", "overlapping", "swapped", "filled"])
+def test_wstrace_frames_lists_each_frame_once_at_a_packet_that_completes_it(kind):
+    """In each stream of which the capture lacks no byte."""
+    compared = 0
+    for seed in range(8):
+        packets = random_packets(kind, seed, 4)
+        items = {}
+        for item in map(json.loads, wstrace(pcap.pcap(packets), "--frames", "--json")):
+            ports = tuple(int(item[side].split(":")[1]) for side in ("source", "destination"))
+            items.setdefault(ports, []).append(item)
+        for ports, stream in streams_of(packets).items():
+            if len(stream) != max(stream, default=0):
+                continue
+            found = [item for item in items.get(ports, []) if item["type"] == "missing" or item.get("whole") and item["type"] == "frame"]
+            assert [(item["seq"], item["length"]) for item in found] == list(frames_in(stream))
+            for item in found:
+                carriers = [stream[offset][1] for offset in range(item["seq"], item["seq"] + item["length"])]
+                assert any(item["packet"] in numbers for numbers in carriers)
+                assert all(numbers[0] <= item["packet"] for numbers in carriers)
+            compared += len(found)
+    assert compared > 30
 
 
 # --- one case each
