@@ -61,7 +61,7 @@ Capture::Capture(std::unique_ptr<CaptureInput> input) : input_(std::move(input))
   handle_.reset(
       pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, error.data()));
   if (handle_ == nullptr) {
-    std::fclose(stream);
+    static_cast<void>(std::fclose(stream));
     throw TraceFailure(input_->error().empty() ? error.data() : input_->error());
   }
   time_digits_ = time_digits_of(input_->magic());

@@ -54,7 +54,7 @@ std::string experiment_text(std::span<const std::byte> data) {
   if (id == tcp_option::kFastOpenExperiment)
     return data.size() == 2 ? " TFO=R" : " TFO=C";
   std::array<char, sizeof " ExID=FFFF"> text{};
-  std::snprintf(text.data(), text.size(), " ExID=%X", id);
+  static_cast<void>(std::snprintf(text.data(), text.size(), " ExID=%X", id));
   return text.data();
 }
 
