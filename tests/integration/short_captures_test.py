@@ -170,6 +170,29 @@ def test_wstrace_shows_a_frame_at_the_last_packet_with_bytes_of_it():
     assert [(item["packet"], item["text"]) for item in found] == [(7, "first"), (6, "second")]
 
 
+def test_wstrace_counts_the_cut_bytes_around_a_segment_that_lies_in_them():
+    talk, _, begin = upgraded()
+    hole = server_frame(TEXT, b"hole", True)
+    talk.add("server", b"x" * 100, seq=begin + 6).add("server", b"y" * 6, seq=begin + 56)
+    talk.add("server", hole, seq=begin)
+    found = [item for item in items_of(cut(talk.packets, 60)) if item["type"] == "missing" and item["seq"] >= begin
+             and item["source"].endswith(":8080")]
+    assert short(found) == [("missing", 5, begin + 12, 44), ("missing", 5, begin + 62, 44)]
+
+
+@pytest.mark.parametrize("sizes", [(100, 3), (3, 100), (100, 100)])
+def test_wstrace_keeps_the_longer_of_two_segments_after_a_gap(sizes):
+    talk, _, begin = upgraded()
+    message = server_frame(TEXT, b"m" * 98, True)
+    for size in sizes:
+        talk.add("server", message[:size], seq=begin + 6)
+    talk.add("server", server_frame(TEXT, b"hole", True), seq=begin)
+    assert [item.get("text") for item in items_of(talk.packets)][-2:] == ["hole", "m" * 98]
+    found = [item for item in items_of(cut(talk.packets, 60)) if item["type"] == "missing" and item["seq"] >= begin
+             and item["source"].endswith(":8080")]
+    assert [(item["seq"], item["length"]) for item in found] == [(begin + 12, 94)]
+
+
 def test_wstrace_looks_for_a_frame_in_each_packet_after_a_lost_one():
     talk, begin, _ = upgraded()
     long = frame(BINARY, b"\0" * 3000)

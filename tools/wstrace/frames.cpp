@@ -141,7 +141,7 @@ void StreamFollower::deliver(Connection& connection, Stream& stream, std::uint64
     dissect(connection, stream, segment.packet,
             segment.bytes.subspan(static_cast<std::size_t>(old)), visit);
   }
-  if (segment.end > std::max(stream.cut_end, stream.next)) {
+  if (segment.end > stream.cut_end) {
     stream.cut_end = segment.end;
     stream.cut_packet = segment.packet;
   }
