@@ -262,7 +262,7 @@ def test_wstrace_frames_lists_each_frame_once_at_a_packet_that_completes_it(kind
         for ports, stream in streams_of(packets).items():
             if len(stream) != max(stream, default=0):
                 continue
-            found = [item for item in items.get(ports, []) if item["type"] == "missing" or item.get("whole") and item["type"] == "frame"]
+            found = [item for item in items.get(ports, []) if item["type"] != "head" and item.get("whole", True)]
             assert [(item["seq"], item["length"]) for item in found] == list(frames_in(stream))
             for item in found:
                 carriers = [stream[offset][1] for offset in range(item["seq"], item["seq"] + item["length"])]
