@@ -9,6 +9,7 @@ import struct
 import pytest
 
 import pcap
+from captures_test import in_time
 from pcap import tshark, wstrace
 from wsd import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 
@@ -316,3 +317,53 @@ def test_wstrace_says_that_an_overlapping_retransmission_was_not_joined():
     assert rows == tshark(talk.pcap())
     assert "[TCP Out-Of-Order]" in rows[-1]
     assert rows[-1].endswith("[Reassembly error, protocol TCP: New fragment overlaps old data (retransmission?)]")
+
+
+def test_wstrace_agrees_with_wireshark_wherever_the_capture_cuts_heads_and_frames():
+    packets = []
+    for size in range(60, 200):
+        talk = pcap.Conversation(40_000 + size).upgrade().add("server", b"\x81\x7e\0\xc8" + b"a" * 200)
+        talk.add("client", frame(TEXT, b"x" * 300)[:200]).add("client", frame(TEXT, b"x" * 300)[200:])
+        packets += [packet._replace(data=packet.data[:size]) for packet in talk.packets]
+    rows = wstrace(pcap.pcap(packets))
+    assert rows == tshark(pcap.pcap(packets))
+    # The packet with the frame's header was cut, so its last packet is a part that cannot be joined.
+    assert len(rows) == 7 * 140
+    assert rows[6].endswith("[Packet size limited during capture]") or "[TCP segment of" in rows[6]
+
+
+def test_wstrace_names_the_type_of_a_body_after_the_end_of_a_head():
+    answer = UNSIZED + b"body"
+    talk = pcap.Conversation().add("client", GET)
+    talk.add("server", answer[17:], seq=talk.next["server"] + 17)
+    rows = wstrace(talk.pcap())
+    assert rows == tshark(talk.pcap())
+    assert rows[-1].endswith("HTTP 86 [TCP Previous segment not captured] Continuation (text/plain)")
+
+
+@pytest.mark.parametrize("head, part, end, count", [
+    (frame(BINARY, bytes(300_000))[:14], b"\0\0\0", b"", 100_000),
+    (CHUNKED[:47], b"1\r\na\r\n", b"0\r\n\r\n", 100_000),
+    (CHUNKED[:47] + b"%x\r\n" % 300_000, b"abc", b"\r\n0\r\n\r\n", 100_000),
+    (UNSIZED, b"abc", b"", 100_000),
+], ids=["frame", "chunks", "chunk", "until FIN"])
+def test_wstrace_joins_100000_segments_in_linear_time(head, part, end, count):
+    if head[0] == 0x82:
+        talk, sender = pcap.Conversation().upgrade(), "client"
+    else:
+        talk, sender = pcap.Conversation().add("client", GET), "server"
+    talk.add(sender, head)
+    for _ in range(count):
+        talk.add(sender, part)
+    talk.add(sender, end, flags=FIN_ACK)
+    rows = in_time(talk.pcap())
+    assert any(text in rows[-1] + rows[-2] for text in (" WebSocket Binary [FIN]", " HTTP/1.1 200 OK "))
+
+
+def test_wstrace_bounds_the_bytes_of_a_chunked_body_that_it_joins():
+    """After 1 MiB, the segments are no longer joined with the head."""
+    talk = pcap.Conversation().add("client", GET).add("server", CHUNKED[:47] + b"%x\r\n" % 2_000_000)
+    for _ in range(40):
+        talk.add("server", b"a" * 50_000)
+    rows = wstrace(talk.pcap())
+    assert ["HTTP/1.1 200 OK" in row for row in rows[3:]] == [True] * 22 + [False] * 19

@@ -9,6 +9,7 @@
 #include "protocol/inspect/escape.h"
 #include "protocol/inspect/wire_text.h"
 #include "protocol/text.h"
+#include "tools/wstrace/message_head.h"
 #include "tools/wstrace/packet.h"
 
 namespace ws::trace {
@@ -22,153 +23,27 @@ bool is_http_port(std::uint16_t port) {
   return std::ranges::find(kPorts, port) != kPorts.end();
 }
 
-bool is_method(std::string_view word) {
-  constexpr std::array<std::string_view, 33> kMethods = {
-      "GET",        "PUT",         "COPY",           "HEAD",      "LOCK",      "MOVE",
-      "POLL",       "POST",        "BCOPY",          "BMOVE",     "MKCOL",     "TRACE",
-      "PATCH",      "LABEL",       "MERGE",          "DELETE",    "SEARCH",    "UNLOCK",
-      "REPORT",     "UPDATE",      "NOTIFY",         "OPTIONS",   "CONNECT",   "CHECKIN",
-      "PROPFIND",   "CHECKOUT",    "SUBSCRIBE",      "PROPPATCH", "BPROPFIND", "UNCHECKOUT",
-      "MKACTIVITY", "UNSUBSCRIBE", "VERSION-CONTROL"};
-  return std::ranges::find(kMethods, word) != kMethods.end();
-}
-
-/// Removes the next line from `text` and returns it without its line end; nullopt if the line is incomplete.
-std::optional<std::string_view> next_line(std::string_view& text) {
-  const std::size_t lf = text.find('\n');
-  if (lf == std::string_view::npos)
-    return std::nullopt;
-  std::string_view line = text.substr(0, lf);
-  if (line.ends_with('\r'))
-    line.remove_suffix(1);
-  text.remove_prefix(lf + 1);
-  return line;
-}
-
-std::optional<std::size_t> to_size(std::string_view text, int base = 10) {
-  std::uint32_t size = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), size, base);
-  if (error != std::errc() || rest == text.data() || size > INT32_MAX)
-    return std::nullopt;
-  return size;
-}
-
-std::string lowered(std::string_view text) {
-  std::string copy(text);
-  std::ranges::transform(copy, copy.begin(), to_lower);
-  return copy;
-}
-
-}  // namespace
-
-/// The parts of an HTTP head that determine the columns and the end of the message.
-struct MessageHead {
-  std::string_view first_line;  ///< incomplete if has_line is false
-  bool has_line = false;        ///< the first line is complete
-  std::optional<std::size_t> content_length;
-  bool is_chunked = false;
-  std::string content_type;
-  std::string upgrade;
-  std::size_t size = 0;  ///< bytes, including the empty line; 0: the head is incomplete
-
-  [[nodiscard]] bool is_response() const {
-    return first_line.starts_with("HTTP/") || first_line.starts_with("ICY");
-  }
-  [[nodiscard]] bool is_request() const {
-    return !is_response() && is_method(first_line.substr(0, first_line.find(' ')));
-  }
-  /// The status code of a response, else 0.
-  [[nodiscard]] std::size_t status() const {
-    return is_response() && first_line.size() >= 12 ? to_size(first_line.substr(9, 3)).value_or(0)
-                                                    : 0;
-  }
-};
-
-namespace {
-
-void read_field(std::string_view line, MessageHead& head) {
-  const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos)
-    return;
-  const std::string_view name = line.substr(0, colon);
-  const std::string_view value = trim(line.substr(colon + 1));
-  if (equals_ignoring_case(name, "Content-Length"))
-    head.content_length = to_size(value);
-  else if (equals_ignoring_case(name, "Transfer-Encoding"))
-    head.is_chunked = lowered(value).starts_with("chunked");
-  else if (equals_ignoring_case(name, "Content-Type"))
-    head.content_type = lowered(trim(value.substr(0, value.find(';'))));
-  else if (equals_ignoring_case(name, "Upgrade"))
-    head.upgrade = lowered(value);
-}
-
-/// `is_cut`: the text ends because the capture lacks the rest; its last line counts.
-MessageHead read_head(std::string_view text, bool is_cut) {
-  MessageHead head;
-  std::string_view rest = text;
-  const auto first = next_line(rest);
-  head.has_line = first.has_value();
-  head.first_line = first.value_or(text);
-  if (!head.has_line)
-    return head;
-  while (const auto line = next_line(rest)) {
-    if (line->empty()) {
-      head.size = text.size() - rest.size();
-      return head;
-    }
-    read_field(*line, head);
-  }
-  if (is_cut)
-    read_field(rest, head);
-  return head;
-}
-
-/// Whether the bytes end inside the name of a field, after another line of a head. There Wireshark reads past the end.
-bool ends_in_field_name(std::string_view text) {
-  constexpr std::string_view kSeparators = "()<>@,;\\\"/[]?={} ";
-  for (bool is_in_head = false;; is_in_head = true) {
-    const std::size_t end = text.find('\n');
-    const bool is_whole = end != std::string_view::npos || text.ends_with('\r');
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r'))
-      line.remove_suffix(1);
-    MessageHead head;
-    head.first_line = line;
-    if (line.empty() && is_whole)
+/// Moves `at` over the whole chunks of a body (RFC 9112 §7.1), and to the end of a chunk whose size is known. Returns
+/// true if the body ends in `text`.
+bool skip_chunks(std::string_view text, std::size_t& at) {
+  while (at < text.size()) {
+    std::string_view rest = text.substr(at);
+    const auto line = next_line(rest);
+    if (!line.has_value())
       return false;
-    if (!head.is_response() && !head.is_request()) {
-      const auto stop = std::ranges::find_if(line, [&](char c) {
-        return c == ':' || c < 0x20 || c > 0x7E || kSeparators.find(c) != std::string_view::npos;
-      });
-      const bool is_separated = stop != line.end() && *stop >= 0x20 && *stop <= 0x7E;
-      if (!is_separated)
-        return is_in_head && !is_whole;
-      if (*stop != ':')
-        return false;
-    }
-    if (end == std::string_view::npos || end + 1 == text.size())
-      return false;
-    text.remove_prefix(end + 1);
-  }
-}
-
-/// Bytes of a chunked body (RFC 9112 §7.1); nullopt if it is incomplete.
-std::optional<std::size_t> chunked_size(std::string_view text) {
-  std::string_view rest = text;
-  while (const auto line = next_line(rest)) {
     const auto size = to_size(*line, 16);
-    if (!size.has_value())
-      return text.size();  // not a chunk: Wireshark counts all bytes as the body
-    if (*size == 0) {
-      if (!next_line(rest).has_value())
-        return std::nullopt;
-      return text.size() - rest.size();
+    if (!size.has_value()) {
+      at = text.size();  // not a chunk: Wireshark counts all bytes as the body
+      return true;
     }
-    if (rest.size() <= *size)
-      return std::nullopt;
-    rest.remove_prefix(std::min(*size + 2, rest.size()));
+    if (*size == 0 && !next_line(rest).has_value())
+      return false;
+    at = text.size() - rest.size();
+    if (*size == 0)
+      return true;
+    at += *size + 2;
   }
-  return std::nullopt;
+  return false;
 }
 
 /// The length of a message body.
@@ -177,6 +52,7 @@ struct Body {
   std::uint32_t wanted = 0;  ///< bytes needed before the message can be shown, as in Wanted::size
   bool is_cut = false;       ///< the capture lacks its end
   bool is_empty = false;     ///< chunked, and its first chunk is the last
+  std::size_t chunks_read = 0;  ///< as in Wanted
 };
 
 /// The body of a message. `rest`: the bytes after the head. RFC 9112 §6.3, as implemented by Wireshark.
@@ -184,13 +60,14 @@ Body find_body(const MessageHead& head, std::string_view rest, const SegmentFact
   const bool is_cut = segment.missing > 0;
   const bool may_want = !is_cut && !segment.is_last;
   if (head.is_chunked) {
-    const auto size = chunked_size(rest);
-    if (!size.has_value() && may_want)
-      return {.wanted = Wanted::kOneMoreSegment};
     std::string_view chunks = rest;
     const auto first = next_line(chunks);
-    return {.size = size.value_or(rest.size()),
-            .is_cut = is_cut && !size.has_value(),
+    std::size_t read = segment.chunks_read;
+    const bool is_whole = skip_chunks(rest, read);
+    if (!is_whole && may_want)
+      return {.wanted = Wanted::kOneMoreSegment, .chunks_read = read};
+    return {.size = is_whole ? read : rest.size(),
+            .is_cut = is_cut && !is_whole,
             .is_empty = first.has_value() && to_size(*first, 16) == std::size_t{0}};
   }
   if (head.content_length.has_value()) {
@@ -223,7 +100,7 @@ bool ColumnDissector::is_http(Bytes bytes, const SegmentFacts& segment) {
           equals_ignoring_case(line->substr(0, 7), "HTTP/1."));
 }
 
-Wanted ColumnDissector::dissect(Bytes bytes, const SegmentFacts& segment, Columns& columns) {
+Wanted ColumnDissector::dissect(Bytes bytes, SegmentFacts segment, Columns& columns) {
   if (!is_http_ && !is_http(bytes, segment))
     return {};
   is_http_ = true;
@@ -245,6 +122,7 @@ Wanted ColumnDissector::dissect(Bytes bytes, const SegmentFacts& segment, Column
         wanted.offset += offset;
       return wanted;
     }
+    segment.chunks_read = 0;
     columns.fence();
   }
   if (segment.missing > 0)
@@ -269,10 +147,13 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
     return {skipped, Wanted::kOneMoreSegment};
   if (!head.is_response() && !head.is_request()) {
     name_continuation(columns);
+    const LateHead late = read_late_head(text);
     if (is_cut)
       columns.info += kPacketCut;
-    else if (ends_in_field_name(text))
+    else if (late.ends_in_name)
       columns.info += "[Malformed Packet]";
+    else if (late.has_body && late.content_type.starts_with("text/"))
+      columns.info += " (" + escape(late.content_type) + ")";
     return {};
   }
   if (head.has_line) {
@@ -291,7 +172,7 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
   if (may_have_body(head))
     body = find_body(head, text.substr(head.size), segment);
   if (body.wanted != 0)
-    return {skipped, body.wanted};
+    return {skipped, body.wanted, body.chunks_read};
   columns.set_protocol("HTTP");
   remember(head);
   // Wireshark names many types of bodies; text is enough for the responses of WebSocket servers.
@@ -311,11 +192,12 @@ void ColumnDissector::dissect_cut_head(const MessageHead& head, std::string_view
                                        Columns& columns) {
   if (head.has_line)
     columns.set_protocol("HTTP");
-  columns.info += kPacketCut;
   if (head.is_request())
     remember_request(head);
-  else if (!ends_in_field_name(text))
+  else if (!read_late_head(text).ends_in_name)
     remember(head);
+  if (!is_upgraded_ || is_websocket_)  // else the bytes belong to a protocol that is not shown
+    columns.info += kPacketCut;
 }
 
 /// Bytes that do not begin a message: after a request, Wireshark shows them as "Continuation".
@@ -339,9 +221,9 @@ void ColumnDissector::remember(const MessageHead& head) {
   if (head.is_request())
     return remember_request(head);
   const std::size_t status = head.status();
-  if (saw_request_ && status == 101 && !head.upgrade.empty()) {
+  if (saw_request_ && status == 101 && head.upgrade.has_value()) {
     is_upgraded_ = true;
-    is_websocket_ = std::string_view("websocket").starts_with(head.upgrade);
+    is_websocket_ = head.upgrade == "websocket";
   }
   is_upgraded_ |=
       was_connect_ && status / 100 == 2;  // to the protocol in the tunnel, which is not shown

@@ -37,6 +37,7 @@ struct Wanted {
   std::size_t offset = 0;
   /// 0: none; may be one of the constants above. If the segment is cut: the bytes of its last frame in later segments.
   std::uint32_t size = 0;
+  std::size_t chunks_read = 0;  ///< bytes of the chunks of a body that need not be read again
 };
 
 /// Properties of the segment in which the bytes end.
@@ -46,6 +47,7 @@ struct SegmentFacts {
   std::uint16_t server_port = 0;  ///< 0: unknown
   std::size_t missing = 0;        ///< bytes at its end that the capture lacks (snaplen)
   bool is_last = false;           ///< has FIN
+  std::size_t chunks_read = 0;    ///< as in Wanted, if the same PDU is dissected again
 };
 
 struct MessageHead;
@@ -54,7 +56,7 @@ struct MessageHead;
 class ColumnDissector {
  public:
   /// Sets `columns` from `bytes`. Returns the bytes that it needs in addition.
-  Wanted dissect(std::span<const std::byte> bytes, const SegmentFacts& segment, Columns& columns);
+  Wanted dissect(std::span<const std::byte> bytes, SegmentFacts segment, Columns& columns);
 
  private:
   Wanted dissect_message(std::span<const std::byte>& bytes, const SegmentFacts& segment,

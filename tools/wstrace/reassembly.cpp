@@ -63,21 +63,22 @@ Pdu::Added Pdu::add(std::uint32_t seq, Bytes bytes, bool is_tail, std::uint64_t 
   return is_complete_ ? Added::kComplete : Added::kIncomplete;
 }
 
-void Pdu::go_on(std::uint32_t wanted, std::uint32_t read_to, std::uint32_t segment_end) {
+void Pdu::go_on(const Wanted& wanted, std::uint32_t read_to, std::uint32_t segment_end) {
   goes_on_ = true;
-  if (wanted == Wanted::kOneMoreSegment) {
+  chunks_read_ = wanted.offset == 0 ? wanted.chunks_read : 0;
+  if (wanted.size == Wanted::kOneMoreSegment) {
     if (joined_.size() > kMaxPending || dissected_ > kMaxDissected) {
       give_up();  // a head without an end
       return;
     }
     end_ = (is_before(end_, segment_end) ? segment_end : end_) + 1;
     accepts_all_of_next_ = true;
-  } else if (wanted == Wanted::kUntilFin) {
+  } else if (wanted.size == Wanted::kUntilFin) {
     end_ = begin_ + kFarAway;
   } else if (!is_before(read_to, end_)) {
-    end_ = read_to + wanted;
+    end_ = read_to + wanted.size;
   } else {
-    end_ += wanted;
+    end_ += wanted.size;
   }
 }
 

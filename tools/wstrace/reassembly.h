@@ -35,13 +35,15 @@ class Pdu {
   [[nodiscard]] std::span<const std::byte> whole() const {
     return std::span(joined_).first(std::min(size_.value_or(0), joined_.size()));
   }
-  /// Continues a complete PDU that needs `wanted` more bytes (as in Wanted::size). `read_to`: the end of the bytes added
+  /// Continues a complete PDU that needs more bytes. `read_to`: the end of the bytes added
   /// last. `segment_end`: the end of their segment.
-  void go_on(std::uint32_t wanted, std::uint32_t read_to, std::uint32_t segment_end);
+  void go_on(const Wanted& wanted, std::uint32_t read_to, std::uint32_t segment_end);
   /// Frees the bytes.
   void finish();
   /// Frees the bytes, and does not store others: the PDU is never complete.
   void give_up();
+  /// Bytes of whole chunks, as in Wanted, which need not be read again.
+  [[nodiscard]] std::size_t chunks_read() const { return chunks_read_; }
   /// Counts `size` bytes as dissected. Repeated dissection of a PDU without an end is not continued forever.
   void count_dissected(std::size_t size) { dissected_ += size; }
 
@@ -63,6 +65,7 @@ class Pdu {
   bool goes_on_ = false;      ///< complete, but the dissector needs more
   bool is_given_up_ = false;  ///< too large, or the capture lacks a part
   std::uint64_t dissected_ = 0;
+  std::size_t chunks_read_ = 0;
   std::uint64_t added_packet_ = 0;  ///< the arguments of the last `add`
   std::size_t added_at_ = 0;
   std::optional<std::size_t> size_{};  ///< bytes, once the last part is captured

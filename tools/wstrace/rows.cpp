@@ -123,11 +123,11 @@ void RowWriter::extend(PduTable& pdus, Pdu& pdu, Rest& rest, const Packet& packe
     name_segment(columns, rest.is_first);
   } else {
     const std::size_t whole = pdu.whole().size();
-    pdu.count_dissected(whole);
-    const Wanted wanted = dissect(pdu.whole(), packet, tcp, columns);
+    pdu.count_dissected(whole - std::min(whole, pdu.chunks_read()));
+    const Wanted wanted = dissect(pdu.whole(), packet, tcp, columns, pdu.chunks_read());
     if (wanted.size != 0 && wanted.offset <= whole - taken) {
       pdus.lasts_until_fin |= wanted.size == Wanted::kUntilFin;
-      pdu.go_on(wanted.size, rest.seq + taken, rest.end);
+      pdu.go_on(wanted, rest.seq + taken, rest.end);
       rest.skip(taken);
       if (rest.bytes.empty() && wanted.offset == 0)
         name_segment(columns, rest.is_first);
@@ -166,7 +166,8 @@ bool RowWriter::handle_fin(const Packet& packet, const TcpRow& tcp, Columns& col
   return name_error(added, columns) || added == Pdu::Added::kComplete;
 }
 
-Wanted RowWriter::dissect(Bytes bytes, const Packet& packet, const TcpRow& tcp, Columns& columns) {
+Wanted RowWriter::dissect(Bytes bytes, const Packet& packet, const TcpRow& tcp, Columns& columns,
+                          std::size_t chunks_read) {
   // Like Wireshark, do not dissect late segments, which would disturb the state, or the garbage byte of a keep-alive.
   constexpr unsigned kNotDissected =
       tcp_note::kRetransmission | tcp_note::kOutOfOrder | tcp_note::kKeepAlive;
@@ -179,7 +180,8 @@ Wanted RowWriter::dissect(Bytes bytes, const Packet& packet, const TcpRow& tcp, 
                                    .destination_port = segment.destination_port,
                                    .server_port = tcp.connection->server_port,
                                    .missing = segment.length - segment.payload.size(),
-                                   .is_last = (segment.flags & tcp_flag::kFin) != 0},
+                                   .is_last = (segment.flags & tcp_flag::kFin) != 0,
+                                   .chunks_read = chunks_read},
                                   columns);
 }
 

@@ -64,7 +64,7 @@ class RowWriter {
               Columns& columns);
   bool handle_fin(const Packet& packet, const TcpRow& tcp, Columns& columns);
   Wanted dissect(std::span<const std::byte> bytes, const Packet& packet, const TcpRow& tcp,
-                 Columns& columns);
+                 Columns& columns, std::size_t chunks_read = 0);
 
   std::map<const TcpConnection*, Memory> memories_;
   std::optional<std::int64_t> start_;
