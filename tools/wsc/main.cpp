@@ -31,8 +31,8 @@ constexpr std::string_view kForever = "forever";
 
 constexpr const char* kFooter = R"(
 Each line of standard input is sent as a message, without its LF or CR LF; each
-received message is printed as a line. At the end of the input wsc sends a Close, prints the messages
-that arrive before the server's Close, and exits:
+received message is printed as a line. At the end of the input wsc sends a Close,
+prints the messages that arrive before the server's Close, and exits:
 
   printf 'a\nb\n' | wsc ws://localhost:8080/echo
 
