@@ -367,3 +367,14 @@ def test_wstrace_bounds_the_bytes_of_a_chunked_body_that_it_joins():
         talk.add("server", b"a" * 50_000)
     rows = wstrace(talk.pcap())
     assert ["HTTP/1.1 200 OK" in row for row in rows[3:]] == [True] * 22 + [False] * 19
+
+
+def test_wstrace_agrees_with_wireshark_wherever_a_chunked_response_is_split():
+    answer = CHUNKED % (20, b"a" * 20)
+    packets = []
+    for cut in range(1, len(answer)):
+        talk = pcap.Conversation(40_000 + cut).add("client", GET).add("server", answer[:cut])
+        packets += talk.add("server", answer[cut:]).packets
+    rows = wstrace(pcap.pcap(packets))
+    assert rows == tshark(pcap.pcap(packets))
+    assert rows[-2].endswith("HTTP/1.1 200 OK [Malformed Packet]")  # before the last LF

@@ -17,6 +17,8 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
+constexpr std::string_view kMalformed = "[Malformed Packet]";
+
 /// The ports on which Wireshark expects HTTP without looking at the data.
 bool is_http_port(std::uint16_t port) {
   constexpr std::array kPorts = {80, 1900, 2710, 2869, 3128, 3132, 5985, 8080, 8088, 11371};
@@ -51,7 +53,8 @@ struct Body {
   std::size_t size = 0;      ///< bytes present
   std::uint32_t wanted = 0;  ///< bytes needed before the message can be shown, as in Wanted::size
   bool is_cut = false;       ///< the capture lacks its end
-  bool is_empty = false;     ///< chunked, and its first chunk is the last
+  bool is_malformed = false;
+  bool is_empty = false;        ///< chunked, and its first chunk is the last
   std::size_t chunks_read = 0;  ///< as in Wanted
 };
 
@@ -64,6 +67,9 @@ Body find_body(const MessageHead& head, std::string_view rest, const SegmentFact
     const auto first = next_line(chunks);
     std::size_t read = segment.chunks_read;
     const bool is_whole = skip_chunks(rest, read);
+    std::string_view last = rest.substr(std::min(read, rest.size()));
+    if (!is_whole && may_want && next_line(last).has_value() && last == "\r")
+      return {.is_malformed = true};  // Wireshark looks for the last LF past the end
     if (!is_whole && may_want)
       return {.wanted = Wanted::kOneMoreSegment, .chunks_read = read};
     return {.size = is_whole ? read : rest.size(),
@@ -151,7 +157,7 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
     if (is_cut)
       columns.info += kPacketCut;
     else if (late.ends_in_name)
-      columns.info += "[Malformed Packet]";
+      columns.info += kMalformed;
     else if (late.has_body && late.content_type.starts_with("text/"))
       columns.info += " (" + escape(late.content_type) + ")";
     return {};
@@ -173,6 +179,10 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
     body = find_body(head, text.substr(head.size), segment);
   if (body.wanted != 0)
     return {skipped, body.wanted, body.chunks_read};
+  if (body.is_malformed) {
+    columns.info += kMalformed;
+    return {};
+  }
   columns.set_protocol("HTTP");
   remember(head);
   // Wireshark names many types of bodies; text is enough for the responses of WebSocket servers.
