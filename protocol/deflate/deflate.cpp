@@ -167,7 +167,8 @@ Deflater* DeflatePool::deflater(int window_bits) {
   if (deflater != nullptr) {
     deflater->restart();
   } else if (budget_ == nullptr || memory(window_bits, false) <= budget_->room() / 2) {
-    // A message may be sent uncompressed, but a received message needs an Inflater: leave memory for it.
+    // Messages can be sent uncompressed, but a compressed message cannot be received without an Inflater: leave memory
+    // for one.
     deflater = Deflater::make(window_bits, budget_);
   }
   return deflater.get();

@@ -16,8 +16,8 @@
 //  2. zlib's memory is charged to the budget. If the budget does not allow a compressor, messages are sent
 //     uncompressed.
 //  3. Without context takeover a connection owns a window only while it receives a compressed message.
-//  4. With context takeover the windows are reserved before takeover is negotiated. If the reserve is used up, the server
-//     agrees on no takeover, so that idle windows leave memory for other connections.
+//  4. Memory for the windows of context takeover is reserved before takeover is negotiated. If the reserve is used up,
+//     the server negotiates no takeover, so that idle windows leave memory for other connections.
 //
 // zlib cannot compress with a window of 2^8 bytes. If the negotiated window is that small, messages are sent
 // uncompressed, which is always allowed.
@@ -104,7 +104,7 @@ class Inflater : private ZStream {
   using ZStream::ZStream;
 
   bool is_complete_ =
-      false;  ///< the message's last byte ended a block, with BFINAL or without unused bits
+      false;  ///< the input so far ends with a block that has BFINAL or ends on a byte boundary
 };
 
 /// Upper bound of the compressed size of a message of `size` bytes, with any version and settings of zlib.
@@ -112,30 +112,30 @@ class Inflater : private ZStream {
   return size + size / 8 + size / 64 + 16;
 }
 
-/// Maximum memory of permessage-deflate for one connection, in bytes; 0 if there is not enough memory to measure. With
-/// context takeover this is the connection's part of the reserve.
+/// Maximum memory of permessage-deflate for one connection, in bytes; 0 if there is not enough memory to measure it.
+/// With context takeover, each connection reserves at most this.
 [[nodiscard]] std::size_t deflate_memory(const DeflateSettings& settings);
 
 /// Deflaters and Inflaters that the connections of one thread share. The pool must outlive these connections.
 class DeflatePool {
  public:
-  /// `budget` is charged for zlib's memory, unless the memory is from `reserve`: the part of `budget` that connections
-  /// may keep between messages. If one of them is null, it has no limit.
+  /// zlib's memory is charged to `budget`, unless it was already charged to `reserve`, the part of `budget` that
+  /// connections may keep between messages. A null budget or reserve has no limit.
   DeflatePool(const DeflateSettings& settings, Budget* budget, Budget* reserve = nullptr)
       : settings_(settings), budget_(budget), reserve_(reserve) {}
 
   [[nodiscard]] const DeflateSettings& settings() const { return settings_; }
   [[nodiscard]] Budget* budget() const { return budget_; }
-  /// Takes the memory of one connection with context takeover and the largest windows of the settings from the reserve.
-  /// Call it before the negotiation. The charge is empty if the reserve is used up, or the settings forbid takeover:
-  /// then negotiate no takeover.
+  /// Charges the reserve for one connection with context takeover and the largest windows that the settings allow. Call
+  /// it before the negotiation. The charge is empty if the reserve is used up or the settings forbid takeover: then
+  /// negotiate no takeover.
   [[nodiscard]] Charge reserve();
-  /// Memory of zlib in bytes: a Deflater with windows of 2^`deflater_bits` bytes (8: none, since zlib has no such
-  /// Deflater), plus an Inflater if `has_inflater`. Measured, since it depends on zlib's version. Returns 0 if
-  /// there is not enough memory to measure.
+  /// Memory in bytes that zlib needs for a Deflater with a window of 2^`deflater_bits` bytes (8: for no Deflater, since
+  /// zlib does not support this size), plus an Inflater if `has_inflater`. Measured, since it depends on zlib's
+  /// version. Returns 0 if there is not enough memory to measure it.
   [[nodiscard]] std::size_t memory(int deflater_bits, bool has_inflater);
   /// Returns the shared Deflater with an empty window, for one message. Returns null if `window_bits` is 8 or there is
-  /// not enough memory: a new Deflater takes at most half of the budget's room.
+  /// not enough memory: a Deflater is created only if it needs at most half of the memory that the budget still has.
   [[nodiscard]] Deflater* deflater(int window_bits);
   /// Returns an Inflater with an empty window, for one message, or null if there is not enough memory.
   [[nodiscard]] std::unique_ptr<Inflater> borrow_inflater();
@@ -155,7 +155,7 @@ class DeflatePool {
 /// The state of permessage-deflate for one connection.
 class PermessageDeflate {
  public:
-  /// `reserved`: from `pool.reserve()`, for takeover. Keeps as much of it as `agreed` needs.
+  /// `reserved`: from `pool.reserve()`. Returns the part that `agreed` does not need to the reserve.
   PermessageDeflate(const DeflateParameters& agreed, Role role, DeflatePool& pool,
                     Charge reserved = Charge(nullptr));
 
@@ -174,7 +174,8 @@ class PermessageDeflate {
   void end_message();
 
  private:
-  /// The budget for the kept Deflater and Inflater: null if they are reserved, and thus charged already.
+  /// The budget for the Deflater and Inflater that the connection keeps; null if their memory is already charged to the
+  /// reserve.
   [[nodiscard]] Budget* kept_budget() const;
 
   DeflatePool& pool_;

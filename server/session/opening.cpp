@@ -27,7 +27,7 @@ bool keep(std::unique_ptr<PartialHead>& head, std::span<const std::byte> bytes, 
 
 OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, const Fd& socket,
                      SessionContext& context) {
-  // Without memory in the reserve the session gets no context takeover.
+  // Without memory in the reserve, negotiate no context takeover.
   Charge windows = context.deflate.reserve();
   DeflateSettings deflate = context.deflate.settings();
   deflate.keeps_context = windows.size() > 0;

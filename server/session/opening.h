@@ -32,7 +32,7 @@ struct OpeningResult {
   Answer answer{};
   const HttpRequest* request = nullptr;  ///< only for kAccepted
   std::span<std::byte> rest{};           ///< bytes after the head
-  Charge windows{nullptr};               ///< the part of the reserve for context takeover
+  Charge windows{nullptr};               ///< memory reserved for context takeover
 };
 
 /// Parses `bytes`, which follow the bytes in `head` (null: none), and keeps an incomplete request in `head`.
