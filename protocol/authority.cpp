@@ -100,7 +100,7 @@ std::optional<Authority> parse_authority(std::string_view text) {
   return authority;
 }
 
-// [3986-3.2.2-HOST] An IPv4 address is a registered name, too, so only the latter is checked.
+// [3986-3.2.2-HOST] An IPv4 address also matches the grammar of a registered name, so it needs no check of its own.
 bool is_host(std::string_view text) {
   if (text.starts_with('[')) {
     const std::string_view address = inside_brackets(text);

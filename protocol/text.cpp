@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
-/// The byte that the two hex digits at the start of `text` stand for.
+/// Decodes the two hex digits at the start of `text`.
 char decode_hex(std::string_view text) {
   return static_cast<char>(kHexDigits.find(to_lower(text[0])) << 4U |
                            kHexDigits.find(to_lower(text[1])));

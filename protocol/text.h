@@ -59,8 +59,8 @@ std::optional<std::string_view> next_list_element(std::string_view& list);
 /// True if `text` consists of percent-encoded bytes ("%41", RFC 3986 §2.1) and of characters for which `is_allowed`
 /// returns true.
 [[nodiscard]] bool is_percent_encoded(std::string_view text, bool (*is_allowed)(char));
-/// Decodes the percent-encoded unreserved characters in `text`, which means the same with and without them: RFC 3986
-/// §6.2.2.2. Keeps the other ones, such as %2F, which is not a '/' of the path. The encoding must be valid.
+/// Decodes the percent-encoded unreserved characters in `text`, which does not change the meaning of a URI: RFC 3986
+/// §6.2.2.2. Other characters stay encoded: %2F is not a '/' of the path. The encoding must be valid.
 [[nodiscard]] std::string decode_unreserved(std::string_view text);
 
 /// Views `bytes` as characters. The bytes need not be UTF-8.

@@ -26,7 +26,7 @@ std::string percent_decode(std::string_view text) {
   return decoded;
 }
 
-/// Returns why `scheme` is wrong, or "".
+/// Returns what is wrong with `scheme`, or "".
 std::string explain_scheme(std::string_view scheme) {
   if (equals_ignoring_case(scheme, "ws"))
     return {};
@@ -37,7 +37,7 @@ std::string explain_scheme(std::string_view scheme) {
   return "has the unknown scheme '" + std::string(scheme) + "': use ws://";
 }
 
-/// Returns why `host`, which is not empty and not valid, is wrong.
+/// Explains what is wrong with `host`, which is invalid and not empty.
 std::string explain_host(std::string_view host) {
   if (!host.starts_with('[')) {
     return host.find(':') != std::string_view::npos
@@ -61,7 +61,7 @@ std::string parse_port(std::string_view text, std::uint16_t& port) {
   return "has the port '" + std::string(text) + "': use a number from 1 to 65535";
 }
 
-/// Parses host and port. Returns "" or why they are wrong.
+/// Parses host and port. Returns "", or what is wrong with them.
 std::string parse_host_and_port(std::string_view text, Uri& uri) {
   if (text.find('@') != std::string_view::npos)
     return "has a user name: use --user NAME:PASSWORD";
@@ -82,7 +82,8 @@ std::string parse_host_and_port(std::string_view text, Uri& uri) {
       return why;
   }
 
-  // [6874-4-ZONE] The zone is to connect by; it means nothing to the server, and is not sent.
+  // [6874-4-ZONE] The zone selects the network interface of the client. It means nothing to the server, so it is not
+  // sent.
   uri.authority = has_zone ? std::string(host.substr(0, host.find('%'))) + "]" : std::string(host);
   if (uri.port != 80)
     uri.authority.append(1, ':').append(std::to_string(uri.port));

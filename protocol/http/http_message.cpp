@@ -62,8 +62,8 @@ void HttpHead::reset() {
   has_start_line_ = skipped_empty_line_ = is_complete_ = false;
 }
 
-/// Checks the limits for `line`, which may be incomplete. Reports the limit that is exceeded first, byte by byte, so
-/// that the result does not depend on how the bytes are split.
+/// Checks the limits for `line`, which may be incomplete. If several are exceeded, reports the one that is exceeded at
+/// the earliest byte, so that the result does not depend on how the input is split into reads.
 Error HttpHead::check_limits(std::string_view line, const Limits& limits) {
   if (!has_start_line_) {
     if (line.size() <= limits.request_line)
@@ -194,7 +194,7 @@ Error HttpRequest::parse_target(std::string_view target) {
       target.find('#') != std::string_view::npos) {
     return Error::kTarget;
   }
-  // [9112-3.2.4-ASTERISK] "*" names the server as a whole, which only OPTIONS can ask about
+  // [9112-3.2.4-ASTERISK] "*" is the server as a whole; only OPTIONS may have this target
   if (target == "*" && text(method_) != "OPTIONS")
     return Error::kTarget;
   target_ = slice(target);
@@ -221,7 +221,7 @@ Error HttpRequest::parse_target(std::string_view target) {
     }
   }
   path = path.substr(0, path.find('?'));
-  // [3986-2.1-PERCENT] checked in the path, which selects the endpoint; nothing reads the query
+  // [3986-2.1-PERCENT] check only the path: it selects the endpoint, but the query is not used
   if (path.find('%') != std::string_view::npos &&
       !is_percent_encoded(path, [](char) { return true; })) {
     return Error::kTarget;

@@ -32,7 +32,7 @@ namespace ws {
 class HttpHead {
  public:
   enum class Status : std::uint8_t { kNeedMore, kComplete, kError };
-  /// The limits of Limits that a head can exceed.
+  /// The members of Limits that a head can exceed.
   enum class Limit : std::uint8_t { kNone, kRequestLine, kFieldLine, kFields, kFieldBytes };
 
   /// `bytes` must contain all bytes received since the start of the head, and may contain bytes after the head. After
@@ -45,7 +45,7 @@ class HttpHead {
   /// The limit that was exceeded, if `error` is kRequestLineTooLong or kFieldsTooLarge.
   [[nodiscard]] Limit exceeded_limit() const { return exceeded_limit_; }
   /// The name of the field that exceeded kFieldLine or kFieldBytes, or of the last field before kFields was exceeded.
-  /// Contains any bytes and may be cut, since the limit may be exceeded before the end of the name.
+  /// May contain any bytes, and may be incomplete, since the limit may be exceeded before the end of the name.
   [[nodiscard]] std::string_view exceeding_field() const { return text(exceeding_field_); }
   /// Size of a complete head in bytes, including the empty line at its end.
   [[nodiscard]] std::size_t size() const { return position_; }

@@ -44,8 +44,8 @@ CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> a
   const auto origin_field = request.find("Origin");
   if (!origin_field.has_value())
     return result;
-  // [6455-4.2.2-ORIGIN] An allow-list is for origins that browsers send. Without a list the server accepts whatever
-  // Spring accepts: files, apps and extensions have origins, too, and some send malformed ones.
+  // [6455-4.2.2-ORIGIN] An allow-list is compared only with origins in the form that browsers send. Without a list,
+  // accept what Spring accepts, since some apps and extensions send malformed origins.
   auto origin = parse_origin(*origin_field);
   if (!allowed_origins.empty() && request.count("Origin") != 1)
     return refused();

@@ -26,8 +26,8 @@ bool is_scheme(std::string_view text) {
   });
 }
 
-/// Parses `text`, [ user "@" ] host [ ":" port ], where Spring allows each part to be empty and a bracket to be open.
-/// Sets host and port of `origin`. False if `text` is malformed.
+/// Parses [ user "@" ] host [ ":" port ] and sets host and port of `origin`. Like Spring, accepts empty parts, and a
+/// '[' without ']'. Returns false if `text` is malformed.
 bool parse_authority_like_spring(std::string_view text, Origin& origin) {
   const std::size_t host = text.rfind('@') + 1;  // 0 without user information
   const bool is_user = std::ranges::all_of(text.substr(0, host), [](char c) {
@@ -57,8 +57,8 @@ bool parse_authority_like_spring(std::string_view text, Origin& origin) {
   return true;
 }
 
-/// True if each '%' before a query or fragment is followed by two hex digits, or by 'u' and four. The text may end
-/// before the last of them.
+/// True if, before the query or fragment, each '%' is followed by two hex digits, or by 'u' and four. Like Spring,
+/// accepts an escape that is truncated by the end of the text.
 bool is_path_like_spring(std::string_view text) {
   const std::size_t end = text.find_first_of("?#");
   if (end != std::string_view::npos)
@@ -96,7 +96,7 @@ std::optional<Origin> parse_origin(std::string_view text) {
 
 std::optional<Origin> parse_origin_like_spring(std::string_view text) {
   Origin origin{};
-  // A text that begins with one of these has no scheme. The first character cannot be the colon after a scheme.
+  // A text that begins with one of these characters has no scheme. Skip the first character: a scheme is not empty.
   if (text.find_first_of("/;.%?#*") != 0) {
     const std::size_t end = text.find_first_of(":/;%?#", 1);
     if (end != std::string_view::npos && text[end] == ':') {

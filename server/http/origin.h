@@ -21,9 +21,9 @@ struct Origin {
 [[nodiscard]] std::optional<Origin> parse_origin(std::string_view text);
 [[nodiscard]] bool is_origin(std::string_view text);
 
-/// Parses any text that Spring 6.2 and later does not refuse as an Origin: a URI or a relative reference, with or
-/// without scheme, user information, host and path. Returns nullopt if Spring answers 403 because the text is
-/// malformed. The table in docs/10-security.md shows what that means. Port 65536 stands for all larger ones.
+/// Parses an Origin as Spring 6.2 and later does: as a URI or a relative reference, with or without scheme, user
+/// information, host and path. Returns nullopt if the text is malformed, for which Spring answers 403. The table in
+/// docs/10-security.md has examples. A port greater than 65535 is stored as 65536.
 [[nodiscard]] std::optional<Origin> parse_origin_like_spring(std::string_view text);
 
 /// True if scheme, host and port are equal; the case of letters does not matter. RFC 6454 §5
