@@ -39,7 +39,7 @@ struct Limits {
   std::uint32_t read_ms = 30'000;       ///< to receive `outbox_low` bytes, or the end of a message
   std::uint32_t write_ms = 30'000;      ///< to send `outbox_low` queued bytes, or all if fewer
   std::uint32_t ping_ms = 0;            ///< time without input before we send a ping; 0: never
-  std::uint32_t pong_ms = 10'000;       ///< from our ping, or a later byte, to the peer's pong
+  std::uint32_t pong_ms = 10'000;       ///< time without input after our ping; then a reset
   std::uint32_t stop_ms = 10'000;       ///< from SIGTERM or SIGINT to the exit, at the latest
 };
 

@@ -1,5 +1,5 @@
-// Limits how often one kind of line is logged, so that peers cannot fill the log. Each loop has its own limit: it is not
-// thread-safe.
+// Limits how often one kind of line is logged, so that peers cannot fill the log. Each loop has its own limit: it is
+// not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ class LogLimit {
   /// `what`: names the lines in the report, for example "failed sessions". It must outlive this object.
   LogLimit(LogLevel level, std::string_view what) : level_(level), what_(what) {}
 
-  /// Returns true for at most kLines lines in kIntervalMs: then the caller logs its line. Otherwise counts the line, and
-  /// the caller calls `report` at `end`. `now`: milliseconds of a monotonic clock.
+  /// Returns true if the caller may log its line: for at most kLines lines in kIntervalMs. Otherwise counts the line as
+  /// left out; the caller must then call `report` at `end`. `now`: milliseconds of a monotonic clock.
   [[nodiscard]] bool allows(std::int64_t now) {
     if (now >= end_) {
       report();

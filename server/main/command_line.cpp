@@ -36,7 +36,8 @@ constexpr const char* kDeadlines = "Deadlines";
 constexpr std::uint64_t kGiB = 1 << 30;
 constexpr const char* kSignalsHelp =
     "Signals:\n"
-    "  SIGTERM, SIGINT  close the sessions with Close 1001, then exit; a second one: exit at once\n"
+    "  SIGTERM, SIGINT  close the sessions with Close 1001, then exit; send it again to exit\n"
+    "                   immediately\n"
     "  SIGUSR1          log the number of sessions and a line for each\n"
     "  SIGHUP           ignored, but logged: there is no configuration file to reload";
 
@@ -131,11 +132,9 @@ void add_choice(CLI::App& app, const char* name, Value& field,
 
 /// The options of permessage-deflate. It is off by default, since the server of the article (README.md) declines it.
 void add_deflate(CLI::App& app, DeflateSettings& deflate) {
-  app.add_flag(
-         "--deflate", deflate.is_enabled,
-         "accept permessage-deflate (RFC 7692) from clients that offer it. Windows that are kept "
-         "between messages (context takeover) are reserved, in all at most half of "
-         "--max-buffered; further clients get no takeover")
+  app.add_flag("--deflate", deflate.is_enabled,
+               "accept permessage-deflate (RFC 7692) from clients that offer it. Context takeover "
+               "reserves at most half of --max-buffered; after that, clients get no takeover")
       ->group(kCompression);
   app.add_flag_callback(
          "--deflate-no-takeover", [&deflate] { deflate.keeps_context = false; },
@@ -170,8 +169,8 @@ std::string validate_subprotocol(const std::string& text) {
 void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
                    std::uint16_t& port) {
   app.add_option("--address", address,
-                 "address to listen on: IPv4, IPv6 (fe80::1%eth0: with the interface), or a host "
-                 "name for all of its addresses")
+                 "address to listen on: IPv4, IPv6 (link-local: fe80::1%eth0), or a host name, for "
+                 "all its addresses")
       ->capture_default_str()
       ->type_name("ADDRESS");
   const auto set_port = [&port](std::uint64_t number) {

@@ -99,7 +99,7 @@ std::error_code Server::listen(SocketAddress* failed) {
     }
     if (failed != nullptr)
       *failed = wanted;
-    // For example ::1 of localhost, if the system has no IPv6.
+    // For example, localhost has the address ::1, but the system has no IPv6.
     if (error != std::errc::address_not_available &&
         error != std::errc::address_family_not_supported)
       return error;

@@ -39,16 +39,16 @@ class Server {
   void add(const std::string& path, const std::function<std::unique_ptr<Endpoint>()>& make);
   /// Adds the endpoints of wsd: /echo, /echo/raw and /chat. Call it before `listen`.
   void add_echo_and_chat();
-  /// Binds and listens; returns EADDRINUSE, EACCES, … on failure, and sets `failed`, unless it is null, to the address.
-  /// Skips addresses that this machine does not have, with a warning, if it has another one of them.
+  /// Binds and listens on all addresses. If this machine has only some of them, skips the others with a warning. On
+  /// failure returns EADDRINUSE, EACCES, …, and stores the address in `failed`, unless it is null.
   [[nodiscard]] std::error_code listen(SocketAddress* failed = nullptr);
-  /// The addresses that the server listens on, after `listen`. Their port is the one that the kernel chose if the options
-  /// had port 0.
+  /// The addresses that the server listens on, after `listen`. Their port is the one that the kernel chose if the
+  /// options had port 0.
   [[nodiscard]] const std::vector<SocketAddress>& addresses() const { return options_.addresses; }
-  /// The first of them.
+  /// The first of `addresses`.
   [[nodiscard]] const SocketAddress& address() const { return addresses().front(); }
-  /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions; SIGHUP is logged and ignored. The caller must
-  /// have blocked these signals.
+  /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions; SIGHUP is logged and ignored. The caller
+  /// must have blocked these signals.
   [[nodiscard]] std::error_code handle_signals();
 
   /// Serves until the server is stopped; the first loop runs in the thread of the caller. Returns 0, or 128 plus the

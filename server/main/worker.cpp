@@ -193,10 +193,10 @@ void Worker::erase_ended() {
 }
 
 /// Schedules malloc_trim after a peak. free() alone returns only the top of the heap to the system: a block that is in
-/// use at the top keeps all free memory below it. malloc_trim scans the heaps of all threads, so one loop runs it for all,
-/// at most once a second.
+/// use at the top keeps all free memory below it. malloc_trim scans the heaps of all threads, so one loop runs it for
+/// all, at most once a second.
 void Worker::schedule_trim() {
-  // Call both, because each call also notes the number.
+  // Call both, because each call also records the current value.
   const bool has_fewer = shared_.connections_peak.has_passed(shared_.connections.size());
   const bool holds_less = shared_.held_peak.has_passed(shared_.budgets.buffered.used());
   if ((has_fewer || holds_less) && !shared_.is_trim_scheduled.exchange(true))

@@ -31,12 +31,13 @@ namespace ws {
 
 class Worker;
 
-/// The maximum of a number. Several loops may use it: a lower maximum than the true one lasts until the next call.
+/// The maximum of a number. Several loops may record values without a lock: if two do so at once, the lower value may
+/// be stored, and a later call corrects it.
 class Peak {
  public:
-  /// `least`: a lower maximum is no peak.
+  /// `least`: the smallest maximum that counts as a peak.
   explicit Peak(std::size_t least) : least_(least) {}
-  /// Notes `value`. Returns true if it is at most half of the maximum since `restart`.
+  /// Records `value`. Returns true if a peak has passed: `value` is at most half of the maximum since `restart`.
   [[nodiscard]] bool has_passed(std::size_t value) {
     const std::size_t most = most_.load(std::memory_order_relaxed);
     if (value > most)

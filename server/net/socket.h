@@ -68,7 +68,8 @@ class IoResult {
   [[nodiscard]] bool is_all_of(std::size_t size) const {
     return value_ == static_cast<std::int64_t>(size);
   }
-  /// True if the kernel had no memory for the call: epoll does not report when it has some. The status is kWouldBlock.
+  /// True after ENOBUFS: the kernel had no memory, and epoll does not report when it has some. The status is
+  /// kWouldBlock.
   [[nodiscard]] bool is_out_of_buffers() const { return value_ == -ENOBUFS; }
   /// Call it only if the status is kError.
   [[nodiscard]] std::error_code error() const {
@@ -94,7 +95,7 @@ std::error_code pending_error(const Fd& fd);
 /// How much of our output the peer's TCP has acknowledged.
 struct Acknowledged {
   std::uint32_t bytes = 0;  ///< modulo 2^32
-  bool is_all = true;       ///< false: some bytes that we wrote are not acknowledged yet
+  bool is_all = true;       ///< the peer has acknowledged all bytes that we wrote
 };
 /// Reads TCP_INFO. Returns an empty value if the kernel does not report the number (before Linux 4.6).
 Acknowledged acknowledged_output(const Fd& fd);

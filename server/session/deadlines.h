@@ -12,9 +12,9 @@
 //
 // In addition there are two stall watches: one runs while a message is partly received, one while output is queued.
 //
-// Keep-alive (kSilence and kPong) only detects peers that vanished. A peer that is sending is alive, even if its pong must
-// wait for the end of a frame (RFC 6455 §5.4). A peer that reads slowly is alive, even if the kernel has not sent our ping
-// yet.
+// Keep-alive (kSilence and kPong) only detects peers that vanished. A peer that is sending is alive, even if its pong
+// must wait for the end of a frame (RFC 6455 §5.4). A peer that reads slowly is alive, even if the kernel has not sent
+// our ping yet.
 //
 // Invariant: a peer that sends or reads a few bytes at a time extends no deadline except those of keep-alive. A stall
 // watch requires `outbox_low` bytes in each window; control frames within a message do not count.
@@ -42,8 +42,8 @@ class StallWatch {
  public:
   [[nodiscard]] bool is_running() const { return deadline_ != Timers::kNever; }
   [[nodiscard]] std::int64_t deadline() const { return deadline_; }
-  /// Call it after `moved` bytes were read or written. `is_pending`: true if more bytes are expected; if false, stops the
-  /// watch. Otherwise counts `moved` in the running window. If no window is running, starts one, without `moved`.
+  /// Call it after `moved` bytes were read or written. `is_pending`: true if more bytes are expected; if false, stops
+  /// the watch. Otherwise counts `moved` in the running window. If no window is running, starts one, without `moved`.
   void update(bool is_pending, std::size_t moved, std::int64_t now, StallRule rule);
   void stop() { deadline_ = Timers::kNever; }
   /// Starts a new window, even if a window is running.
@@ -62,11 +62,11 @@ class Deadlines {
   /// The event that is due. The session must act on it.
   enum class Due : std::uint8_t {
     kNothing,
-    kHead,          ///< the request head is not complete
-    kPing,          ///< the peer was silent: call `sent_ping` and send a ping (its deadline is set)
-    kPong,          ///< no byte was received: call `has_acknowledged`; if it returns false, reset
-    kClose,         ///< our Close was not answered
-    kDrain,         ///< our FIN was not answered
+    kHead,   ///< the request head is not complete
+    kPing,   ///< the peer was silent: call `sent_ping`, send a ping (the pong's deadline is set)
+    kPong,   ///< no input after the ping: call `has_acknowledged`; if false, reset
+    kClose,  ///< our Close was not answered
+    kDrain,  ///< our FIN was not answered
     kStalledRead,   ///< a partly received message makes too little progress
     kStalledWrite,  ///< the peer reads too slowly or not at all
   };
@@ -87,18 +87,18 @@ class Deadlines {
     if (wait_ <= Wait::kPong)
       deadline_ = now + (wait_ == Wait::kSilence ? limits.ping_ms : limits.pong_ms);
   }
-  /// Call it after kPing, before the ping is written. `output`: what the peer has acknowledged.
+  /// Call it after kPing, before the ping is written. `output`: the peer's acknowledgements so far.
   void sent_ping(Acknowledged output);
-  /// Call it after kPong. Returns true and restarts the wait if the peer has acknowledged bytes since `sent_ping` or the
-  /// last call. An acknowledgement of only the ping itself does not count: a peer whose TCP has acknowledged all and that
-  /// sends nothing is not alive.
+  /// Call it after kPong. Returns true and restarts the wait if the peer has acknowledged bytes since `sent_ping` or
+  /// the last call. An acknowledgement of only the ping does not count: it shows that the peer's kernel is alive, not
+  /// its program.
   bool has_acknowledged(Acknowledged output, std::int64_t now, const Limits& limits);
   /// A pong was received. Returns false if we were not waiting for a pong.
   bool received_pong(std::int64_t now, const Limits& limits);
   /// No message is partly received.
   void message_ended() { stalled_read_.stop(); }
-  /// A message is partly received, and this read brought `size` bytes of its payload; control frames do not count. If the
-  /// message started in this read (`is_new`), the stall watch starts a new window and does not count `size`.
+  /// A message is partly received, and this read brought `size` bytes of its payload; control frames do not count. If
+  /// the message started in this read (`is_new`), the stall watch starts a new window and does not count `size`.
   void message_continued(std::size_t size, bool is_new, std::int64_t now, const Limits& limits);
   void sent_close(std::int64_t now, const Limits& limits);
   /// The session is flushing. No wait applies; the queued output has its own stall watch.
@@ -126,14 +126,8 @@ class Deadlines {
   }
 
  private:
-  enum class Wait : std::uint8_t {
-    kSilence,
-    kPong,
-    kNone,
-    kHead,
-    kClose,
-    kDrain
-  };  // in this order
+  // In this order: `received` and `is_quiet` compare the values.
+  enum class Wait : std::uint8_t { kSilence, kPong, kNone, kHead, kClose, kDrain };
   void await(Wait wait, std::int64_t deadline) {
     wait_ = wait;
     deadline_ = deadline;
@@ -141,9 +135,9 @@ class Deadlines {
 
   std::int64_t deadline_ = Timers::kNever;         ///< deadline of `wait_`
   [[no_unique_address]] StallWatch stalled_read_;  ///< runs while a message is partly received
-  std::uint32_t acknowledged_ = 0;                 ///< for kPong: Acknowledged::bytes
+  std::uint32_t acknowledged_ = 0;  ///< of the last `sent_ping` or `has_acknowledged`
   Wait wait_ = Wait::kNone;
-  bool was_all_acknowledged_ = true;  ///< for kPong: Acknowledged::is_all
+  bool was_all_acknowledged_ = true;  ///< the same
 };
 
 }  // namespace ws

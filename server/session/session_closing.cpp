@@ -27,7 +27,7 @@ void Session::fail(Error error) {
   handle_event(connection_.fail(error, context_.cork.output));
 }
 
-/// [6455-7.1.7-LOG] Says which rule the peer broke, at a level that is logged by default.
+/// [6455-7.1.7-LOG] Logs which rule the peer broke, at a level that is enabled by default.
 void Session::log_failure(const ErrorInfo& error) {
   if (!is_logged(LogLevel::kWarn))
     return;
@@ -39,8 +39,8 @@ void Session::log_failure(const ErrorInfo& error) {
   }
 }
 
-/// Logs that a connection ended before its request was complete, or was lost after a refusal. Health checks end
-/// connections like this all the time, so only an incomplete request is logged at info.
+/// Logs that a connection ended before its request was complete, or was lost after a refusal. An incomplete
+/// request is logged at info, the other cases at debug, since health checks cause them all the time.
 void Session::log_early_end(std::error_code error) const {
   const bool is_refused = state_ != State::kHead;
   if (is_refused && !error)

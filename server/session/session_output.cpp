@@ -85,8 +85,8 @@ Backlog& Session::backlog() {
   return *backlog_;
 }
 
-/// Ends the session if a write failed. After ENOBUFS the socket stays writable, so with EPOLLOUT the loop would spin:
-/// writes again after a pause.
+/// Ends the session if a write failed. After ENOBUFS, schedules another write: the socket stays writable, so with
+/// EPOLLOUT the loop would spin.
 void Session::check_written(IoResult result) {
   if (result.status() == IoResult::Status::kError)
     return end(result.error());
