@@ -56,17 +56,17 @@ class Dissector {
   /// there is none.
   std::optional<Dissected> cut();
   /// Advances the offset by `size` missing bytes. Call `cut` first. If the missing bytes end inside the frame or body
-  /// that `cut` ended, its remaining bytes are kData items. Returns true if the position in the protocol is still known.
-  /// Otherwise, call one of the `expect_` functions before `next`; without such a call, bytes after frames are frames,
-  /// and other bytes are data.
+  /// that `cut` ended, its remaining bytes are kData items. Returns true if it is known where the next head or frame
+  /// begins. Otherwise, call one of the `expect_` functions before `next`; without such a call, bytes after frames are
+  /// frames, and other bytes are data.
   bool skip(std::uint64_t size);
 
   /// Parses the client's stream as HTTP again. Call this when the server has refused an upgrade (a final status other
   /// than 101). Returns the incomplete item, or nullopt if there is none. Gives wrong results if the client sends an
   /// upgrade before it has received the responses to earlier requests.
   std::optional<Dissected> refused();
-  /// Parses the remaining bytes as frames, as heads, or as data until the next such call, for a capture that lacks the
-  /// bytes before. Not allowed within an item: call `cut` first.
+  /// Parses the next bytes as frames, as heads or as data, until another of these functions is called. For a capture
+  /// that lacks the bytes before. Not allowed within an item: call `cut` first.
   void expect_frames() { state_ = State::kFrames; }
   void expect_heads() { state_ = State::kHead; }
   void expect_data() { state_ = State::kData; }
