@@ -213,7 +213,7 @@ def test_autobahn_keeps_what_wsd_wrote_to_standard_error(autobahn):
 ])
 def test_autobahn_exits_with_1_if_wsd_does_not_end_with_0_after_sigterm(autobahn, ends, said):
     (autobahn.bin / "wsd").write_text(ENDING_WSD)
-    run = autobahn({"wsd": CLEAN}, constants={"TO_END": 3}, ENDS=ends)
+    run = autobahn({"wsd": CLEAN}, constants={"END_TIMEOUT": 3}, ENDS=ends)
     assert (run.returncode, "DIFFERS" in run.stdout) == (1, False), run.stderr
     assert f"autobahn: {said}, not with 0 after SIGTERM; see {autobahn.scratch / 'wsd.log'}\n" in run.stderr
     assert (autobahn.scratch / "wsd.log").read_text().endswith("the last words of wsd\n")
@@ -228,13 +228,13 @@ def test_autobahn_exits_with_2_and_shows_the_message_of_a_wsd_that_does_not_star
 
 def test_autobahn_does_not_wait_forever_for_the_first_line_of_wsd(autobahn):
     (autobahn.bin / "wsd").write_text("#!/bin/sh\nprintf 'listening'\nwhile :; do :; done\n")
-    run = autobahn({"wsd": CLEAN}, constants={"TO_START": 0.5})
+    run = autobahn({"wsd": CLEAN}, constants={"START_TIMEOUT": 0.5})
     assert run.returncode == 2
     assert "wsd did not start: it was ended by SIGTERM; its output: 'listening'" in run.stderr
 
 
 def test_autobahn_does_not_wait_forever_for_the_suite(autobahn):
-    run = autobahn({"wsd": CLEAN}, constants={"ALL_CASES": 0.5}, HANGS="1")
+    run = autobahn({"wsd": CLEAN}, constants={"SUITE_TIMEOUT": 0.5}, HANGS="1")
     assert run.returncode == 1
     assert "the suite did not end within 0.5 seconds" in run.stderr
 
