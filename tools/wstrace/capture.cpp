@@ -23,7 +23,7 @@ int time_digits_of(std::span<const std::byte> magic) {
   return read_number(magic, true) == kNanoseconds || read_number(magic) == kNanoseconds ? 9 : 6;
 }
 
-/// A stream of the C library that reads from `input`, for libpcap. nullptr if that fails.
+/// Returns a FILE that reads from `input`, for libpcap; nullptr on failure.
 std::FILE* open_stream(CaptureInput& input) {
   const auto read = [](void* cookie, char* bytes, std::size_t size) -> ssize_t {
     try {

@@ -197,7 +197,7 @@ Wanted ColumnDissector::dissect_message(Bytes& bytes, const SegmentFacts& segmen
   return {};
 }
 
-/// Names a head whose end the capture lacks. The fields before the end count, even for an upgrade.
+/// Names a head whose end is not captured. Uses the captured fields, even for an upgrade.
 void ColumnDissector::dissect_cut_head(const MessageHead& head, std::string_view text,
                                        Columns& columns) {
   if (head.has_line)
@@ -245,7 +245,7 @@ void ColumnDissector::remember_request(const MessageHead& head) {
   was_connect_ = head.first_line.starts_with("CONNECT ");
 }
 
-/// `missing`: bytes after `bytes` that the segment has, but not the capture.
+/// `missing`: bytes of the segment after `bytes` that are not captured.
 Wanted ColumnDissector::dissect_frames(Bytes bytes, std::size_t missing, Columns& columns) {
   constexpr std::string_view kUnreassembled = "[BoundErrorUnreassembled Packet]";
   const bool is_cut = missing > 0;

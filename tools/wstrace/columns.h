@@ -37,7 +37,7 @@ struct Wanted {
   std::size_t offset = 0;
   /// 0: none; may be one of the constants above. If the segment is cut: the bytes of its last frame in later segments.
   std::uint32_t size = 0;
-  std::size_t chunks_read = 0;  ///< bytes of the chunks of a body that need not be read again
+  std::size_t chunks_read = 0;  ///< bytes of complete chunks, which the next call can skip
 };
 
 /// Properties of the segment in which the bytes end.
@@ -45,7 +45,7 @@ struct SegmentFacts {
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
   std::uint16_t server_port = 0;  ///< 0: unknown
-  std::size_t missing = 0;        ///< bytes at its end that the capture lacks (snaplen)
+  std::size_t missing = 0;        ///< bytes that the snaplen has cut from its end
   bool is_last = false;           ///< has FIN
   std::size_t chunks_read = 0;    ///< as in Wanted, if the same PDU is dissected again
 };

@@ -30,8 +30,8 @@ bool may_be_frame(std::span<const std::byte> bytes) {
          (opcode <= 2 || (opcode >= 8 && opcode <= 10 && header.fin));
 }
 
-/// Whether a frame may begin here, after missing bytes: the first two bytes follow the rules for this sender. RSV1 is
-/// allowed only in a whole message, since the beginnings of text such as "A" would look like a fragment.
+/// Whether a frame may begin here, after missing bytes: the first two bytes are valid for this sender. RSV1 is allowed
+/// only with FIN; otherwise text that begins with "A" (0x41) would look like a compressed fragment.
 bool may_be_frame_after_gap(std::span<const std::byte> bytes, Sender sender) {
   const auto first = std::to_integer<unsigned>(bytes[0]);
   const unsigned opcode = first & 0x0FU;
@@ -133,7 +133,7 @@ void StreamFollower::add(Connection& connection, Stream& stream, std::uint64_t o
     give_up_gap(connection, stream, visit);
 }
 
-/// Dissects the new bytes of a segment, which follows no gap, and remembers which bytes the snaplen has cut.
+/// Dissects the new bytes of a segment that follows no gap, and records which bytes the snaplen has cut.
 void StreamFollower::deliver(Connection& connection, Stream& stream, std::uint64_t offset,
                              const Segment& segment, const Visit& visit) {
   const std::uint64_t old = stream.next - offset;
@@ -147,7 +147,7 @@ void StreamFollower::deliver(Connection& connection, Stream& stream, std::uint64
   }
 }
 
-/// Delivers the buffered segments that follow no gap, and skips the bytes that the snaplen has cut.
+/// Delivers the buffered segments that no longer follow a gap, and skips the bytes that the snaplen has cut.
 void StreamFollower::deliver_waiting(Connection& connection, Stream& stream, const Visit& visit) {
   for (;;) {
     const auto first = stream.waiting.begin();
@@ -159,7 +159,7 @@ void StreamFollower::deliver_waiting(Connection& connection, Stream& stream, con
     } else if (stream.next < stream.cut_end) {
       const std::uint64_t end =
           first == stream.waiting.end() ? stream.cut_end : std::min(stream.cut_end, first->first);
-      miss(connection, stream, end - stream.next, stream.cut_packet, true, visit);
+      skip_missing(connection, stream, end - stream.next, stream.cut_packet, true, visit);
     } else {
       return;
     }
@@ -172,8 +172,8 @@ void StreamFollower::dissect(Connection& connection, Stream& stream, std::uint64
     stream.dissector.skip(stream.next - 1);
     if (may_be_frame(bytes))
       stream.dissector.expect_frames();
-  } else if (stream.is_lost) {
-    find_place(connection, stream, bytes);
+  } else if (stream.needs_resync) {
+    resynchronize(connection, stream, bytes);
   }
   stream.has_begun = true;
   stream.next += bytes.size();
@@ -186,11 +186,11 @@ void StreamFollower::dissect(Connection& connection, Stream& stream, std::uint64
   }
 }
 
-/// After missing bytes: decides by the first bytes of a segment whether it begins with a frame or with a head. If it
-/// begins with neither, its bytes are data, and the next segment is tried.
-void StreamFollower::find_place(const Connection& connection, Stream& stream,
-                                std::span<const std::byte> bytes) {
-  if (connection.is_other)
+/// After missing bytes: checks whether a segment begins like a frame or like a head. Otherwise treats it as data, and
+/// checks the next segment.
+void StreamFollower::resynchronize(const Connection& connection, Stream& stream,
+                                   std::span<const std::byte> bytes) {
+  if (connection.is_not_http)
     return;
   if (!stream.has_only_heads && may_be_frame_after_gap(bytes, stream.sender)) {
     stream.dissector.expect_frames();
@@ -200,14 +200,14 @@ void StreamFollower::find_place(const Connection& connection, Stream& stream,
     stream.dissector.expect_data();
     return;
   }
-  stream.is_lost = false;
+  stream.needs_resync = false;
 }
 
-/// Updates what is known of the protocol from a head, which may be incomplete.
+/// Updates the state of the connection after a head, which may be incomplete.
 void StreamFollower::handle_head(Connection& connection, Stream& stream, const Dissected& item,
                                  const Visit& visit) {
   const std::string_view text = as_text(item.bytes);
-  connection.is_other |= item.error != Error::kNone;
+  connection.is_not_http |= item.error != Error::kNone;
   if (stream.sender == Sender::kClient) {
     stream.has_only_heads = !item.is_whole && text.size() >= 4 && !text.starts_with("GET ");
     return;
@@ -230,14 +230,14 @@ void StreamFollower::give_up_gap(Connection& connection, Stream& stream, const V
   stream.acked_packets = 0;
   if (stream.waiting.empty())
     return;
-  miss(connection, stream, stream.waiting.begin()->first - stream.next, stream.last_packet, false,
-       visit);
+  skip_missing(connection, stream, stream.waiting.begin()->first - stream.next, stream.last_packet,
+               false, visit);
   deliver_waiting(connection, stream, visit);
 }
 
-/// Shows and skips missing bytes. `packet`: the one that shows that they are missing.
-void StreamFollower::miss(Connection& connection, Stream& stream, std::uint64_t size,
-                          std::uint64_t packet, bool is_cut, const Visit& visit) {
+/// Reports and skips missing bytes. `packet`: the one that reveals that they are missing.
+void StreamFollower::skip_missing(Connection& connection, Stream& stream, std::uint64_t size,
+                                  std::uint64_t packet, bool is_cut, const Visit& visit) {
   if (const auto item = stream.dissector.cut()) {
     show(connection, stream, stream.item_packet, *item, visit);
     if (item->type == Dissected::Type::kHead)
@@ -249,7 +249,7 @@ void StreamFollower::miss(Connection& connection, Stream& stream, std::uint64_t 
   visit({packet, connection.number, stream.source, stream.destination, size, is_cut, nothing});
   if (!stream.has_begun && !stream.is_beginning_known)
     stream.dissector.skip(stream.next - 1);
-  stream.is_lost = !stream.dissector.skip(size) || stream.is_lost;
+  stream.needs_resync = !stream.dissector.skip(size) || stream.needs_resync;
   stream.next += size;
   stream.has_begun = true;
 }

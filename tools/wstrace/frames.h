@@ -24,18 +24,19 @@ namespace ws::trace {
 
 /// A head, a frame, or bytes that are missing from the capture.
 struct StreamItem {
-  std::uint64_t packet = 0;  ///< the last packet that carried bytes of it; of a gap: that showed it
+  std::uint64_t packet =
+      0;  ///< the last packet that carried bytes of it; of a gap: the one that revealed it
   std::uint64_t connection = 0;  ///< Wireshark's tcp.stream
   std::string source{};          ///< "127.0.0.1:53522"
   std::string destination{};
   std::uint64_t missing =
-      0;  ///< bytes missing at `item.offset`; if not 0, `item` is empty otherwise
+      0;  ///< bytes missing at `item.offset`; if not 0, `item` has only this offset
   bool is_cut =
       false;         ///< the missing bytes are the end of a packet that is longer than the snaplen
   Dissected item{};  ///< `item.bytes` is valid during the call
 
-  /// True if wstrace shows the item. It shows no bodies and no other protocols, and of the incomplete heads only those
-  /// that begin like HTTP and that the capture has cut.
+  /// True if wstrace shows the item: missing bytes, frames, complete HTTP heads, and incomplete heads that begin like
+  /// HTTP. It shows no bodies and no other protocols.
   [[nodiscard]] bool is_shown() const;
 };
 
@@ -77,10 +78,11 @@ class StreamFollower {
     std::string destination{};
     bool has_begun = false;
     bool is_beginning_known = false;  ///< its SYN was seen
-    bool is_lost = false;         ///< bytes are missing: the next segment may begin with anything
-    bool has_only_heads = false;  ///< the head that was cut was not an upgrade
-    std::uint64_t next = 1;       ///< offset of the next expected byte
-    std::uint64_t cut_end = 1;  ///< up to here, the bytes that are not captured are known to be cut
+    bool needs_resync =
+        false;  ///< bytes are missing, so it is unknown what the next segment begins with
+    bool has_only_heads = false;   ///< no frames follow: the last head was not an upgrade
+    std::uint64_t next = 1;        ///< offset of the next expected byte
+    std::uint64_t cut_end = 1;     ///< missing bytes before this offset were cut by the snaplen
     std::uint64_t cut_packet = 0;  ///< the packet that ends at `cut_end`
     std::uint64_t acked = 1;       ///< offset up to which the other side has acknowledged
     int acked_packets = 0;         ///< packets since `acked` has passed `next`
@@ -94,7 +96,7 @@ class StreamFollower {
     std::uint64_t number = 0;
     std::array<Stream, 2> streams;
     bool is_upgraded = false;  ///< a 101 was seen, perhaps cut
-    bool is_other = false;     ///< a head is not HTTP: another protocol
+    bool is_not_http = false;  ///< a head was not HTTP, so this is another protocol
   };
 
   Connection& find(const Packet& packet, const TcpRow& row);
@@ -104,12 +106,12 @@ class StreamFollower {
                const Visit& visit);
   void dissect(Connection& connection, Stream& stream, std::uint64_t packet,
                std::span<const std::byte> bytes, const Visit& visit);
-  static void find_place(const Connection& connection, Stream& stream,
-                         std::span<const std::byte> bytes);
+  static void resynchronize(const Connection& connection, Stream& stream,
+                            std::span<const std::byte> bytes);
   void deliver_waiting(Connection& connection, Stream& stream, const Visit& visit);
   void give_up_gap(Connection& connection, Stream& stream, const Visit& visit);
-  void miss(Connection& connection, Stream& stream, std::uint64_t size, std::uint64_t packet,
-            bool is_cut, const Visit& visit);
+  void skip_missing(Connection& connection, Stream& stream, std::uint64_t size,
+                    std::uint64_t packet, bool is_cut, const Visit& visit);
   void handle_head(Connection& connection, Stream& stream, const Dissected& item,
                    const Visit& visit);
   static void show(const Connection& connection, const Stream& stream, std::uint64_t packet,

@@ -30,10 +30,10 @@ class CaptureInput {
   [[nodiscard]] std::span<const std::byte> magic() const {
     return std::span(magic_).first(magic_size_);
   }
-  /// Reads 1 to `bytes.size()` bytes; 0 at the end. Does not wait for more bytes than one, so that the packets of a pipe
+  /// Reads 1 to `bytes.size()` bytes; 0 at the end. Does not wait until `bytes` is full, so that the packets of a pipe
   /// are shown immediately. Throws TraceFailure if the file cannot be read or decompressed.
   std::size_t read(std::span<std::byte> bytes);
-  /// The text of the last exception of `read`, for a caller that could not pass it on; empty if there was none.
+  /// The text of the last exception of `read`, which cannot propagate through libpcap; empty if there was none.
   [[nodiscard]] const std::string& error() const { return error_; }
 
  private:
@@ -52,9 +52,9 @@ class CaptureInput {
   std::string error_;
   std::vector<std::byte> buffer_;  ///< bytes of the file
   std::span<const std::byte>
-      unread_{};  ///< the part of `buffer_` that was not returned or decompressed
+      unread_{};  ///< the part of `buffer_` that is not yet returned or decompressed
   std::unique_ptr<z_stream, EndInflate> gzip_;  ///< if the file is compressed
-  bool is_in_member_ = false;                   ///< of the gzip file: its end was not reached
+  bool is_in_member_ = false;                   ///< inside a member of the gzip file
   std::array<std::byte, 4> magic_{};
   std::size_t magic_size_ = 0;
   std::size_t magic_read_ = 0;  ///< bytes of `magic_` that `read` returned

@@ -24,14 +24,14 @@ struct MessageHead {
   [[nodiscard]] std::size_t status() const;
 };
 
-/// Reads a head. `is_cut`: the text ends because the capture lacks the rest; its last line counts.
+/// Reads a head. `is_cut`: the end of the head is not captured; its incomplete last line counts.
 [[nodiscard]] MessageHead read_head(std::string_view text, bool is_cut);
 
-/// A head, or the end of a head whose first bytes the capture lacks.
+/// A head, or the captured end of a head whose first bytes are missing.
 struct LateHead {
   bool ends_in_name =
-      false;              ///< the bytes end in the name of a field: Wireshark reads past the end
-  bool has_body = false;  ///< bytes follow that are no field
+      false;              ///< the text ends within a field name, where Wireshark reads past the end
+  bool has_body = false;  ///< bytes other than fields follow
   std::string content_type{};
 };
 [[nodiscard]] LateHead read_late_head(std::string_view text);

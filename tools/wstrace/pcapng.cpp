@@ -237,7 +237,7 @@ CapturedPacket PcapngReader::read_enhanced() const {
   return packet;
 }
 
-/// §4.4: the packet has no time and is of the first interface; its captured length follows from the others.
+/// §4.4: the packet has no time and belongs to interface 0; its captured length is computed from the other lengths.
 CapturedPacket PcapngReader::read_simple() const {
   constexpr std::size_t kHeader = 4;
   require_body(kHeader);
@@ -263,7 +263,7 @@ CapturedPacket PcapngReader::read_obsolete() const {
   return packet;
 }
 
-/// Sets the time from the ticks at `at`, whose high half is first in both byte orders.
+/// Sets the time from the ticks at `at`. The high 32 bits come first in both byte orders.
 void PcapngReader::set_time(std::size_t at, const Interface& interface,
                             CapturedPacket& packet) const {
   const std::uint64_t ticks = std::uint64_t{number(at)} << 32U | number(at + 4);
@@ -275,7 +275,7 @@ void PcapngReader::set_time(std::size_t at, const Interface& interface,
     seconds = std::min(ticks / per_second, kLimit);
     nanoseconds = to_nanoseconds(ticks % per_second, per_second);
   }
-  // Limited before the sum, so that it fits, and after it.
+  // Clamp before the addition, so that the sum does not overflow, and after it.
   const std::int64_t offset = std::clamp(interface.offset, -2 * kMaxTime, 2 * kMaxTime);
   const std::int64_t sum =
       std::clamp(static_cast<std::int64_t>(seconds) + offset, -kMaxTime, kMaxTime);

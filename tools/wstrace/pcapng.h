@@ -1,9 +1,9 @@
 // Reads pcapng files (draft-ietf-opsawg-pcapng). libpcap refuses files whose interfaces differ in snapshot length, link
-// type or time resolution, and those files are common: `dumpcap -i any`, mergecap, Windows.
+// type or time resolution. Such files are common: captures of several interfaces, and files from Windows or mergecap.
 //
 //      section header   begins a section: byte order, and a new list of interfaces
 //      interface        link type, resolution of the times
-//      packet           enhanced, simple or obsolete; names its interface, by its number in the section
+//      packet           enhanced, simple or obsolete; refers to its interface by the number in the section
 //      other blocks     (names, statistics, secrets, custom, unknown) are skipped
 #pragma once
 
@@ -21,7 +21,7 @@ namespace ws::trace {
 /// Reads an unsigned number of at most 4 bytes; big-endian, as in packets, unless `is_little`.
 [[nodiscard]] std::uint32_t read_number(std::span<const std::byte> bytes, bool is_little = false);
 
-/// Limit for the seconds before and after 1970, so that the difference of two times in nanoseconds fits in 64 bits.
+/// The maximum seconds before and after 1970, so that the difference of two times in nanoseconds fits in 64 bits.
 inline constexpr std::int64_t kMaxTime = std::int64_t{1} << 32U;
 
 struct CapturedPacket {
@@ -29,8 +29,7 @@ struct CapturedPacket {
   std::size_t length = 0;    ///< bytes on the wire
   std::span<const std::byte> bytes{};  ///< the captured part; valid until the next packet is read
   int link_type = 0;                   ///< a DLT_… constant, see pcap-linktype(7)
-  int time_digits =
-      6;  ///< resolution of the time in decimal digits of a second, 0 to 9; kNoTime: unknown
+  int time_digits = 6;  ///< decimals of the time in seconds, 0 to 9; kNoTime: the time is unknown
   static constexpr int kNoTime = -1;
 };
 
@@ -43,8 +42,8 @@ class PcapngReader {
 
   /// Whether a file that begins with these bytes is pcapng.
   [[nodiscard]] static bool is_pcapng(std::span<const std::byte> magic);
-  /// The next packet; nullopt at the end of the file. Throws TraceFailure that names block and offset where the file is
-  /// truncated or damaged; the packets returned before are valid.
+  /// The next packet; nullopt at the end of the file. If the file is truncated or damaged, throws a TraceFailure that
+  /// names the block and its offset; packets returned earlier are valid.
   std::optional<CapturedPacket> next();
 
  private:

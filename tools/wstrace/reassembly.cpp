@@ -12,8 +12,8 @@ using Bytes = std::span<const std::byte>;
 
 /// Limit in bytes for the first segment of a PDU, and for a PDU whose end is unknown. Larger ones are not reassembled.
 constexpr std::size_t kMaxPending = 1024 * 1024;
-/// A head is parsed again with each segment that continues it: limits the total of bytes parsed. A head of 8 KiB that
-/// arrives byte by byte needs half of this.
+/// Limit for the bytes that are dissected for one PDU, since a head is parsed again with each segment that continues
+/// it. A head of 8 KiB that arrives byte by byte needs half of this.
 constexpr std::uint64_t kMaxDissected = 64 * 1024 * 1024;
 constexpr std::uint32_t kFarAway = 0x40000000;  ///< assumed size of a PDU that lasts until the FIN
 
@@ -49,9 +49,9 @@ Pdu::Added Pdu::add(std::uint32_t seq, Bytes bytes, bool is_tail, std::uint64_t 
   added_at_ = at;
   const std::size_t end = at + bytes.size();
   if (is_complete_) {
-    if (end < *size_ || !goes_on_)
-      return at >= *size_ ? Added::kIsPastOld : Added::kOverlapsOld;
-    is_complete_ = goes_on_ = false;
+    if (end < *size_ || !needs_more_)
+      return at >= *size_ ? Added::kPastOldLimits : Added::kOverlapsOld;
+    is_complete_ = needs_more_ = false;
     size_.reset();
   }
   if (is_tail && !size_.has_value())
@@ -63,8 +63,8 @@ Pdu::Added Pdu::add(std::uint32_t seq, Bytes bytes, bool is_tail, std::uint64_t 
   return is_complete_ ? Added::kComplete : Added::kIncomplete;
 }
 
-void Pdu::go_on(const Wanted& wanted, std::uint32_t read_to, std::uint32_t segment_end) {
-  goes_on_ = true;
+void Pdu::continue_with(const Wanted& wanted, std::uint32_t read_to, std::uint32_t segment_end) {
+  needs_more_ = true;
   chunks_read_ = wanted.offset == 0 ? wanted.chunks_read : 0;
   if (wanted.size == Wanted::kOneMoreSegment) {
     if (joined_.size() > kMaxPending || dissected_ > kMaxDissected) {

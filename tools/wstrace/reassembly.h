@@ -1,11 +1,13 @@
-// Joins the segments of PDUs (HTTP messages, frames) in the order in which Wireshark joins them, for the rows.
+// Joins the segments of PDUs (HTTP messages, frames) for the rows, as Wireshark does. A PDU is shown in the row of the
+// segment that completes it.
 //
 //      segment  [ head | begin of a PDU ]        PduTable::begin: the bytes from the PDU on are its first part
 //      segment  [ middle ]                       Pdu::add: a part, in any order, repeated or overlapping
 //      segment  [ end | next PDU ]               completes the PDU; the rest is dissected on its own
 //
-// The last *captured* part completes a PDU, even if it fills a hole in the middle. A length declared in a packet
-// allocates no memory. Each byte is copied at most twice: into a part after a hole, and into the joined bytes.
+// The part that is captured last completes a PDU, even if it fills a hole in the middle. Memory is allocated only for
+// captured bytes, not for a length that a packet declares. Each byte is copied at most twice: into a part after a hole,
+// and into the joined bytes.
 #pragma once
 
 #include <algorithm>
@@ -22,29 +24,31 @@ namespace ws::trace {
 /// A PDU of more than one segment. Numbers are relative sequence numbers.
 class Pdu {
  public:
-  /// The result of `add`. Wireshark dissects no more of a packet whose bytes fall into a finished PDU.
-  enum class Added : std::uint8_t { kIncomplete, kComplete, kOverlapsOld, kIsPastOld };
+  /// The result of `add`. The last two are Wireshark's reassembly errors for bytes of a PDU that is already complete;
+  /// it does not dissect the remainder of such a packet.
+  enum class Added : std::uint8_t { kIncomplete, kComplete, kOverlapsOld, kPastOldLimits };
 
   Pdu() = default;
   Pdu(std::uint32_t begin, std::uint32_t end) : begin_(begin), end_(end) {}
 
-  /// Adds bytes of `packet` that begin at `seq`. The part that reaches `end` fixes the size; later parts do not change it.
+  /// Adds bytes of `packet` that begin at `seq`. `is_tail`: they are the end of the PDU and fix its size; later parts
+  /// do not change it.
   Added add(std::uint32_t seq, std::span<const std::byte> bytes, bool is_tail,
             std::uint64_t packet);
-  /// The bytes of a complete PDU; valid until the next call of `add`, `go_on` or `finish`.
+  /// The bytes of a complete PDU; valid until the next call of `add`, `continue_with` or `finish`.
   [[nodiscard]] std::span<const std::byte> whole() const {
     return std::span(joined_).first(std::min(size_.value_or(0), joined_.size()));
   }
-  /// Continues a complete PDU that needs more bytes. `read_to`: the end of the bytes added
-  /// last. `segment_end`: the end of their segment.
-  void go_on(const Wanted& wanted, std::uint32_t read_to, std::uint32_t segment_end);
+  /// Continues a PDU that seemed complete, but needs the bytes in `wanted`. `read_to`: the end of the bytes added last.
+  /// `segment_end`: the end of their segment.
+  void continue_with(const Wanted& wanted, std::uint32_t read_to, std::uint32_t segment_end);
   /// Frees the bytes.
   void finish();
-  /// Frees the bytes, and does not store others: the PDU is never complete.
+  /// Frees the bytes, and stores no others: the PDU never becomes complete.
   void give_up();
-  /// Bytes of whole chunks, as in Wanted, which need not be read again.
+  /// Bytes of complete chunks, as in Wanted.
   [[nodiscard]] std::size_t chunks_read() const { return chunks_read_; }
-  /// Counts `size` bytes as dissected. Repeated dissection of a PDU without an end is not continued forever.
+  /// Counts `size` bytes as dissected: the total limits the repeated dissection of a PDU without an end.
   void count_dissected(std::size_t size) { dissected_ += size; }
 
   [[nodiscard]] std::uint32_t begin() const { return begin_; }
@@ -62,7 +66,7 @@ class Pdu {
   std::uint32_t end_ = 0;  ///< as far as it is known
   bool accepts_all_of_next_ = false;
   bool is_complete_ = false;
-  bool goes_on_ = false;      ///< complete, but the dissector needs more
+  bool needs_more_ = false;   ///< complete, but the dissector needs more
   bool is_given_up_ = false;  ///< too large, or the capture lacks a part
   std::uint64_t dissected_ = 0;
   std::size_t chunks_read_ = 0;

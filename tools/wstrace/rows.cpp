@@ -20,12 +20,12 @@ void name_segment(Columns& columns, bool is_first) {
       is_empty ? "[TCP segment of a reassembled PDU]" : " [TCP segment of a reassembled PDU]";
 }
 
-/// Names the error of a packet whose bytes fall into a finished PDU. Returns true if there is one.
+/// Shows the reassembly error of a packet with bytes of a PDU that is already complete. Returns true if there is one.
 bool name_error(Pdu::Added added, Columns& columns) {
   if (added == Pdu::Added::kOverlapsOld) {
     columns.info +=
         "[Reassembly error, protocol TCP: New fragment overlaps old data (retransmission?)]";
-  } else if (added == Pdu::Added::kIsPastOld) {
+  } else if (added == Pdu::Added::kPastOldLimits) {
     columns.info += "[Reassembly error, protocol TCP: New fragment past old data limits]";
   } else {
     return false;
@@ -105,8 +105,8 @@ void RowWriter::begin_pdu(PduTable& pdus, Rest& rest, const Packet& packet, cons
   rest.bytes = {};
 }
 
-/// Adds the first bytes of the rest to a PDU that they continue; if it is complete now, dissects it. Removes the bytes
-/// that need no further look from the rest.
+/// Adds the first bytes of `rest` to the PDU that they continue, and dissects the PDU if it is complete now. Removes
+/// the handled bytes from `rest`.
 void RowWriter::extend(PduTable& pdus, Pdu& pdu, Rest& rest, const Packet& packet,
                        const TcpRow& tcp, Columns& columns) {
   pdu.last_packet = packet.number;
@@ -127,7 +127,7 @@ void RowWriter::extend(PduTable& pdus, Pdu& pdu, Rest& rest, const Packet& packe
     const Wanted wanted = dissect(pdu.whole(), packet, tcp, columns, pdu.chunks_read());
     if (wanted.size != 0 && wanted.offset <= whole - taken) {
       pdus.lasts_until_fin |= wanted.size == Wanted::kUntilFin;
-      pdu.go_on(wanted, rest.seq + taken, rest.end);
+      pdu.continue_with(wanted, rest.seq + taken, rest.end);
       rest.skip(taken);
       if (rest.bytes.empty() && wanted.offset == 0)
         name_segment(columns, rest.is_first);

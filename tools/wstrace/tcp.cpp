@@ -355,7 +355,7 @@ std::string tcp_info(const TcpSegment& tcp, const TcpRow& row) {
     } else if (kind == tcp_option::kMd5Signature) {
       text += " MD5";
     } else if (kind == tcp_option::kUserTimeout && data.size() == 2) {
-      add("USER_TO", read_number(data) & 0x7FFFU);  // the other bit is the unit: seconds or minutes
+      add("USER_TO", read_number(data) & 0x7FFFU);  // the first bit is the unit: seconds or minutes
     } else if (kind == tcp_option::kFastOpen) {
       text += data.empty() ? " TFO=R" : " TFO=C";  // a request for a cookie, or a cookie
     } else if (kind == tcp_option::kExperiment1 || kind == tcp_option::kExperiment2) {
