@@ -172,8 +172,8 @@ std::string Client::open() {
   return bytes.substr(response.size());
 }
 
-/// Throws a Failure for a status other than 101. Its text says where to go or how to try again, if the response does, and
-/// has the start of the body.
+/// Throws a Failure for a status other than 101. Its text contains the fields that say where or when to try again, and
+/// the start of the body.
 void Client::refuse(const HttpResponse& response, std::string& bytes) {
   std::string text = "the server refused the opening handshake: ";
   text += std::to_string(response.status()) + " " + escape_for_terminal(response.reason());
@@ -362,14 +362,14 @@ void Client::read_input() {
   // One byte more than a message: the CR before a line feed.
   const std::uint64_t most = options_.max_message + 1;
   while (!rest.empty()) {
-    const std::size_t end = rest.find(options_.has_null ? '\0' : '\n');
+    const std::size_t end = rest.find(options_.is_null_terminated ? '\0' : '\n');
     const std::string_view part = rest.substr(0, end);
     is_line_too_long_ = is_line_too_long_ || part.size() > most - line_.size();
     if (!is_line_too_long_)
       line_ += part;
     if (end == std::string_view::npos)
       return;
-    if (!options_.has_null && line_.ends_with('\r'))
+    if (!options_.is_null_terminated && line_.ends_with('\r'))
       line_.pop_back();
     read_line();
     rest.remove_prefix(end + 1);
@@ -390,7 +390,7 @@ void Client::read_line() {
     connection_.send(is_text ? Opcode::kText : Opcode::kBinary, {as_bytes(line_)}, out_);
   }
   if (!reason.empty()) {
-    say((options_.has_null ? "message " : "line ") + std::to_string(line_number_) +
+    say((options_.is_null_terminated ? "message " : "line ") + std::to_string(line_number_) +
         " was not sent: " + std::string(reason));
     has_refused_lines_ = true;
   }
@@ -442,7 +442,7 @@ void Client::print(const Event& message) {
     const bool is_text = message.type == Event::Type::kText;
     text = is_text ? escape_for_terminal(text) : "(binary) " + to_hex(message.payload);
   }
-  text += options_.has_null ? '\0' : '\n';
+  text += options_.is_null_terminated ? '\0' : '\n';
 
   const auto began = Clock::now();
   for (std::string_view rest = text; !rest.empty();) {

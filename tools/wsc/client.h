@@ -31,7 +31,8 @@ namespace ws::client {
 struct ClientOptions {
   ClientHandshake handshake;  ///< the client sets the nonce
   bool is_binary = false;     ///< send binary messages
-  bool has_null = false;      ///< messages end with NUL on input and output, not with a line feed
+  bool is_null_terminated =
+      false;  ///< messages end with NUL, not with a line feed, on input and output
   std::optional<std::string> message{};  ///< send only this message; do not read input
   bool has_commands = false;             ///< lines that begin with '/' are commands
   bool echoes = false;  ///< send each message back; read no lines, print no messages

@@ -68,7 +68,7 @@ void add_field_options(CLI::App& app, ClientHandshake& handshake, const FieldOpt
       ->type_name("ORIGIN")
       ->check(validate_origin);
   app.add_option("-H,--header", handshake.fields,
-                 "send a header field; repeatable; Host and Origin replace\nour own")
+                 "send a header field; repeatable; Host and Origin replace\nthe default ones")
       ->type_name("'NAME: VALUE'")
       ->allow_extra_args(false)
       ->check(validate_field);

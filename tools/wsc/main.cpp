@@ -84,9 +84,9 @@ void add_message_options(CLI::App& app, ClientOptions& options, std::string& fil
   auto* path =
       app.add_option("-f,--file", file, "send this file as one message; do not read standard input")
           ->type_name("PATH");
-  auto* null = app.add_flag("-0,--null", options.has_null,
-                            "messages in the input end with a NUL byte, not at a line end,\nand "
-                            "may contain line feeds; on output, too");
+  auto* null = app.add_flag("-0,--null", options.is_null_terminated,
+                            "messages on input and output end with a NUL byte instead\nof a line "
+                            "end, and may contain line feeds");
   auto* slash = app.add_flag("--slash", options.has_commands,
                              "treat lines that begin with '/' as commands:\n/ping [TEXT], /pong "
                              "[TEXT], /close [CODE [REASON]]");
@@ -151,7 +151,8 @@ std::string read_message(const std::string& path, const ClientOptions& options) 
   return message;
 }
 
-/// Parses the command line into `options`. Throws Failure for a file that cannot be sent. Returns an exit code if the program must exit at once.
+/// Parses the command line into `options`. Throws Failure for a file that cannot be sent. Returns an exit code if the
+/// program must exit at once.
 std::optional<ExitCode> parse_options(int argc, char** argv, ClientOptions& options) {
   CLI::App app(std::string("A WebSocket client for the command line (RFC 6455).\n") + kUnitsHelp,
                "wsc");

@@ -281,7 +281,7 @@ bool ChatWorker::give_up(Nanoseconds now) {
       record(schedule_.at(index * speakers_ + slot), now);
   }
   set_unanswered(unheard);
-  // Closed loop: another thread, whose speaker waits, reports the failure.
+  // Closed loop: the thread whose speaker waits for answers reports the failure.
   return plan().is_open_loop();
 }
 

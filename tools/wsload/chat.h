@@ -65,7 +65,7 @@ class ChatWorker final : public Worker {
   ChatBoard& board_;
   Layout members_;                     ///< the open connections of all threads
   std::vector<Layout::Place> places_;  ///< of all speakers
-  std::size_t speakers_ = 0;           ///< speakers in this thread; they are its first links
+  std::size_t speakers_ = 0;           ///< number of speakers in this thread: its first links
   std::vector<Listener> listeners_;
   std::vector<unsigned> left_;  ///< per message: listeners in this thread that have not received it
   std::vector<std::uint64_t> said_;  ///< per speaker in this thread: messages passed to `send`

@@ -50,7 +50,8 @@ class ConnectWorker final : public Worker {
 
   void count_end(Link& link) {
     --running_;
-    link.number += plan().connections;  // of the next connection; selects its source address
+    // The number of the next connection on this link, which selects its source address.
+    link.number += plan().connections;
   }
   void again(Link& link, Nanoseconds now) {
     const bool has_quota = plan().messages != 0;

@@ -58,7 +58,7 @@ std::uint64_t EchoWorker::quota() const {
 bool EchoWorker::is_done(Nanoseconds now) {
   if (pending_ != 0 || (plan().messages == 0 && now < times().end))
     return false;
-  // Open loop: also the messages that became due while this thread did not run are sent.
+  // Open loop: also send the messages that became due while this thread did not run.
   return !plan().is_open_loop() || scheduled_ == quota() || schedule_.at(scheduled_) >= times().end;
 }
 

@@ -26,7 +26,7 @@ class EchoWorker final : public Worker {
   std::size_t handle_expected(Link& link, std::span<const std::byte> in, Nanoseconds now);
   void handle_parsed(Link& link, std::span<std::byte> in, Nanoseconds now);
   void count(Link& link, std::uint64_t answers, Nanoseconds now);
-  /// No message of the round was sent yet.
+  /// Resets the counters of the round.
   void restart(Link& link) {
     link.due = link.answered = 0;
     link.sent = messages().stream(0).position(first(link));

@@ -160,14 +160,14 @@ void refuse_meaningless(const Plan& plan, const CLI::App& app) {
     refuse("there are more --threads than --connections");
 }
 
-/// Looks up the addresses. With --sources, only those that the sources can reach are used.
+/// Looks up the addresses. With --sources, keeps only the addresses that the sources can reach.
 void find_addresses(Plan& plan) {
   std::string why;
   const Uri& uri = plan.handshake.uri;
   plan.addresses = resolve(uri.host, uri.port, why);
   if (plan.addresses.empty())
     throw Failure(ExitCode::kRefused, "no address for " + uri.host + ": " + why);
-  constexpr std::size_t kMost = 255;  // a connection counts its tries in one byte
+  constexpr std::size_t kMost = 255;  // Link::address and Link::tried have one byte
   plan.addresses.resize(std::min(plan.addresses.size(), kMost));
   if (plan.sources == 1)
     return;

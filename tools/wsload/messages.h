@@ -7,9 +7,9 @@
 //      sent      │ frame 0 │ frame 1 │ … │ frame n-1 │ then frame 0 again    contiguous: up to n messages
 //      answers   │ frame 0 │ frame 1 │ … │ frame n-1 │                       are one or two pieces
 //
-// With permessage-deflate the frames are compressed and differ in size. Each message is compressed with an empty window of
-// the smallest size, so that all connections can send the same bytes, whatever window their server has agreed to. The
-// answers are those before compression: they are compared with what a connection decompresses.
+// With permessage-deflate the frames are compressed and differ in size. Each message is compressed with an empty window
+// of the smallest size, so that all connections can send the same bytes, whatever window size was negotiated. `answers`
+// are not compressed: they are compared with the answers after decompression.
 //
 // Masking keys are reused. Unpredictable keys protect proxies from bytes that a script in a browser has chosen
 // (RFC 6455 §10.3); wsload runs no such script.
@@ -33,8 +33,8 @@ class Messages {
   using Bytes = std::span<const std::byte>;
   /// Length of the tag at the start of a chat message: the message number in digits of 6 bits.
   static constexpr std::size_t kTagSize = 4;
-  /// With permessage-deflate: each message is compressed with a window of 2^9 bytes, the smallest that zlib supports. The
-  /// content is random, so a larger one would save nothing.
+  /// With permessage-deflate: each message is compressed with a window of 2^9 bytes, the smallest that zlib supports.
+  /// The content is random, so a larger one would save nothing.
   static constexpr std::uint8_t kWindowBits = 9;
 
   explicit Messages(const Plan& plan);
@@ -60,7 +60,7 @@ class Messages {
       const std::uint64_t in_cycle = number % ends_.size();
       return number / ends_.size() * cycle_.size() + (in_cycle == 0 ? 0 : ends_[in_cycle - 1]);
     }
-    /// The first end of a frame at or after `position`; 0 is one.
+    /// The first frame boundary at or after `position`; 0 is a boundary.
     [[nodiscard]] std::uint64_t frame_end(std::uint64_t position) const {
       if (ends_.empty())
         return (position + frame_size_ - 1) / frame_size_ * frame_size_;
@@ -71,7 +71,7 @@ class Messages {
    private:
     friend class Messages;
     Bytes cycle_;
-    std::uint64_t frame_size_ = 0;  ///< if all have the same
+    std::uint64_t frame_size_ = 0;  ///< if all frames have the same size
     std::span<const std::uint64_t>
         ends_;  ///< positions in the cycle; empty if all frames have the same size
   };

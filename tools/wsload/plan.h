@@ -48,18 +48,18 @@ struct Plan {
   bool hears_itself = false;      ///< kChat: a speaker receives its own messages
 
   double rate = 0;  ///< messages per second, of all connections together; 0: closed loop
-  bool is_rate_per_connection = false;  ///< `rate` is the number of connections
+  bool is_rate_per_connection = false;  ///< one message per second and connection: see `adapt`
   double seconds = 5;
   double warm_up = 1;
   std::uint64_t messages = 0;  ///< messages to send, instead of `seconds`; 0: use `seconds`
-  bool is_message_per_connection = false;  ///< `messages` is the number of connections
-  double timeout = 10;  ///< seconds to connect to an address, to open, and for the last answers
+  bool is_message_per_connection = false;  ///< one message per connection: see `adapt`
+  double timeout = 10;  ///< seconds for each connect, each opening handshake, and the last answers
 
   int server_pid = 0;    ///< process whose CPU time and memory are reported; 0: none
   bool is_held = false;  ///< a round of `messages` for each line of standard input
   bool is_json = false;
 
-  /// Adapts the plan if only `open` of the connections have opened.
+  /// Adapts the plan to the number of connections that have opened.
   void adapt(std::size_t open) {
     connections = open;
     speakers = std::min(speakers, open);
@@ -69,7 +69,7 @@ struct Plan {
       messages = open;
   }
 
-  /// Whether permessage-deflate is used. A server that does not agree to it counts as not opened.
+  /// Whether permessage-deflate is used. A connection whose server does not agree to it counts as not opened.
   [[nodiscard]] bool compresses() const { return handshake.deflate.is_enabled; }
   [[nodiscard]] bool is_open_loop() const { return rate > 0; }
   [[nodiscard]] Opcode opcode() const {

@@ -12,7 +12,7 @@ namespace ws::load {
 
 class Reasons {
  public:
-  /// A server chooses a part of the text, so the number of different texts is limited. Further ones are counted as
+  /// The server controls a part of the text, so the number of different texts is limited. All others are counted as
   /// `kOthers`.
   static constexpr std::size_t kMost = 20;
   static constexpr const char* kOthers = "other reasons";

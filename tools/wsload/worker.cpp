@@ -188,7 +188,7 @@ void Worker::run() {
       open_all();
     stage_.set_open(number_, links_.size());
     while (const auto times = await_round()) {
-      settle();
+      adapt_to_open();
       times_ = *times;
       load();
     }
@@ -213,7 +213,7 @@ void Worker::open_all() {
     remove_closed();
 }
 
-/// Removes the connections that did not open. The others move up.
+/// Removes the connections that did not open, and renumbers the slots of the others.
 void Worker::remove_closed() {
   std::erase_if(links_, [](const Link& link) { return link.state == State::kClosed; });
   for (std::size_t slot = 0; slot < links_.size(); ++slot) {
@@ -226,8 +226,9 @@ void Worker::remove_closed() {
   }
 }
 
-/// Before the first round: adapts the plan, and numbers the connections, if some of them did not open in any thread.
-void Worker::settle() {
+/// Before the first round: if connections of this or another thread did not open, adapts the plan and the numbers of
+/// the connections.
+void Worker::adapt_to_open() {
   if (layout_.is_known())
     return;
   layout_ = stage_.layout();
@@ -271,8 +272,8 @@ void Worker::load() {
       seen = progress();
       seen_at = now;
     }
-    // Closed loop: no answer at all within --timeout. Both: --timeout has passed since the end, or since a thread
-    // started that started late.
+    // Closed loop: no progress within --timeout. Both loops: --timeout has passed since the end of the round, or since
+    // this thread started, if it started after the end.
     const bool is_silent = now - seen_at > patience && !plan_.is_open_loop();
     const bool is_over = now > times_.end && now - std::max(times_.end, began) > patience;
     if ((is_silent || is_over) && give_up(now))
@@ -333,7 +334,7 @@ void Worker::dispatch(Link& link, std::uint32_t events) {
 void Worker::handle(Link& link, std::uint32_t events) {
   if (link.state == State::kConnecting) {
     if (const auto error = pending_error(link.fd)) {
-      note_failed_address(link, because(error.value()));
+      record_failed_address(link, because(error.value()));
       try_addresses(link);
     } else {
       start_upgrade(link);
@@ -402,7 +403,7 @@ void Worker::check_deadline(Link& link, Nanoseconds now) {
   if (!is_opening(link) || age <= in_nanoseconds(plan_.timeout))
     return;
   if (link.state == State::kConnecting) {
-    note_failed_address(link, ": no answer within --timeout");
+    record_failed_address(link, ": no answer within --timeout");
     return try_addresses(link);
   }
   fail(link, ExitCode::kLost,
@@ -431,8 +432,8 @@ void Worker::connect(Link& link) {
   }
 }
 
-/// [6455-4.1-CONNECT] Starts to connect to the next address that does not fail at once. Throws NotOpened if there is
-/// none.
+/// [6455-4.1-CONNECT] Starts to connect to the next address; skips addresses that fail immediately. Throws NotOpened if
+/// none is left.
 void Worker::try_addresses(Link& link) {
   while (link.tried < plan_.addresses.size()) {
     const SocketAddress& address = plan_.addresses[link.address];
@@ -449,7 +450,7 @@ void Worker::try_addresses(Link& link) {
       add_to_epoll(epoll_, EPOLL_CTL_ADD, link.fd, EPOLLIN | EPOLLOUT, link.slot);
       return;
     }
-    note_failed_address(
+    record_failed_address(
         link, because(errno) + (errno == EADDRNOTAVAIL ? " (no free port: use --sources to "
                                                          "connect from more addresses)"
                                                        : ""));
@@ -457,8 +458,8 @@ void Worker::try_addresses(Link& link) {
   throw NotOpened{"cannot connect to " + link.talk->failures};
 }
 
-/// Goes on to the next address. `why` begins with a colon.
-void Worker::note_failed_address(Link& link, const std::string& why) {
+/// Records why the address failed, and selects the next one. `why` begins with a colon.
+void Worker::record_failed_address(Link& link, const std::string& why) {
   std::string& failures = link.talk->failures;
   failures += failures.empty() ? "" : "; ";
   failures += plan_.addresses[link.address].to_string() + why;
@@ -527,8 +528,7 @@ void Worker::handle_head(Link& link, std::span<std::byte> in) {
   greet(link, frames);
 }
 
-/// Sets the parameters of permessage-deflate. Fails the connection if the frames that were compressed in advance must not
-/// be sent with them.
+/// Sets the parameters of permessage-deflate. Fails the connection if they do not allow the precompressed frames.
 void Worker::use_deflate(Link& link, std::optional<DeflateParameters> agreed) {
   if (!agreed)
     fail(link, ExitCode::kRefused, "the server did not agree to permessage-deflate");

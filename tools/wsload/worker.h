@@ -135,7 +135,7 @@ class Worker {
   /// expected answers. With permessage-deflate it exists always.
   struct Talk {
     explicit Talk(const ConnectionSettings& settings) : connection(settings) {}
-    std::string failures;  ///< of the addresses tried so far
+    std::string failures;  ///< why each address tried so far has failed
     std::string head;      ///< the received part of the handshake response
     std::array<std::byte, 16> nonce{};
     Output out;
@@ -179,7 +179,7 @@ class Worker {
   virtual Nanoseconds turn(Nanoseconds now) = 0;
   /// Whether the round is finished.
   [[nodiscard]] virtual bool is_done(Nanoseconds now) = 0;
-  /// A number that changes whenever something was achieved; while it does not, --timeout runs.
+  /// Increases with each answer, delivery or failed connection. --timeout runs while it does not change.
   [[nodiscard]] virtual std::uint64_t progress() const { return answers() + not_opened_.total(); }
   /// Called after --timeout. Open loop: records unanswered messages in the histogram. Closed loop: throws Failure if a
   /// connection of this thread has unanswered messages. Returns whether the round is over.
@@ -188,8 +188,8 @@ class Worker {
   // For the derived classes:
   void connect(Link& link);
   void close(Link& link);
-  /// Sends `stream` from `link.sent` to `end`; sends queued pongs between two frames. Returns false if the socket is full;
-  /// `send` is called when it is writable again.
+  /// Sends `stream` from `link.sent` to `end`; sends queued pongs between two frames. Returns false if the socket is
+  /// full; `send` is called when it is writable again.
   bool send_stream(Link& link, const Messages::Stream& stream, std::uint64_t end);
   /// Parses the next event from `in`. Fails the connection for a Close or a protocol violation.
   Event next_event(Link& link, std::span<std::byte>& in);
@@ -208,7 +208,7 @@ class Worker {
     if (then >= times_.begin && then < times_.end)
       latencies_.record(now - then, count);
   }
-  /// Fails the connection: ends the run if it has opened, else counts it as not opened.
+  /// Fails the connection. If it had opened, this ends the run; otherwise it is counted as not opened.
   [[noreturn]] static void fail(const Link& link, ExitCode code, const std::string& what);
   /// Fails the connection unless `event` is a message (idle: a pong) with the payload `wanted`.
   void check_answer(const Link& link, const Event& event, Messages::Bytes wanted) const;
@@ -240,7 +240,7 @@ class Worker {
   [[nodiscard]] static bool is_opening(const Link& link);
   void open_all();
   void remove_closed();
-  void settle();
+  void adapt_to_open();
   std::optional<Stage::Times> await_round();
   void load();
   void close_all();
@@ -249,7 +249,7 @@ class Worker {
   void handle(Link& link, std::uint32_t events);
   void give_up_opening(Link& link, std::string reason);
   void try_addresses(Link& link);
-  void note_failed_address(Link& link, const std::string& why);
+  void record_failed_address(Link& link, const std::string& why);
   void check_deadline(Link& link, Nanoseconds now);
   void read(Link& link);
   void start_upgrade(Link& link);
