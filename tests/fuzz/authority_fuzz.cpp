@@ -1,4 +1,4 @@
-// Hosts and authorities. The C library's parser is the second opinion about IPv6 addresses.
+// Hosts and authorities. Compares the verdicts about IPv6 addresses with inet_pton.
 #include "protocol/authority.h"
 
 #include <arpa/inet.h>

@@ -167,7 +167,7 @@ def test_wstrace_reads_pcapng_as_wireshark_does(data):
 
 
 def test_wstrace_skips_the_custom_blocks_of_pcapng():
-    """tshark has rows for them, but they are no packets."""
+    """tshark prints rows for them, although they are not packets."""
     custom = block(0xBAD, b"\0\0\1\2abcd") + block(0x40000BAD, b"\0\0\1\2abcd")
     assert wstrace(section() + custom + interface() + custom + enhanced(P[0], 1) + custom) == expected_first_row()
 
@@ -254,7 +254,7 @@ def test_wstrace_reports_a_gzip_file_that_is_no_capture():
 
 
 def test_wstrace_reads_a_large_gzip_file_in_little_memory():
-    """A gzip file may have a thousand times the bytes when it is decompressed."""
+    """A gzip file can become a thousand times larger when it is decompressed."""
     huge = section() + interface() + block(0x7777, bytes(300_000_000)) + enhanced(P[0], 1)
     command = "ulimit -v 200000; exec " + pcap.program("wstrace") + ' "$0"'
     result = pcap.run(["sh", "-c", command], gzip.compress(huge, compresslevel=1))

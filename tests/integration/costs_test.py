@@ -221,14 +221,14 @@ def test_one_loop_trims_the_heap_for_all_loops(wsd):
     for raw in raws:
         raw.close()
     wait_for(lambda: server.counted()["malloc_trim"] > 0, "the heap is trimmed")
-    time.sleep(1.5)  # longer than the delay after which another loop would trim it
+    time.sleep(1.5)  # longer than the delay after which another loop would trim the heap
     assert server.counted()["malloc_trim"] == 1
 
 
 # --- Keep-alive
 
 def test_a_keep_alive_ping_costs_one_send_and_one_getsockopt_and_its_pong_one_recv(wsd):
-    """getsockopt reads how much the peer has acknowledged, for the case that no pong comes."""
+    """getsockopt reads how much the peer has acknowledged, in case no pong arrives."""
     server = CountedServer(wsd, "--ping-interval=200ms")
     raws = server.connect("/echo/raw", 64)
 

@@ -208,13 +208,13 @@ SAID = [LINE, "", "short", LINE * 1000, LINE]
 
 
 def finished(payload, flush=zlib.Z_FINISH):
-    """`payload` compressed by a new zlib stream, and not cut at its end."""
+    """`payload` compressed by a new zlib stream; the tail is not removed."""
     deflater = zlib.compressobj(6, zlib.DEFLATED, -15)
     return deflater.compress(payload) + deflater.flush(flush)
 
 
 def stored(payload):
-    """Uncompressed blocks alone, without an empty block at the end."""
+    """Only uncompressed blocks, without an empty block at the end."""
     blocks = [payload[i:i + 65535] for i in range(0, len(payload), 65535)] or [b""]
     return b"".join(struct.pack("<BHH", 0, len(block), len(block) ^ 0xFFFF) + block for block in blocks)
 
@@ -259,7 +259,7 @@ def test_wsd_accepts_messages_that_are_complete_without_the_tail(wsd, how, param
             for said in SAID:
                 raw.send(masked_with_zeros(in_fragments(COMPLETE[how](said.encode()), size)))
                 assert raw.data_frame()[2] == said.encode()
-        raw.send(raw.compressed(LINE.encode()))  # a message as the RFC requires it
+        raw.send(raw.compressed(LINE.encode()))  # a message that ends as the RFC requires
         assert raw.data_frame()[2] == LINE.encode()
         raw.send(masked_with_zeros(b"\xc1\0"))
         assert raw.close_frame() == (1007, "invalid compressed data"), "an empty payload is not a message"
@@ -393,7 +393,7 @@ def test_wsd_sends_messages_uncompressed_if_the_budget_allows_no_compressor(wsd)
 
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_wsd_agrees_on_no_takeover_when_the_reserve_is_used_up(wsd, threads):
-    """Otherwise idle windows would use up the budget, and other sessions would be refused with 1013."""
+    """Otherwise idle windows would use up the budget, and other sessions would be closed with 1013."""
     server = wsd("--deflate", "--max-buffered", "2MiB", "--threads", threads)
     most, count = server.logged(r"permessage-deflate: at most (\d+) bytes of memory per session; "
                                 r"context takeover for at least (\d+) sessions \(half of --max-buffered\)")[0].groups()
@@ -413,7 +413,7 @@ def test_wsd_agrees_on_no_takeover_when_the_reserve_is_used_up(wsd, threads):
             raw.frame()
         speaker.send(frame(TEXT, b"x" * 200_000, fin=False) + frame(CONTINUATION, b"y"))
         assert listener.frame() == (TEXT, b"Broadcast: " + b"x" * 200_000 + b"y")
-    # The sessions without takeover give nothing back when they leave, those with takeover do.
+    # Sessions with takeover return their part of the reserve when they end; the others have none.
     for raw in raws[3:]:
         raw.close()
     with RawDeflate(server, "/echo/raw") as raw:
@@ -439,7 +439,7 @@ def test_smaller_windows_need_less_of_the_reserve(wsd):
     server = wsd("--deflate", "--max-buffered", "2MiB")
     with contextlib.ExitStack() as stack:
         def count(parameters):
-            """The number of clients that get what they ask for, until one does not."""
+            """Connects clients until one does not get the parameters that it asks for; returns the number of the others."""
             raws = []
             while not raws or NO_TAKEOVER not in raws[-1].answer:
                 raws.append(stack.enter_context(RawDeflate(server, "/echo/raw", parameters)))
@@ -451,14 +451,15 @@ def test_smaller_windows_need_less_of_the_reserve(wsd):
         assert count("; server_max_window_bits=9") > 10
         assert count("; server_no_context_takeover") > 10
         assert count("; client_no_context_takeover") == 3
-        for _ in range(10):  # no takeover needs nothing
+        for _ in range(10):  # sessions without takeover need nothing of the reserve
             raw = stack.enter_context(RawDeflate(server, "/echo/raw", NO_TAKEOVER))
             assert raw.answer == NO_TAKEOVER
         assert stack.enter_context(RawDeflate(server, "/echo/raw")).answer == ""
 
 
 def test_compression_uses_at_most_three_quarters_of_the_budget(wsd):
-    """Messages that are received in part hold a lent window; beyond the limit they are refused, other messages not."""
+    """A session without takeover holds a window while a message is partly received. Compressed messages beyond the limit are
+    refused; other messages are not."""
     server = wsd("--deflate", "--max-buffered", "2MiB", "--deflate-no-takeover")
     with contextlib.ExitStack() as stack:
         greedy = [stack.enter_context(RawDeflate(server, "/echo/raw")) for _ in range(60)]

@@ -107,7 +107,7 @@ def test_wsd_accepts_the_allowed_origins_and_refuses_others_with_403(wsd):
         pass  # a request without an Origin does not come from a browser
 
 
-def test_pages_without_a_host_can_be_allowed(wsd):
+def test_origins_without_a_host_can_be_allowed(wsd):
     server = wsd("--allowed-origin", "null", "--allowed-origin", "file://", "--allowed-origin", "capacitor://localhost")
     for origin in ("null", "file://", "capacitor://localhost"):
         with Raw(server, "/chat", f"Origin: {origin}"):

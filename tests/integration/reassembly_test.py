@@ -208,7 +208,7 @@ def test_wstrace_agrees_with_wireshark_on_disturbed_segments(rows, kind):
 
 
 def test_disturbed_segments_contain_the_notes_of_wireshark(rows):
-    """Without these notes the test above would compare little."""
+    """The random captures must produce these notes, or the test above compares too little."""
     text = "\n".join(ours for found in rows.values() for ours, _ in found)
     for note in ("[TCP Out-Of-Order]", "[TCP Retransmission]", "[TCP Fast Retransmission]", "[Malformed Packet]",
                  "[TCP Previous segment not captured]", "[TCP segment of a reassembled PDU]", "[Reassembly error, ",

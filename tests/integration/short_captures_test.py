@@ -97,7 +97,7 @@ def test_wstrace_finds_a_frame_after_the_end_of_a_cut_frame_in_the_same_packet()
     assert short(found) == [("frame", 5, begin, 126), ("frame", 7, begin + len(long), len(last))]
 
 
-def test_wstrace_takes_no_byte_of_a_cut_frame_for_a_frame():
+def test_wstrace_does_not_parse_bytes_of_a_cut_frame_as_a_frame():
     """Each packet of the payload begins like a frame."""
     talk, begin, begin_of_server = upgraded()
     inner = server_frame(TEXT, b"inner", True)
@@ -245,7 +245,7 @@ def test_wstrace_decides_by_the_first_bytes_whether_a_packet_after_a_lost_one_be
     assert [item["type"] for item in after_gap(sender, data, pcap.Conversation())] == ["head"] * is_head
 
 
-def test_wstrace_takes_no_text_of_a_frame_for_a_head_after_a_lost_packet():
+def test_wstrace_does_not_parse_text_of_a_frame_as_a_head_after_a_lost_packet():
     assert after_gap("server", b"HTTP/1.1 200 OK\r\n\r\n") == []
 
 

@@ -822,7 +822,7 @@ def test_wsload_sends_the_fields_that_its_options_set_with_every_connection():
     assert len(keys) == 2
 
 
-def test_wsload_origin_is_seen_by_the_server(wsd):
+def test_wsload_sends_the_origin(wsd):
     url = wsd("--allowed-origin", "https://good.example").url("/echo/raw")
     assert measured("echo", url, "--origin", "https://good.example", "-n", 1)["messages"] == 1
     code, line = complaint("echo", url, "--origin", "https://bad.example", "-n", 1)
@@ -932,7 +932,7 @@ def test_wsload_detects_a_wrong_compressed_answer():
     ("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=8\r\n",
      "the server agreed to a compression window of only 256 bytes"),
 ])
-def test_wsload_does_not_open_a_connection_without_compression(fields, reason):
+def test_wsload_deflate_counts_a_connection_without_compression_as_not_opened(fields, reason):
     def play(peer):
         peer.accept(fields=fields)
         ignore(peer)

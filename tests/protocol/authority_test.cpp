@@ -116,7 +116,7 @@ TEST(IsHost, AcceptsNamesAndAddresses) {
     EXPECT_TRUE(is_host("[" + text + "]")) << text;
 }
 
-TEST(IsHost, RejectsWhateverTheGrammarDoesNotAllow) {
+TEST(IsHost, RejectsTextsThatTheGrammarDoesNotAllow) {
   for (const std::string_view text : {"",
                                       ":",
                                       "a:",
@@ -186,7 +186,7 @@ TEST(IsHost, AcceptsInNamesOnlyUnreservedCharactersAndDelimiters) {
   }
 }
 
-// The C library's parser as the second opinion: both must accept the same addresses.
+// is_host and inet_pton must accept the same addresses.
 TEST(IsHost, AgreesWithInetPtonAboutEveryIpv6Address) {
   std::mt19937 random(6874);
   const auto pick = [&random](std::size_t size) { return random() % size; };
@@ -229,7 +229,7 @@ TEST(IsHostWithZone, AcceptsAnIpv6AddressWithAZone) {
     EXPECT_FALSE(is_host_with_zone(text)) << text;
 }
 
-TEST(IsAuthority, IsAHostAndAPortOfDigits) {
+TEST(IsAuthority, AcceptsOnlyAHostWithAnOptionalPort) {
   for (const std::string_view text :
        {"a", "a:", "a:0", "a:80", "a:65536", "a:99999999999999999999", "a:0080", "127.0.0.1:8080",
         "[::1]", "[::1]:", "[::1]:80", "[v1.a:80]:80"})

@@ -77,7 +77,7 @@ TEST(Charge, CanBeForcedOverTheLimit) {
   EXPECT_EQ(budget.used(), 0U);
 }
 
-TEST(Charge, GivesItsBytesBackOnceAfterAMove) {
+TEST(Charge, ReturnsItsBytesOnceAfterAMove) {
   Budget budget(10);
   {
     Charge charge(&budget);

@@ -512,7 +512,7 @@ TEST(Memory, IsHeldOnlyInTheMiddleOfAMessage) {
   }
 }
 
-// [6455-10.4-SLOW] A control frame within a message is no progress of the message, wherever the reads end.
+// [6455-10.4-SLOW] Bytes of a control frame within a message do not count as progress, wherever the input is split.
 TEST(Progress, CountsOnlyPayloadOfTheIncompleteMessage) {
   const ConnectionSettings settings{.role = Role::kClient, .new_masking_key = key_of_the_examples};
   const Bytes stream = hex("01 03 61 62 63"        // text, "abc"

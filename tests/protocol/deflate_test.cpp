@@ -918,7 +918,7 @@ TEST(Reserve, CoversTheMemoryThatAConnectionUses) {
   }
 }
 
-TEST(Reserve, IsGivenBackWhenTheConnectionIsClosedOrFails) {
+TEST(Reserve, IsReturnedWhenTheConnectionIsClosedOrFails) {
   Budget reserve(std::size_t{1} << 30U);
   DeflatePool pool(kEnabled, nullptr, &reserve);
   const ConnectionSettings settings{.deflate = &pool};

@@ -434,7 +434,7 @@ TEST(Dissector, ContinuesWithTheHeadAfterABodyThatLacksBytes) {
   EXPECT_EQ(items[2], head(1 + answer.size() + 5, answer));
 }
 
-TEST(Dissector, ParsesHeadsFramesOrDataAsTold) {
+TEST(Dissector, ParsesHeadsFramesOrDataAfterAnExpectCall) {
   Dissector dissector(Sender::kClient, 100);
   std::vector<Seen> items;
   dissector.expect_data();

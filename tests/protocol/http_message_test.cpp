@@ -234,7 +234,7 @@ TEST(Request, RejectsEachMalformedHeadWithItsError) {
       {"no scheme", with_line("GET ://a/ HTTP/1.1"), Error::kTarget},
       {"no authority", with_line("GET http:///echo HTTP/1.1"), Error::kTarget},
       {"user information", with_line("GET http://u@a/ HTTP/1.1"), Error::kTarget},
-      {"an authority that is none", with_line("GET http://a:x/ HTTP/1.1"), Error::kTarget},
+      {"a malformed authority", with_line("GET http://a:x/ HTTP/1.1"), Error::kTarget},
       {"a zone", with_line("GET http://[fe80::1%25eth0]/ HTTP/1.1"), Error::kTarget},
       {"CONNECT to a malformed address", with_line("CONNECT [::1:443 HTTP/1.1"), Error::kTarget},
 

@@ -156,7 +156,7 @@ class PieceTap final : public Tap {
   std::map<std::uint32_t, std::vector<std::size_t>> writes;
 };
 
-TEST_F(RoomTest, MergesTheMessagesBetweenTwoOfTheMemberItself) {
+TEST_F(RoomTest, MergesTheMessagesBetweenTwoMessagesOfTheReceiver) {
   Member& a = join();
   Member& b = join();
   Member& c = join();

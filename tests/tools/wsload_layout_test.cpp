@@ -42,7 +42,7 @@ TEST(Layout, CountsTheThreadsThatHaveConnections) {
   EXPECT_EQ(layout.busy_before(3), 1);
 }
 
-TEST(Layout, OfNoThreadsIsNotKnown) {
+TEST(Layout, IsUnknownWithoutThreads) {
   EXPECT_FALSE(Layout().is_known());
   EXPECT_EQ(Layout({0, 0}).total(), 0);
 }

@@ -21,7 +21,7 @@ Results example() {
   return results;
 }
 
-TEST(Table, OfAnEchoHasItsTextsInOneColumn) {
+TEST(Table, AlignsTheTextsOfAnEcho) {
   Plan plan;
   plan.connections = 1200;
   plan.threads = 2;
@@ -35,7 +35,7 @@ TEST(Table, OfAnEchoHasItsTextsInOneColumn) {
             "wsload's CPU      0.36 s; the busiest thread used 60 % of a core\n");
 }
 
-TEST(Table, OfAChatAtARateOnAMeasuredServer) {
+TEST(Table, ShowsAChatAtARateAndTheMeasuredServer) {
   Plan plan;
   plan.mode = Mode::kChat;
   plan.filling = Filling::kAscii;
@@ -67,7 +67,7 @@ TEST(Table, OfAChatAtARateOnAMeasuredServer) {
       "server's memory   2,052 KiB, 410 B more for each connection\n");
 }
 
-TEST(Table, OfConnectionsNamesWsloadAsTheBottleneck) {
+TEST(Table, NamesWsloadAsTheBottleneck) {
   Plan plan;
   plan.mode = Mode::kConnect;
   plan.connections = 4;
@@ -99,7 +99,7 @@ TEST(Table, SaysThatMessagesAreCompressed) {
                                "at most 1 outstanding\n"));
 }
 
-TEST(Table, OfPingsWithoutAnyAnswer) {
+TEST(Table, ShowsPingsWithoutAnAnswer) {
   Plan plan;
   plan.mode = Mode::kIdle;
   plan.rate = 4;
@@ -145,7 +145,7 @@ TEST(Json, HasAllResults) {
       "\"memory_before\": 5, \"memory_after\": 6}}\n");
 }
 
-TEST(Json, OfAChatHasItsSpeakersAndNoServer) {
+TEST(Json, HasTheSpeakersOfAChatAndNoServer) {
   Plan plan;
   plan.mode = Mode::kChat;
   plan.filling = Filling::kChinese;
@@ -189,7 +189,7 @@ TEST(Table, SaysWhyConnectionsDidNotOpen) {
       << table;
 }
 
-TEST(Reasons, AreOneLineTheMostFrequentFirst) {
+TEST(Reasons, ArePrintedWithTheMostFrequentFirst) {
   Reasons reasons;
   EXPECT_EQ(to_line(reasons), "");
   EXPECT_EQ(to_rows(reasons), "");
@@ -199,7 +199,7 @@ TEST(Reasons, AreOneLineTheMostFrequentFirst) {
   EXPECT_EQ(to_line(reasons), "2 × 404; 1 × 503");
 }
 
-TEST(Reasons, AreAddedAndAreTwentyAndTheOthers) {
+TEST(Reasons, CountsTheOthersTogetherAfterTwentyTexts) {
   Reasons one;
   Reasons two;
   for (int i = 0; i < 15; ++i) {
@@ -217,7 +217,7 @@ TEST(Reasons, AreAddedAndAreTwentyAndTheOthers) {
   EXPECT_EQ(sorted[20], Reasons::Entry("one 9", 1));
 }
 
-TEST(Numbers, HaveSeparatorsAndTheirNounsAPlural) {
+TEST(Numbers, HaveThousandsSeparatorsAndPluralNouns) {
   EXPECT_EQ(grouped(0), "0");
   EXPECT_EQ(grouped(999), "999");
   EXPECT_EQ(grouped(1000), "1,000");
