@@ -16,7 +16,8 @@ struct CorsResult {
   bool is_preflight = false;   ///< true: answer 200 with `fields` and no body
 };
 
-/// Applies CORS to a request for a path that has an endpoint. An empty `allowed_origins` allows all origins.
+/// Applies CORS to a request for a path that has an endpoint. An empty `allowed_origins` allows all
+/// origins that are not malformed.
 [[nodiscard]] CorsResult apply_cors(const HttpRequest& request,
                                     std::span<const std::string> allowed_origins);
 

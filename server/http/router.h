@@ -33,7 +33,8 @@ struct Route {
 
 class Router {
  public:
-  /// An empty `allowed_origins` allows all origins. `subprotocols`: the subprotocols that the server supports.
+  /// An empty `allowed_origins` allows all origins that are not malformed. `subprotocols`: the subprotocols that the
+  /// server supports.
   Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols);
 
   /// Maps `path` (exact match) to `endpoint`, which must outlive the router. Must be called before the first request.

@@ -23,7 +23,7 @@ struct ServerOptions {
   std::vector<SocketAddress> addresses{};
   unsigned threads = 1;       ///< number of loops, 1 to 64
   bool has_affinity = false;  ///< each loop stays on one processor; see Server::run
-  std::vector<std::string> allowed_origins{};  ///< if empty, all origins are allowed
+  std::vector<std::string> allowed_origins{};  ///< if empty: all that are not malformed
   std::vector<std::string> subprotocols{};
   Limits limits{};
   DeflateSettings deflate{};
