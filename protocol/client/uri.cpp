@@ -12,6 +12,10 @@ namespace {
 
 constexpr std::string_view kAfterScheme = "://";
 
+constexpr bool is_visible(char c) {
+  return c > 0x20 && c < 0x7F;
+}
+
 /// Replaces each percent-encoded byte. `text` must not have a '%' without two hex digits.
 std::string percent_decode(std::string_view text) {
   std::string decoded;
@@ -87,15 +91,17 @@ std::string parse_host_and_port(std::string_view text, Uri& uri) {
   uri.authority = has_zone ? std::string(host.substr(0, host.find('%'))) + "]" : std::string(host);
   if (uri.port != 80)
     uri.authority.append(1, ':').append(std::to_string(uri.port));
-  if (!has_brackets) {
-    uri.host = percent_decode(host);
-    return {};
+  const std::string_view address = has_brackets ? host.substr(1, host.size() - 2) : host;
+  if (has_zone) {
+    const std::size_t percent = address.find('%');
+    uri.host.append(address.substr(0, percent)).append(1, '%');
+    uri.host += percent_decode(address.substr(percent + 3));
+  } else {
+    uri.host = percent_decode(address);
   }
-  const std::string_view address = host.substr(1, host.size() - 2);
-  const std::size_t percent = std::min(address.find("%25"), address.size());
-  uri.host = address.substr(0, percent);
-  if (has_zone)
-    uri.host.append(1, '%').append(percent_decode(address.substr(percent + 3)));
+  // A decoded NUL would end the name early for the resolver, and other such bytes would reach a terminal.
+  if (!std::ranges::all_of(uri.host, is_visible))
+    return "has a host with an encoded character that is not allowed in a host name";
   return {};
 }
 
@@ -104,7 +110,7 @@ std::string parse(std::string_view text, Uri& uri) {
   // [6455-3-URI] "ws:" "//" host [ ":" port ] path [ "?" query ], without a fragment
   if (text.empty())
     return "is empty";
-  if (!std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; }))
+  if (!std::ranges::all_of(text, is_visible))
     return "has a blank, a control character or one beyond ASCII: percent-encode it (a blank is "
            "%20)";
   if (text.find('#') != std::string_view::npos)

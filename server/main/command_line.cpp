@@ -1,5 +1,7 @@
 #include "server/main/command_line.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <string_view>
 #include <utility>
@@ -252,6 +254,13 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
       throw CLI::ValidationError("--outbox-low", "must not be greater than --outbox-high");
     }
     std::string why;
+    // Short forms of IPv4 addresses, such as 0 and 127.1, are more often mistakes: 0 means all interfaces.
+    in_addr short_form{};
+    if (address == "*" || (::inet_aton(address.c_str(), &short_form) != 0 &&
+                           !SocketAddress::parse(address, port).has_value())) {
+      throw CLI::ValidationError(
+          "--address", "'" + address + "' is not an address; use 0.0.0.0 or :: for all interfaces");
+    }
     options.addresses = resolve(address, port, why);
     if (options.addresses.empty())
       throw CLI::ValidationError("--address", "no address for '" + address + "': " + why);

@@ -80,7 +80,7 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
   if (const auto error = server.listen(&failed)) {
     ws::stop_log();
     return fail("cannot listen on " + failed.to_string() + ": " + error.message() +
-                (error == std::errc::address_in_use
+                (error == std::errc::address_in_use && options.addresses.front().port() != 0
                      ? " (with --port 0 the kernel chooses a free port)"
                      : ""));
   }

@@ -129,7 +129,7 @@ void Session::read_head(std::span<std::byte> bytes) {
       backlog().head = std::move(head);
       return;
     case OpeningResult::Status::kRefused:
-      if (result.answer.status == 414 || result.answer.status == 431) {
+      if ((result.answer.status == 414 || result.answer.status == 431) && may_log_failure()) {
         // The body is printable: refusal() escapes the name of a field, and cuts it.
         const std::string_view body = result.answer.body;
         log_printable(LogLevel::kInfo, "Session " + std::string(id().text()) + " refused: " +

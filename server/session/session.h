@@ -150,6 +150,7 @@ class Session final : public TimerNode {
   void deliver(const Event& message, Endpoint& to);
   [[gnu::noinline]] void handle_event(Event event);
   [[gnu::cold]] void log_failure(const ErrorInfo& error);
+  [[gnu::cold]] bool may_log_failure();
   [[gnu::noinline]] void handle_fin();
   [[gnu::noinline]] bool resume();
 

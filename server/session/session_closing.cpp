@@ -31,30 +31,35 @@ void Session::fail(Error error) {
 void Session::log_failure(const ErrorInfo& error) {
   if (!is_logged(LogLevel::kWarn))
     return;
-  if (context_.failures.allows(now())) {
+  if (may_log_failure()) {
     log(LogLevel::kWarn, {"Session ", id().text(), " of ", peer_name(), " failed: ", error.text,
                           " [", error.tag, "]"});
-  } else if (!context_.failures_end.is_set()) {
-    context_.loop.timers().set(context_.failures_end, context_.failures.end());
   }
 }
 
-/// Logs that a connection ended before its request was complete, or was lost after a refusal. An incomplete
-/// request is logged at info, the other cases at debug, since health checks cause them all the time.
+/// Counts a line about a failed session. Returns true if the line may be logged (log_limit.h).
+bool Session::may_log_failure() {
+  const bool is_allowed = context_.failures.allows(now());
+  if (!is_allowed && !context_.failures_end.is_set())
+    context_.loop.timers().set(context_.failures_end, context_.failures.end());
+  return is_allowed;
+}
+
+/// Logs that a connection ended before its request was complete, or was lost after a refusal: at debug, since health
+/// checks cause it all the time.
 void Session::log_early_end(std::error_code error) const {
   const bool is_refused = state_ != State::kHead;
   if (is_refused && !error)
     return;
-  const bool has_request = backlog_ != nullptr && backlog_->head != nullptr;
-  const LogLevel level = has_request ? LogLevel::kInfo : LogLevel::kDebug;
-  if (!is_logged(level))
+  if (!is_logged(LogLevel::kDebug))
     return;
+  const bool has_request = backlog_ != nullptr && backlog_->head != nullptr;
   try {
-    log(level, {"Session ", id().text(), " of ", peer_name(),
-                is_refused    ? " was lost after the answer"
-                : has_request ? " ended within the request"
-                              : " ended without a request",
-                error ? ": " : "", error ? error.message() : std::string()});
+    log(LogLevel::kDebug, {"Session ", id().text(), " of ", peer_name(),
+                           is_refused    ? " was lost after the answer"
+                           : has_request ? " ended within the request"
+                                         : " ended without a request",
+                           error ? ": " : "", error ? error.message() : std::string()});
   } catch (const std::bad_alloc&) {
     return;
   }

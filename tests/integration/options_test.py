@@ -368,8 +368,8 @@ HALF = b"GET /echo HTTP/1.1\r\nHost: "
 @pytest.mark.parametrize("sent, how, level, text", [
     (b"", Raw.close, "debug", "ended without a request"),
     (b"", Raw.reset, "debug", "ended without a request: Connection reset by peer"),
-    (HALF, Raw.close, "info", "ended within the request"),
-    (HALF, Raw.reset, "info", "ended within the request: Connection reset by peer"),
+    (HALF, Raw.close, "debug", "ended within the request"),
+    (HALF, Raw.reset, "debug", "ended within the request: Connection reset by peer"),
     (OPTIONS, Raw.reset, "debug", "was lost after the answer: Connection reset by peer")],
     ids=["FIN", "reset", "FIN within the request", "reset within the request", "reset after the answer"])
 def test_an_end_without_a_request_is_logged_with_the_address_and_is_no_error(wsd, sent, how, level, text):

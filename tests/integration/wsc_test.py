@@ -517,6 +517,39 @@ def test_wsc_file_sends_a_file_as_one_message(content, tmp_path):
     assert seen == [content.decode(), content]
 
 
+def test_wsc_file_exits_with_2_if_the_server_closes_before_it_has_the_whole_file(tmp_path):
+    (tmp_path / "message").write_bytes(b"x" * 15_000_000)  # more than the buffers of both sockets hold
+    has_ended = threading.Event()
+
+    def play(peer):
+        peer.accept()
+        peer.take(1000)
+        peer.socket.sendall(CLOSE_1000)
+        assert has_ended.wait(PATIENCE)
+
+    with script(play) as url:
+        run = wsc(url, "--close-timeout", "300ms", "--file", str(tmp_path / "message"))
+        has_ended.set()
+    assert (run.returncode, run.stderr.decode().splitlines()[:2]) == (
+        2, ["wsc: the file was not sent completely: the server has closed the connection",
+            "wsc: closed by the server: 1000 (normal closure)"])
+
+
+def test_close_timeout_excludes_the_time_in_which_a_file_is_sent(tmp_path):
+    (tmp_path / "message").write_bytes(b"x" * 12_000_000)
+
+    def play(peer):
+        peer.accept()
+        time.sleep(2)  # longer than --close-timeout
+        assert len(peer.frame()[1]) == 12_000_000
+        assert peer.frame()[:2] == (0x88, b"\x03\xe8")
+        peer.socket.sendall(CLOSE_1000)
+
+    with script(play) as url:
+        run = wsc(url, "--close-timeout", "1s", "--file", str(tmp_path / "message"))
+    assert run.returncode == 0, run.stderr
+
+
 def test_wsc_file_refuses_a_file_that_it_cannot_send(tmp_path):
     file = tmp_path / "message"
     file.write_bytes(b"\xff123")

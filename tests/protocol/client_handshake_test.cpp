@@ -76,6 +76,8 @@ TEST(Uri, IsRejectedWithTheReasonIfItIsMalformedOrItsSchemeIsNotWs) {
   const char* const bare = "has an IPv6 address without brackets: write ws://[::1]:8080/";
   const char* const bracket = "has no ']' at the end of the IPv6 address";
   const char* const literal = "has brackets around a text that is not an IPv6 address";
+  const char* const encoded =
+      "has a host with an encoded character that is not allowed in a host name";
   const char* const zone =
       "has a malformed zone: write [fe80::1%25eth0] for the interface eth0 (RFC 6874)";
   const struct {
@@ -126,6 +128,13 @@ TEST(Uri, IsRejectedWithTheReasonIfItIsMalformedOrItsSchemeIsNotWs) {
       {"ws://[fe80::1%eth0]/", zone},
       {"ws://[fe80::1%25]/", zone},
       {"ws://[fe80::1%25a%2]/", zone},
+      {"ws://127.0.0.1%00.example.org/", encoded},
+      {"ws://a%0ab/", encoded},
+      {"ws://a%20b/", encoded},
+      {"ws://%1b%5b31m/", encoded},
+      {"ws://a%7f/", encoded},
+      {"ws://a%ff/", encoded},
+      {"ws://[fe80::1%25eth0%00x]/", encoded},
   };
   for (const auto& row : kRows) {
     EXPECT_FALSE(parse_uri(row.text).has_value()) << row.text;

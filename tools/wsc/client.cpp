@@ -98,7 +98,8 @@ ExitCode Client::run() {
     connection_.send(options_.is_binary ? Opcode::kBinary : Opcode::kText,
                      {as_bytes(*options_.message)}, out_);
     options_.message.reset();
-    end_input();
+    has_input_ = false;
+    is_sending_file_ = true;
   }
   expect_frames(std::as_writable_bytes(std::span(early)));
   while (turn()) {
@@ -202,6 +203,11 @@ void Client::refuse(const HttpResponse& response, std::string& bytes) {
 /// One loop iteration: waits for events or the deadline, and handles them. Returns false at the end of the session.
 bool Client::turn() {
   send_output();
+  // The time for the server's Close begins when the server has received the file, or nearly so.
+  if (is_sending_file_ && out_.empty()) {
+    is_sending_file_ = false;
+    end_input();
+  }
   // [6455-7.1.7-FAIL] we end TCP if the connection failed; [6455-7.1.1-WAIT] otherwise the server does
   if (has_failed_ && out_.empty())
     socket_.finish_writing();
@@ -287,6 +293,11 @@ void Client::expect_frames(std::span<std::byte> in) {
 
 /// Reports the server's Close, or its protocol violation. `we_began`: our Close was sent before the server's.
 void Client::handle_end(const Event& event, bool we_began) {
+  if (is_sending_file_) {
+    is_sending_file_ = false;
+    say("the file was not sent completely: the server has closed the connection");
+    has_refused_lines_ = true;
+  }
   send_output();  // our Close, so that -v shows it before the report
   std::string text;
   if (event.type == Event::Type::kFailed) {

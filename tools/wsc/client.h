@@ -84,7 +84,8 @@ class Client {
   bool has_failed_ = false;  ///< the server violated the protocol
   std::string line_;         ///< the start of a line whose end is not read yet
   bool is_line_too_long_ = false;
-  bool has_refused_lines_ = false;
+  bool has_refused_lines_ = false;  ///< or a file that was not sent completely
+  bool is_sending_file_ = false;    ///< a part of --file is not sent yet
   std::uint64_t line_number_ = 1;
   std::array<std::byte, std::size_t{64} * 1024> buffer_{};
 };

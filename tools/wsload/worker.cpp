@@ -29,6 +29,8 @@ constexpr Nanoseconds kMillisecond = kSecond / 1000;
 constexpr Nanoseconds kCloseTimeout = 2 * kSecond;
 /// The longest wait for events: a failure in another thread is noticed within this time.
 constexpr Nanoseconds kLongestWait = kSecond / 10;
+/// Unsent bytes of pongs above which a server that sends pings but does not read fails its connection.
+constexpr std::size_t kMaxUnsent = std::size_t{4} * 1024 * 1024;
 constexpr std::size_t kBufferSize = std::size_t{256} * 1024;
 constexpr std::uint32_t kWakeSlot = UINT32_MAX;
 constexpr int kMaxEvents = 256;
@@ -668,6 +670,9 @@ Event Worker::next_event(Link& link, std::span<std::byte>& in) {
       text += ", \"" + escape_for_terminal(as_text(event.payload)) + "\"";
     fail(link, ExitCode::kOtherCode, text);
   }
+  const Talk& talk = *link.talk;
+  if (talk.out.size() - talk.out_sent > kMaxUnsent)
+    fail(link, ExitCode::kLost, "the server sends pings, but does not read our pongs");
   return event;
 }
 
