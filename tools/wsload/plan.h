@@ -32,12 +32,13 @@ enum class Filling : std::uint8_t { kBinary, kAscii, kChinese };
 
 struct Plan {
   Mode mode = Mode::kEcho;
+  Filling filling = Filling::kBinary;
+  bool is_tcp = false;        ///< tcp://: no handshake; the server returns the bytes unchanged
+  bool hears_itself = false;  ///< kChat: a speaker receives its own messages
+  unsigned threads = 1;
+
   ClientHandshake handshake;             ///< its nonce is set for each connection
   std::vector<SocketAddress> addresses;  ///< of the server; tried in this order
-  bool is_tcp = false;  ///< tcp://: no handshake; the server returns the bytes unchanged
-  Filling filling = Filling::kBinary;
-
-  unsigned threads = 1;
   std::size_t connections = 1;
   std::size_t sources = 1;  ///< source addresses: 127.0.0.1 and those after it
 
@@ -45,19 +46,18 @@ struct Plan {
   std::string prefix;       ///< added by the server before the payload; the answer is then a text
   std::uint64_t outstanding = 1;  ///< unanswered messages per connection (chat: per speaker)
   std::size_t speakers = 1;       ///< kChat: number of connections that send
-  bool hears_itself = false;      ///< kChat: a speaker receives its own messages
 
   double rate = 0;  ///< messages per second, of all connections together; 0: closed loop
-  bool is_rate_per_connection = false;  ///< one message per second and connection: see `adapt`
   double seconds = 5;
   double warm_up = 1;
   std::uint64_t messages = 0;  ///< messages to send, instead of `seconds`; 0: use `seconds`
-  bool is_message_per_connection = false;  ///< one message per connection: see `adapt`
   double timeout = 10;  ///< seconds for each connect, each opening handshake, and the last answers
 
   int server_pid = 0;    ///< process whose CPU time and memory are reported; 0: none
   bool is_held = false;  ///< a round of `messages` for each line of standard input
   bool is_json = false;
+  bool is_rate_per_connection = false;     ///< one message per second and connection: see `adapt`
+  bool is_message_per_connection = false;  ///< one message per connection: see `adapt`
 
   /// Adapts the plan to the number of connections that have opened.
   void adapt(std::size_t open) {
