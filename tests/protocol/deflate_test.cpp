@@ -828,6 +828,15 @@ TEST(Memory, ShortageFailsAConnectionThatReceivesCompressedData) {
 
 constexpr DeflateSettings kEnabled{.is_enabled = true};
 
+TEST(Pool, SharesOneDeflaterPerWindowSizeWithoutABudget) {
+  DeflatePool pool(kEnabled, nullptr);
+  Deflater* const deflater = pool.deflater(15);
+  EXPECT_NE(deflater, nullptr);
+  EXPECT_EQ(pool.deflater(15), deflater);
+  EXPECT_NE(pool.deflater(9), deflater);
+  EXPECT_EQ(pool.deflater(8), nullptr) << "zlib has no window of 2^8 bytes";
+}
+
 TEST(Reserve, IsGivenToConnectionsUntilItIsUsedUp) {
   const std::size_t one = deflate_memory(kEnabled);
   Budget reserve(2 * one + one / 2);

@@ -414,6 +414,7 @@ TEST(Dissector, DoesNotKnowThePositionAfterAGapThatIsLongerThanTheItem) {
   EXPECT_TRUE(knows(true, kText.substr(0, 10), 8));
   EXPECT_FALSE(knows(true, kText.substr(0, 10), 9));
   EXPECT_FALSE(knows(true, kText.substr(0, 1), 17)) << "the length is cut";
+  EXPECT_FALSE(knows(true, hex("82 7f"), 8)) << "all eight bytes of the length are missing";
   EXPECT_FALSE(knows(true, kText, 1)) << "a whole frame, or a part of it";
   EXPECT_FALSE(knows(false, "GET / HT", 1));
   EXPECT_FALSE(knows(false, "", 1));
@@ -432,6 +433,31 @@ TEST(Dissector, ContinuesWithTheHeadAfterABodyThatLacksBytes) {
   feed(dissector, answer, items);
   ASSERT_EQ(items.size(), 3U);
   EXPECT_EQ(items[2], head(1 + answer.size() + 5, answer));
+}
+
+TEST(Dissector, ReportsDataAfterAGapThatIsLongerThanABody) {
+  const Bytes answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+  Dissector dissector(Sender::kServer, 100);
+  std::vector<Seen> items;
+  feed(dissector, answer + "a", items);
+  EXPECT_FALSE(dissector.cut().has_value());
+  EXPECT_FALSE(dissector.skip(5));
+  feed(dissector, "rest", items);
+  ASSERT_EQ(items.size(), 3U);
+  EXPECT_EQ(items[2], data(1 + answer.size() + 6, "rest"));
+}
+
+TEST(Dissector, ParsesHttpAgainAfterAnUpgradeThatIsRefusedWithinACutFrame) {
+  const Bytes get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+  Dissector dissector(Sender::kClient, 100);
+  std::vector<Seen> items;
+  feed(dissector, kRequest + kText.substr(0, 10), items);
+  EXPECT_TRUE(dissector.cut().has_value());
+  EXPECT_TRUE(dissector.skip(3));
+  EXPECT_FALSE(dissector.refused().has_value()) << "the frame was reported already";
+  feed(dissector, get, items);
+  ASSERT_EQ(items.size(), 2U);
+  EXPECT_EQ(items[1], head(228 + 10 + 3, get));
 }
 
 TEST(Dissector, ParsesHeadsFramesOrDataAfterAnExpectCall) {
