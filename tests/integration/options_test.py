@@ -330,6 +330,19 @@ def test_lines_about_broken_rules_are_limited_and_the_others_counted(wsd):
     assert left_out or failed > 10  # a slow machine needs several intervals
 
 
+def test_lines_about_requests_over_a_limit_are_limited_too(wsd):
+    server = wsd("--max-request-line", "40")
+    for _ in range(25):
+        with Raw(server) as raw:
+            raw.send(b"GET /" + b"x" * 40 + b" HTTP/1.1\r\n\r\n")
+            assert raw.head().startswith("HTTP/1.1 414 ")
+    log = server.end()
+    refused = log.count(" refused: the request line is longer than 40 bytes (--max-request-line)")
+    left_out = re.findall(r"Log limit: (\d+) more lines about failed sessions were left out", log)
+    assert refused + sum(map(int, left_out)) == 25
+    assert left_out or refused > 10  # a slow machine needs several intervals
+
+
 def test_the_number_of_lines_left_out_is_logged_while_wsd_runs(wsd):
     server = wsd()
     for _ in range(15):
