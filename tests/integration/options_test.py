@@ -327,7 +327,7 @@ def test_lines_about_broken_rules_are_limited_and_the_others_counted(wsd):
     left_out = re.findall(r"warning: Log limit: (\d+) more lines about failed sessions were left out", log)
     assert failed >= 10
     assert failed + sum(map(int, left_out)) == 25
-    assert left_out or failed > 10  # a slow machine needs several intervals
+    assert left_out
 
 
 def test_lines_about_requests_over_a_limit_are_limited_too(wsd):
@@ -340,7 +340,7 @@ def test_lines_about_requests_over_a_limit_are_limited_too(wsd):
     refused = log.count(" refused: the request line is longer than 40 bytes (--max-request-line)")
     left_out = re.findall(r"Log limit: (\d+) more lines about failed sessions were left out", log)
     assert refused + sum(map(int, left_out)) == 25
-    assert left_out or refused > 10  # a slow machine needs several intervals
+    assert left_out
 
 
 def test_the_number_of_lines_left_out_is_logged_while_wsd_runs(wsd):
