@@ -124,7 +124,7 @@ TEST(Json, HasAllResults) {
   Results results = example();
   results.lateness.record(1234);
   results.not_opened.add("403 \\x1b");
-  results.not_opened.add("503 \"Busy\"", 2);
+  results.not_opened.add("503 \"Busy\"\tnow", 2);
   results.server = CpuTime{.user = 0.25, .system = 0.5};
   results.memory_before = 5;
   results.memory_after = 6;
@@ -134,7 +134,8 @@ TEST(Json, HasAllResults) {
       "\"payload\": \"binary\", \"deflate\": false, \"outstanding\": 0, \"offered_per_second\": "
       "1.500, \"seconds\": "
       "0.500000, \"messages\": 1234567, \"messages_per_second\": 2469134.000, \"heard_by_all\": 0, "
-      "\"unanswered\": 0, \"not_opened\": 3, \"not_opened_reasons\": {\"503 \\\"Busy\\\"\": 2, "
+      "\"unanswered\": 0, \"not_opened\": 3, \"not_opened_reasons\": {\"503 \\\"Busy\\\"\\tnow\": "
+      "2, "
       "\"403 \\\\x1b\": 1}, \"latency_us\": {\"count\": 3, \"min\": 1.000, \"p50\": 2.000, "
       "\"p90\": "
       "4.000, \"p99\": 4.000, \"p99.9\": 4.000, \"max\": 4.000, \"mean\": 2.333}, "

@@ -74,12 +74,13 @@ std::string describe(const Plan& plan) {
 /// Builds a JSON object.
 class Object {
  public:
+  /// `text` may have no control character but the tab: see escape_for_terminal.
   static std::string quote(std::string_view text) {
     std::string quoted = "\"";
     for (const char character : text) {
       if (character == '"' || character == '\\')
         quoted += '\\';
-      quoted += character;  // names and reasons have no control characters
+      quoted += character == '\t' ? std::string_view("\\t") : std::string_view(&character, 1);
     }
     return quoted + "\"";
   }
