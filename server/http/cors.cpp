@@ -34,7 +34,8 @@ bool is_allowed(const Origin& origin, std::span<const std::string> allowed_origi
 
 }  // namespace
 
-CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> allowed_origins) {
+CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> allowed_origins,
+                      bool is_secure) {
   CorsResult result{.fields = std::string(kVary)};
   const auto refused = [&] {
     result.error = Error::kOrigin;
@@ -57,7 +58,7 @@ CorsResult apply_cors(const HttpRequest& request, std::span<const std::string> a
   // If Origin and Host name the same origin, the request seems to come from the server's own page. This is certain only
   // for an IP address or localhost: with DNS rebinding, an attacker's name resolves to this server and is in both
   // fields. So any other name must be in the list of allowed origins, unless the list is empty.
-  const auto own = own_origin(request.find("Host").value_or(""));
+  const auto own = own_origin(request.find("Host").value_or(""), is_secure);
   const bool is_own = own.has_value() && are_same(*origin, *own);
   const bool is_own_for_sure = is_own && is_fixed_name(origin->host);
   if (!is_own_for_sure && !is_allowed(*origin, allowed_origins))

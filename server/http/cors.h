@@ -17,8 +17,9 @@ struct CorsResult {
 };
 
 /// Applies CORS to a request for a path that has an endpoint. An empty `allowed_origins` allows all
-/// origins that are not malformed.
+/// origins that are not malformed. `is_secure`: the request came over TLS.
 [[nodiscard]] CorsResult apply_cors(const HttpRequest& request,
-                                    std::span<const std::string> allowed_origins);
+                                    std::span<const std::string> allowed_origins,
+                                    bool is_secure = false);
 
 }  // namespace ws

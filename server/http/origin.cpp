@@ -129,11 +129,12 @@ bool is_fixed_name(std::string_view host) {
          host.find_first_not_of("0123456789.") == std::string_view::npos;
 }
 
-std::optional<Origin> own_origin(std::string_view host) {
+std::optional<Origin> own_origin(std::string_view host, bool is_secure) {
   const std::optional<Authority> parsed = parse_authority(host);
   if (!parsed.has_value())
     return std::nullopt;
-  return Origin{"http", parsed->host, parsed->port.value_or(80)};
+  return is_secure ? Origin{"https", parsed->host, parsed->port.value_or(443)}
+                   : Origin{"http", parsed->host, parsed->port.value_or(80)};
 }
 
 bool is_origin(std::string_view text) {

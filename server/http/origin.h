@@ -29,8 +29,9 @@ struct Origin {
 /// True if scheme, host and port are equal; the case of letters does not matter. RFC 6454 §5
 [[nodiscard]] bool are_same(const Origin& a, const Origin& b);
 
-/// The origin of this server according to `host`, the Host field of a request. The scheme is always http.
-[[nodiscard]] std::optional<Origin> own_origin(std::string_view host);
+/// The origin of this server according to `host`, the Host field of a request. `is_secure`: the request came over TLS, and
+/// the scheme is https, not http.
+[[nodiscard]] std::optional<Origin> own_origin(std::string_view host, bool is_secure);
 
 /// True if `host` is an IP address or localhost, which DNS rebinding cannot misuse.
 [[nodiscard]] bool is_fixed_name(std::string_view host);

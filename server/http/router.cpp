@@ -12,8 +12,8 @@ namespace ws {
 Router::Router(std::vector<std::string> allowed_origins, std::vector<std::string> subprotocols)
     : allowed_origins_(std::move(allowed_origins)), subprotocols_(std::move(subprotocols)) {}
 
-Answer Router::answer(const HttpRequest& request, bool is_available,
-                      const DeflateSettings& deflate) const {
+Answer Router::answer(const HttpRequest& request, bool is_available, const DeflateSettings& deflate,
+                      bool is_secure) const {
   Answer answer;
   std::string_view path = request.path();
   std::string decoded;
@@ -27,7 +27,7 @@ Answer Router::answer(const HttpRequest& request, bool is_available,
   if (!is_available) {
     answer = refusal(Error::kUnavailable);
   } else if (route != routes_.end()) {
-    answer = answer_mapped(request, *route, deflate);
+    answer = answer_mapped(request, *route, deflate, is_secure);
   } else {
     answer = answer_unmapped(request, path);
   }
@@ -61,8 +61,8 @@ Answer Router::answer_unmapped(const HttpRequest& request, std::string_view path
 }
 
 Answer Router::answer_mapped(const HttpRequest& request, const Route& route,
-                             const DeflateSettings& deflate) const {
-  CorsResult cors = apply_cors(request, allowed_origins_);
+                             const DeflateSettings& deflate, bool is_secure) const {
+  CorsResult cors = apply_cors(request, allowed_origins_, is_secure);
   const auto refused = [&](Error error) {
     Answer answer = refusal(error);
     answer.fields.insert(0, cors.fields);

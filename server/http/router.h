@@ -47,13 +47,13 @@ class Router {
   [[nodiscard]] Endpoint* endpoint(std::size_t route) const { return endpoints_[route]; }
 
   /// Answers `request`. `is_available`: false while the server is stopping. `deflate`: for the
-  /// negotiation of permessage-deflate.
+  /// negotiation of permessage-deflate. `is_secure`: the request came over TLS.
   [[nodiscard]] Answer answer(const HttpRequest& request, bool is_available,
-                              const DeflateSettings& deflate = {}) const;
+                              const DeflateSettings& deflate = {}, bool is_secure = false) const;
 
  private:
   [[nodiscard]] Answer answer_mapped(const HttpRequest& request, const Route& route,
-                                     const DeflateSettings& deflate) const;
+                                     const DeflateSettings& deflate, bool is_secure) const;
   [[nodiscard]] static Answer answer_unmapped(const HttpRequest& request, std::string_view path);
 
   std::vector<Route> routes_;

@@ -30,6 +30,7 @@ struct LimitOption {
 };
 
 constexpr const char* kHandshake = "Opening handshake";
+constexpr const char* kTls = "TLS";
 constexpr const char* kMessages = "Messages";
 constexpr const char* kCompression = "Compression";
 constexpr const char* kMemory = "Memory";
@@ -41,7 +42,7 @@ constexpr const char* kSignalsHelp =
     "  SIGTERM, SIGINT  close the sessions with Close 1001, then exit; send it again to exit\n"
     "                   immediately\n"
     "  SIGUSR1          log the number of sessions and a line for each\n"
-    "  SIGHUP           ignored, but logged: there is no configuration file to reload";
+    "  SIGHUP           read the files of --tls-cert and --tls-key again; sessions stay open";
 
 constexpr LimitOption<std::size_t> kSizes[] = {
     {kHandshake, "--max-request-line", &Limits::request_line, kSize, 16, kGiB,
@@ -202,6 +203,27 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
       ->check(validate_subprotocol);
 }
 
+/// The options of TLS. `tls` is used if `--tls-cert` is given.
+void add_tls(CLI::App& app, TlsOptions& tls, bool& has_plain) {
+  app.add_option("--tls-cert", tls.certificate_file,
+                 "also listen for TLS (https:// and wss://) with this certificate, and the "
+                 "intermediate ones after it, in PEM format")
+      ->type_name("FILE")
+      ->group(kTls);
+  app.add_option("--tls-key", tls.key_file, "private key of the certificate, in PEM format")
+      ->type_name("FILE")
+      ->group(kTls);
+  const auto set_port = [&tls](std::uint64_t number) {
+    tls.port = static_cast<std::uint16_t>(number);
+  };
+  add_quantity(app, "--tls-port", {"PORT", kNoUnit}, {0, UINT16_MAX}, tls.port,
+               "port to listen on for TLS; 0: the kernel chooses one", set_port)
+      ->group(kTls);
+  app.add_flag_callback(
+         "--no-plain", [&has_plain] { has_plain = false; }, "listen for TLS only")
+      ->group(kTls);
+}
+
 void add_wire_log(CLI::App& app, WireDetail& wire_log) {
   const auto set_wire_log = [&wire_log](const std::string& text) {
     if (!text.empty() && text != "hex")
@@ -237,6 +259,8 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   add_choice(app, "--log-level", log_level, kLevels, "debug, info, warn, error or off");
   add_choice(app, "--log-format", log_format, kFormats, "text or json");
   add_wire_log(app, options.wire_log);
+  TlsOptions tls;
+  add_tls(app, tls, options.has_plain);
   add_deflate(app, options.deflate);
   for (const auto& option : kSizes)
     add_limit(app, options.limits, option);
@@ -249,6 +273,15 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
          {"--deflate-no-takeover", "--deflate-window-bits", "--deflate-from"}) {
       if (app.count(name) != 0 && !options.deflate.is_enabled)
         throw CLI::ValidationError(name, "requires --deflate");
+    }
+    for (const char* const name : {"--tls-key", "--tls-port", "--no-plain"}) {
+      if (app.count(name) != 0 && app.count("--tls-cert") == 0)
+        throw CLI::ValidationError(name, "requires --tls-cert");
+    }
+    if (app.count("--tls-cert") != 0) {
+      if (app.count("--tls-key") == 0)
+        throw CLI::ValidationError("--tls-cert", "requires --tls-key");
+      options.tls = tls;
     }
     if (options.limits.outbox_low > options.limits.outbox_high) {
       throw CLI::ValidationError("--outbox-low", "must not be greater than --outbox-high");

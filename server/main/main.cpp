@@ -69,19 +69,33 @@ void log_compression_memory(const ws::ServerOptions& options) {
                : " while the session receives a compressed message"});
 }
 
+/// Without core files, the private key of TLS is never written to a disk.
+void forbid_core_files() {
+  const rlimit none{};
+  ::setrlimit(RLIMIT_CORE, &none);
+}
+
 int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogFormat log_format) {
   return_memory_when_freed();
   block_signals();
   const rlim_t descriptors = raise_descriptor_limit();
+  if (options.tls.has_value())
+    forbid_core_files();
   ws::start_log(log_level, log_format);
   ws::Server server(options);
   server.add_echo_and_chat();
+  if (options.tls.has_value()) {
+    if (const std::string why = server.load_tls(); !why.empty()) {
+      ws::stop_log();
+      return fail(why);
+    }
+  }
   ws::SocketAddress failed;
   if (const auto error = server.listen(&failed)) {
     ws::stop_log();
     return fail("cannot listen on " + failed.to_string() + ": " + error.message() +
-                (error == std::errc::address_in_use && options.addresses.front().port() != 0
-                     ? " (with --port 0 the kernel chooses a free port)"
+                (error == std::errc::address_in_use && failed.port() != 0
+                     ? " (with --port 0 or --tls-port 0 the kernel chooses a free port)"
                      : ""));
   }
   if (const auto error = server.handle_signals()) {
@@ -93,6 +107,8 @@ int serve(const ws::ServerOptions& options, ws::LogLevel log_level, ws::LogForma
     log_compression_memory(options);
   for (const ws::SocketAddress& address : server.addresses())
     std::cout << "listening on " << address.to_string() << std::endl;
+  for (const ws::SocketAddress& address : server.tls_addresses())
+    std::cout << "listening on " << address.to_string() << " (TLS)" << std::endl;
   const int status = server.run();
   ws::stop_log();
   return status;

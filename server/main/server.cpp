@@ -70,6 +70,22 @@ Server::Server(ServerOptions options)
 
 Server::~Server() = default;
 
+std::string ServerState::load_tls(const TlsOptions& options) {
+  TlsContext::Loaded loaded =
+      TlsContext::load(options.certificate_file, options.key_file, tickets_);
+  for (const std::string& warning : loaded.warnings)
+    log(LogLevel::kWarn, {"TLS: ", warning});
+  if (loaded.context != nullptr) {
+    const std::lock_guard lock(tls_mutex_);
+    tls_ = std::move(loaded.context);
+  }
+  return loaded.error;
+}
+
+std::string Server::load_tls() {
+  return shared_->load_tls(options_.tls.value());
+}
+
 void Server::add(const std::string& path, Endpoint& endpoint) {
   for (const auto& worker : shared_->workers)
     worker->add(path, endpoint);
@@ -86,13 +102,30 @@ void Server::add_echo_and_chat() {
 }
 
 std::error_code Server::listen(SocketAddress* failed) {
+  if (options_.tls.has_value()) {
+    if (shared_->tls() == nullptr)
+      return std::make_error_code(std::errc::operation_not_permitted);  // load_tls was not called
+    tls_addresses_ = options_.addresses;
+    for (SocketAddress& address : tls_addresses_)
+      address.set_port(options_.tls->port);
+  }
+  if (!options_.has_plain)
+    options_.addresses.clear();
+  else if (const auto error = listen_on(options_.addresses, false, failed))
+    return error;
+  return options_.tls.has_value() ? listen_on(tls_addresses_, true, failed) : std::error_code();
+}
+
+/// Replaces `addresses` by those that the server listens on.
+std::error_code Server::listen_on(std::vector<SocketAddress>& addresses, bool is_tls,
+                                  SocketAddress* failed) {
   std::vector<SocketAddress> bound;
   std::error_code error = std::make_error_code(std::errc::address_not_available);
-  for (SocketAddress address : options_.addresses) {
+  for (SocketAddress address : addresses) {
     if (!bound.empty())
       address.set_port(bound.front().port());
     const SocketAddress wanted = address;
-    error = listen_on_all_loops(address);
+    error = listen_on_all_loops(address, is_tls);
     if (!error) {
       bound.push_back(address);
       continue;
@@ -103,19 +136,19 @@ std::error_code Server::listen(SocketAddress* failed) {
     if (error != std::errc::address_not_available &&
         error != std::errc::address_family_not_supported)
       return error;
-    if (options_.addresses.size() > 1)
+    if (addresses.size() > 1)
       log(LogLevel::kWarn, {"Not listening on ", wanted.to_string(), ": ", error.message()});
   }
   if (bound.empty())
     return error;
-  options_.addresses = std::move(bound);
+  addresses = std::move(bound);
   return {};
 }
 
-std::error_code Server::listen_on_all_loops(SocketAddress& address) {
+std::error_code Server::listen_on_all_loops(SocketAddress& address, bool is_tls) {
   PortSharing sharing = options_.threads == 1 ? PortSharing::kNone : PortSharing::kFirst;
   for (const auto& worker : shared_->workers) {
-    if (const auto error = worker->listen(address, sharing))
+    if (const auto error = worker->listen(address, sharing, is_tls))
       return error;
     sharing = PortSharing::kFurther;
   }

@@ -39,16 +39,21 @@ class Server {
   void add(const std::string& path, const std::function<std::unique_ptr<Endpoint>()>& make);
   /// Adds the endpoints of wsd: /echo, /echo/raw and /chat. Call it before `listen`.
   void add_echo_and_chat();
-  /// Binds and listens on all addresses. If this machine has only some of them, skips the others with a warning. On
+  /// Reads the TLS certificate and key of the options. Returns an empty string, or why they cannot be used, in one line.
+  /// Call it before `listen`, if the options have TLS.
+  [[nodiscard]] std::string load_tls();
+  /// Binds and listens on all addresses, for plain connections, for TLS or for both. If this machine has only some of them, skips the others with a warning. On
   /// failure returns EADDRINUSE, EACCES, …, and stores the address in `failed`, unless it is null.
   [[nodiscard]] std::error_code listen(SocketAddress* failed = nullptr);
   /// The addresses that the server listens on, after `listen`. Their port is the one that the kernel chose if the
   /// options had port 0.
   [[nodiscard]] const std::vector<SocketAddress>& addresses() const { return options_.addresses; }
+  /// The addresses of the TLS listeners, after `listen`. Empty without TLS.
+  [[nodiscard]] const std::vector<SocketAddress>& tls_addresses() const { return tls_addresses_; }
   /// The first of `addresses`.
   [[nodiscard]] const SocketAddress& address() const { return addresses().front(); }
-  /// Makes SIGINT and SIGTERM stop the server, and SIGUSR1 log the sessions; SIGHUP is logged and ignored. The caller
-  /// must have blocked these signals.
+  /// Makes SIGINT and SIGTERM stop the server, SIGUSR1 log the sessions, and SIGHUP read the TLS certificate and key again
+  /// (without TLS it is logged and ignored). The caller must have blocked these signals.
   [[nodiscard]] std::error_code handle_signals();
 
   /// Serves until the server is stopped; the first loop runs in the thread of the caller. Returns 0, or 128 plus the
@@ -62,9 +67,12 @@ class Server {
   void stop();
 
  private:
-  std::error_code listen_on_all_loops(SocketAddress& address);
+  std::error_code listen_on(std::vector<SocketAddress>& addresses, bool is_tls,
+                            SocketAddress* failed);
+  std::error_code listen_on_all_loops(SocketAddress& address, bool is_tls);
 
   ServerOptions options_;
+  std::vector<SocketAddress> tls_addresses_;
   std::unique_ptr<ServerState> shared_;
 };
 

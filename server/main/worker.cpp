@@ -41,6 +41,8 @@ Worker::Worker(ServerState& shared, const ServerOptions& options)
       context_(options.limits, router_, shared.budgets, options.deflate),
       table_(static_cast<std::uint32_t>(shared.workers.size() + 1), options.threads),
       chat_(shared.chat, context_, table_),
+      tls_options_(options.tls),
+      tls_buffers_(options.tls.has_value() ? std::make_unique<TlsBuffers>() : nullptr),
       spare_(open_spare()) {
   if (options.wire_log != WireDetail::kOff)
     wire_log_ = std::make_unique<WireLog>(options.wire_log == WireDetail::kHex);
@@ -59,7 +61,7 @@ void Worker::add_echo_and_chat() {
   router_.add("/echo/raw", raw_echo_);
 }
 
-std::error_code Worker::listen(SocketAddress& address, PortSharing sharing) {
+std::error_code Worker::listen(SocketAddress& address, PortSharing sharing, bool is_tls) {
   if (context_.loop.error())
     return context_.loop.error();
   std::error_code error;
@@ -68,8 +70,8 @@ std::error_code Worker::listen(SocketAddress& address, PortSharing sharing) {
     return error;
   address = local_address(listener);
   const auto index = static_cast<std::uint32_t>(listeners_.size());
-  listeners_.push_back(std::move(listener));
-  return context_.loop.add(listeners_.back(), EPOLLIN, {EventLoop::kListenerSlot, index});
+  listeners_.push_back({std::move(listener), is_tls});
+  return context_.loop.add(listeners_.back().fd, EPOLLIN, {EventLoop::kListenerSlot, index});
 }
 
 std::error_code Worker::handle_signals() {
@@ -88,8 +90,8 @@ void Worker::keep_to(int processor) {
   CPU_ZERO(&one);
   CPU_SET(static_cast<std::size_t>(processor), &one);
   if (::sched_setaffinity(0, sizeof one, &one) == 0) {
-    for (const Fd& listener : listeners_)
-      prefer_processor(listener, processor);
+    for (const Listener& listener : listeners_)
+      prefer_processor(listener.fd, processor);
     return;
   }
   log(LogLevel::kWarn, {"Cannot pin a loop to processor ", std::to_string(processor), ": ",
@@ -225,15 +227,15 @@ bool Worker::accept_waiting(std::uint32_t listener) {
   for (int i = 0; i < kAcceptsAtOnce; ++i) {
     SocketAddress peer;
     std::error_code error;
-    Fd fd = accept_connection(listeners_[listener], peer, error);
+    Fd fd = accept_connection(listeners_[listener].fd, peer, error);
     if (fd.is_open()) {
-      admit(std::move(fd), peer);
+      admit(std::move(fd), peer, listeners_[listener].is_tls);
       continue;
     }
     if (error == std::errc::operation_would_block)
       return i > 0;
     if (is_out_of_resources(error)) {
-      on_out_of_descriptors(listeners_[listener], error);
+      on_out_of_descriptors(listeners_[listener].fd, error);
       return true;
     }
     // Any other error means that the connection ended while it waited in the queue, see accept(2). Accept the next one.
@@ -260,7 +262,7 @@ void Worker::on_out_of_descriptors(const Fd& listener, std::error_code error) {
 
 void Worker::watch_listeners(std::uint32_t events) {
   for (std::uint32_t i = 0; i < listeners_.size(); ++i)
-    context_.loop.change(listeners_[i], events, {EventLoop::kListenerSlot, i});
+    context_.loop.change(listeners_[i].fd, events, {EventLoop::kListenerSlot, i});
 }
 
 void Worker::listen_again() {
@@ -269,7 +271,7 @@ void Worker::listen_again() {
   watch_listeners(EPOLLIN);
 }
 
-void Worker::admit(Fd fd, const SocketAddress& peer) {
+void Worker::admit(Fd fd, const SocketAddress& peer, bool is_tls) {
   ConnectionCount::Entry entry{ConnectionCount::Verdict::kTooMany};
   const EventLoop::Token token = table_.next_token();
   try {
@@ -279,7 +281,9 @@ void Worker::admit(Fd fd, const SocketAddress& peer) {
     // Reserve now, so that ending a session needs no memory.
     if (context_.ended.capacity() <= table_.size())
       context_.ended.reserve(2 * (table_.size() + 1));
-    table_.put(std::make_unique<Session>(context_, std::move(fd), token, entry.address));
+    auto tls = is_tls ? std::make_unique<TlsConnection>(*shared_.tls(), *tls_buffers_) : nullptr;
+    table_.put(
+        std::make_unique<Session>(context_, std::move(fd), token, entry.address, std::move(tls)));
   } catch (const std::bad_alloc&) {
     log(LogLevel::kWarn,
         {"Out of memory: a new connection was closed; lower --max-connections or --max-buffered"});
@@ -305,7 +309,7 @@ void Worker::on_signal() {
     if (info.ssi_signo == SIGUSR1) {
       shared_.ask_all(kLogSessions);  // each loop erases its ended sessions before it logs
     } else if (info.ssi_signo == SIGHUP) {
-      log(LogLevel::kInfo, {"SIGHUP ignored: wsd has no configuration file to reload"});
+      reload_tls();
     } else if (!context_.is_stopping) {
       log(LogLevel::kInfo, {"Shutting down; send the signal again to exit immediately"});
       start_stopping();
@@ -313,6 +317,16 @@ void Worker::on_signal() {
       shared_.exit_status = 128 + static_cast<int>(info.ssi_signo);
       shared_.ask_all(kEnd);
     }
+  }
+}
+
+void Worker::reload_tls() {
+  if (!tls_options_.has_value()) {
+    log(LogLevel::kInfo, {"SIGHUP ignored: there is no TLS certificate to reload"});
+  } else if (const std::string error = shared_.load_tls(*tls_options_); error.empty()) {
+    log(LogLevel::kInfo, {"SIGHUP: the TLS certificate and its key were reloaded"});
+  } else {
+    log(LogLevel::kError, {"SIGHUP: the TLS certificate and key in use stay in use: ", error});
   }
 }
 

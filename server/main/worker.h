@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -26,6 +28,8 @@
 #include "server/session/connection_count.h"
 #include "server/session/session.h"
 #include "server/session/session_table.h"
+#include "server/tls/tls_connection.h"
+#include "server/tls/tls_context.h"
 
 namespace ws {
 
@@ -59,6 +63,14 @@ struct ServerState {
   void ask_all(unsigned what);
   void ask_others(unsigned what);
 
+  /// Reads the certificate and the key; TLS connections that are accepted later use them. Returns an empty string, or why
+  /// the files cannot be used: then those read before stay in use. Logs warnings.
+  [[nodiscard]] std::string load_tls(const TlsOptions& options);
+  [[nodiscard]] std::shared_ptr<const TlsContext> tls() const {
+    const std::lock_guard lock(tls_mutex_);
+    return tls_;
+  }
+
   Budgets budgets;
   ConnectionCount connections;
   ChatParts chat{};
@@ -70,6 +82,11 @@ struct ServerState {
   std::atomic<bool> is_trim_scheduled{false};  ///< one loop has set its `trim_timer_`
   int exit_status = 0;  ///< the first loop sets it; `run` reads it after all loops have ended
   std::vector<std::unique_ptr<Worker>> workers{};  ///< complete before a worker runs
+
+ private:
+  const std::shared_ptr<TicketKeys> tickets_ = std::make_shared<TicketKeys>();
+  mutable std::mutex tls_mutex_;
+  std::shared_ptr<const TlsContext> tls_;  ///< null: no TLS
 };
 
 class Worker final : private EventLoop::Handler {
@@ -86,7 +103,9 @@ class Worker final : private EventLoop::Handler {
   }
   void add_echo_and_chat();
   /// Adds a listener; sets `address` to the address that it is bound to.
-  [[nodiscard]] std::error_code listen(SocketAddress& address, PortSharing sharing);
+  /// `is_tls`: its connections use TLS.
+  [[nodiscard]] std::error_code listen(SocketAddress& address, PortSharing sharing,
+                                       bool is_tls = false);
   /// Called only for the first worker, which handles the signals for all workers.
   [[nodiscard]] std::error_code handle_signals();
   /// Binds the calling thread to one processor. Call it before `run`, in the same thread.
@@ -108,12 +127,13 @@ class Worker final : private EventLoop::Handler {
 
   /// Accepts waiting connections; returns false if there was none. Not inlined, because it is not called for messages.
   [[gnu::noinline]] bool accept_waiting(std::uint32_t listener);
-  void admit(Fd fd, const SocketAddress& peer);
+  void admit(Fd fd, const SocketAddress& peer, bool is_tls);
   void on_out_of_descriptors(const Fd& listener, std::error_code error);
   void watch_listeners(std::uint32_t events);
   void listen_again();
   [[gnu::cold]] void on_signal();
   void answer(unsigned asked);
+  void reload_tls();
   void start_stopping();
   void stop_if_done();
   void close_listeners();
@@ -127,6 +147,10 @@ class Worker final : private EventLoop::Handler {
   static void end_after_exception(Session& session, std::string_view why);
 
   struct Timer : TimerNode {};
+  struct Listener {
+    Fd fd;
+    bool is_tls;
+  };
 
   ServerState& shared_;
   bool is_first_;
@@ -139,8 +163,10 @@ class Worker final : private EventLoop::Handler {
   RawEcho raw_echo_;
   Chat chat_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints that only this loop uses
-  std::vector<Fd> listeners_;  ///< epoll reports listener i with {kListenerSlot, i}
-  Fd spare_;                   ///< closed when descriptors run out: see on_out_of_descriptors
+  std::optional<TlsOptions> tls_options_;
+  std::unique_ptr<TlsBuffers> tls_buffers_;  ///< null: no TLS
+  std::vector<Listener> listeners_;          ///< epoll reports listener i with {kListenerSlot, i}
+  Fd spare_;  ///< closed when descriptors run out: see on_out_of_descriptors
   Fd signals_;
   Timer listen_again_;  ///< set while the listeners are paused
   Timer stop_deadline_;

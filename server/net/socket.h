@@ -71,6 +71,8 @@ class IoResult {
   /// True after ENOBUFS: the kernel had no memory, and epoll does not report when it has some. The status is
   /// kWouldBlock.
   [[nodiscard]] bool is_out_of_buffers() const { return value_ == -ENOBUFS; }
+  /// True after EINTR, and if TLS received bytes without plaintext. The status is kWouldBlock.
+  [[nodiscard]] bool is_interrupted() const { return value_ == -EINTR; }
   /// Call it only if the status is kError.
   [[nodiscard]] std::error_code error() const {
     return {static_cast<int>(-value_), std::system_category()};

@@ -12,8 +12,9 @@ IoResult Transport::write(std::span<const iovec> pieces, Tap* tap) const {
   const auto bytes_of = [](const iovec& piece) {
     return std::span(static_cast<const std::byte*>(piece.iov_base), piece.iov_len);
   };
-  const IoResult result =
-      pieces.size() == 1 ? send_bytes(fd_, bytes_of(pieces.front())) : send_pieces(fd_, pieces);
+  const IoResult result = tls_ != nullptr      ? write_tls(pieces)
+                          : pieces.size() == 1 ? send_bytes(fd_, bytes_of(pieces.front()))
+                                               : send_pieces(fd_, pieces);
   if (tap != nullptr)
     tap->sent(token_.generation, pieces, result.size());
   return result;
@@ -30,6 +31,8 @@ IoResult Transport::write_pieces(const Output& out, Tap* tap) const {
 }
 
 void Transport::half_close(Tap* tap) const {
+  if (tls_ != nullptr && !close_tls())
+    return;  // flush() sends the FIN
   finish_writing(fd_);
   if (tap != nullptr)
     tap->sent_fin(token_.generation);

@@ -1,6 +1,7 @@
 // The socket of a session. All reads, writes and shutdowns go through Transport, so that the tap sees them.
 //
-// TLS would be added here without virtual functions: as a pointer to the TLS state, null for a plain socket.
+// With TLS, Transport decrypts what it reads and encrypts what it writes (transport_tls.cpp); the session and the tap see
+// plaintext. A plain socket has a null pointer instead of the TLS state, and costs one comparison.
 #pragma once
 
 #include <sys/uio.h>
@@ -8,7 +9,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -16,6 +19,7 @@
 #include "server/net/event_loop.h"
 #include "server/net/fd.h"
 #include "server/net/socket.h"
+#include "server/tls/tls_connection.h"
 
 namespace ws {
 
@@ -54,8 +58,9 @@ using Pieces = std::array<iovec, kMaxPieces>;
 
 class Transport {
  public:
-  /// `token`: identifies the socket in epoll events.
-  Transport(Fd fd, EventLoop::Token token) : fd_(std::move(fd)), token_(token) {}
+  /// `token`: identifies the socket in epoll events. `tls`: null for a plain socket.
+  Transport(Fd fd, EventLoop::Token token, std::unique_ptr<TlsConnection> tls = nullptr)
+      : tls_(std::move(tls)), fd_(std::move(fd)), token_(token) {}
 
   [[nodiscard]] const Fd& fd() const { return fd_; }
   [[nodiscard]] EventLoop::Token token() const { return token_; }
@@ -63,6 +68,8 @@ class Transport {
   // --- Each call is reported to `tap`, unless `tap` is null.
 
   IoResult read(std::span<std::byte> buffer, Tap* tap) const {
+    if (tls_ != nullptr) [[unlikely]]
+      return read_tls(buffer, tap);
     const IoResult result = receive(fd_, buffer);
     if (tap != nullptr) [[unlikely]]
       show_read(buffer, result, *tap);
@@ -70,7 +77,7 @@ class Transport {
   }
   /// Writes as much of `out` as one system call accepts.
   IoResult write(const Output& out, Tap* tap) const {
-    if (out.lends() || tap != nullptr) [[unlikely]]
+    if (out.lends() || tap != nullptr || tls_ != nullptr) [[unlikely]]
       return write_pieces(out, tap);
     return send_bytes(fd_, out.block());
   }
@@ -82,6 +89,30 @@ class Transport {
   void reset_on_close(Tap* tap) const;
   /// The error that epoll reported with EPOLLERR.
   [[nodiscard]] std::error_code pending_error() const { return ws::pending_error(fd_); }
+
+  // --- TLS
+
+  [[nodiscard]] bool is_secure() const { return tls_ != nullptr; }
+  /// False during the TLS handshake: nothing can be written yet.
+  [[nodiscard]] bool may_write() const { return tls_ == nullptr || tls_->is_established(); }
+  /// True if the peer has sent close_notify: it sends nothing more, although it may not have sent FIN.
+  [[nodiscard]] bool is_closed_by_peer() const {
+    return tls_ != nullptr && tls_->is_closed_by_peer();
+  }
+  /// TLS bytes wait for EPOLLOUT: a part of the handshake, or of close_notify. Call `flush` then. Plaintext of the
+  /// session that waits is in its own queue, and is not counted here.
+  [[nodiscard]] bool has_unsent() const { return tls_ != nullptr && tls_->has_unsent(); }
+  /// Sends what has_unsent() is about; then our FIN, if half_close() was called before.
+  [[nodiscard]] IoResult flush(Tap* tap) const;
+  /// Why reading failed: TLS's reason; empty for a plain socket or if the socket failed.
+  [[nodiscard]] std::string_view tls_failure() const {
+    return tls_ == nullptr ? std::string_view() : tls_->failure();
+  }
+  /// True if the peer does not speak TLS, but HTTP. Then drop_tls() lets the session answer in plain text.
+  [[nodiscard]] bool is_peer_without_tls() const {
+    return tls_ != nullptr && tls_->is_peer_without_tls();
+  }
+  void drop_tls() { tls_.reset(); }
 
   /// How much of what was written the peer's TCP has acknowledged.
   [[nodiscard]] Acknowledged acknowledged() const { return acknowledged_output(fd_); }
@@ -102,7 +133,12 @@ class Transport {
  private:
   void show_read(std::span<const std::byte> buffer, IoResult result, Tap& tap) const;
   [[gnu::noinline]] IoResult write_pieces(const Output& out, Tap* tap) const;
+  [[gnu::noinline]] IoResult read_tls(std::span<std::byte> buffer, Tap* tap) const;
+  [[gnu::noinline]] IoResult write_tls(std::span<const iovec> pieces) const;
+  IoResult send_tls() const;
+  bool close_tls() const;
 
+  std::unique_ptr<TlsConnection> tls_;  ///< null for a plain socket
   Fd fd_;
   EventLoop::Token token_;
   std::uint8_t interest_ = 0;

@@ -25,16 +25,17 @@ bool keep(std::unique_ptr<PartialHead>& head, std::span<const std::byte> bytes, 
   return true;
 }
 
-OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, const Fd& socket,
-                     SessionContext& context) {
+OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest,
+                     const Transport& transport, SessionContext& context) {
   // Without memory in the reserve, negotiate no context takeover.
   Charge windows = context.deflate.reserve();
   DeflateSettings deflate = context.deflate.settings();
   deflate.keeps_context = windows.size() > 0;
-  Answer answer = context.router.answer(request, !context.is_stopping, deflate);
+  Answer answer =
+      context.router.answer(request, !context.is_stopping, deflate, transport.is_secure());
   if (answer.status != 101)
     return refused(std::move(answer));
-  const Opening opening{request, answer.upgrade.subprotocol, socket};
+  const Opening opening{request, answer.upgrade.subprotocol, transport.fd()};
   if (const int status = answer.route->endpoint->admit(opening); status != 101) {
     Answer refusal_of_endpoint = refusal(status, "the endpoint refused the connection");
     refusal_of_endpoint.fields.insert(0, answer.fields);
@@ -46,7 +47,7 @@ OpeningResult answer(const HttpRequest& request, std::span<std::byte> rest, cons
 }  // namespace
 
 OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::byte> bytes,
-                           const Fd& socket, SessionContext& context) {
+                           const Transport& transport, SessionContext& context) {
   // If the head arrives in one read, parse it in place. If it arrives in several reads, collect the parts in `head`.
   HttpRequest* request = &context.request;
   if (head == nullptr) {
@@ -62,7 +63,7 @@ OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::by
     case HttpHead::Status::kError:
       return refused(refusal(*request, context.settings.limits));
     case HttpHead::Status::kComplete:
-      return answer(*request, bytes.subspan(request->size()), socket, context);
+      return answer(*request, bytes.subspan(request->size()), transport, context);
     case HttpHead::Status::kNeedMore:
       break;
   }

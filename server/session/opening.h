@@ -8,7 +8,7 @@
 #include "protocol/budget.h"
 #include "protocol/http/http_message.h"
 #include "server/http/router.h"
-#include "server/net/fd.h"
+#include "server/net/transport.h"
 #include "server/session/block.h"
 #include "server/session/session_context.h"
 
@@ -39,6 +39,6 @@ struct OpeningResult {
 /// Passes a complete request to the router and, if the router accepts it, to `admit` of the endpoint. The result refers
 /// to memory of `bytes`, `head` and `context`.
 OpeningResult read_opening(std::unique_ptr<PartialHead>& head, std::span<std::byte> bytes,
-                           const Fd& socket, SessionContext& context);
+                           const Transport& transport, SessionContext& context);
 
 }  // namespace ws

@@ -22,11 +22,11 @@ constexpr std::size_t kAnswerOverhead = 512;
 }  // namespace
 
 Session::Session(SessionContext& context, Fd fd, EventLoop::Token token,
-                 ConnectionCount::Address address)
+                 ConnectionCount::Address address, std::unique_ptr<TlsConnection> tls)
     : address_(address),
       context_(context),
       connection_(context.settings),
-      transport_(std::move(fd), token) {
+      transport_(std::move(fd), token, std::move(tls)) {
   if (Tap* const tap = context_.tap; tap != nullptr) {
     const Fd& socket = transport_.fd();
     tap->opened(token.generation, peer_address(socket), local_address(socket));
@@ -87,9 +87,9 @@ bool Session::read() {
   const IoResult result = transport_.read(context_.receive_buffer, context_.tap);
   switch (result.status()) {
     case IoResult::Status::kWouldBlock:
-      return false;
+      return result.is_interrupted();
     case IoResult::Status::kError:
-      end(result.error());
+      handle_read_error(result.error());
       return true;
     case IoResult::Status::kEnd:
       handle_fin();
@@ -104,11 +104,25 @@ bool Session::read() {
   } else if (state_ == State::kOpen) {
     handle_input(bytes);
   }  // else: discard the bytes, because close() with unread input sends RST [6455-7.1.1-DRAIN]
+  // TLS may have received close_notify after the bytes. If input is held, the session ends with the peer's FIN.
+  if (transport_.is_closed_by_peer() && (backlog_ == nullptr || backlog_->input.empty()))
+      [[unlikely]]
+    handle_fin();
   return true;
+}
+
+/// Ends the session. A peer that speaks HTTP to a TLS port gets a readable answer.
+void Session::handle_read_error(std::error_code error) {
+  if (!transport_.is_peer_without_tls())
+    return end(error, transport_.tls_failure());
+  transport_.drop_tls();
+  refuse_with(refusal(400, "this port speaks TLS: use https:// or wss://"));
 }
 
 /// Handles the FIN of the peer, which sends nothing more but may still read.
 void Session::handle_fin() {
+  if (is_fin_received_ || state_ == State::kEnded)
+    return;
   is_fin_received_ = true;
   if (state_ == State::kOpen) {
     start_flushing();
@@ -123,7 +137,7 @@ void Session::handle_fin() {
 void Session::read_head(std::span<std::byte> bytes) {
   // Keep the head in a local variable: start_flushing frees it, but `result` refers to memory of the head.
   std::unique_ptr<PartialHead> head = backlog_ == nullptr ? nullptr : std::move(backlog_->head);
-  OpeningResult result = read_opening(head, bytes, transport_.fd(), context_);
+  OpeningResult result = read_opening(head, bytes, transport_, context_);
   switch (result.status) {
     case OpeningResult::Status::kNeedMore:
       backlog().head = std::move(head);
@@ -155,6 +169,8 @@ void Session::read_head(std::span<std::byte> bytes) {
 
 // [6455-7.2.2-ABORT] Sends `answer`, which refuses the request, and ends the session.
 void Session::refuse_with(const Answer& answer) {
+  if (!transport_.may_write())
+    return end({}, "the TLS handshake was not complete");
   acquire_cork();
   write_answer(answer, std::time(nullptr), context_.cork.output);
   start_flushing();
@@ -344,7 +360,7 @@ void Session::update() {
   std::uint8_t interest = 0;
   if (may_read())
     interest |= EPOLLIN;
-  if (queued() > 0 && backlog_->retry_at == Timers::kNever)
+  if ((queued() > 0 && backlog_->retry_at == Timers::kNever) || transport_.has_unsent())
     interest |= EPOLLOUT;
   if (interest != transport_.interest()) {
     if (const auto error = transport_.change_interest(context_.loop, interest))

@@ -61,8 +61,9 @@ class Session final : public TimerNode {
     kRefused,   ///< the session was not open, or ended during this call
   };
 
-  /// `address`: from ConnectionCount::enter.
-  Session(SessionContext& context, Fd fd, EventLoop::Token token, ConnectionCount::Address address);
+  /// `address`: from ConnectionCount::enter. `tls`: null for a plain socket.
+  Session(SessionContext& context, Fd fd, EventLoop::Token token, ConnectionCount::Address address,
+          std::unique_ptr<TlsConnection> tls = nullptr);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -152,6 +153,7 @@ class Session final : public TimerNode {
   [[gnu::cold]] void log_failure(const ErrorInfo& error);
   [[gnu::cold]] bool may_log_failure();
   [[gnu::noinline]] void handle_fin();
+  [[gnu::cold]] void handle_read_error(std::error_code error);
   [[gnu::noinline]] bool resume();
 
   // --- Output
@@ -207,6 +209,6 @@ class Session final : public TimerNode {
 
 // Limits the memory of an idle connection: this object with 8 bytes of malloc overhead (glibc rounds the sum up to a
 // multiple of 16), and 24 bytes in the session table.
-static_assert(sizeof(Session) <= 136);
+static_assert(sizeof(Session) <= 144);
 
 }  // namespace ws

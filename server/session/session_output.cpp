@@ -97,8 +97,11 @@ void Session::check_written(IoResult result) {
 void Session::flush_backlog() {
   if (backlog_ != nullptr)
     backlog_->retry_at = Timers::kNever;
-  if (queued() == 0)
+  if (queued() == 0) {
+    if (transport_.has_unsent())
+      check_written(transport_.flush(context_.tap));
     return;
+  }
   Pieces pieces;
   const std::size_t count = backlog_->output.pieces(pieces);
   const IoResult result = transport_.write(std::span(pieces).first(count), context_.tap);

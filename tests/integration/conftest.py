@@ -1,4 +1,5 @@
-"""Shared by the integration tests: paths of programs, tests that need root, and that a skipped test fails in CI."""
+"""Shared by the integration tests: paths of programs, tests that need root, tests that do not run over TLS, and that a
+skipped test fails in CI."""
 
 import contextlib
 import functools
@@ -22,6 +23,20 @@ def program(name):
 
 # For a test that captures. Without root it must fail with PermissionError, so it is never skipped.
 only_root = pytest.mark.xfail(os.geteuid() != 0, raises=PermissionError, strict=True, reason="capturing is root's")
+
+
+def only_plain(reason):
+    """Marks a test that does not run over TLS (FBF_TLS=1, see wsd.py)."""
+    return pytest.mark.only_plain(reason)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "only_plain(reason): see conftest.py")
+
+
+def pytest_collection_modifyitems(items):
+    if os.environ.get("FBF_TLS") == "1":
+        items[:] = [item for item in items if item.get_closest_marker("only_plain") is None]
 
 
 @pytest.hookimpl(hookwrapper=True)

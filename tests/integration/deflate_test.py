@@ -14,7 +14,7 @@ import pytest
 import websockets
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory, ServerPerMessageDeflateFactory
 
-from conftest import HERE, program
+from conftest import HERE, only_plain, program
 from peer import Peer
 from wsc_test import script, started
 from wsd import BINARY, CLOSE, CONTINUATION, PATIENCE, PING, PONG, TEXT, Raw, ask, digest, frame, upgrade, wait_for
@@ -195,6 +195,7 @@ def test_wsc_exchanges_compressed_messages_with_a_ws_server(options):
             server.kill()
 
 
+@only_plain("wsc does not speak TLS yet")
 def test_wsc_reports_that_the_server_declined_permessage_deflate(wsd):
     run = subprocess.run([program("wsc"), "--deflate", wsd().url("/echo")], input=b"hello\n", capture_output=True,
                          timeout=60)

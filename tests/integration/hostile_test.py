@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from conftest import only_plain
 from wsd import BINARY, CLOSE, CONTINUATION, PATIENCE, PING, PONG, TEXT, Raw, frame, read_answer, upgrade, wait_for
 
 HIGH, GATHERED, RECEIVED = 256 * 1024, 64 * 1024, 512 * 1024  # bytes: the high mark, one write, one read
@@ -28,6 +29,7 @@ def trickle_until_answered(raw, pieces):
     raise AssertionError("there was no answer")
 
 
+@only_plain("the tickets of TLS look like an answer to select()")
 def test_a_slow_request_head_does_not_extend_its_deadline(wsd):
     server = wsd("--handshake-timeout", "300ms")
     with Raw(server) as raw:
@@ -197,6 +199,7 @@ def unread_flood(server):
         yield reader, speaker
 
 
+@only_plain("the client reads a whole record of 16 KiB at a time, and so too rarely")
 def test_a_peer_that_reads_slowly_is_alive(wsd):
     server = wsd("--ping-interval", "300ms", "--pong-timeout", "500ms")
     with unread_flood(server) as (reader, speaker):

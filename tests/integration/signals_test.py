@@ -92,12 +92,12 @@ def test_a_second_signal_ends_wsd_immediately(wsd, first, second):
         assert server.wait() == 128 + second
 
 
-def test_sighup_is_logged_and_does_not_end_wsd(wsd):
+def test_sighup_without_tls_is_logged_and_does_not_end_wsd(wsd):
     server = wsd()
     with Raw(server, "/echo") as raw:
         for count in (1, 2):
             server.process.send_signal(signal.SIGHUP)
-            server.logged(r".*Z info: SIGHUP ignored: wsd has no configuration file to reload", count)
+            server.logged(r".*Z info: SIGHUP ignored: there is no TLS certificate to reload", count)
         raw.send(frame(BINARY, b"hello"))
         assert raw.frame() == (TEXT, b"Echo: hello")
 

@@ -1,12 +1,15 @@
 """The server under test, on a port that the kernel chooses; and a hand-driven TCP connection to act as a bad client."""
 
+import atexit
 import collections
+import functools
 import hashlib
 import os
 import re
 import select
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -37,6 +40,36 @@ def wait_for(condition, what, patience=PATIENCE, found=None):
 
 # --- the server
 
+# With FBF_TLS=1 the tests run over TLS: each wsd listens for TLS only, and `Wsd.connect` returns a TLS socket.
+HAS_TLS = os.environ.get("FBF_TLS") == "1"
+
+
+@functools.cache
+def certificate(name="localhost", days=2):
+    """The files of a certificate that signs itself, and of its key: (certificate, key)."""
+    directory = tempfile.TemporaryDirectory(prefix="wsd-tls-")
+    atexit.register(directory.cleanup)
+    files = [str(Path(directory.name) / file) for file in ("certificate.pem", "key.pem")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1,IP:::1",
+                    "-days", str(days), "-out", files[0], "-keyout", files[1]], check=True, capture_output=True)
+    return tuple(files)
+
+
+if HAS_TLS:  # the clients of other projects trust it
+    os.environ["SSL_CERT_FILE"] = os.environ["NODE_EXTRA_CA_CERTS"] = certificate()[0]
+
+
+def tls_options(files=None):
+    """The options with which wsd also listens for TLS, on a port that the kernel chooses."""
+    cert, key = files or certificate()
+    return "--tls-cert", cert, "--tls-key", key, "--tls-port", "0"
+
+
+def tls_context(files=None):
+    """Trusts only the certificate of the tests."""
+    return ssl.create_default_context(cafile=(files or certificate())[0])
+
 Session = collections.namedtuple("Session", "id path state queued")
 
 
@@ -46,24 +79,38 @@ class Wsd:
     COMMAND = ("wsd", "--port", "0")
 
     def __init__(self, *options, command=(), prepare=None):
+        if HAS_TLS and "--tls-cert" not in options:
+            options = ("--no-plain", *tls_options(), *options)
         self.errors = tempfile.NamedTemporaryFile(prefix="wsd-", suffix=".log")
         name, *port = self.COMMAND
         self.process = subprocess.Popen([*command, program(name), *port, *options], stdout=subprocess.PIPE,
                                         stderr=self.errors, preexec_fn=prepare)
         assert select.select([self.process.stdout], [], [], PATIENCE)[0], f"wsd does not listen; its log: {self.log()}"
-        line = self.process.stdout.readline().decode()
-        found = re.fullmatch(r"listening on (.+):(\d+)\n", line)
-        assert found, f"{name} printed {line!r} and: {self.log()}"
-        self.address, self.port = found[1].strip("[]"), int(found[2])
+        self.address, self.port, self.is_tls = self.read_listening()
+        if "--tls-cert" in options and not self.is_tls:
+            _, self.tls_port, is_tls = self.read_listening()
+            assert is_tls
         self.pid = self.process.pid
         self.threads = int(options[options.index("--threads") + 1]) if "--threads" in options else 1
 
+    def read_listening(self):
+        line = self.process.stdout.readline().decode()
+        found = re.fullmatch(r"listening on (.+):(\d+)( \(TLS\))?\n", line)
+        assert found, f"wsd printed {line!r} and: {self.log()}"
+        return found[1].strip("[]"), int(found[2]), found[3] is not None
+
     def url(self, path):
         host = f"[{self.address}]" if ":" in self.address else self.address
-        return f"ws://{host}:{self.port}{path}"
+        return f"{'wss' if self.is_tls else 'ws'}://{host}:{self.port}{path}"
 
     def connect(self, **more):
-        return socket.create_connection((self.address, self.port), timeout=PATIENCE, **more)
+        return self.over_tls(socket.create_connection((self.address, self.port), timeout=PATIENCE, **more))
+
+    def over_tls(self, connection):
+        """The TLS socket of a TCP connection, if wsd listens for TLS. Its end without close_notify is an error."""
+        if not self.is_tls:
+            return connection
+        return tls_context().wrap_socket(connection, server_hostname=self.address, suppress_ragged_eofs=False)
 
     # Its output
 
@@ -193,7 +240,7 @@ class Raw:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(PATIENCE)
         connection.connect((server.address, server.port))
-        return connection
+        return server.over_tls(connection)
 
     def send(self, data):
         self.socket.sendall(data)
@@ -207,6 +254,8 @@ class Raw:
                 sent += self.socket.send(data[sent % len(data):])
         except TimeoutError:
             return sent
+        except ssl.SSLEOFError as error:
+            raise ConnectionResetError from error
         finally:
             self.socket.settimeout(PATIENCE)
 
@@ -214,6 +263,8 @@ class Raw:
         """Some bytes; none at the end of the connection."""
         try:
             return self.socket.recv(1 << 20)
+        except ssl.SSLEOFError as error:  # so Python's ssl reports a reset, and a FIN without close_notify
+            raise ConnectionResetError from error
         except TimeoutError:
             had_come = f"{len(self.bytes)} bytes: {self.bytes[:200]!r}"
             raise TimeoutError(f"waited {self.socket.gettimeout()} s for {waits_for}; had come: {had_come}") from None
@@ -261,7 +312,8 @@ class Raw:
         return True
 
     def finish_writing(self):
-        self.socket.shutdown(socket.SHUT_WR)
+        """Sends FIN; over TLS without close_notify."""
+        socket.socket.shutdown(self.socket, socket.SHUT_WR)  # SSLSocket.shutdown would also end TLS
 
     def reset(self):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -69,7 +69,7 @@ TEST(Origin, ComparesSchemeHostAndPort) {
 
 // The rows are the verdicts of Spring's RfcUriParser (6.2 to 7.1). docs/10-security.md has a row for each kind.
 TEST(OriginLikeSpring, AcceptsWhatSpringAccepts) {
-  const auto own = own_origin("localhost:8080");
+  const auto own = own_origin("localhost:8080", false);
   for (const auto* const text : {"null",
                                  "file://",
                                  "nonsense",
@@ -158,9 +158,15 @@ TEST(OriginLikeSpring, RefusesWhatSpringRefuses) {
     EXPECT_FALSE(parse_origin_like_spring(text).has_value()) << text;
 }
 
-TEST(OwnOrigin, CombinesHttpAndTheHostField) {
-  EXPECT_TRUE(are_same(*own_origin("localhost:8080"), *parse_origin("http://localhost:8080")));
-  EXPECT_FALSE(own_origin("").has_value());
+TEST(OwnOrigin, CombinesTheSchemeAndTheHostField) {
+  EXPECT_TRUE(
+      are_same(*own_origin("localhost:8080", false), *parse_origin("http://localhost:8080")));
+  EXPECT_TRUE(
+      are_same(*own_origin("localhost:8443", true), *parse_origin("https://localhost:8443")));
+  EXPECT_TRUE(are_same(*own_origin("localhost", true), *parse_origin("https://localhost")));
+  EXPECT_TRUE(are_same(*own_origin("localhost", false), *parse_origin("http://localhost")));
+  EXPECT_FALSE(are_same(*own_origin("localhost", true), *parse_origin("http://localhost:443")));
+  EXPECT_FALSE(own_origin("", false).has_value());
 }
 
 TEST(FixedName, IsAnAddressOrLocalhost) {

@@ -1,0 +1,100 @@
+// Transport over TLS: the socket carries only records, the session sees their plaintext. [6455-4.2.2-TLS]
+#include <algorithm>
+
+#include "server/net/transport.h"
+
+namespace ws {
+
+/// Sends what TLS has to send, with one system call. Returns kDone if all was sent, or if there was nothing; kWouldBlock
+/// if something remains, or an error.
+IoResult Transport::send_tls() const {
+  const std::span<const std::byte> bytes = tls_->to_send();
+  if (bytes.empty())
+    return IoResult(1);
+  const IoResult result = send_bytes(fd_, bytes);
+  tls_->sent(result.size());
+  if (result.status() == IoResult::Status::kDone && tls_->has_unsent())
+    return IoResult(-EAGAIN);
+  return result;
+}
+
+/// Returns the plaintext of all records that have arrived. A record may have none (handshake, key update): then the
+/// status is kWouldBlock, and is_interrupted().
+IoResult Transport::read_tls(std::span<std::byte> buffer, Tap* tap) const {
+  const std::span<std::byte> records = tls_->receive_buffer();
+  const IoResult result = receive(fd_, records);
+  if (result.status() != IoResult::Status::kDone) {
+    if (result.status() == IoResult::Status::kEnd && tap != nullptr)
+      tap->received_fin(token_.generation);
+    return result;
+  }
+  std::size_t size = 0;
+  const TlsConnection::Status status = tls_->decrypt(records.first(result.size()), buffer, size);
+  if (!tls_->has_unsent() && send_tls().status() == IoResult::Status::kError && size == 0)
+    return IoResult(-ECONNRESET);
+  if (size > 0) {
+    if (tap != nullptr)
+      tap->received(token_.generation, buffer.first(size));
+    return IoResult(static_cast<std::int64_t>(size));
+  }
+  switch (status) {
+    case TlsConnection::Status::kOpen:
+      return IoResult(-EINTR);
+    case TlsConnection::Status::kClosed:
+      return IoResult(0);
+    case TlsConnection::Status::kFailed:
+    case TlsConnection::Status::kPlainText:
+      break;
+  }
+  return IoResult(-EPROTO);
+}
+
+/// Encrypts `pieces` in batches, and sends each batch with one system call until the socket accepts no more.
+///
+/// Bytes that are encrypted must be sent, and cannot be encrypted again. If the socket accepts only a part of a batch, the
+/// rest of its records stays in the TLS state, and all plaintext of the batch counts as written, except its last byte.
+/// So the session still has a byte queued: it waits for EPOLLOUT and calls `write` again, which sends the rest and then
+/// counts that byte. It cannot drop it either, because a frame that was sent in part is always completed.
+IoResult Transport::write_tls(std::span<const iovec> pieces) const {
+  std::int64_t written = 0;
+  if (tls_->has_unsent()) {
+    if (const IoResult result = send_tls(); result.status() != IoResult::Status::kDone)
+      return result;
+    written = tls_->take_owed();
+  }
+  for (;;) {
+    const std::size_t taken = tls_->encrypt(pieces, static_cast<std::size_t>(written));
+    if (taken == 0)
+      return tls_->failure().empty() ? IoResult(written > 0 ? written : -EAGAIN)
+                                     : IoResult(-EPROTO);
+    const IoResult result = send_tls();
+    if (result.status() == IoResult::Status::kError)
+      return result;
+    written += static_cast<std::int64_t>(taken);
+    if (tls_->has_unsent()) {
+      tls_->owe();
+      --written;
+      return written > 0                  ? IoResult(written)
+             : result.is_out_of_buffers() ? result
+                                          : IoResult(-EAGAIN);
+    }
+  }
+}
+
+/// Sends close_notify. RFC 8446 §6.1. Returns false if a part of it must wait for EPOLLOUT.
+bool Transport::close_tls() const {
+  tls_->close();
+  return send_tls().status() != IoResult::Status::kWouldBlock;
+}
+
+IoResult Transport::flush(Tap* tap) const {
+  const IoResult result = send_tls();
+  if (result.status() == IoResult::Status::kDone && tls_->is_closed_by_us()) {
+    finish_writing(fd_);
+    if (tap != nullptr)
+      tap->sent_fin(token_.generation);
+  }
+  return result;
+}
+
+}  // namespace ws
