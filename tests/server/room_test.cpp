@@ -422,6 +422,16 @@ TEST_F(Editions, AreCorrectWhenMembersJoinOrLeaveWithinAnIteration) {
       << "without a receiver there is no compressed edition";
 }
 
+TEST_F(Editions, AreStillCompressedAfterAPlainMemberLeft) {
+  Member& a = join();
+  Member& plain = join();
+  Member& keeper = join("permessage-deflate");  // the last member takes the place of the one that leaves
+  room.leave(*plain.session);
+  EXPECT_TRUE(say(a, kLine));
+  room.end_iteration();
+  EXPECT_EQ(Reader().frames(read(keeper)), (Lines{"*" + kLine}));
+}
+
 class NoBudgetForEditions : public RoomTest {
  protected:
   NoBudgetForEditions() : RoomTest({.buffered = 20'000}, {.is_enabled = true}) {}

@@ -63,6 +63,18 @@ TEST(HeldSession, DeliversNoInputAfterItsOutputIsFlushed) {
   EXPECT_EQ(lines.back(), "message later");
 }
 
+TEST(HeldSession, DeliversNoInputOfTheSameReadWhileOutputIsQueued) {
+  LiveServer server({.outbox_high = 2 * Obedient::kPassedOn, .write_ms = kLong});
+  RawClient client = overfull(server);
+  client.send(client_frame(kTextFrame, "hold") + client_frame(kTextFrame, "later"));
+  EXPECT_EQ(server.endpoint.diary.lines(4).back(), "message hold");
+  EXPECT_TRUE(has_turned(server));
+  EXPECT_EQ(server.endpoint.diary.lines(4).size(), 4U) << "the session is held";
+  RawClient other = server.open();
+  other.send(client_frame(kTextFrame, "release"));
+  EXPECT_EQ(server.endpoint.diary.lines(7).back(), "message later");
+}
+
 TEST(HeldSession, ReadsThePeersCloseAfterItsOwn) {
   LiveServer server({.close_ms = kLong});
   RawClient client = server.open();
