@@ -113,8 +113,10 @@ bool Session::read() {
 
 /// Ends the session. A peer that speaks HTTP to a TLS port gets a readable answer.
 void Session::handle_read_error(std::error_code error) {
+  if (const std::string_view why = transport_.tls_failure(); !why.empty())
+    return end({}, why);
   if (!transport_.is_peer_without_tls())
-    return end(error, transport_.tls_failure());
+    return end(error);
   transport_.drop_tls();
   refuse_with(refusal(400, "this port speaks TLS: use https:// or wss://"));
 }

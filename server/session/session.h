@@ -177,7 +177,7 @@ class Session final : public TimerNode {
   void start_flushing();
   void half_close_if_flushed();
   void tell_closed(const Ending& ending);
-  [[gnu::cold]] void log_early_end(std::error_code error) const;
+  [[gnu::cold]] void log_early_end(std::error_code error, std::string_view why) const;
   [[nodiscard]] std::string peer_name() const noexcept;
 
   // --- Epoll interest and timer

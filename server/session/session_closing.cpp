@@ -47,7 +47,7 @@ bool Session::may_log_failure() {
 
 /// Logs that a connection ended before its request was complete, or was lost after a refusal: at debug, since health
 /// checks cause it all the time.
-void Session::log_early_end(std::error_code error) const {
+void Session::log_early_end(std::error_code error, std::string_view why) const {
   const bool is_refused = state_ != State::kHead;
   if (is_refused && !error)
     return;
@@ -59,7 +59,7 @@ void Session::log_early_end(std::error_code error) const {
                            is_refused    ? " was lost after the answer"
                            : has_request ? " ended within the request"
                                          : " ended without a request",
-                           error ? ": " : "", error ? error.message() : std::string()});
+                           error || !why.empty() ? ": " : "", error ? error.message() : why});
   } catch (const std::bad_alloc&) {
     return;
   }
@@ -107,7 +107,7 @@ void Session::end(std::error_code error, std::string_view why) {
   if (state_ == State::kEnded)
     return;
   if (route_ == kNoRoute)
-    log_early_end(error);
+    log_early_end(error, why);
   state_ = State::kEnded;
   if (error && context_.tap != nullptr)
     context_.tap->lost(token().generation, error);

@@ -11,6 +11,9 @@
 namespace ws {
 namespace {
 
+/// A peer that makes TLS answer again and again (a client of TLS 1.2 can, with refused handshakes) and reads nothing may have
+/// so many bytes unsent.
+constexpr std::size_t kMaxAnswers = std::size_t{128} * 1024;
 /// The plaintext of one record. RFC 8446 §5.1
 constexpr std::size_t kRecord = 16384;
 
@@ -88,11 +91,23 @@ bool TlsConnection::is_closed_by_peer() const {
   return (SSL_get_shutdown(tls_.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
 }
 
-void TlsConnection::fail() {
+void TlsConnection::fail(std::string_view why) {
   has_failed_ = true;
-  const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
-  failure_ = reason == nullptr ? "unexpected TLS message" : reason;
+  failure_ = why;
   ERR_clear_error();
+}
+
+void TlsConnection::fail() {
+  const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
+  fail(reason == nullptr ? "unexpected TLS message" : reason);
+}
+
+/// Call it after each call of OpenSSL that may have output. If earlier output is unsent, the new output must wait, too.
+void TlsConnection::collect_output() {
+  if (!has_unsent())
+    return;
+  unsent_.insert(unsent_.end(), buffers_.output.begin(), buffers_.output.end());
+  buffers_.output.clear();
 }
 
 TlsConnection::Status TlsConnection::decrypt(std::span<const std::byte> bytes,
@@ -109,6 +124,7 @@ TlsConnection::Status TlsConnection::decrypt(std::span<const std::byte> bytes,
   if (is_plain_)
     return Status::kPlainText;
   buffers_.input = bytes;
+  buffers_.output.clear();
   ERR_clear_error();  // errors of an earlier call, perhaps for another connection, would be taken for this one's
   for (;;) {
     std::size_t count = 0;
@@ -116,31 +132,29 @@ TlsConnection::Status TlsConnection::decrypt(std::span<const std::byte> bytes,
       size += count;
       continue;
     }
-    switch (SSL_get_error(tls_.get(), 0)) {
-      case SSL_ERROR_WANT_READ:
-        return Status::kOpen;
-      case SSL_ERROR_ZERO_RETURN:
-        return Status::kClosed;
-      default:
-        fail();
-        return Status::kFailed;
-    }
+    const int error = SSL_get_error(tls_.get(), 0);
+    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_ZERO_RETURN)
+      fail();
+    collect_output();
+    if (!has_failed_ && unsent() > kMaxAnswers)
+      fail("the peer does not read TLS's answers");
+    return has_failed_                    ? Status::kFailed
+           : error == SSL_ERROR_WANT_READ ? Status::kOpen
+                                          : Status::kClosed;
   }
 }
 
 std::size_t TlsConnection::encrypt(std::span<const iovec> pieces, std::size_t skip) {
   if (!is_established())
     return 0;
+  buffers_.output.clear();
   ERR_clear_error();
   std::size_t taken = 0;
   const auto write = [&](std::span<const std::byte> plain) {
     std::size_t count = 0;
-    if (SSL_write_ex(tls_.get(), plain.data(), plain.size(), &count) != 1) {
+    if (SSL_write_ex(tls_.get(), plain.data(), plain.size(), &count) != 1)
       fail();
-      return false;
-    }
     taken += count;
-    return true;
   };
   std::size_t gathered = 0;
   for (const iovec& piece : pieces) {
@@ -149,26 +163,24 @@ std::size_t TlsConnection::encrypt(std::span<const iovec> pieces, std::size_t sk
     skip -= skipped;
     rest = rest.subspan(skipped);
     rest = rest.first(std::min(rest.size(), kMaxBatch - taken - gathered));
-    while (!rest.empty()) {
-      if (gathered == 0 && rest.size() >= kRecord) {  // a whole record: no need to copy it
-        if (!write(rest.first(kRecord)))
-          return taken;
-        rest = rest.subspan(kRecord);
-        continue;
+    while (!rest.empty() && !has_failed_) {
+      std::size_t count = kRecord;
+      if (gathered == 0 && rest.size() >= kRecord) {
+        write(rest.first(kRecord));  // a whole record: no need to copy it
+      } else {
+        count = std::min(rest.size(), kRecord - gathered);
+        std::memcpy(buffers_.record_.data() + gathered, rest.data(), count);
+        gathered += count;
       }
-      const std::size_t count = std::min(rest.size(), kRecord - gathered);
-      std::memcpy(buffers_.record_.data() + gathered, rest.data(), count);
-      gathered += count;
       rest = rest.subspan(count);
-      if (gathered == kRecord) {
-        if (!write(buffers_.record_))
-          return taken;
-        gathered = 0;
-      }
+      if (gathered == kRecord)
+        write(buffers_.record_);
+      gathered %= kRecord;
     }
   }
-  if (gathered > 0)
+  if (gathered > 0 && !has_failed_)
     write(std::span(buffers_.record_).first(gathered));
+  collect_output();
   return taken;
 }
 
@@ -177,9 +189,11 @@ void TlsConnection::close() {
   is_closed_ = true;
   if (!is_first_call || !is_established())
     return;
+  buffers_.output.clear();
   ERR_clear_error();
   SSL_shutdown(tls_.get());
   ERR_clear_error();
+  collect_output();
 }
 
 std::span<const std::byte> TlsConnection::to_send() const {
@@ -197,8 +211,10 @@ void TlsConnection::sent(std::size_t size) {
     }
     return;
   }
-  const std::span rest = std::span(buffers_.output).subspan(size);
-  unsent_.assign(rest.begin(), rest.end());
+  if (size < buffers_.output.size()) {
+    unsent_.swap(buffers_.output);  // needs no memory, unlike a copy
+    unsent_begin_ = size;
+  }
   buffers_.output.clear();
 }
 

@@ -7,7 +7,8 @@
 // All buffers belong to the loop (TlsBuffers), and each call of decrypt decrypts all complete records. So no decrypted
 // byte waits inside, which epoll could not report, and an idle connection holds no buffer.
 //
-// Bytes of the output that the socket does not accept stay in the connection, and must be sent before anything else.
+// Bytes of the output that the socket does not accept stay in the connection, and must be sent before anything else. Since
+// the loop's buffer is shared, each call leaves it empty, or its bytes must be sent before another connection is used.
 #pragma once
 
 #include <sys/uio.h>
@@ -97,8 +98,8 @@ class TlsConnection {
 
   // --- Output that must be sent.
 
-  /// What to send now: what the socket has not accepted yet, or else the new output. The caller sends it and calls
-  /// `sent`. Empty if there is nothing.
+  /// What to send now, after `decrypt`, `encrypt` or `close`. The caller sends it and calls `sent` at once. Empty if there is
+  /// nothing.
   [[nodiscard]] std::span<const std::byte> to_send() const;
   /// The socket has accepted the first `size` bytes of to_send(). The rest is kept.
   void sent(std::size_t size);
@@ -118,7 +119,9 @@ class TlsConnection {
   struct Free {
     void operator()(ssl_st* connection) const noexcept;
   };
+  void fail(std::string_view why);
   void fail();
+  void collect_output();
 
   TlsBuffers& buffers_;
   std::unique_ptr<ssl_st, Free> tls_;

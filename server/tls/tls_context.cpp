@@ -70,7 +70,7 @@ int choose_protocol(SSL* /*connection*/, const unsigned char** chosen, unsigned 
 /// OpenSSL calls it to encrypt (`is_new`) or decrypt a ticket: sets the cipher and the MAC. Returns 1, or 2 if the client
 /// should get a new ticket, 0 if the key is unknown (then the handshake is a full one), and -1 after an error.
 int use_ticket_key(SSL* connection, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
-                   EVP_MAC_CTX* mac, int is_new) {
+                   EVP_MAC_CTX* mac, int is_new) noexcept {
   auto& keys = *static_cast<TicketKeys*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(connection)));
   bool is_current = true;
   std::optional<TicketKeys::Key> key = is_new != 0 ? keys.current() : keys.find(name, is_current);
@@ -127,36 +127,40 @@ bool may_others_read(const std::string& file) {
 
 // --- TicketKeys
 
-/// Makes a new key if the current one is too old, and drops the keys whose tickets are too old.
+/// Makes a new key if the newest is too old, and forgets the one before if its tickets are. False if there are no random
+/// bytes.
 bool TicketKeys::rotate() {
   const std::time_t now = clock_();
-  std::erase_if(keys_, [now](const Key& key) { return now - key.made_at >= 2 * kPeriod; });
-  if (!keys_.empty() && now - keys_.front().made_at < kPeriod)
-    return true;
-  Key key{};
-  key.made_at = now;
-  if (RAND_bytes(key.name.data(), static_cast<int>(key.name.size())) != 1 ||
-      RAND_priv_bytes(key.encryption.data(), static_cast<int>(key.encryption.size())) != 1 ||
-      RAND_priv_bytes(key.mac.data(), static_cast<int>(key.mac.size())) != 1)
-    return false;
-  keys_.insert(keys_.begin(), key);
+  const auto is_older = [now](const std::optional<Key>& key, std::time_t age) {
+    return !key.has_value() || now - key->made_at >= age;
+  };
+  if (is_older(newest_, kPeriod)) {
+    Key key{};
+    key.made_at = now;
+    if (RAND_bytes(key.name.data(), static_cast<int>(key.name.size())) != 1 ||
+        RAND_priv_bytes(key.encryption.data(), static_cast<int>(key.encryption.size())) != 1 ||
+        RAND_priv_bytes(key.mac.data(), static_cast<int>(key.mac.size())) != 1)
+      return false;
+    previous_ = newest_;
+    newest_ = key;
+  }
+  if (is_older(previous_, 2 * kPeriod))
+    previous_.reset();
   return true;
 }
 
 std::optional<TicketKeys::Key> TicketKeys::current() {
   const std::lock_guard lock(mutex_);
-  if (!rotate())
-    return std::nullopt;
-  return keys_.front();
+  return rotate() ? newest_ : std::nullopt;
 }
 
 std::optional<TicketKeys::Key> TicketKeys::find(const unsigned char* name, bool& is_current) {
   const std::lock_guard lock(mutex_);
   if (!rotate())
     return std::nullopt;
-  for (const Key& key : keys_) {
-    if (std::memcmp(key.name.data(), name, kNameSize) == 0) {
-      is_current = &key == &keys_.front();
+  for (const std::optional<Key>& key : {newest_, previous_}) {
+    if (key.has_value() && std::memcmp(key->name.data(), name, kNameSize) == 0) {
+      is_current = key->name == newest_->name;
       return key;
     }
   }

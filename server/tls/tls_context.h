@@ -45,7 +45,8 @@ class TicketKeys {
 
   std::function<std::time_t()> clock_;
   std::mutex mutex_;
-  std::vector<Key> keys_;  ///< the current key, and perhaps the one before
+  std::optional<Key> newest_;
+  std::optional<Key> previous_;
 };
 
 class TlsContext {

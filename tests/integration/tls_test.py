@@ -296,13 +296,16 @@ def test_a_stalled_handshake_ends_with_the_deadline_of_the_head(tls):
 
 @pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x00\x05hello", b"\x15\x03\x03\x00\x02\x02\x28", bytes(600), b"\xff" * 600])
 def test_what_is_not_a_client_hello_ends_the_connection_only(tls, garbage):
-    server = tls()
+    server = tls("--log-level", "debug")
     with Raw(server, "/echo") as other:
         with socket.create_connection((server.address, server.port), timeout=PATIENCE) as connection:
+            port = connection.getsockname()[1]
             connection.sendall(garbage)
             with contextlib.suppress(ConnectionResetError):
                 while connection.recv(1 << 16):
                     pass
+        # For example "wrong version number": OpenSSL's words.
+        server.logged(rf".* debug: Session [0-9a-f]{{8}} of 127\.0\.0\.1:{port} ended without a request: \w[\w ]+")
         other.send(frame(TEXT, b"hello"))
         assert other.frame() == (TEXT, b"Echo: hello")
 

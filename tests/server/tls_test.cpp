@@ -440,6 +440,32 @@ TEST(TlsOutput, KeepsWhatTheSocketDidNotAccept) {
   EXPECT_EQ(client.received, "hello");
 }
 
+TEST(TlsOutput, KeepsNewAnswersAfterUnsentOutput) {
+  Client client(TLS1_2_VERSION);
+  Server server;
+  TlsConnection& connection = server.connection;
+  ASSERT_TRUE(shake_hands(client, server));
+  Bytes text = "hello";
+  const iovec piece = {text.data(), text.size()};
+  ASSERT_EQ(connection.encrypt({&piece, 1}), 5U);
+  Bytes all(as_text(connection.to_send()));
+  connection.sent(3);
+  ASSERT_EQ(SSL_renegotiate(client.tls()), 1);
+  SSL_do_handshake(client.tls());
+  const Bytes hello = client.output();
+  std::vector<std::byte> plain(hello.size() + kMaxTlsRecord);
+  std::size_t size = 0;
+  EXPECT_EQ(connection.decrypt(std::as_bytes(std::span(hello)), plain, size), Status::kOpen);
+  // Another connection finds the loop's buffer empty.
+  Client other_client;
+  Server other;
+  ASSERT_TRUE(shake_hands(other_client, other));
+  all.resize(3);
+  client.exchange(all + server.take());
+  EXPECT_EQ(client.received, "hello");
+  EXPECT_EQ(client.reason, SSL_R_NO_RENEGOTIATION);
+}
+
 TEST(TlsOutput, AnswersAKeyUpdate) {
   Client client;
   Server server;
