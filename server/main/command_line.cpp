@@ -42,7 +42,7 @@ constexpr const char* kSignalsHelp =
     "  SIGTERM, SIGINT  close the sessions with Close 1001, then exit; send it again to exit\n"
     "                   immediately\n"
     "  SIGUSR1          log the number of sessions and a line for each\n"
-    "  SIGHUP           read the files of --tls-cert and --tls-key again; sessions stay open";
+    "  SIGHUP           reload the TLS certificate and key, for new connections";
 
 constexpr LimitOption<std::size_t> kSizes[] = {
     {kHandshake, "--max-request-line", &Limits::request_line, kSize, 16, kGiB,
@@ -206,8 +206,8 @@ void add_listening(CLI::App& app, ServerOptions& options, std::string& address,
 /// The options of TLS. `tls` is used if `--tls-cert` is given.
 void add_tls(CLI::App& app, TlsOptions& tls, bool& has_plain) {
   app.add_option("--tls-cert", tls.certificate_file,
-                 "also listen for TLS (https:// and wss://) with this certificate, and the "
-                 "intermediate ones after it, in PEM format")
+                 "accept TLS connections too (https://, wss://); FILE contains the server's "
+                 "certificate and then the intermediate certificates, in PEM format")
       ->type_name("FILE")
       ->group(kTls);
   app.add_option("--tls-key", tls.key_file, "private key of the certificate, in PEM format")
@@ -217,10 +217,11 @@ void add_tls(CLI::App& app, TlsOptions& tls, bool& has_plain) {
     tls.port = static_cast<std::uint16_t>(number);
   };
   add_quantity(app, "--tls-port", {"PORT", kNoUnit}, {0, UINT16_MAX}, tls.port,
-               "port to listen on for TLS; 0: the kernel chooses one", set_port)
+               "port for TLS connections; 0: the kernel chooses one", set_port)
       ->group(kTls);
   app.add_flag_callback(
-         "--no-plain", [&has_plain] { has_plain = false; }, "listen for TLS only")
+         "--no-plain", [&has_plain] { has_plain = false; },
+         "accept only TLS connections; --port is not used")
       ->group(kTls);
 }
 

@@ -69,7 +69,7 @@ void log_compression_memory(const ws::ServerOptions& options) {
                : " while the session receives a compressed message"});
 }
 
-/// Without core files, the private key of TLS is never written to a disk.
+/// Disables core files, which would contain the private key of TLS. Not enforced if core_pattern is a pipe: core(5).
 void forbid_core_files() {
   const rlimit none{};
   ::setrlimit(RLIMIT_CORE, &none);

@@ -42,15 +42,16 @@ class Server {
   /// Reads the TLS certificate and key of the options. Returns an empty string, or why they cannot be used, in one line.
   /// Call it before `listen`, if the options have TLS.
   [[nodiscard]] std::string load_tls();
-  /// Binds and listens on all addresses, for plain connections, for TLS or for both. If this machine has only some of them, skips the others with a warning. On
+  /// Binds and listens on all addresses: on the plain port, the TLS port or both. Skips, with a warning, addresses that
+  /// this machine does not have. EPERM if the options have TLS and load_tls was not called; `failed` is then not set. On
   /// failure returns EADDRINUSE, EACCES, …, and stores the address in `failed`, unless it is null.
   [[nodiscard]] std::error_code listen(SocketAddress* failed = nullptr);
-  /// The addresses that the server listens on, after `listen`. Their port is the one that the kernel chose if the
+  /// The addresses of the plain listeners, after `listen`; empty if `has_plain` is false. Their port is the one that the kernel chose if the
   /// options had port 0.
   [[nodiscard]] const std::vector<SocketAddress>& addresses() const { return options_.addresses; }
   /// The addresses of the TLS listeners, after `listen`. Empty without TLS.
   [[nodiscard]] const std::vector<SocketAddress>& tls_addresses() const { return tls_addresses_; }
-  /// The first of `addresses`.
+  /// The first of `addresses`. Requires a plain listener.
   [[nodiscard]] const SocketAddress& address() const { return addresses().front(); }
   /// Makes SIGINT and SIGTERM stop the server, SIGUSR1 log the sessions, and SIGHUP read the TLS certificate and key again
   /// (without TLS it is logged and ignored). The caller must have blocked these signals.

@@ -324,9 +324,10 @@ void Worker::reload_tls() {
   if (!tls_options_.has_value()) {
     log(LogLevel::kInfo, {"SIGHUP ignored: there is no TLS certificate to reload"});
   } else if (const std::string error = shared_.load_tls(*tls_options_); error.empty()) {
-    log(LogLevel::kInfo, {"SIGHUP: the TLS certificate and its key were reloaded"});
+    log(LogLevel::kInfo, {"SIGHUP: reloaded the TLS certificate and key"});
   } else {
-    log(LogLevel::kError, {"SIGHUP: the TLS certificate and key in use stay in use: ", error});
+    log(LogLevel::kError,
+        {"SIGHUP: cannot reload the TLS certificate and key, the old ones stay in use: ", error});
   }
 }
 

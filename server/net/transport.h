@@ -75,7 +75,7 @@ class Transport {
       show_read(buffer, result, *tap);
     return result;
   }
-  /// Writes as much of `out` as one system call accepts.
+  /// Writes as much of `out` as one system call accepts; with TLS, one call for each batch of 64 KiB.
   IoResult write(const Output& out, Tap* tap) const {
     if (out.lends() || tap != nullptr || tls_ != nullptr) [[unlikely]]
       return write_pieces(out, tap);
@@ -93,16 +93,20 @@ class Transport {
   // --- TLS
 
   [[nodiscard]] bool is_secure() const { return tls_ != nullptr; }
-  /// False during the TLS handshake: nothing can be written yet.
+  /// False during the TLS handshake, and after TLS has failed.
   [[nodiscard]] bool may_write() const { return tls_ == nullptr || tls_->is_established(); }
   /// True if the peer has sent close_notify: it sends nothing more, although it may not have sent FIN.
   [[nodiscard]] bool is_closed_by_peer() const {
     return tls_ != nullptr && tls_->is_closed_by_peer();
   }
-  /// TLS bytes wait for EPOLLOUT: a part of the handshake, or of close_notify. Call `flush` then. Plaintext of the
-  /// session that waits is in its own queue, and is not counted here.
+  /// True if TLS output (handshake messages, alerts or records) waits for EPOLLOUT. If the session has queued output, call
+  /// `write`; otherwise call `flush`.
   [[nodiscard]] bool has_unsent() const { return tls_ != nullptr && tls_->has_unsent(); }
-  /// Sends what has_unsent() is about; then our FIN, if half_close() was called before.
+  /// True if the first byte that `write` did not report as written is encrypted already: it must be sent.
+  [[nodiscard]] bool is_byte_held_back() const {
+    return tls_ != nullptr && tls_->is_byte_held_back();
+  }
+  /// Sends the unsent TLS output; then sends FIN, if half_close() postponed it.
   [[nodiscard]] IoResult flush(Tap* tap) const;
   /// Why reading failed: TLS's reason; empty for a plain socket or if the socket failed.
   [[nodiscard]] std::string_view tls_failure() const {

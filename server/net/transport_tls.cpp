@@ -51,16 +51,16 @@ IoResult Transport::read_tls(std::span<std::byte> buffer, Tap* tap) const {
 
 /// Encrypts `pieces` in batches, and sends each batch with one system call until the socket accepts no more.
 ///
-/// Bytes that are encrypted must be sent, and cannot be encrypted again. If the socket accepts only a part of a batch, the
-/// rest of its records stays in the TLS state, and all plaintext of the batch counts as written, except its last byte.
-/// So the session still has a byte queued: it waits for EPOLLOUT and calls `write` again, which sends the rest and then
-/// counts that byte. It cannot drop it either, because a frame that was sent in part is always completed.
+/// Encrypted bytes must be sent: they cannot be encrypted a second time. If the socket accepts only a part of a batch,
+/// TlsConnection keeps the remaining records, and we report one byte less than the batch as written. So the session keeps
+/// one byte queued, waits for EPOLLOUT and calls `write` again; that call sends the records and then reports the byte. The
+/// session must not drop the byte: see Outbox::drop_broadcasts.
 IoResult Transport::write_tls(std::span<const iovec> pieces) const {
   std::int64_t written = 0;
   if (tls_->has_unsent()) {
     if (const IoResult result = send_tls(); result.status() != IoResult::Status::kDone)
       return result;
-    written = tls_->take_owed();
+    written = tls_->release_byte();
   }
   for (;;) {
     const std::size_t taken = tls_->encrypt(pieces, static_cast<std::size_t>(written));
@@ -72,7 +72,7 @@ IoResult Transport::write_tls(std::span<const iovec> pieces) const {
       return result;
     written += static_cast<std::int64_t>(taken);
     if (tls_->has_unsent()) {
-      tls_->owe();
+      tls_->hold_back_byte();
       --written;
       return written > 0                  ? IoResult(written)
              : result.is_out_of_buffers() ? result

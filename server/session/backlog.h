@@ -39,7 +39,7 @@ class HeldInput {
 struct Backlog {
   explicit Backlog(Budget& budget) : output(budget), input(budget) {}
   [[nodiscard]] bool empty() const {
-    return output.queued() == 0 && input.empty() && head == nullptr;
+    return output.queued() == 0 && input.empty() && head == nullptr && retry_at == Timers::kNever;
   }
 
   Outbox output;

@@ -60,7 +60,7 @@ bool Session::on_ready(std::uint32_t events) {
     return true;  // it ended earlier in this iteration
   bool did_something = false;
   if ((events & EPOLLOUT) != 0) {
-    did_something = queued() > 0;
+    did_something = queued() > 0 || transport_.has_unsent();
     flush_backlog();
   }
   if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0 && may_read()) {
@@ -104,14 +104,16 @@ bool Session::read() {
   } else if (state_ == State::kOpen) {
     handle_input(bytes);
   }  // else: discard the bytes, because close() with unread input sends RST [6455-7.1.1-DRAIN]
-  // TLS may have received close_notify after the bytes. If input is held, the session ends with the peer's FIN.
+  // close_notify may have arrived in the same read. If input is still in the backlog, wait for the peer's FIN instead.
   if (transport_.is_closed_by_peer() && (backlog_ == nullptr || backlog_->input.empty()))
       [[unlikely]]
     handle_fin();
+  if (const std::string_view why = transport_.tls_failure(); !why.empty()) [[unlikely]]
+    end({}, why);  // TLS failed after the bytes
   return true;
 }
 
-/// Ends the session. A peer that speaks HTTP to a TLS port gets a readable answer.
+/// Ends the session, but answers 400 in plain text if the peer sent HTTP to the TLS port.
 void Session::handle_read_error(std::error_code error) {
   if (const std::string_view why = transport_.tls_failure(); !why.empty())
     return end({}, why);
@@ -172,7 +174,7 @@ void Session::read_head(std::span<std::byte> bytes) {
 // [6455-7.2.2-ABORT] Sends `answer`, which refuses the request, and ends the session.
 void Session::refuse_with(const Answer& answer) {
   if (!transport_.may_write())
-    return end({}, "the TLS handshake was not complete");
+    return end({}, "the TLS handshake did not finish");
   acquire_cork();
   write_answer(answer, std::time(nullptr), context_.cork.output);
   start_flushing();
@@ -213,6 +215,8 @@ bool Session::resume() {
   else
     deadlines_.message_ended();
   backlog_->input.consume(size - in.size());
+  if (backlog_->input.empty() && transport_.is_closed_by_peer())
+    handle_fin();
   return true;
 }
 
@@ -362,7 +366,8 @@ void Session::update() {
   std::uint8_t interest = 0;
   if (may_read())
     interest |= EPOLLIN;
-  if ((queued() > 0 && backlog_->retry_at == Timers::kNever) || transport_.has_unsent())
+  if ((queued() > 0 || transport_.has_unsent()) &&
+      (backlog_ == nullptr || backlog_->retry_at == Timers::kNever))
     interest |= EPOLLOUT;
   if (interest != transport_.interest()) {
     if (const auto error = transport_.change_interest(context_.loop, interest))

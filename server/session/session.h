@@ -184,7 +184,7 @@ class Session final : public TimerNode {
   /// Common case: nothing is queued, the epoll interest is unchanged, and no deadline runs except that of keep-alive.
   [[nodiscard]] bool is_quiet() const {
     return state_ == State::kOpen && backlog_ == nullptr && !is_paused_ &&
-           transport_.interest() == EPOLLIN && deadlines_.is_quiet();
+           transport_.interest() == EPOLLIN && deadlines_.is_quiet() && !transport_.has_unsent();
   }
   [[gnu::noinline]] void update();
   [[nodiscard]] bool may_read() const;

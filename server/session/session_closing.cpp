@@ -86,8 +86,11 @@ void Session::start_flushing() {
 void Session::half_close_if_flushed() {
   if (state_ != State::kFlushing || queued() > 0)
     return;
-  if (is_fin_received_)
+  if (is_fin_received_) {
+    if (transport_.is_secure())
+      transport_.half_close(context_.tap);  // the peer expects our close_notify
     return end();
+  }
   transport_.half_close(context_.tap);
   state_ = State::kDraining;
   deadlines_.sent_fin(now(), limits());

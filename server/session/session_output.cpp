@@ -165,7 +165,7 @@ void Session::disconnect_slow_reader() {
   log(LogLevel::kWarn,
       {"Session ", id().text(), " disconnected: the peer reads too slowly (queued ",
        std::to_string(backlog_->output.cost()), " bytes)"});
-  backlog_->output.drop_broadcasts();
+  backlog_->output.drop_broadcasts(transport_.is_byte_held_back() ? 1 : 0);
   if (queued() == 0)
     backlog_->retry_at = Timers::kNever;
   close(close_code::kPolicyViolation, "too slow: messages were dropped");

@@ -11,8 +11,8 @@
 namespace ws {
 namespace {
 
-/// A peer that makes TLS answer again and again (a client of TLS 1.2 can, with refused handshakes) and reads nothing may have
-/// so many bytes unsent.
+/// Limit of unsent TLS output. A client of TLS 1.2 can request renegotiation repeatedly, each request gets an alert, and a
+/// client that does not read would fill our memory.
 constexpr std::size_t kMaxAnswers = std::size_t{128} * 1024;
 /// The plaintext of one record. RFC 8446 §5.1
 constexpr std::size_t kRecord = 16384;
@@ -77,7 +77,7 @@ void TlsConnection::Free::operator()(ssl_st* connection) const noexcept {
 TlsConnection::TlsConnection(const TlsContext& context, TlsBuffers& buffers)
     : buffers_(buffers), tls_(context.new_connection()) {
   BIO* const bio = buffers_.bio_.get();
-  BIO_up_ref(bio);  // SSL_free gives up one reference, although the BIO is both input and output
+  BIO_up_ref(bio);  // SSL_set_bio takes one reference, even if both BIOs are the same
   SSL_set_bio(tls_.get(), bio, bio);
 }
 
@@ -88,7 +88,7 @@ bool TlsConnection::is_established() const {
 }
 
 bool TlsConnection::is_closed_by_peer() const {
-  return (SSL_get_shutdown(tls_.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
+  return !has_failed_ && (SSL_get_shutdown(tls_.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
 }
 
 void TlsConnection::fail(std::string_view why) {
@@ -98,8 +98,9 @@ void TlsConnection::fail(std::string_view why) {
 }
 
 void TlsConnection::fail() {
+  // The last error: those before it are details, such as "cipher operation failed".
   const char* const reason = ERR_reason_error_string(ERR_peek_last_error());
-  fail(reason == nullptr ? "unexpected TLS message" : reason);
+  fail(reason == nullptr ? "TLS failed, without a reason" : reason);
 }
 
 /// Call it after each call of OpenSSL that may have output. If earlier output is unsent, the new output must wait, too.
@@ -125,7 +126,7 @@ TlsConnection::Status TlsConnection::decrypt(std::span<const std::byte> bytes,
     return Status::kPlainText;
   buffers_.input = bytes;
   buffers_.output.clear();
-  ERR_clear_error();  // errors of an earlier call, perhaps for another connection, would be taken for this one's
+  ERR_clear_error();  // the queue of errors belongs to the thread: it may have those of other connections
   for (;;) {
     std::size_t count = 0;
     if (SSL_read_ex(tls_.get(), plain.data() + size, plain.size() - size, &count) == 1) {
@@ -135,9 +136,15 @@ TlsConnection::Status TlsConnection::decrypt(std::span<const std::byte> bytes,
     const int error = SSL_get_error(tls_.get(), 0);
     if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_ZERO_RETURN)
       fail();
+    // While a message of the handshake is incomplete, OpenSSL encrypts nothing. After the handshake there are only key
+    // updates, of five bytes, which no client cuts.
+    const bool is_in_handshake = SSL_is_init_finished(tls_.get()) != 1;
+    was_established_ |= size > 0 || !is_in_handshake;
+    if (!has_failed_ && was_established_ && is_in_handshake)
+      fail("a TLS handshake message was cut");
     collect_output();
     if (!has_failed_ && unsent() > kMaxAnswers)
-      fail("the peer does not read TLS's answers");
+      fail("the peer is not reading: too much TLS output is unsent");
     return has_failed_                    ? Status::kFailed
            : error == SSL_ERROR_WANT_READ ? Status::kOpen
                                           : Status::kClosed;

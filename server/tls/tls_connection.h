@@ -4,11 +4,11 @@
 //      socket ──▶ decrypt ──▶ plaintext        plaintext ──▶ encrypt ──▶ output ──▶ socket
 //                    └─ handshake messages, alerts ─▶ output
 //
-// All buffers belong to the loop (TlsBuffers), and each call of decrypt decrypts all complete records. So no decrypted
-// byte waits inside, which epoll could not report, and an idle connection holds no buffer.
+// The loop owns the buffers (TlsBuffers); a connection keeps only unsent output. Each call of decrypt decrypts all complete
+// records, because epoll does not report plaintext that waits inside OpenSSL.
 //
-// Bytes of the output that the socket does not accept stay in the connection, and must be sent before anything else. Since
-// the loop's buffer is shared, each call leaves it empty, or its bytes must be sent before another connection is used.
+// Bytes of the output that the socket does not accept stay in the connection, and must be sent before anything else. The
+// loop's output buffer is shared: after each call, send `to_send` and call `sent` before another connection is used.
 #pragma once
 
 #include <sys/uio.h>
@@ -39,7 +39,7 @@ class TlsBuffers {
   TlsBuffers(const TlsBuffers&) = delete;
   TlsBuffers& operator=(const TlsBuffers&) = delete;
 
-  /// Bytes that one read takes at most.
+  /// The most bytes that one read receives.
   static constexpr std::size_t kReceive = std::size_t{256} * 1024;
   std::vector<std::byte> received;   ///< from the socket
   std::span<const std::byte> input;  ///< the part of `received` that OpenSSL has not read yet
@@ -67,7 +67,7 @@ class TlsConnection {
   TlsConnection(const TlsConnection&) = delete;
   TlsConnection& operator=(const TlsConnection&) = delete;
 
-  /// Handles `bytes` from the socket. Writes their plaintext to `plain`, which must have room for bytes.size() +
+  /// Handles `bytes` from the socket. Writes their plaintext to `plain`, which must have space for bytes.size() +
   /// kMaxTlsRecord, and sets `size`, which may be greater than 0 with any status. Appends what TLS answers (handshake
   /// messages, alerts) to the output.
   Status decrypt(std::span<const std::byte> bytes, std::span<std::byte> plain, std::size_t& size);
@@ -87,7 +87,7 @@ class TlsConnection {
 
   /// True after the handshake: `encrypt` may be called.
   [[nodiscard]] bool is_established() const;
-  /// True if the peer sent close_notify: the stream was not truncated. RFC 8446 §6.1
+  /// True if the peer sent close_notify, and no fatal alert: the stream was not truncated. RFC 8446 §6.1
   [[nodiscard]] bool is_closed_by_peer() const;
   /// True after `close`.
   [[nodiscard]] bool is_closed_by_us() const { return is_closed_; }
@@ -105,13 +105,14 @@ class TlsConnection {
   void sent(std::size_t size);
   /// Output that the socket has not accepted is kept.
   [[nodiscard]] bool has_unsent() const { return !unsent_.empty(); }
-  /// Notes that the last byte of what was encrypted was not counted as written, because its record is unsent.
-  void owe() { is_owed_ = true; }
-  /// Returns 1 if such a byte is noted, and forgets it; 0 otherwise.
-  int take_owed() {
-    const int owed = is_owed_ ? 1 : 0;
-    is_owed_ = false;
-    return owed;
+  /// The last encrypted byte is not reported as written until its record is sent.
+  void hold_back_byte() { is_byte_held_back_ = true; }
+  [[nodiscard]] bool is_byte_held_back() const { return is_byte_held_back_; }
+  /// Returns 1 if a byte was held back, otherwise 0.
+  int release_byte() {
+    const int held_back = is_byte_held_back_ ? 1 : 0;
+    is_byte_held_back_ = false;
+    return held_back;
   }
   [[nodiscard]] std::size_t unsent() const { return unsent_.size() - unsent_begin_; }
 
@@ -127,12 +128,13 @@ class TlsConnection {
   std::unique_ptr<ssl_st, Free> tls_;
   std::vector<std::byte> unsent_;
   std::size_t unsent_begin_ = 0;  ///< index of the first byte that must still be sent
-  std::string_view failure_{};    ///< refers to a text of the program
+  std::string_view failure_{};    ///< points to a static string
   bool has_input_ : 1 = false;
   bool has_failed_ : 1 = false;
+  bool was_established_ : 1 = false;
   bool is_plain_ : 1 = false;
   bool is_closed_ : 1 = false;
-  bool is_owed_ : 1 = false;
+  bool is_byte_held_back_ : 1 = false;
 };
 
 }  // namespace ws

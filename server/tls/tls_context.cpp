@@ -21,9 +21,9 @@
 namespace ws {
 namespace {
 
-// Mozilla's "intermediate" recommendation, version 5.7, for TLS 1.2. All have forward secrecy and are AEADs. TLS 1.3 has
-// only such ciphers: OpenSSL's defaults.
-constexpr const char* kCiphersOf12 =
+// Mozilla's "intermediate" recommendation, version 5.7, for TLS 1.2. All are AEADs with forward secrecy, as are all ciphers of
+// TLS 1.3, for which we keep OpenSSL's defaults.
+constexpr const char* kTls12Ciphers =
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
     "DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:DHE-RSA-CHACHA20-POLY1305";
@@ -36,7 +36,7 @@ struct FreeWith {
 };
 using Key = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY, EVP_PKEY_free>>;
 struct CloseFile {
-  void operator()(std::FILE* file) const { std::fclose(file); }
+  void operator()(std::FILE* file) const { static_cast<void>(std::fclose(file)); }
 };
 using File = std::unique_ptr<std::FILE, CloseFile>;
 
@@ -111,14 +111,17 @@ Key read_key(const std::string& name, std::string& error) {
   bool was_asked = false;
   Key key(PEM_read_PrivateKey(file.get(), nullptr, refuse_password, &was_asked));
   if (key == nullptr) {
-    error = was_asked ? "the key " + name +
-                            " is encrypted; decrypt it, for example with: openssl pkey -in " + name
-                      : "the key " + name + " is not a private key in PEM format";
+    error =
+        was_asked
+            ? "the key " + name +
+                  " is encrypted, which wsd does not support; decrypt it with: openssl pkey -in " +
+                  name + " -out NEW_FILE"
+            : "the key " + name + " is not a private key in PEM format";
   }
   return key;
 }
 
-bool may_others_read(const std::string& file) {
+bool is_readable_by_others(const std::string& file) {
   struct stat status {};
   return ::stat(file.c_str(), &status) == 0 && (status.st_mode & (S_IRGRP | S_IROTH)) != 0;
 }
@@ -127,8 +130,8 @@ bool may_others_read(const std::string& file) {
 
 // --- TicketKeys
 
-/// Makes a new key if the newest is too old, and forgets the one before if its tickets are. False if there are no random
-/// bytes.
+/// Makes a new key if the newest is older than kPeriod, and erases the previous one if it is older than 2 kPeriod. Returns
+/// false if no random bytes are available.
 bool TicketKeys::rotate() {
   const std::time_t now = clock_();
   const auto is_older = [now](const std::optional<Key>& key, std::time_t age) {
@@ -144,8 +147,10 @@ bool TicketKeys::rotate() {
     previous_ = newest_;
     newest_ = key;
   }
-  if (is_older(previous_, 2 * kPeriod))
+  if (previous_.has_value() && is_older(previous_, 2 * kPeriod)) {
+    OPENSSL_cleanse(&*previous_, sizeof *previous_);
     previous_.reset();
+  }
   return true;
 }
 
@@ -184,15 +189,15 @@ TlsContext::Loaded TlsContext::load(const std::string& certificate_file,
   SSL_CTX* const tls = context.get();
   SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
   SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                            SSL_MODE_RELEASE_BUFFERS);
+  // No partial writes: our output accepts all bytes, also if the client asked for small records (RFC 6066 §4).
+  SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_dh_auto(tls, 1);
   // A session is resumed with a ticket. Without the cache, the server keeps no memory for clients that have gone.
   SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_app_data(tls, tickets.get());
   SSL_CTX_set_tlsext_ticket_key_evp_cb(tls, use_ticket_key);
   SSL_CTX_set_alpn_select_cb(tls, choose_protocol, nullptr);
-  if (SSL_CTX_set_cipher_list(tls, kCiphersOf12) != 1 ||
+  if (SSL_CTX_set_cipher_list(tls, kTls12Ciphers) != 1 ||
       SSL_CTX_set1_groups_list(tls, kGroups) != 1) {
     loaded.error = "this OpenSSL does not know the ciphers of wsd: " + tls_error();
     return loaded;
@@ -203,21 +208,24 @@ TlsContext::Loaded TlsContext::load(const std::string& certificate_file,
     return loaded;
   }
   if (SSL_CTX_use_certificate_chain_file(tls, certificate_file.c_str()) != 1) {
-    loaded.error = "the certificate " + certificate_file + " cannot be used: " + tls_error();
+    loaded.error =
+        certificate_file + " has no certificate in PEM format (OpenSSL: " + tls_error() + ")";
     return loaded;
   }
   const Key key = read_key(key_file, loaded.error);
   if (key == nullptr)
     return loaded;
-  if (SSL_CTX_use_PrivateKey(tls, key.get()) != 1) {
+  // SSL_CTX_use_PrivateKey accepts a key of another type, and then finds no certificate for it.
+  if (X509_check_private_key(SSL_CTX_get0_certificate(tls), key.get()) != 1 ||
+      SSL_CTX_use_PrivateKey(tls, key.get()) != 1) {
     loaded.error =
         "the key " + key_file + " does not belong to the certificate " + certificate_file;
     return loaded;
   }
 
-  if (may_others_read(key_file)) {
+  if (is_readable_by_others(key_file)) {
     loaded.warnings.push_back("the key " + key_file +
-                              " can be read by other users; mend that with: chmod 600 " + key_file);
+                              " can be read by other users; fix it with: chmod 600 " + key_file);
   }
   if (X509_cmp_current_time(X509_get0_notAfter(SSL_CTX_get0_certificate(tls))) < 0)
     loaded.warnings.push_back("the certificate " + certificate_file + " has expired");

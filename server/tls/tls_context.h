@@ -1,7 +1,7 @@
 // The TLS settings of a server: certificate, private key, protocol versions, ciphers and the keys of session tickets. All
 // loops share one TlsContext. TLS 1.3: RFC 8446; TLS 1.2: RFC 5246. [6455-10.6-TLS]
 //
-// OpenSSL implements TLS. Only server/tls/ includes its headers.
+// OpenSSL implements TLS. Only server/tls/ includes <openssl/ssl.h>.
 #pragma once
 
 #include <array>
@@ -20,7 +20,8 @@ struct ssl_st;      // OpenSSL's SSL
 namespace ws {
 
 /// The keys that encrypt session tickets (RFC 5077 §4). Each key is used for an hour, and its tickets are accepted for
-/// one hour more. After that, a stolen key decrypts no old session. Any thread may call the functions.
+/// one hour more. The server then erases the key, so that a later intruder cannot decrypt recorded sessions with it. Any
+/// thread may call the functions.
 class TicketKeys {
  public:
   static constexpr std::time_t kPeriod = 3600;  ///< seconds
@@ -56,9 +57,9 @@ class TlsContext {
     std::string error{};                          ///< one line for the user
     std::vector<std::string> warnings{};          ///< one line each
   };
-  /// Reads the server's certificate with its chain, and its private key, from two PEM files. An error: a file that cannot
-  /// be read, an encrypted key, or a key of another certificate. A warning: an expired certificate, or a key that other
-  /// users of this machine may read.
+  /// Reads the server's certificate with its chain, and its private key, from two PEM files. Errors: a file
+  /// that cannot be read, an encrypted key, or a key that does not match the certificate. Warnings: an expired certificate,
+  /// or a key that other users of this machine may read.
   [[nodiscard]] static Loaded load(const std::string& certificate_file, const std::string& key_file,
                                    std::shared_ptr<TicketKeys> tickets);
 

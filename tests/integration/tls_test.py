@@ -50,7 +50,8 @@ def test_a_file_that_cannot_be_used_ends_wsd_with_one_line(tmp_path):
         (missing, key): f"cannot read the certificate {missing}: No such file or directory",
         (cert, missing): f"cannot read the key {missing}: No such file or directory",
         (cert, cert): f"the key {cert} is not a private key in PEM format",
-        (cert, encrypted): f"the key {encrypted} is encrypted; decrypt it, for example with: openssl pkey -in {encrypted}",
+        (cert, encrypted): f"the key {encrypted} is encrypted, which wsd does not support; decrypt it with: openssl pkey -in "
+                           f"{encrypted} -out NEW_FILE",
     }.items():
         assert refused(*tls_options(files)) == (1, f"wsd: {error}\n")
 
@@ -78,12 +79,12 @@ def test_a_doubtful_key_is_used_with_a_warning(wsd, tmp_path):
     cert, key = (shutil.copy(file, tmp_path) for file in certificate())
     (tmp_path / "key.pem").chmod(0o644)
     server = wsd("--no-plain", *tls_options((cert, key)))
-    server.logged(f".* warning: TLS: the key {key} can be read by other users; mend that with: chmod 600 {key}")
+    server.logged(f".* warning: TLS: the key {key} can be read by other users; fix it with: chmod 600 {key}")
     with Raw(server, "/echo"):
         pass
 
 
-def test_no_core_file_can_hold_the_key(wsd):
+def test_core_files_are_disabled(wsd):
     limits = open(f"/proc/{wsd(*tls_options()).pid}/limits").read()
     assert re.search(r"Max core file size +0 +0 ", limits)
 
@@ -196,7 +197,7 @@ def test_close_notify_of_the_peer_ends_the_session(tls):
     with Raw(server, "/echo") as raw:
         raw.send(frame(TEXT, b"last"))
         assert raw.frame() == (TEXT, b"Echo: last")
-        raw.socket.unwrap()  # sends close_notify, and waits for that of wsd
+        raw.socket.unwrap()  # sends close_notify, and waits for that of wsd; without it: an error
     wait_for(lambda: server.sessions() == [], "no session is left")
 
 
@@ -225,8 +226,28 @@ def test_a_message_and_close_notify_in_one_read_are_both_handled(tls):
     server.logged(r".*Received: hello")
 
 
+def test_garbage_after_a_frame_in_one_read_ends_the_session(tls):
+    server = tls()
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = tls_context().wrap_bio(into, out, server_hostname="localhost")
+    with socket.create_connection((server.address, server.port), timeout=PATIENCE) as connection:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                connection.sendall(out.read())
+                into.write(connection.recv(1 << 16))
+        client.write(upgrade("/chat"))
+        connection.sendall(out.read())
+        server.logged(r"New client connected: [0-9a-f]{8}, Total: 1")
+        client.write(frame(0xA, b"a pong"))
+        connection.sendall(out.read() + b"\x17\x03\x03\x00\x20" + bytes(32))
+        server.logged(r"Client disconnect: [0-9a-f]{8}, Total: 0")
+
+
 @pytest.mark.parametrize("cut", [3, 20])
-def test_a_fin_without_close_notify_ends_the_session_as_abnormal(tls, cut):
+def test_a_fin_without_close_notify_ends_the_session(tls, cut):
     server = tls()
     with Raw(server, "/chat") as raw:
         raw.frame()
@@ -258,7 +279,7 @@ def test_output_that_the_socket_does_not_accept_at_once_arrives_whole_and_in_ord
         assert whole > 3
 
 
-def test_a_slow_member_is_disconnected_within_its_frames(tls):
+def test_a_slow_member_is_disconnected_between_frames(tls):
     """Its stream stays valid TLS and valid WebSocket: whole broadcasts, then Close 1008."""
     server = tls("--chat-queue", "200KiB", "--close-timeout", "60s")
     text = b"x" * 50_000
@@ -295,7 +316,7 @@ def test_a_stalled_handshake_ends_with_the_deadline_of_the_head(tls):
 
 
 @pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x00\x05hello", b"\x15\x03\x03\x00\x02\x02\x28", bytes(600), b"\xff" * 600])
-def test_what_is_not_a_client_hello_ends_the_connection_only(tls, garbage):
+def test_garbage_ends_only_its_own_connection(tls, garbage):
     server = tls("--log-level", "debug")
     with Raw(server, "/echo") as other:
         with socket.create_connection((server.address, server.port), timeout=PATIENCE) as connection:
@@ -369,12 +390,12 @@ def test_sighup_loads_the_files_again_and_a_bad_one_changes_nothing(wsd, tmp_pat
     with Raw(server, "/echo") as raw:
         install(second)
         server.process.send_signal(signal.SIGHUP)
-        server.logged(r".* info: SIGHUP: the TLS certificate and its key were reloaded")
+        server.logged(r".* info: SIGHUP: reloaded the TLS certificate and key")
         assert name(server) == pem[1]
         cert.write_text("nonsense")
         server.process.send_signal(signal.SIGHUP)
-        server.logged(rf".* error: SIGHUP: the TLS certificate and key in use stay in use: the certificate {cert} cannot be "
-                      "used: no start line")
+        server.logged(rf".* error: SIGHUP: cannot reload the TLS certificate and key, the old ones stay in use: {cert} has no "
+                      r"certificate in PEM format \(OpenSSL: no start line\)")
         assert name(server) == pem[1]
         raw.send(frame(TEXT, b"still here"))
         assert raw.frame() == (TEXT, b"Echo: still here")

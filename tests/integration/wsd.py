@@ -40,7 +40,7 @@ def wait_for(condition, what, patience=PATIENCE, found=None):
 
 # --- the server
 
-# With FBF_TLS=1 the tests run over TLS: each wsd listens for TLS only, and `Wsd.connect` returns a TLS socket.
+# With FBF_TLS=1 the tests run over TLS: a wsd without --tls-cert gets options for TLS and --no-plain, and `Wsd.connect` returns a TLS socket.
 HAS_TLS = os.environ.get("FBF_TLS") == "1"
 
 
@@ -263,7 +263,7 @@ class Raw:
         """Some bytes; none at the end of the connection."""
         try:
             return self.socket.recv(1 << 20)
-        except ssl.SSLEOFError as error:  # so Python's ssl reports a reset, and a FIN without close_notify
+        except ssl.SSLEOFError as error:  # Python's ssl raises it after a reset, and after a FIN without close_notify
             raise ConnectionResetError from error
         except TimeoutError:
             had_come = f"{len(self.bytes)} bytes: {self.bytes[:200]!r}"

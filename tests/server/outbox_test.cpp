@@ -222,6 +222,17 @@ TEST_F(OutboxTest, KeepsAPartlySentFrameInTheMiddleOfABlock) {
   }
 }
 
+TEST_F(OutboxTest, KeepsABroadcastWhoseFirstByteIsEncrypted) {
+  const Range first = say(frame("first"));
+  const Range second = say(frame("second"));
+  EXPECT_TRUE(outbox->append(block, {first.begin, second.end}, 0));
+  outbox->consume(first.size());
+  outbox->drop_broadcasts(1);
+  EXPECT_EQ(content(), frame("second"));
+  outbox->drop_broadcasts();
+  EXPECT_EQ(outbox->queued(), 0U);
+}
+
 TEST_F(OutboxTest, AcceptsOutputAfterItsBroadcastsWereDropped) {
   EXPECT_TRUE(append("own;"));
   EXPECT_TRUE(outbox->append(block, say(frame("said")), 0));

@@ -206,10 +206,12 @@ bool shake_hands(Client& client, Server& server, std::size_t part = SIZE_MAX) {
 }
 
 std::size_t count_records(const Bytes& bytes) {
+  const auto byte = [&bytes](std::size_t at) -> std::size_t {
+    return static_cast<unsigned char>(bytes[at]);
+  };
   std::size_t count = 0;
   for (std::size_t i = 0; i + 5 <= bytes.size(); ++count)
-    i += 5U + (static_cast<unsigned char>(bytes[i + 3]) << 8U) +
-         static_cast<unsigned char>(bytes[i + 4]);
+    i += 5 + byte(i + 3) * 256 + byte(i + 4);
   return count;
 }
 
@@ -325,8 +327,8 @@ TEST(TlsHandshake, ChoosesOnlyHttp11) {
   }
 }
 
-TEST(TlsHandshake, UsesOnlyCiphersWithForwardSecrecy) {
-  for (const char* const cipher : {"AES128-GCM-SHA256", "AES256-SHA", "ECDHE-ECDSA-AES128-SHA"}) {
+TEST(TlsHandshake, RefusesCiphersThatAreNotAead) {
+  for (const char* const cipher : {"ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384"}) {
     SCOPED_TRACE(cipher);
     Client client(TLS1_2_VERSION);
     Server server;
@@ -351,7 +353,7 @@ TEST(TlsHandshake, NoticesAnHttpRequestWithoutTls) {
   EXPECT_EQ(other.status, Status::kFailed);
 }
 
-TEST(TlsHandshake, MayNotBePrecededByData) {
+TEST(TlsHandshake, SendsNothingBeforeItIsComplete) {
   Server server;
   EXPECT_EQ(server.send("early"), "");
   EXPECT_EQ(server.taken, 0U);
@@ -396,6 +398,20 @@ TEST(TlsOutput, GathersSmallPiecesInOneRecord) {
   EXPECT_EQ(count_records(out), 1U);
   client.exchange(out);
   EXPECT_EQ(client.received, "one, two, three");
+}
+
+TEST(TlsOutput, IsWholeIfTheClientAsksForSmallRecords) {
+  Client client;
+  Server server;
+  ASSERT_EQ(SSL_set_tlsext_max_fragment_length(client.tls(), TLSEXT_max_fragment_length_512), 1);
+  ASSERT_TRUE(shake_hands(client, server));
+  Bytes payload(50'000, 'x');
+  for (std::size_t i = 0; i < payload.size(); ++i)
+    payload[i] = static_cast<char>(i * 7 + i / 256);
+  const iovec pieces[] = {{payload.data(), 1000}, {payload.data() + 1000, payload.size() - 1000}};
+  EXPECT_EQ(server.connection.encrypt(pieces), payload.size());
+  client.exchange(server.take());
+  EXPECT_TRUE(client.received == payload);
 }
 
 TEST(TlsOutput, SkipsBytesInAnyPiece) {
@@ -480,7 +496,7 @@ TEST(TlsOutput, AnswersAKeyUpdate) {
   EXPECT_EQ(client.received, "also with a new key");
 }
 
-/// Connects with the session of an earlier connection; returns true if it was resumed. Then returns the newest session.
+/// Connects with the session of an earlier connection. Returns true if it was resumed. Stores the newest in `session`.
 bool resumes(const TlsContext& with, Owned<SSL_SESSION>& session, int version) {
   Client client(version);
   Server server(with);
@@ -553,15 +569,21 @@ TEST(TlsFiles, ThatCannotBeUsedAreNamed) {
             "cannot read the certificate " + missing + ": No such file or directory");
   EXPECT_EQ(error_of(certificate, missing),
             "cannot read the key " + missing + ": No such file or directory");
-  EXPECT_EQ(error_of(key, key), "the certificate " + key + " cannot be used: no start line");
+  EXPECT_EQ(error_of(key, key), key + " has no certificate in PEM format (OpenSSL: no start line)");
   EXPECT_EQ(error_of(certificate, certificate),
             "the key " + certificate + " is not a private key in PEM format");
   EXPECT_EQ(error_of(certificate, files().encrypted_key()),
             "the key " + files().encrypted_key() +
-                " is encrypted; decrypt it, for example with: openssl pkey -in " +
-                files().encrypted_key());
+                " is encrypted, which wsd does not support; decrypt it with: openssl pkey -in " +
+                files().encrypted_key() + " -out NEW_FILE");
   EXPECT_EQ(error_of(certificate, other.key()),
             "the key " + other.key() + " does not belong to the certificate " + certificate);
+  const Owned<EVP_PKEY> rsa(EVP_RSA_gen(2048));
+  PEM_write_PrivateKey(Files::open(other.key()).get(), rsa.get(), nullptr, nullptr, 0, nullptr,
+                       nullptr);
+  EXPECT_EQ(error_of(certificate, other.key()),
+            "the key " + other.key() + " does not belong to the certificate " + certificate)
+      << "a key of another type";
 }
 
 TEST(TlsFiles, ThatAreDoubtfulAreUsedWithAWarning) {
@@ -573,7 +595,7 @@ TEST(TlsFiles, ThatAreDoubtfulAreUsedWithAWarning) {
   EXPECT_EQ(loaded.warnings,
             (std::vector<std::string>{
                 "the key " + expired.key() +
-                    " can be read by other users; mend that with: chmod 600 " + expired.key(),
+                    " can be read by other users; fix it with: chmod 600 " + expired.key(),
                 "the certificate " + expired.certificate() + " has expired"}));
   EXPECT_EQ(TlsContext::load(files().certificate(), files().key(), std::make_shared<TicketKeys>())
                 .warnings,
