@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <new>
 #include <thread>
 
@@ -79,6 +80,11 @@ void wait_for_turn(const Server& server) {
   client.receive_all();
 }
 
+std::ptrdiff_t count_threads() {
+  const std::filesystem::directory_iterator threads("/proc/self/task");
+  return std::distance(begin(threads), end(threads));
+}
+
 /// Runs the chat; the allocation after the first `allocations` fails. True if the chat needed no more.
 bool play(long allocations, WireDetail wire_log, unsigned threads = 1) {
   is_server_thread = false;
@@ -89,10 +95,14 @@ bool play(long allocations, WireDetail wire_log, unsigned threads = 1) {
   server.add("/counting", counting);
   server.add_echo_and_chat();
   EXPECT_FALSE(server.listen());
+  const auto threads_before = count_threads();
   std::thread thread([&] { server.run(); });
   bool was_enough = false;
   {
     test::RawClient first = join(server);
+    // One loop may serve `first` while run() still starts another, which needs memory.
+    while (count_threads() < threads_before + static_cast<std::ptrdiff_t>(threads))
+      std::this_thread::yield();
     allocations_left = allocations;
     {
       // Head and message arrive in two parts, so that the server must buffer them.
