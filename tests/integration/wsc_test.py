@@ -380,9 +380,9 @@ def test_close_timeout_excludes_the_time_in_which_the_output_of_wsc_is_not_read(
             peer.socket.sendall(b"\x82\x7f" + struct.pack("!Q", 65536) + bytes(65536))
         peer.socket.sendall(CLOSE_1000)
 
-    with script(play) as url, started(url, "--close-timeout", "1s") as process:
+    with script(play) as url, started(url, "--close-timeout", "4s") as process:
         process.stdin.close()
-        time.sleep(2)
+        time.sleep(5)
         assert len(process.stdout.read()) == size + size // 65536
         assert process.wait(PATIENCE) == 0
 
@@ -540,13 +540,13 @@ def test_close_timeout_excludes_the_time_in_which_a_file_is_sent(tmp_path):
 
     def play(peer):
         peer.accept()
-        time.sleep(2)  # longer than --close-timeout
+        time.sleep(6)  # longer than --close-timeout
         assert len(peer.frame()[1]) == 12_000_000
         assert peer.frame()[:2] == (0x88, b"\x03\xe8")
         peer.socket.sendall(CLOSE_1000)
 
     with script(play) as url:
-        run = wsc(url, "--close-timeout", "1s", "--file", str(tmp_path / "message"))
+        run = wsc(url, "--close-timeout", "5s", "--file", str(tmp_path / "message"))
     assert run.returncode == 0, run.stderr
 
 
