@@ -62,14 +62,14 @@ bool Outbox::append(const std::shared_ptr<const Block>& block, Range range, std:
   return true;
 }
 
-void Outbox::drop_broadcasts(std::size_t begun) {
+void Outbox::drop_broadcasts(std::size_t encrypted) {
   std::size_t kept = 0;
   for (std::size_t i = first_; i < segments_.size(); ++i) {
     Segment& segment = segments_[i];
     if (segment.is_broadcast) {
       // Find the end of a frame that was sent in part. Our frames are unmasked, so parse them in the client's role.
       std::size_t end = segment.start;
-      while (end < segment.begin + (i == first_ ? begun : 0)) {
+      while (end < segment.begin + (i == first_ ? encrypted : 0)) {
         FrameHeader header;
         const HeaderResult result =
             parse_frame_header(segment.block->bytes().subspan(end), Role::kClient, header, true);

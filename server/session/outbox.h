@@ -37,9 +37,9 @@ class Outbox {
   /// range does not keep a large block in memory. Returns false and queues nothing if the budget does not allow it.
   [[nodiscard]] bool append(const std::shared_ptr<const Block>& block, Range range,
                             std::size_t sent);
-  /// Drops all queued broadcasts, except the unsent bytes of a frame that was sent in part. The first `begun` queued bytes
+  /// Drops all queued broadcasts, except the unsent bytes of a frame that was sent in part. The first `encrypted` queued bytes
   /// count as sent: TLS has encrypted them.
-  void drop_broadcasts(std::size_t begun = 0);
+  void drop_broadcasts(std::size_t encrypted = 0);
 
   /// Fills `pieces` from the front of the queue; returns their number.
   std::size_t pieces(std::span<iovec> pieces) const;

@@ -425,7 +425,8 @@ TEST_F(Editions, AreCorrectWhenMembersJoinOrLeaveWithinAnIteration) {
 TEST_F(Editions, AreStillCompressedAfterAPlainMemberLeft) {
   Member& a = join();
   Member& plain = join();
-  Member& keeper = join("permessage-deflate");  // the last member takes the place of the one that leaves
+  Member& keeper =
+      join("permessage-deflate");  // the last member takes the place of the one that leaves
   room.leave(*plain.session);
   EXPECT_TRUE(say(a, kLine));
   room.end_iteration();
