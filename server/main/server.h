@@ -46,8 +46,8 @@ class Server {
   /// this machine does not have. EPERM if the options have TLS and load_tls was not called; `failed` is then not set. On
   /// failure returns EADDRINUSE, EACCES, …, and stores the address in `failed`, unless it is null.
   [[nodiscard]] std::error_code listen(SocketAddress* failed = nullptr);
-  /// The addresses of the plain listeners, after `listen`; empty if `has_plain` is false. Their port is the one that the kernel chose if the
-  /// options had port 0.
+  /// The addresses of the plain listeners, after `listen`; empty if `has_plain` is false. Their port is the one that the
+  /// kernel chose if the options had port 0.
   [[nodiscard]] const std::vector<SocketAddress>& addresses() const { return options_.addresses; }
   /// The addresses of the TLS listeners, after `listen`. Empty without TLS.
   [[nodiscard]] const std::vector<SocketAddress>& tls_addresses() const { return tls_addresses_; }
