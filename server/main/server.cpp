@@ -71,6 +71,7 @@ Server::Server(ServerOptions options)
 Server::~Server() = default;
 
 std::string ServerState::load_tls(const TlsOptions& options) {
+  tls_options_ = options;
   TlsContext::Loaded loaded =
       TlsContext::load(options.certificate_file, options.key_file, tickets_);
   for (const std::string& warning : loaded.warnings)
@@ -80,6 +81,17 @@ std::string ServerState::load_tls(const TlsOptions& options) {
     tls_ = std::move(loaded.context);
   }
   return loaded.error;
+}
+
+void ServerState::reload_tls() {
+  if (!tls_options_.has_value()) {
+    log(LogLevel::kInfo, {"SIGHUP ignored: there is no TLS certificate to reload"});
+  } else if (const std::string error = load_tls(TlsOptions(*tls_options_)); error.empty()) {
+    log(LogLevel::kInfo, {"SIGHUP: reloaded the TLS certificate and key"});
+  } else {
+    log(LogLevel::kError,
+        {"SIGHUP: cannot reload the TLS certificate and key, the old ones stay in use: ", error});
+  }
 }
 
 std::string Server::load_tls() {
@@ -116,7 +128,7 @@ std::error_code Server::listen(SocketAddress* failed) {
   return options_.tls.has_value() ? listen_on(tls_addresses_, true, failed) : std::error_code();
 }
 
-/// Replaces `addresses` by those that the server listens on.
+/// Replaces `addresses` with those that the server listens on.
 std::error_code Server::listen_on(std::vector<SocketAddress>& addresses, bool is_tls,
                                   SocketAddress* failed) {
   std::vector<SocketAddress> bound;

@@ -41,7 +41,6 @@ Worker::Worker(ServerState& shared, const ServerOptions& options)
       context_(options.limits, router_, shared.budgets, options.deflate),
       table_(static_cast<std::uint32_t>(shared.workers.size() + 1), options.threads),
       chat_(shared.chat, context_, table_),
-      tls_options_(options.tls),
       tls_buffers_(options.tls.has_value() ? std::make_unique<TlsBuffers>() : nullptr),
       spare_(open_spare()) {
   if (options.wire_log != WireDetail::kOff)
@@ -309,7 +308,7 @@ void Worker::on_signal() {
     if (info.ssi_signo == SIGUSR1) {
       shared_.ask_all(kLogSessions);  // each loop erases its ended sessions before it logs
     } else if (info.ssi_signo == SIGHUP) {
-      reload_tls();
+      shared_.reload_tls();
     } else if (!context_.is_stopping) {
       log(LogLevel::kInfo, {"Shutting down; send the signal again to exit immediately"});
       start_stopping();
@@ -317,17 +316,6 @@ void Worker::on_signal() {
       shared_.exit_status = 128 + static_cast<int>(info.ssi_signo);
       shared_.ask_all(kEnd);
     }
-  }
-}
-
-void Worker::reload_tls() {
-  if (!tls_options_.has_value()) {
-    log(LogLevel::kInfo, {"SIGHUP ignored: there is no TLS certificate to reload"});
-  } else if (const std::string error = shared_.load_tls(*tls_options_); error.empty()) {
-    log(LogLevel::kInfo, {"SIGHUP: reloaded the TLS certificate and key"});
-  } else {
-    log(LogLevel::kError,
-        {"SIGHUP: cannot reload the TLS certificate and key, the old ones stay in use: ", error});
   }
 }
 

@@ -66,6 +66,8 @@ struct ServerState {
   /// Reads the certificate and the key; TLS connections that are accepted later use them. Returns an empty string, or why
   /// the files cannot be used: then those read before stay in use. Logs warnings.
   [[nodiscard]] std::string load_tls(const TlsOptions& options);
+  /// Reads them again, after SIGHUP, and logs the result. Without TLS, only logs.
+  void reload_tls();
   [[nodiscard]] std::shared_ptr<const TlsContext> tls() const {
     const std::lock_guard lock(tls_mutex_);
     return tls_;
@@ -85,6 +87,7 @@ struct ServerState {
 
  private:
   const std::shared_ptr<TicketKeys> tickets_ = std::make_shared<TicketKeys>();
+  std::optional<TlsOptions> tls_options_;  ///< of the first load_tls; only the first loop uses it
   mutable std::mutex tls_mutex_;
   std::shared_ptr<const TlsContext> tls_;  ///< null: no TLS
 };
@@ -133,7 +136,6 @@ class Worker final : private EventLoop::Handler {
   void listen_again();
   [[gnu::cold]] void on_signal();
   void answer(unsigned asked);
-  void reload_tls();
   void start_stopping();
   void stop_if_done();
   void close_listeners();
@@ -163,10 +165,9 @@ class Worker final : private EventLoop::Handler {
   RawEcho raw_echo_;
   Chat chat_;
   std::vector<std::unique_ptr<Endpoint>> endpoints_;  ///< endpoints that only this loop uses
-  std::optional<TlsOptions> tls_options_;
-  std::unique_ptr<TlsBuffers> tls_buffers_;  ///< null: no TLS
-  std::vector<Listener> listeners_;          ///< epoll reports listener i with {kListenerSlot, i}
-  Fd spare_;  ///< closed when descriptors run out: see on_out_of_descriptors
+  std::unique_ptr<TlsBuffers> tls_buffers_;           ///< null: no TLS
+  std::vector<Listener> listeners_;  ///< epoll reports listener i with {kListenerSlot, i}
+  Fd spare_;                         ///< closed when descriptors run out: see on_out_of_descriptors
   Fd signals_;
   Timer listen_again_;  ///< set while the listeners are paused
   Timer stop_deadline_;

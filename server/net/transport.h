@@ -1,7 +1,7 @@
 // The socket of a session. All reads, writes and shutdowns go through Transport, so that the tap sees them.
 //
 // With TLS, Transport decrypts what it reads and encrypts what it writes (transport_tls.cpp); the session and the tap see
-// plaintext. A plain socket has a null pointer instead of the TLS state, and costs one comparison.
+// plaintext. A plain socket has a null pointer, which each read and write compares.
 #pragma once
 
 #include <sys/uio.h>

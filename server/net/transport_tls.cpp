@@ -5,8 +5,7 @@
 
 namespace ws {
 
-/// Sends what TLS has to send, with one system call. Returns kDone if all was sent, or if there was nothing; kWouldBlock
-/// if something remains, or an error.
+/// Sends the output of TLS with one system call. The status is kDone if nothing remains, and kWouldBlock if some does.
 IoResult Transport::send_tls() const {
   const std::span<const std::byte> bytes = tls_->to_send();
   if (bytes.empty())

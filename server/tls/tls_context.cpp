@@ -163,10 +163,10 @@ std::optional<TicketKeys::Key> TicketKeys::find(const unsigned char* name, bool&
   const std::lock_guard lock(mutex_);
   if (!rotate())
     return std::nullopt;
-  for (const std::optional<Key>& key : {newest_, previous_}) {
-    if (key.has_value() && std::memcmp(key->name.data(), name, kNameSize) == 0) {
-      is_current = key->name == newest_->name;
-      return key;
+  for (const std::optional<Key>* key : {&newest_, &previous_}) {
+    if (key->has_value() && std::memcmp((*key)->name.data(), name, kNameSize) == 0) {
+      is_current = key == &newest_;
+      return *key;
     }
   }
   return std::nullopt;

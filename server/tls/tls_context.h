@@ -20,7 +20,7 @@ struct ssl_st;      // OpenSSL's SSL
 namespace ws {
 
 /// The keys that encrypt session tickets (RFC 5077 §4). Each key is used for an hour, and its tickets are accepted for
-/// one hour more. The server then erases the key, so that a later intruder cannot decrypt recorded sessions with it. Any
+/// one hour more. The next use after that erases it: a later intruder cannot decrypt recorded sessions with it. Any
 /// thread may call the functions.
 class TicketKeys {
  public:

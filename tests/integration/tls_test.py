@@ -24,6 +24,22 @@ def tls(wsd):
     return lambda *options, **more: wsd("--no-plain", *tls_options(), *options, **more)
 
 
+@contextlib.contextmanager
+def connect_in_memory(server):
+    """A TLS client after its handshake that sends nothing by itself: (TCP socket, client, its input, its output)."""
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = tls_context().wrap_bio(into, out, server_hostname="localhost")
+    with socket.create_connection((server.address, server.port), timeout=PATIENCE) as connection:
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                connection.sendall(out.read())
+                into.write(connection.recv(1 << 16))
+        yield connection, client, into, out
+
+
 def refused(*options):
     result = subprocess.run([program("wsd"), "--port", "0", *options], capture_output=True, text=True, timeout=PATIENCE)
     assert result.stdout == ""
@@ -192,27 +208,24 @@ def test_close_notify_precedes_the_fin(tls):
         assert raw.is_ended()  # without close_notify: an error
 
 
-def test_close_notify_of_the_peer_ends_the_session(tls):
+def test_close_notify_of_the_peer_is_answered_and_ends_the_session(tls):
     server = tls()
-    with Raw(server, "/echo") as raw:
-        raw.send(frame(TEXT, b"last"))
-        assert raw.frame() == (TEXT, b"Echo: last")
-        raw.socket.unwrap()  # sends close_notify, and waits for that of wsd; without it: an error
+    with connect_in_memory(server) as (connection, client, into, out):
+        client.write(upgrade("/echo"))
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.unwrap()
+        connection.sendall(out.read())
+        while more := connection.recv(1 << 16):
+            into.write(more)
+        with contextlib.suppress(ssl.SSLZeroReturnError):  # without close_notify: SSLWantReadError
+            while client.read(1 << 16):
+                pass
     wait_for(lambda: server.sessions() == [], "no session is left")
 
 
 def test_a_message_and_close_notify_in_one_read_are_both_handled(tls):
     server = tls()
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = tls_context().wrap_bio(into, out, server_hostname="localhost")
-    with socket.create_connection((server.address, server.port), timeout=PATIENCE) as connection:
-        while True:
-            try:
-                client.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                connection.sendall(out.read())
-                into.write(connection.recv(1 << 16))
+    with connect_in_memory(server) as (connection, client, into, out):
         client.write(upgrade("/echo") + frame(TEXT, b"hello"))
         with contextlib.suppress(ssl.SSLWantReadError):
             client.unwrap()
@@ -228,16 +241,7 @@ def test_a_message_and_close_notify_in_one_read_are_both_handled(tls):
 
 def test_garbage_after_a_frame_in_one_read_ends_the_session(tls):
     server = tls()
-    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = tls_context().wrap_bio(into, out, server_hostname="localhost")
-    with socket.create_connection((server.address, server.port), timeout=PATIENCE) as connection:
-        while True:
-            try:
-                client.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                connection.sendall(out.read())
-                into.write(connection.recv(1 << 16))
+    with connect_in_memory(server) as (connection, client, into, out):
         client.write(upgrade("/chat"))
         connection.sendall(out.read())
         server.logged(r"New client connected: [0-9a-f]{8}, Total: 1")

@@ -205,6 +205,12 @@ bool shake_hands(Client& client, Server& server, std::size_t part = SIZE_MAX) {
   return server.connection.is_established() && SSL_is_init_finished(client.tls()) == 1;
 }
 
+void encrypt_hello(TlsConnection& connection) {
+  Bytes text = "hello";
+  const iovec piece = {text.data(), text.size()};
+  EXPECT_EQ(connection.encrypt({&piece, 1}), 5U);
+}
+
 std::size_t count_records(const Bytes& bytes) {
   const auto byte = [&bytes](std::size_t at) -> std::size_t {
     return static_cast<unsigned char>(bytes[at]);
@@ -435,9 +441,7 @@ TEST(TlsOutput, KeepsWhatTheSocketDidNotAccept) {
   Server server;
   TlsConnection& connection = server.connection;
   ASSERT_TRUE(shake_hands(client, server));
-  Bytes text = "hello";
-  const iovec piece = {text.data(), text.size()};
-  ASSERT_EQ(connection.encrypt({&piece, 1}), 5U);
+  encrypt_hello(connection);
   const Bytes whole(as_text(connection.to_send()));
   EXPECT_FALSE(connection.has_unsent());
   connection.sent(10);
@@ -461,9 +465,7 @@ TEST(TlsOutput, KeepsNewAnswersAfterUnsentOutput) {
   Server server;
   TlsConnection& connection = server.connection;
   ASSERT_TRUE(shake_hands(client, server));
-  Bytes text = "hello";
-  const iovec piece = {text.data(), text.size()};
-  ASSERT_EQ(connection.encrypt({&piece, 1}), 5U);
+  encrypt_hello(connection);
   Bytes all(as_text(connection.to_send()));
   connection.sent(3);
   ASSERT_EQ(SSL_renegotiate(client.tls()), 1);
